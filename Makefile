@@ -1,0 +1,54 @@
+# Everything here needs only Python 3.11, make and git: each target sets up what it uses, in this checkout.
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+AIRFLOW_PORT ?= 8080
+
+help:  ## list the targets
+	@grep -E '^[a-z.0-9-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]*):.*  ## /  make \1|/' | column -t -s '|'
+
+demo: .venv/ready  ## run an example DAG in a real Airflow against the sandbox, and show what happened
+	.venv/bin/python -m dev.demo
+
+airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_PORT=8080)
+	.venv/bin/python -m dev.webui $(AIRFLOW_PORT)
+
+test: .venv/ready  ## all tests on Airflow 3.3
+	.venv/bin/pytest
+
+test-2.11: .venv-2.11/ready  ## the same tests on Airflow 2.11
+	.venv-2.11/bin/pytest
+
+check: .venv/ready  ## formatting, ruff with Airflow's rules, strict mypy
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+format: .venv/ready  ## rewrite the code as `make check` wants it
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+constraints: .venv/ready  ## pin the newest dependencies that fit, for both versions of Airflow
+	for version in 3.3 2.11; do \
+	    echo "apache-airflow==$$version.*" | .venv/bin/uv pip compile --quiet --upgrade \
+	        --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 \
+	        --extra dev --constraint - --output-file dev/constraints-airflow-$$version.txt pyproject.toml; \
+	done
+
+clean:  ## remove everything that the targets made
+	rm -rf .venv .venv-2.11 .airflow-* dist .mypy_cache .pytest_cache .ruff_cache
+
+.venv/ready: dev/constraints-airflow-3.3.txt pyproject.toml
+	$(call install,.venv,$<)
+
+.venv-2.11/ready: dev/constraints-airflow-2.11.txt pyproject.toml
+	$(call install,.venv-2.11,$<)
+
+define install
+	$(PYTHON) -m venv --clear $(1)
+	$(1)/bin/pip install --quiet uv==$(UV_VERSION)
+	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --constraint $(2) --editable '.[dev]'
+	touch $(1)/ready
+endef
+
+.PHONY: help demo airflow test test-2.11 check format constraints clean

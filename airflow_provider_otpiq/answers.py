@@ -1,0 +1,131 @@
+"""An HTTP answer of OTPIQ, read: the data that was asked for, or the error that says what to do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
+
+from airflow_provider_otpiq.exceptions import (
+    OtpiqApiError,
+    OtpiqCreditError,
+    OtpiqRedirectError,
+    OtpiqRequestError,
+    OtpiqResponseError,
+    error_class,
+)
+from airflow_provider_otpiq.problems import listed_problems
+from airflow_provider_otpiq.redaction import presentable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import BaseModel
+
+# Names of the vendor's older OpenAPI file for SMS; that campaigns use the same is an assumption.
+_AMOUNTS = ("yourCredit", "requiredCredit", "currentSpending", "spendingThreshold", "cost")
+_MARKS_OF_A_CREDIT_ERROR = {"requiredCredit", "spendingThreshold"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, read whole."""
+
+    call: str
+    """What it answers, for errors: ``"POST /whatsapp/campaigns (connection 'otpiq_default')"``."""
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+def accepted(answer: Answer, model: type[BaseModel]) -> dict[str, Any]:
+    """
+    Take the body out of an answer that keeps the contract.
+
+    :param answer: the answer.
+    :param model: what the contract says of the body.
+    :return: the body as OTPIQ sent it.
+    :raises OtpiqApiError: if the status is outside 2xx, or the body is not what the contract says.
+    """
+    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        raise _refusal(answer)
+    body = _json(answer)
+    try:
+        model.model_validate(body)
+    except ValidationError as error:
+        problems = "; ".join(listed_problems(error))
+    else:
+        return body
+    said = _server_message(body) or _kind(answer)
+    raise OtpiqResponseError(
+        f"{answer.call} was answered with {answer.status} and something that is not in OTPIQ's contract"
+        f" ({problems}): {said}. {OtpiqResponseError.remedy}",
+        status_code=answer.status,
+        server_message=_server_message(body),
+    )
+
+
+def _refusal(answer: Answer) -> OtpiqApiError:
+    body = _json(answer)
+    amounts = {name: body[name] for name in _AMOUNTS if _is_number(body.get(name))}
+    error = error_class(answer.status)
+    if error is OtpiqRequestError and amounts.keys() & _MARKS_OF_A_CREDIT_ERROR:
+        error = OtpiqCreditError
+    message = _server_message(body)
+    said = message or _kind(answer)
+    if error is OtpiqRedirectError:
+        said += f", to {presentable(answer.headers.get('Location', 'nowhere'))}"
+    details = "".join(f", {name} {amount:,} IQD" for name, amount in amounts.items())
+    return error(
+        f"{answer.call} was answered with {answer.status}: {said}{details}. {error.remedy}",
+        status_code=answer.status,
+        server_message=message,
+        retry_after=_retry_after(answer, body),
+        amounts=amounts,
+        never_processed=answer.status == HTTPStatus.TOO_MANY_REQUESTS,
+    )
+
+
+def _json(answer: Answer) -> dict[str, Any]:
+    try:
+        body = from_json(answer.content, allow_inf_nan=False)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _server_message(body: dict[str, Any]) -> str | None:
+    texts = [body[name] for name in ("message", "error") if isinstance(body.get(name), str)]
+    return presentable(texts[0]).rstrip(".") if texts else None
+
+
+def _kind(answer: Answer) -> str:
+    kind = presentable(answer.headers.get("Content-Type", "no content type"))
+    return f"no message, {len(answer.content)} bytes of {kind}"
+
+
+def _retry_after(answer: Answer, body: dict[str, Any]) -> float | None:
+    # Where header and body differ, the longer wait is the safe one.
+    waits = [_header_seconds(answer.headers.get("Retry-After")), _body_seconds(body.get("waitMinutes"))]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _header_seconds(value: str | None) -> float | None:
+    try:
+        return None if value is None else float(Retry().parse_retry_after(value))
+    except (InvalidHeader, ValueError, OverflowError):
+        return None
+
+
+def _body_seconds(minutes: object) -> float | None:
+    return float(minutes) * 60 if _is_number(minutes) and minutes >= 0 else None  # type: ignore[arg-type,operator]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

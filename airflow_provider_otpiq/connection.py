@@ -1,0 +1,153 @@
+"""
+An Airflow connection of type ``otpiq``, read and checked.
+
+The same rules serve a connection written as JSON, as a URI or in the form, whose differences end here: a URI
+splits the base URL over host, port and schema, and makes text of each extra.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
+from airflow_provider_otpiq.problems import listed_problems
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+DEFAULT_BASE_URL = "https://api.otpiq.com/api"
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _api_key(value: Any) -> str:
+    key = (value or "").strip()
+    if not key:
+        raise ValueError("is empty; put the project's API key (sk_live… or sk_dev…) there")
+    # requests would put such a key into the text of its InvalidHeader error, where Airflow does not mask it.
+    if not all("!" <= character <= "~" for character in key):
+        raise ValueError("holds white space or characters that an API key cannot have; copy the key again")
+    return key
+
+
+class ConnectionSettings(BaseModel):
+    """What the hook needs to know of a connection."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    host: str
+    """The base URL of every call, without a slash at its end."""
+    password: Annotated[SecretStr, BeforeValidator(_api_key)]
+    """The API key."""
+    connect_timeout: Annotated[Seconds, Field(le=60)] = 5.0
+    """Seconds to wait for a connection."""
+    read_timeout: Annotated[Seconds, Field(le=600)] = 30.0
+    """Seconds to wait for each part of an answer."""
+    max_retries: Annotated[int, Field(ge=0, le=10)] = 2
+    """How often one call repeats a request that is safe to repeat."""
+    allow_insecure_http: bool = False
+    """Whether the API key may go over plain http to another machine."""
+
+    @model_validator(mode="after")
+    def _keep_the_key_off_the_open_network(self) -> ConnectionSettings:
+        url = urlsplit(self.host)
+        if url.scheme == "http" and not self.allow_insecure_http and not _is_loopback(url.hostname):
+            raise ValueError(
+                f"host: {self.host} would send the API key unencrypted; use https, or set the extra"
+                " allow_insecure_http for a sandbox on a network of your own"
+            )
+        return self
+
+    @classmethod
+    def of(cls, connection: Connection) -> ConnectionSettings:
+        """
+        Read a connection.
+
+        :param connection: an Airflow connection of type ``otpiq``.
+        :return: its settings, checked.
+        :raises OtpiqConfigurationError: if anything in it cannot be used; the text lists all of it.
+        """
+        try:
+            host = base_url(connection)
+            return cls.model_validate({**_given_extras(connection), "host": host, "password": connection.password})
+        except ValidationError as error:
+            problems = listed_problems(error)
+        except ValueError as error:
+            problems = [str(error)]
+        raise OtpiqConfigurationError(
+            f"Connection {connection.conn_id!r} cannot be used, and nothing was sent:\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+        )
+
+
+def base_url(connection: Connection) -> str:
+    """
+    Build the base URL from a connection's host, port and schema.
+
+    A host with a scheme stands as it is; another gets https, or http on a loopback address. The port is added
+    unless it is empty or 0, the schema becomes the path's end. No host at all means OTPIQ's own API.
+
+    :param connection: an Airflow connection of type ``otpiq``.
+    :return: the base URL without a slash at its end.
+    :raises ValueError: if no http or https URL comes of it.
+    """
+    host, port, path = (connection.host or "").strip(), connection.port or None, connection.schema or ""
+    if not host and (port or path):
+        raise ValueError("host: is empty, but there is a port or a schema; give the host too, or neither")
+    if not host:
+        return DEFAULT_BASE_URL
+    url, own_port = _split(host)
+    if port and own_port not in (None, port):
+        raise ValueError(f"host: names port {own_port}, the port field {port}; keep one of them")
+    netloc = f"{url.netloc}:{port}" if port and own_port is None else url.netloc
+    return "/".join(part for part in (f"{url.scheme}://{netloc}", url.path.strip("/"), path.strip("/")) if part)
+
+
+def _split(host: str) -> tuple[SplitResult, int | None]:
+    try:
+        url = _with_scheme(host)
+        port = url.port
+    except ValueError:  # its text would repeat what was typed, and that may be a key in the wrong field
+        url, port = SplitResult("", "", "", "", ""), None
+    if url.scheme not in ("http", "https") or not url.hostname or any(map(str.isspace, host)):
+        raise ValueError(f"host: is not an http or https URL such as {DEFAULT_BASE_URL}")
+    if "@" in url.netloc or url.query or url.fragment:
+        raise ValueError("host: must not hold a user, a key, a query or a fragment; the API key is the password")
+    return url, port
+
+
+def _with_scheme(host: str) -> SplitResult:
+    if "://" in host:
+        return urlsplit(host)
+    if host.count(":") > 1 and not host.startswith("["):
+        host = f"[{host}]"  # an IPv6 address
+    url = urlsplit(f"https://{host}")
+    return url._replace(scheme="http") if _is_loopback(url.hostname) else url
+
+
+def _given_extras(connection: Connection) -> dict[str, Any]:
+    extras = connection.extra_dejson
+    if not isinstance(extras, dict):
+        raise ValueError('extra: is not a JSON object such as {"read_timeout": 30}')
+    return {name: value for name, value in extras.items() if value not in (None, "")}
+
+
+def _is_loopback(hostname: str | None) -> bool:
+    if hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(hostname or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,181 @@
+"""
+Everything that this provider raises, and whether another try of the task can help.
+
+::
+
+    OtpiqError
+    ├── OtpiqConfigurationError  *   the connection is wrong, nothing was sent -> mend the connection
+    ├── OtpiqValidationError     *   a field is wrong, nothing was sent        -> mend the DAG
+    └── OtpiqApiError                OTPIQ was asked, and it did not work out
+        ├── OtpiqRequestError        *   400, 422, other 4xx                   -> mend the DAG
+        ├── OtpiqAuthenticationError *   401, 403                              -> mend the API key
+        ├── OtpiqNotFoundError       *   404                                   -> mend the id or the base URL
+        ├── OtpiqConflictError       *   409                                   -> look at the campaign
+        ├── OtpiqRedirectError       *   3xx                                   -> mend the base URL
+        ├── OtpiqCreditError             400 with amounts of money             -> top up
+        ├── OtpiqRateLimitError          429                                   -> wait for ``retry_after``
+        ├── OtpiqServerError             408, 425, 5xx                         -> try again
+        ├── OtpiqResponseError           an answer that is not in the contract -> try again, then ask OTPIQ
+        └── OtpiqConnectionError         no whole answer                       -> try again
+
+``*`` also derives from :class:`~airflow.exceptions.AirflowFailException`: no other try can mend it, so Airflow
+fails the task at once and leaves its retries unused, on every version of Airflow.
+
+No text here ever holds the API key or a whole phone number.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ClassVar
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class OtpiqError(AirflowException):
+    """The root of all errors of this provider."""
+
+    # Airflow gives each of its exceptions the 500 of its own web server; here the word means OTPIQ's answer.
+    status_code: int | None = None  # type: ignore[assignment]
+
+
+class OtpiqConfigurationError(OtpiqError, AirflowFailException):
+    """The Airflow connection cannot be used as it stands. Nothing was sent."""
+
+
+class OtpiqValidationError(OtpiqError, AirflowFailException):
+    """
+    One or more fields break the API's rules. Nothing was sent.
+
+    :param message: the whole text, as it stands in the task's log.
+    :param problems: each problem by itself, as ``"field: rule; what was found"``.
+    """
+
+    def __init__(self, message: str, *, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class OtpiqApiError(OtpiqError):
+    """
+    OTPIQ was asked, and it did not work out.
+
+    :param message: the whole text, as it stands in the task's log.
+    :param status_code: the HTTP status of the answer; None where there was no answer.
+    :param server_message: OTPIQ's own words, phone numbers masked; None where it gave none.
+    :param retry_after: seconds that OTPIQ asks to wait before the next try; None where it does not say.
+    :param amounts: the amounts of money in the answer by OTPIQ's names (``requiredCredit``, …), in IQD.
+    :param never_processed: True only if the request provably had no effect, so that a repeat is safe.
+    """
+
+    remedy: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        server_message: str | None = None,
+        retry_after: float | None = None,
+        amounts: Mapping[str, float] | None = None,
+        never_processed: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.server_message = server_message
+        self.retry_after = retry_after
+        self.amounts = dict(amounts or {})
+        self.never_processed = never_processed
+
+
+class OtpiqRequestError(OtpiqApiError, AirflowFailException):
+    """OTPIQ refuses the request as it stands (400, 422 and other 4xx)."""
+
+    remedy = "Mend the task's fields as OTPIQ's message says, then clear the task."
+
+
+class OtpiqAuthenticationError(OtpiqApiError, AirflowFailException):
+    """OTPIQ does not accept the API key (401), or the key may not do this (403)."""
+
+    remedy = "Check the API key in the connection's password, then clear the task."
+
+
+class OtpiqNotFoundError(OtpiqApiError, AirflowFailException):
+    """There is nothing at that address (404): a wrong id, or a wrong base URL."""
+
+    remedy = "Check the id, and that the connection's host is the whole base URL (https://api.otpiq.com/api)."
+
+
+class OtpiqConflictError(OtpiqApiError, AirflowFailException):
+    """The campaign is not in a state that allows this (409)."""
+
+    remedy = "Look at the campaign in OTPIQ's dashboard: one that has started can no longer be edited."
+
+
+class OtpiqRedirectError(OtpiqApiError, AirflowFailException):
+    """The base URL sends elsewhere (3xx). A redirect is not followed: the API key would go with it."""
+
+    remedy = "Put the address that OTPIQ's API really has into the connection's host."
+
+
+class OtpiqCreditError(OtpiqApiError):
+    """
+    The project's credit or spending limit does not cover the request.
+
+    A person can top up between two tries, so the type leaves the task its retries; the retry policy of this
+    provider fails it at once, and a DAG may choose another policy.
+    """
+
+    remedy = "Top up the project's credit or raise its spending limit, then clear the task."
+
+
+class OtpiqRateLimitError(OtpiqApiError):
+    """OTPIQ wants fewer requests (429). The request was not processed."""
+
+    remedy = "OTPIQ asks to wait; a later try of the task can succeed."
+
+
+class OtpiqServerError(OtpiqApiError):
+    """OTPIQ could not answer just now (408, 425, 5xx). Whether the request took effect is not known."""
+
+    remedy = "A later try of the task can succeed."
+
+
+class OtpiqResponseError(OtpiqApiError):
+    """The answer is not what the API's contract says. Whether the request took effect is not known."""
+
+    remedy = "If it happens again, check that the connection's host is OTPIQ's API and no proxy answers for it."
+
+
+class OtpiqConnectionError(OtpiqApiError):
+    """No whole answer came: refused, reset, timed out, cut short or far too large."""
+
+    remedy = "A later try of the task can succeed."
+
+
+_CLASS_BY_STATUS: dict[int, type[OtpiqApiError]] = {
+    HTTPStatus.UNAUTHORIZED: OtpiqAuthenticationError,
+    HTTPStatus.FORBIDDEN: OtpiqAuthenticationError,
+    HTTPStatus.NOT_FOUND: OtpiqNotFoundError,
+    HTTPStatus.CONFLICT: OtpiqConflictError,
+    HTTPStatus.TOO_MANY_REQUESTS: OtpiqRateLimitError,
+    HTTPStatus.REQUEST_TIMEOUT: OtpiqServerError,
+    HTTPStatus.TOO_EARLY: OtpiqServerError,
+}
+
+
+def error_class(status: int) -> type[OtpiqApiError]:
+    """
+    Tell which error an HTTP status outside 2xx is.
+
+    :param status: the HTTP status of the answer.
+    :return: the class to raise.
+    """
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return OtpiqServerError
+    if status < HTTPStatus.BAD_REQUEST:
+        return OtpiqRedirectError
+    return _CLASS_BY_STATUS.get(status, OtpiqRequestError)

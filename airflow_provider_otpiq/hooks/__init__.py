@@ -1,0 +1,1 @@
+"""The hook: an Airflow connection to OTPIQ, and one method for each of its endpoints."""

@@ -1,0 +1,239 @@
+"""
+What goes to OTPIQ and what comes back: the API's contract as pydantic models.
+
+A request is made from values as Airflow renders them: text where a template made text of everything, Python
+objects under ``render_template_as_native_obj`` and from XCom. ``None``, ``""`` and ``"None"`` (what a blank field
+of a trigger form renders to) all mean "not given". Each rule is the vendor's, from the pages *Create campaign* and
+*Update draft or scheduled campaign* of https://docs.otpiq.com.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pendulum import DateTime
+from pydantic import (
+    AfterValidator,
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from airflow_provider_otpiq import times
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq.problems import listed_problems
+from airflow_provider_otpiq.redaction import shown
+
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+_SHORTEST_NAME, _LONGEST_NAME = 3, 80
+_NATIVE_HINT = "if render_template_as_native_obj made it one, turn that off or quote the value in the template"
+
+
+def is_given(value: object) -> bool:
+    """
+    Tell whether a field was given at all.
+
+    :param value: the field as Airflow rendered it.
+    :return: False for None, for an empty text and for the text that None renders to.
+    """
+    return value is not None and not (isinstance(value, str) and value in ("", "None"))
+
+
+def _text(value: object, rule: str) -> str:
+    # Native rendering makes an int of "664", which keeps every digit. A float has lost some: "1e5", "2026.10".
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise ValueError(f"{rule}; found a {type(value).__name__}, not text ({_NATIVE_HINT})")
+    return value
+
+
+def _object_id(value: object) -> str:
+    rule = "must be 24 hexadecimal characters (0-9, a-f)"
+    text = _text(value, rule)
+    if _OBJECT_ID.fullmatch(text):
+        return text
+    wrong = sorted(set(re.findall(r"[^0-9a-fA-F]", text)))
+    among = f", among them {', '.join(map(repr, wrong[:3]))}" if wrong else ""
+    raise ValueError(f"{rule}; found {len(text)} characters{among}")
+
+
+def _name(value: object) -> str:
+    rule = f"must be {_SHORTEST_NAME} to {_LONGEST_NAME} characters long"
+    text = _text(value, rule)
+    if _SHORTEST_NAME <= len(text) <= _LONGEST_NAME:
+        return text
+    raise ValueError(f"{rule}; found {len(text)}")
+
+
+def _one_of(*allowed: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, str) and value in allowed:
+            return value
+        raise ValueError(f"must be {' or '.join(map(repr, allowed))}; found {shown(value)}")
+
+    return BeforeValidator(check)
+
+
+def _future(value: object) -> DateTime:
+    moment = times.moment(value)
+    times.refuse_the_past(moment)
+    return moment
+
+
+def _something(changes: bool) -> bool:
+    if not changes:
+        raise ValueError("found none; give at least one field besides campaign_id")
+    return changes
+
+
+ObjectId = Annotated[str, BeforeValidator(_object_id), Field(description="24 hexadecimal characters")]
+CampaignName = Annotated[str, BeforeValidator(_name), Field(description="3 to 80 characters")]
+ScheduleType = Annotated[Literal["now", "schedule"], _one_of("now", "schedule")]
+Category = Annotated[Literal["MARKETING", "UTILITY"], _one_of("MARKETING", "UTILITY")]
+FutureTime = Annotated[DateTime, PlainValidator(_future), PlainSerializer(times.as_sent)]
+
+
+class _Request(BaseModel):
+    """A request that keeps the contract; making one is the check."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        alias_generator=AliasGenerator(serialization_alias=to_camel),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_what_was_not_given(cls, fields: dict[str, object]) -> dict[str, object]:
+        return {name: value for name, value in fields.items() if is_given(value)}
+
+    @classmethod
+    def checked(cls, **fields: object) -> Self:
+        """
+        Make the request, or say everything that is wrong with it.
+
+        :param fields: the fields by their names in the operators.
+        :return: the request.
+        :raises OtpiqValidationError: if any field breaks a rule; the text lists every problem.
+        """
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            problems = [cls._with_rule(problem) for problem in listed_problems(error)]
+        raise OtpiqValidationError(
+            f"{cls.__doc__} was not sent, because of:\n" + "\n".join(f"  - {problem}" for problem in problems),
+            problems=problems,
+        )
+
+    @classmethod
+    def _with_rule(cls, problem: str) -> str:
+        name, _, text = problem.partition(": ")
+        if text != "Field required":
+            return problem
+        return f"{name}: is required ({cls.model_fields[name].description}); found nothing, or the text 'None'"
+
+    def body(self) -> dict[str, Any]:
+        """
+        Make the JSON body.
+
+        :return: the fields that were given, by the API's names.
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class CreateCampaign(_Request):
+    """The campaign to create"""  # noqa: D400, D415 - the beginning of the error's sentence
+
+    name: CampaignName
+    template_id: ObjectId
+    phone_number_id: ObjectId
+    schedule_type: ScheduleType | None = None
+    scheduled_for: FutureTime | None = Field(default=None, validate_default=True)
+
+    @field_validator("scheduled_for")
+    @classmethod
+    def _needs_its_type(cls, scheduled_for: DateTime | None, info: ValidationInfo) -> DateTime | None:
+        if "schedule_type" not in info.data:  # it is wrong itself, and listed
+            return scheduled_for
+        scheduled = info.data["schedule_type"] == "schedule"
+        if scheduled and scheduled_for is None:
+            raise ValueError("is required when schedule_type is 'schedule'; found nothing, or the text 'None'")
+        if scheduled_for is not None and not scheduled:
+            raise ValueError(
+                "is given, so schedule_type must be 'schedule'; without it OTPIQ saves a draft that never starts"
+            )
+        return scheduled_for
+
+
+class UpdateCampaign(_Request):
+    """The campaign's update"""  # noqa: D400, D415 - the beginning of the error's sentence
+
+    campaign_id: Annotated[ObjectId, Field(exclude=True)]
+    name: CampaignName | None = None
+    template_id: ObjectId | None = None
+    phone_number_id: ObjectId | None = None
+    category: Category | None = None
+    schedule_type: ScheduleType | None = None
+    scheduled_for: FutureTime | None = None
+    changes: Annotated[bool, AfterValidator(_something), Field(exclude=True)]
+    """Whether any field is given; a field itself so that its problem is listed with the others."""
+
+    @field_validator("scheduled_for")
+    @classmethod
+    def _not_together_with_now(cls, scheduled_for: DateTime | None, info: ValidationInfo) -> DateTime | None:
+        if info.data.get("schedule_type") == "now":
+            raise ValueError("contradicts schedule_type 'now', which takes the campaign back to a draft")
+        return scheduled_for
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_the_changes(cls, fields: dict[str, object]) -> dict[str, object]:
+        return {**fields, "changes": any(is_given(fields[name]) for name in fields if name != "campaign_id")}
+
+    def body(self) -> dict[str, Any]:
+        """
+        Make the JSON body.
+
+        :return: the fields that were given, by the API's names; with ``now`` the time is set to null, as
+            ``scheduledFor`` of the vendor's schema allows. That this clears the time is an assumption.
+        """
+        cleared = {"scheduledFor": None} if self.schedule_type == "now" else {}
+        return super().body() | cleared
+
+
+class Campaign(BaseModel):
+    """A campaign as OTPIQ answers it. Only its id is relied on: other fields may be missing, null or new."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+
+    id: Annotated[str, Field(alias="_id", strict=True, pattern=_OBJECT_ID.pattern, min_length=24, max_length=24)]
+
+
+class CampaignAnswer(BaseModel):
+    """The answer to every call that makes or changes a campaign."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    success: Literal[True]
+    data: Campaign
+
+
+class ProjectInfo(BaseModel):
+    """The answer to ``GET /info``: the project's name, and its credit in IQD."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+
+    project_name: Annotated[str, Field(alias="projectName")]
+    credit: float | None = None

@@ -1,0 +1,269 @@
+"""
+The operators: one task for each thing that can be done with a campaign.
+
+Nothing of HTTP or of the models is imported while a DAG file is parsed, only when a task executes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_otpiq.memory import CampaignMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.sdk import RetryPolicy
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+    Text = str | XComArg
+    Time = str | datetime | XComArg
+
+DEFAULT_RETRY_POLICY: RetryPolicy | None
+try:
+    from airflow_provider_otpiq.retry_policy import OtpiqRetryPolicy
+except ImportError:  # Airflow before 3.3
+    DEFAULT_RETRY_POLICY = None
+else:
+    DEFAULT_RETRY_POLICY = OtpiqRetryPolicy()
+
+
+class _CampaignOperator(BaseOperator):
+    """What all operators on a campaign share."""
+
+    ui_color = "#d7f5e3"
+    request_fields: ClassVar[tuple[str, ...]] = ()
+    """The template fields that go to OTPIQ, by the names of the hook's method."""
+
+    def __init__(
+        self,
+        *,
+        otpiq_conn_id: Text = "otpiq_default",
+        retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY,
+        **kwargs: Any,
+    ) -> None:
+        if DEFAULT_RETRY_POLICY is not None:  # BaseOperator knows the argument
+            kwargs["retry_policy"] = retry_policy
+        super().__init__(**kwargs)
+        self.otpiq_conn_id = otpiq_conn_id
+
+    def _hook(self) -> OtpiqHook:
+        from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+        return OtpiqHook(str(self.otpiq_conn_id))
+
+    def _rendered_fields(self, context: Context) -> dict[str, Any]:
+        """Collect what goes to OTPIQ, with a time that names no timezone taken in the DAG's."""
+        from airflow_provider_otpiq import times
+
+        fields = {name: getattr(self, name) for name in self.request_fields}
+        if dag := context.get("dag"):
+            fields["scheduled_for"] = times.in_timezone(fields["scheduled_for"], dag.timezone)
+        return fields
+
+    def _log_start(self, context: Context, scheduled_for: object) -> None:
+        """Log when a campaign will start, in UTC and as the DAG's people read it."""
+        from airflow_provider_otpiq import times
+        from airflow_provider_otpiq.models import is_given
+
+        if is_given(scheduled_for):
+            dag = context.get("dag")
+            self.log.info("It starts at %s.", times.as_read(scheduled_for, dag.timezone if dag else None))
+
+    def _pushed(self, context: Context, campaign: dict[str, Any]) -> str:
+        """Push the campaign object beside the id, and return the id for ``return_value``."""
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="campaign", value=campaign)
+        return str(campaign["_id"])
+
+
+class CreateCampaignOperator(_CampaignOperator):
+    """
+    Create a WhatsApp campaign, without recipients.
+
+    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is the whole campaign, a dict.
+
+    All fields are checked when the task executes; if any breaks a rule, one error lists them all, nothing is sent,
+    and no retry is used. None, an empty text and the text ``None`` mean "not given".
+
+    Each task instance makes one campaign: on Airflow 3.3+ a later try, and a cleared task, returns the campaign
+    that an earlier try made, as long as the rendered fields are the same. Other fields make a new campaign, with a
+    warning that names the old one. So ``scheduled_for`` must not depend on the current time, but on the run's.
+
+    Rules of the fields: https://docs.otpiq.com, *Create campaign*.
+
+    :param name: the campaign's name, 3 to 80 characters. (templated)
+    :param template_id: id of the message template, 24 hexadecimal characters. (templated)
+    :param phone_number_id: id of the sending number, 24 hexadecimal characters; it must belong to the same
+        WhatsApp Business Account as the template. (templated)
+    :param schedule_type: ``now``, OTPIQ's default, saves a draft, which is started by hand; ``schedule`` saves a
+        campaign that starts by itself at ``scheduled_for``. (templated)
+    :param scheduled_for: when the campaign starts, in the future; required with ``schedule``, and only allowed
+        with it. A datetime or an ISO 8601 text; without an offset it is taken in the DAG's timezone. (templated)
+    :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
+    :param durable: whether to remember the campaign from one try to the next, True by default. False makes a new
+        campaign on every try. Before Airflow 3.3 there is nothing to remember it in.
+    :param retry_policy: whether and when Airflow 3.3+ tries the task again,
+        :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``
+        and ``retry_delay``. Ignored before Airflow 3.3.
+    """
+
+    request_fields = ("name", "template_id", "phone_number_id", "schedule_type", "scheduled_for")
+    template_fields: Sequence[str] = (*request_fields, "otpiq_conn_id")
+
+    def __init__(
+        self,
+        *,
+        name: Text,
+        template_id: Text,
+        phone_number_id: Text,
+        schedule_type: Text | None = None,
+        scheduled_for: Time | None = None,
+        durable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.template_id = template_id
+        self.phone_number_id = phone_number_id
+        self.schedule_type = schedule_type
+        self.scheduled_for = scheduled_for
+        self.durable = durable
+
+    def execute(self, context: Context) -> str:
+        """
+        Create the campaign, unless an earlier try of this task instance did.
+
+        :param context: the task's context.
+        :return: the campaign's ``_id``.
+        :raises OtpiqValidationError: if a field breaks a rule; nothing was sent.
+        :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
+        :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
+        """
+        fields = self._rendered_fields(context)
+        if not self.durable:
+            return self._pushed(context, self._created(context, fields))
+        memory = CampaignMemory(context, {"otpiq_conn_id": self.otpiq_conn_id, **fields})
+        campaign = self._remembered(context, memory)
+        if campaign is None:
+            campaign = self._created(context, fields)
+            self._remember(memory, campaign)
+        return self._pushed(context, campaign)
+
+    def _created(self, context: Context, fields: dict[str, Any]) -> dict[str, Any]:
+        campaign = self._hook().create_campaign(**fields)
+        self.log.info("Created campaign %s.", campaign["_id"])
+        self._log_start(context, fields["scheduled_for"])
+        return campaign
+
+    def _remembered(self, context: Context, memory: CampaignMemory) -> dict[str, Any] | None:
+        campaign = memory.campaign
+        if not memory.exists and context["ti"].try_number > 1:
+            self.log.warning(
+                "Airflow before 3.3 cannot remember what an earlier try did. If one made a campaign and failed"
+                " after it, this makes another; the first stays behind without recipients and sends nothing."
+            )
+        if campaign is None:
+            return None
+        if changed := memory.changed_fields:
+            self.log.warning(
+                "An earlier try made campaign %s, but %s changed since. Making a new campaign; the old one stays"
+                " as it is: if it is scheduled, it will start.",
+                campaign["_id"],
+                ", ".join(changed),
+            )
+            return None
+        self.log.info("An earlier try made campaign %s for the same fields; nothing was sent.", campaign["_id"])
+        return campaign
+
+    def _remember(self, memory: CampaignMemory, campaign: dict[str, Any]) -> None:
+        try:
+            memory.keep(campaign)
+        except Exception:  # the campaign exists: failing now would only make a second one
+            self.log.warning(
+                "Campaign %s could not be remembered; a later try would make another.",
+                campaign["_id"],
+                exc_info=True,
+            )
+
+
+class UpdateCampaignOperator(_CampaignOperator):
+    """
+    Edit a campaign that is a draft or scheduled. One that has started cannot be edited.
+
+    Only what is given is changed, and at least one field must be. None, an empty text and the text ``None`` mean
+    "not given". All fields are checked when the task executes; if any breaks a rule, one error lists them all,
+    nothing is sent, and no retry is used.
+
+    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is the whole campaign, a dict.
+
+    Rules of the fields: https://docs.otpiq.com, *Update draft or scheduled campaign*.
+
+    :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters, such as the output of a
+        :class:`CreateCampaignOperator`; not its ``campaignId``. (templated)
+    :param name: a new name, 3 to 80 characters. (templated)
+    :param template_id: id of another message template, 24 hexadecimal characters. (templated)
+    :param phone_number_id: id of another sending number, 24 hexadecimal characters. (templated)
+    :param category: ``MARKETING`` or ``UTILITY``. (templated)
+    :param schedule_type: ``schedule``, or ``now`` to take the campaign back to a draft and clear its time.
+        (templated)
+    :param scheduled_for: a new time to start at, in the future; not together with ``now``. A datetime or an ISO
+        8601 text; without an offset it is taken in the DAG's timezone. (templated)
+    :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
+    :param retry_policy: whether and when Airflow 3.3+ tries the task again,
+        :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``
+        and ``retry_delay``. Ignored before Airflow 3.3.
+    """
+
+    request_fields = (
+        "campaign_id",
+        "name",
+        "template_id",
+        "phone_number_id",
+        "category",
+        "schedule_type",
+        "scheduled_for",
+    )
+    template_fields: Sequence[str] = (*request_fields, "otpiq_conn_id")
+
+    def __init__(
+        self,
+        *,
+        campaign_id: Text,
+        name: Text | None = None,
+        template_id: Text | None = None,
+        phone_number_id: Text | None = None,
+        category: Text | None = None,
+        schedule_type: Text | None = None,
+        scheduled_for: Time | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.campaign_id = campaign_id
+        self.name = name
+        self.template_id = template_id
+        self.phone_number_id = phone_number_id
+        self.category = category
+        self.schedule_type = schedule_type
+        self.scheduled_for = scheduled_for
+
+    def execute(self, context: Context) -> str:
+        """
+        Edit the campaign.
+
+        :param context: the task's context.
+        :return: the campaign's ``_id``.
+        :raises OtpiqValidationError: if a field breaks a rule or nothing is changed; nothing was sent.
+        :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
+        :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
+        """
+        fields = self._rendered_fields(context)
+        campaign = self._hook().update_campaign(**fields)
+        self.log.info("Updated campaign %s.", campaign["_id"])
+        self._log_start(context, fields["scheduled_for"])
+        return self._pushed(context, campaign)

@@ -1,0 +1,26 @@
+"""What pydantic found wrong, as a person reads it: by the field's own name, without the value itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+
+def listed_problems(error: ValidationError) -> list[str]:
+    """
+    List the problems of a validation, one line each.
+
+    :param error: pydantic's error; its inputs, which may be secret, are left alone.
+    :return: lines such as ``"name: must be 3 to 80 characters long; found 2"``.
+    """
+    return [_line(details) for details in error.errors(include_url=False, include_input=False)]
+
+
+def _line(details: ErrorDetails) -> str:
+    # A rule of ours is a ValueError, whose text pydantic would prefix with "Value error, ".
+    own = details.get("ctx", {}).get("error")
+    text = str(own) if own else details["msg"]
+    return ": ".join([*map(str, details["loc"]), text])

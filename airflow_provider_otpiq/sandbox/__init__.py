@@ -1,0 +1,20 @@
+"""
+An offline OTPIQ on this machine, for DAG authors, the demo and the tests. It is not OTPIQ and sends no messages.
+
+It states the API's contract a second time, in its own words, and imports nothing of the provider: what the provider
+gets wrong, it does not get wrong in the same way.
+"""
+
+from __future__ import annotations
+
+try:
+    from airflow_provider_otpiq.sandbox.server import Sandbox
+except ModuleNotFoundError as error:
+    if error.name not in ("fastapi", "uvicorn"):
+        raise
+    raise ModuleNotFoundError(
+        f"The sandbox needs {error.name}; install it with: pip install 'airflow-provider-otpiq[sandbox]'",
+        name=error.name,
+    ) from None
+
+__all__ = ["Sandbox"]

@@ -1,0 +1,168 @@
+"""The sandbox's campaigns: what they hold, and the rules by which they change."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Name = Annotated[str, StringConstraints(strict=True, min_length=3, max_length=80)]
+Id = Annotated[str, StringConstraints(strict=True, pattern="^[a-fA-F0-9]{24}$")]
+Status = Literal["draft", "scheduled", "running"]
+
+
+class RefusedError(Exception):
+    """A rule of the contract is broken: the sandbox answers 400."""
+
+
+class NewCampaign(BaseModel):
+    """The body of a create."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    templateId: Id  # noqa: N815
+    phoneNumberId: Id  # noqa: N815
+    scheduleType: Literal["now", "schedule"] = "now"  # noqa: N815
+    scheduledFor: AwareDatetime | None = None  # noqa: N815
+
+
+class Changes(BaseModel):
+    """The body of an update."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = None
+    templateId: Id | None = None  # noqa: N815
+    phoneNumberId: Id | None = None  # noqa: N815
+    category: Literal["MARKETING", "UTILITY"] | None = None
+    scheduleType: Literal["now", "schedule"] | None = None  # noqa: N815
+    scheduledFor: AwareDatetime | None = None  # noqa: N815
+
+
+@dataclass
+class Campaign:
+    """A campaign. Its status follows from the clock, as a scheduled one starts by itself."""
+
+    name: str
+    template: str
+    phone_number: str
+    scheduled: bool
+    scheduled_for: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    category: str | None = None
+    id: str = field(default_factory=lambda: secrets.token_hex(12))
+    campaign_id: str = field(default_factory=lambda: f"cmp_{secrets.token_hex(6)}")
+
+    def status(self, now: datetime) -> Status:
+        """Tell the status at a time."""
+        if not self.scheduled:
+            return "draft"
+        return "running" if self.scheduled_for is not None and self.scheduled_for <= now else "scheduled"
+
+    def as_answered(self, now: datetime) -> dict[str, Any]:
+        """Make the campaign object of an answer. As in the vendor's example, it has no status."""
+        started = self.scheduled_for if self.status(now) == "running" else None
+        return {
+            "_id": self.id,
+            "campaignId": self.campaign_id,
+            "name": self.name,
+            "template": self.template,
+            "phoneNumber": self.phone_number,
+            "scheduledFor": _iso(self.scheduled_for),
+            "startedAt": _iso(started),
+            "completedAt": None,
+            "createdAt": _iso(self.created_at),
+            "updatedAt": _iso(self.updated_at),
+            "totalRecipients": 0,
+            "sentCount": 0,
+            "deliveredCount": 0,
+            "failedCount": 0,
+            "estimatedTotalCost": 0,
+            "reservedAmount": 0,
+            "reconciledAmount": 0,
+            "isSampleCampaign": False,
+            "sampleOfCampaign": None,
+        }
+
+
+class Campaigns:
+    """
+    All campaigns of the sandbox.
+
+    :param clock: tells the time.
+    """
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._by_id: dict[str, Campaign] = {}
+
+    def find(self, campaign_id: str) -> Campaign | None:
+        """Find a campaign by its ``_id``."""
+        return self._by_id.get(campaign_id.lower())
+
+    def create(self, new: NewCampaign) -> Campaign:
+        """Save a campaign as a draft, or as scheduled."""
+        now = self._clock()
+        scheduled = new.scheduleType == "schedule"
+        if scheduled and (new.scheduledFor is None or new.scheduledFor <= now):
+            raise RefusedError("scheduledFor is required and must be in the future when scheduleType is schedule")
+        if not scheduled and new.scheduledFor is not None:
+            raise RefusedError("scheduledFor must be omitted when scheduleType is now")
+        campaign = Campaign(
+            name=new.name,
+            template=new.templateId,
+            phone_number=new.phoneNumberId,
+            scheduled=scheduled,
+            scheduled_for=new.scheduledFor,
+            created_at=now,
+            updated_at=now,
+        )
+        self._by_id[campaign.id] = campaign
+        return campaign
+
+    def update(self, campaign: Campaign, changes: Changes) -> Campaign:
+        """Edit a campaign that has not started."""
+        now, given = self._clock(), changes.model_fields_set
+        if campaign.status(now) == "running":
+            raise RefusedError("Only campaigns in draft or scheduled status can be updated")
+        scheduled = campaign.scheduled if changes.scheduleType is None else changes.scheduleType == "schedule"
+        scheduled_for = changes.scheduledFor if "scheduledFor" in given else campaign.scheduled_for
+        if changes.scheduleType == "now" and changes.scheduledFor is not None:
+            raise RefusedError("scheduledFor must be omitted when scheduleType is now")
+        if scheduled and (scheduled_for is None or scheduled_for <= now):
+            raise RefusedError("scheduledFor is required and must be in the future when scheduleType is schedule")
+        campaign.name = changes.name or campaign.name
+        campaign.template = changes.templateId or campaign.template
+        campaign.phone_number = changes.phoneNumberId or campaign.phone_number
+        campaign.category = changes.category or campaign.category
+        campaign.scheduled, campaign.scheduled_for, campaign.updated_at = scheduled, scheduled_for, now
+        return campaign
+
+    def state(self) -> list[dict[str, Any]]:
+        """List all campaigns, oldest first, with their status and category beside the answer's fields."""
+        now = self._clock()
+        return [
+            campaign.as_answered(now) | {"status": campaign.status(now), "category": campaign.category}
+            for campaign in self._by_id.values()
+        ]
+
+    def clear(self) -> None:
+        """Forget all campaigns."""
+        self._by_id.clear()
+
+
+def utc_now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,76 @@
+"""The sandbox as a running server: in a thread of a test, or in the foreground of a shell."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+import uvicorn
+
+from airflow_provider_otpiq.sandbox.app import SandboxState, make_app
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Sandbox:
+    """
+    An offline OTPIQ on a port of this machine.
+
+    As a context manager it runs in a thread until the block ends::
+
+        with Sandbox() as sandbox:
+            hook = ...  # a connection whose host is sandbox.url and whose password is sandbox.api_key
+
+    :param host: the address to listen on, loopback by default.
+    :param port: the port to listen on; 0, the default, takes a free one.
+    :param api_key: the only API key that it accepts.
+    :raises OSError: if the port is taken.
+    """
+
+    def __init__(self, *, host: str = "127.0.0.1", port: int = 0, api_key: str = "sk_dev_sandbox") -> None:
+        self.api_key = api_key
+        self._state = SandboxState(api_key)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family)
+        config = uvicorn.Config(make_app(self._state), log_level="warning", lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self.serve, name="otpiq-sandbox", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The base URL for a connection's host."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/api"
+
+    @property
+    def campaigns(self) -> list[dict[str, Any]]:
+        """All campaigns, oldest first, as the API answers them, with their ``status`` and ``category``."""
+        return self._state.campaigns.state()
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """All requests to the API, oldest first: ``at``, ``method``, ``path``, ``body``, ``status``."""
+        return list(self._state.requests)
+
+    def reset(self) -> None:
+        """Forget all campaigns and requests."""
+        self._state.reset()
+
+    def serve(self) -> None:
+        """Serve until the process is told to end, or the ``with`` block ends."""
+        self._server.run(sockets=[self._socket])
+
+    def __enter__(self) -> Self:
+        self._thread.start()  # the socket listens already, so a request that comes too early waits
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join()

@@ -1,0 +1,104 @@
+"""Points in time: read without guessing, sent as UTC, shown so that a person sees a wrong timezone at once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pendulum
+from pendulum.tz.exceptions import AmbiguousTime, NonExistingTime
+
+from airflow_provider_otpiq.redaction import shown
+
+if TYPE_CHECKING:
+    from pendulum import DateTime, FixedTimezone, Timezone
+
+_RULE = "must be a date with a time of day and an offset, such as 2026-12-01T09:00:00+03:00"
+
+
+def moment(value: object) -> DateTime:
+    """
+    Read a point in time.
+
+    :param value: a datetime, or an ISO 8601 text with ``T`` or a space between date and time.
+    :return: the same moment in UTC.
+    :raises ValueError: if it cannot be read, or has no offset and so could mean several moments.
+    """
+    read = _read(value)
+    if read.tzinfo is None:
+        raise ValueError(
+            f"{_RULE}; found {shown(value)}, which has no offset (an operator takes the DAG's timezone, unless the"
+            " clocks change over that very hour)"
+        )
+    try:
+        return read.in_timezone("UTC")
+    except OverflowError:
+        raise ValueError(f"{_RULE}; found {shown(value)}, which no calendar reaches in UTC") from None
+
+
+def in_timezone(value: object, timezone: Timezone | FixedTimezone) -> object:
+    """
+    Give a time without an offset the timezone that it was meant in.
+
+    :param value: any value of a template field.
+    :param timezone: the timezone for a time that names none, such as the DAG's.
+    :return: the moment, if the value is a time without an offset that this timezone has exactly once; every other
+        value as it is.
+    """
+    try:
+        read = _read(value)
+        return value if read.tzinfo else timezone.convert(read, raise_on_unknown_times=True)
+    except (ValueError, NonExistingTime, AmbiguousTime):
+        return value
+
+
+def refuse_the_past(time: DateTime) -> None:
+    """
+    Make sure that a time is still to come.
+
+    :param time: the moment to check.
+    :raises ValueError: if it has passed; the text says by how much.
+    """
+    now = pendulum.now("UTC")
+    if time <= now:
+        ago = now.diff(time).in_words(locale="en")
+        raise ValueError(f"must be in the future; found {as_sent(time)}, {ago} ago")
+
+
+def as_sent(time: DateTime) -> str:
+    """
+    Write a time as it is sent to OTPIQ.
+
+    :param time: the moment.
+    :return: ISO 8601 in UTC with ``Z``, such as ``2026-12-01T06:00:00Z``.
+    """
+    return time.in_timezone("UTC").to_iso8601_string()
+
+
+def as_read(value: object, timezone: Timezone | FixedTimezone | None) -> str:
+    """
+    Write a time for people: in UTC, and as a clock in their timezone shows it.
+
+    :param value: a datetime or a text that :func:`moment` reads.
+    :param timezone: their timezone; None to write only UTC.
+    :return: such as ``2026-12-01T06:00:00Z (2026-12-01 09:00:00 in Asia/Baghdad)``.
+    :raises ValueError: if the value cannot be read.
+    """
+    utc = moment(value)
+    if timezone is None:
+        return as_sent(utc)
+    return f"{as_sent(utc)} ({utc.in_timezone(timezone).to_datetime_string()} in {timezone.name})"
+
+
+def _read(value: object) -> DateTime:
+    if isinstance(value, datetime):
+        return pendulum.instance(value, tz=None)
+    text = value.strip().upper() if isinstance(value, str) else ""
+    # pendulum reads "now" too, and unless told to be exact takes "10:00" for today and a date for its midnight.
+    if text[:1].isdigit():
+        with suppress(ValueError, OverflowError):
+            read = pendulum.parse(text, tz=None, exact=True)
+            if isinstance(read, pendulum.DateTime):
+                return read
+    raise ValueError(f"{_RULE}; found {shown(value)}")
