@@ -55,4 +55,5 @@ def shown(value: object) -> str:
 
 def _masked(match: re.Match[str]) -> str:
     digits = "".join(filter(str.isdigit, match.group()))
-    return f"{digits[:6]}•••{digits[-4:]}"
+    shown_first = min(6, len(digits) - 7)
+    return f"{digits[:shown_first]}•••{digits[-4:]}"

@@ -1,0 +1,21 @@
+"""Values that keep the API's contract, for tests that break one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pendulum
+
+CAMPAIGN_ID = "665f1c2ab3d4e5f601234567"
+TEMPLATE_ID = "665f1c2ab3d4e5f601234568"
+PHONE_NUMBER_ID = "665F1C2AB3D4E5F601234569"
+
+CREATE: dict[str, Any] = {"name": "Summer", "template_id": TEMPLATE_ID, "phone_number_id": PHONE_NUMBER_ID}
+CREATE_BODY = {"name": "Summer", "templateId": TEMPLATE_ID, "phoneNumberId": PHONE_NUMBER_ID}
+
+CAMPAIGN = {"_id": CAMPAIGN_ID, "campaignId": "cmp_1", "name": "Summer", "startedAt": None, "sentCount": 0}
+ANSWER = {"success": True, "data": CAMPAIGN}
+
+
+def tomorrow() -> pendulum.DateTime:
+    return pendulum.now("UTC").add(days=1).start_of("second")

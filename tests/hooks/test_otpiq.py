@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_otpiq import exceptions
+from airflow_provider_otpiq.exceptions import (
+    OtpiqApiError,
+    OtpiqConfigurationError,
+    OtpiqConnectionError,
+    OtpiqCreditError,
+    OtpiqRateLimitError,
+    OtpiqRedirectError,
+    OtpiqResponseError,
+    OtpiqServerError,
+    OtpiqValidationError,
+)
+from tests.conftest import API_KEY, BASE_URL
+from tests.contract import ANSWER, CAMPAIGN, CAMPAIGN_ID, CREATE, CREATE_BODY, tomorrow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from requests_mock import Mocker
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+CREATE_URL = f"{BASE_URL}/whatsapp/campaigns"
+UPDATE_URL = f"{CREATE_URL}/{CAMPAIGN_ID}"
+INFO_URL = f"{BASE_URL}/info"
+
+
+def create(hook: OtpiqHook) -> dict[str, Any]:
+    return hook.create_campaign(**CREATE)
+
+
+def update(hook: OtpiqHook) -> dict[str, Any]:
+    return hook.update_campaign(campaign_id=CAMPAIGN_ID, name="Winter")
+
+
+def info(hook: OtpiqHook) -> dict[str, Any]:
+    return hook.get_project_info()
+
+
+CALLS = [
+    pytest.param(create, "POST", CREATE_URL, id="create"),
+    pytest.param(update, "PATCH", UPDATE_URL, id="update"),
+    pytest.param(info, "GET", INFO_URL, id="info"),
+]
+
+
+# What goes out
+
+
+def test_create_posts_the_contracts_body_with_the_key(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(CREATE_URL, json=ANSWER, status_code=201)
+    assert create(hook) == CAMPAIGN
+    request = requests_mock.request_history[0]
+    assert request.json() == CREATE_BODY
+    assert request.headers["Authorization"] == f"Bearer {API_KEY}"
+    assert request.headers["User-Agent"].startswith("airflow-provider-otpiq/")
+    assert request.timeout == (5, 30)
+
+
+def test_create_schedules(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(CREATE_URL, json=ANSWER)
+    hook.create_campaign(**CREATE, schedule_type="schedule", scheduled_for=tomorrow())
+    schedule = {"scheduleType": "schedule", "scheduledFor": tomorrow().to_iso8601_string()}
+    assert requests_mock.request_history[0].json() == CREATE_BODY | schedule
+
+
+def test_update_patches_only_what_is_given(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.patch(UPDATE_URL, json=ANSWER)
+    assert update(hook) == CAMPAIGN
+    assert requests_mock.request_history[0].json() == {"name": "Winter"}
+
+
+def test_timeouts_come_from_the_connection(connect: Callable[..., OtpiqHook], requests_mock: Mocker) -> None:
+    requests_mock.get(INFO_URL, json={"projectName": "P"})
+    info(connect(extra={"connect_timeout": 1.5, "read_timeout": 2}))
+    assert requests_mock.request_history[0].timeout == (1.5, 2)
+
+
+def test_an_invalid_request_reads_no_connection_and_sends_nothing(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    with pytest.raises(OtpiqValidationError):
+        hook.create_campaign(**(CREATE | {"name": "ab"}))
+    with pytest.raises(OtpiqValidationError):
+        hook.update_campaign(campaign_id="../../sms", name="Winter")
+    with pytest.raises(OtpiqValidationError, match="has no offset"):
+        hook.create_campaign(**CREATE, schedule_type="schedule", scheduled_for="2099-01-01 09:00")
+    assert not requests_mock.called
+    assert "settings" not in vars(hook)
+
+
+def test_a_bad_connection_sends_nothing(connect: Callable[..., OtpiqHook], requests_mock: Mocker) -> None:
+    for fields in ({"host": "http://api.otpiq.com/api"}, {"password": "a b"}, {"password": None}):
+        with pytest.raises(OtpiqConfigurationError):
+            create(connect(**fields))
+    assert not requests_mock.called
+
+
+@pytest.mark.parametrize("conn_id", ["", "None"])
+def test_a_connection_id_that_rendered_to_nothing_is_not_the_default(hook: OtpiqHook, conn_id: str) -> None:
+    hook.otpiq_conn_id = conn_id
+    with pytest.raises(OtpiqConfigurationError, match="otpiq_conn_id: is empty"):
+        create(hook)
+
+
+def test_a_netrc_does_not_replace_the_key(
+    hook: OtpiqHook, requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    (tmp_path / "netrc").write_text("machine api.otpiq.com login user password other")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    requests_mock.get(INFO_URL, json={"projectName": "P"})
+    info(hook)
+    assert requests_mock.request_history[0].headers["Authorization"] == f"Bearer {API_KEY}"
+
+
+def test_the_session_is_kept(hook: OtpiqHook) -> None:
+    assert hook.get_conn() is hook.get_conn()
+    assert isinstance(hook.get_conn(), requests.Session)
+
+
+# What comes back
+
+
+PERMANENT = {
+    400: exceptions.OtpiqRequestError,
+    401: exceptions.OtpiqAuthenticationError,
+    402: exceptions.OtpiqRequestError,
+    403: exceptions.OtpiqAuthenticationError,
+    404: exceptions.OtpiqNotFoundError,
+    409: exceptions.OtpiqConflictError,
+    422: exceptions.OtpiqRequestError,
+}
+
+
+@pytest.mark.parametrize(("call", "method", "url"), CALLS)
+@pytest.mark.parametrize("status", PERMANENT)
+def test_a_refusal_is_typed_says_what_the_server_said_and_is_not_retried(
+    hook: OtpiqHook, requests_mock: Mocker, call: Any, method: str, url: str, status: int
+) -> None:
+    body = {"message": f"No, 9647712345678!\nKey {API_KEY} is not known"}
+    requests_mock.request(method, url, json=body, status_code=status)
+    with pytest.raises(PERMANENT[status]) as caught:
+        call(hook)
+    error = caught.value
+    assert isinstance(error, AirflowFailException)
+    assert error.status_code == status
+    assert error.server_message == "No, 964771•••5678! Key ••• is not known"
+    assert error.server_message in str(error)
+    assert f"{method} " in str(error)
+    assert "'otpiq_default'" in str(error)
+    assert requests_mock.call_count == 1
+    assert API_KEY not in f"{error} {error!r} {error.__dict__} {error.__cause__} {error.__context__}"
+
+
+@pytest.mark.parametrize(("call", "method", "url"), CALLS)
+@pytest.mark.parametrize(("status", "repeated"), [(408, True), (425, True), (500, True), (503, True), (599, True)])
+def test_a_server_that_cannot_just_now_is_asked_again_only_where_that_is_harmless(
+    hook: OtpiqHook,
+    requests_mock: Mocker,
+    slept: list[float],
+    call: Any,
+    method: str,
+    url: str,
+    status: int,
+    repeated: bool,
+) -> None:
+    requests_mock.request(method, url, json={"message": "Internal server error"}, status_code=status)
+    with pytest.raises(OtpiqServerError) as caught:
+        call(hook)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert caught.value.status_code == status
+    assert requests_mock.call_count == (1 if method == "POST" else 3)
+    assert slept == ([] if method == "POST" else [1, 2])
+
+
+@pytest.mark.parametrize(("call", "method", "url"), CALLS)
+def test_a_repeat_that_succeeds_is_a_success(
+    hook: OtpiqHook, requests_mock: Mocker, slept: list[float], call: Any, method: str, url: str
+) -> None:
+    good = {"json": {"projectName": "P", **ANSWER}, "status_code": 200}
+    requests_mock.request(method, url, [{"status_code": 429, "headers": {"Retry-After": "7"}}, good])
+    assert call(hook)
+    assert slept == [7]
+
+
+@pytest.mark.parametrize(("call", "method", "url"), CALLS)
+@pytest.mark.parametrize("max_retries", [0, 1])
+def test_max_retries_is_the_number_of_repeats(
+    connect: Callable[..., OtpiqHook],
+    requests_mock: Mocker,
+    slept: list[float],
+    call: Any,
+    method: str,
+    url: str,
+    max_retries: int,
+) -> None:
+    requests_mock.request(method, url, exc=requests.ConnectTimeout("no"))
+    with pytest.raises(OtpiqConnectionError):
+        call(connect(extra={"max_retries": max_retries}))
+    assert requests_mock.call_count == len(slept) + 1 == max_retries + 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"Retry-After": "90"}, {}, 90),
+        ({}, {"waitMinutes": 8}, 480),
+        ({"Retry-After": "90"}, {"waitMinutes": 8}, 480),
+        ({"Retry-After": "900"}, {"waitMinutes": 8}, 900),
+        ({"Retry-After": "soon"}, {"waitMinutes": 1.5}, 90),
+        ({"Retry-After": "-1"}, {"waitMinutes": 8}, 480),
+    ],
+)
+def test_a_long_wait_is_left_to_airflow(
+    hook: OtpiqHook, requests_mock: Mocker, slept: list[float], headers: Any, body: Any, seconds: float
+) -> None:
+    requests_mock.post(CREATE_URL, json=body, headers=headers, status_code=429)
+    with pytest.raises(OtpiqRateLimitError) as caught:
+        create(hook)
+    assert caught.value.retry_after == seconds
+    assert not isinstance(caught.value, AirflowFailException)
+    assert (slept, requests_mock.call_count) == ([], 1)
+
+
+def test_retry_after_may_be_a_date(hook: OtpiqHook, requests_mock: Mocker, slept: list[float]) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
+    requests_mock.post(CREATE_URL, headers={"Retry-After": date}, status_code=429)
+    with pytest.raises(OtpiqRateLimitError) as caught:
+        create(hook)
+    assert caught.value.retry_after == pytest.approx(600, abs=5)
+
+
+@pytest.mark.parametrize("minutes", [None, "8", True, -1, [], {}])
+def test_a_wait_that_cannot_be_read_is_a_short_pause(
+    hook: OtpiqHook, requests_mock: Mocker, slept: list[float], minutes: Any
+) -> None:
+    requests_mock.post(CREATE_URL, json={"waitMinutes": minutes}, status_code=429)
+    with pytest.raises(OtpiqRateLimitError) as caught:
+        create(hook)
+    assert caught.value.retry_after is None
+    assert slept == [5]
+
+
+def test_at_most_one_429_is_waited_out_within_a_call(
+    hook: OtpiqHook, requests_mock: Mocker, slept: list[float]
+) -> None:
+    requests_mock.get(INFO_URL, json={"waitMinutes": 1}, status_code=429)
+    with pytest.raises(OtpiqRateLimitError):
+        info(hook)
+    assert slept == [60]
+    assert requests_mock.call_count == 2
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"yourCredit": 100, "requiredCredit": 2500.5, "canCover": 3},
+        {"currentSpending": 900, "spendingThreshold": 1000, "cost": 200},
+    ],
+)
+def test_missing_money_is_an_error_that_a_person_can_mend(
+    hook: OtpiqHook, requests_mock: Mocker, facts: dict[str, Any]
+) -> None:
+    requests_mock.post(CREATE_URL, json={"error": "Insufficient credit", **facts}, status_code=400)
+    with pytest.raises(OtpiqCreditError) as caught:
+        create(hook)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert caught.value.amounts == {name: value for name, value in facts.items() if name != "canCover"}
+    assert "Insufficient credit, " in str(caught.value)
+
+
+HTML = b"<html>Sign in to the network</html>"
+NOT_IN_THE_CONTRACT: dict[str, Any] = {
+    "HTML": HTML,
+    "nothing": b"",
+    "cut JSON": b'{"success": true, "data": {"_id": "665f',
+    "not UTF-8": b'{"success": true, "data": {"_id": "\xff"}}',
+    "deep JSON": b"[" * 100_000,
+    "a list": [],
+    "null": None,
+    "success false": {"success": False, "message": "It did not work", "data": CAMPAIGN},
+    "no success": {"data": CAMPAIGN},
+    "no data": {"success": True},
+    "data null": {"success": True, "data": None},
+    "no _id": {"success": True, "data": {"campaignId": CAMPAIGN_ID}},
+    "short _id": {"success": True, "data": {"_id": CAMPAIGN_ID[1:]}},
+    "long _id": {"success": True, "data": {"_id": CAMPAIGN_ID + "\n"}},
+    "_id a number": {"success": True, "data": {"_id": 123456789012345678901234}},
+    "_id a path": {"success": True, "data": {"_id": "../../../../sms/now/here"}},
+}
+
+
+@pytest.mark.parametrize("body", NOT_IN_THE_CONTRACT.values(), ids=NOT_IN_THE_CONTRACT)
+@pytest.mark.parametrize(("call", "method", "url"), CALLS)
+def test_an_answer_outside_the_contract_is_not_a_success(
+    hook: OtpiqHook, requests_mock: Mocker, call: Any, method: str, url: str, body: Any
+) -> None:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    requests_mock.request(method, url, content=content, headers={"Content-Type": "text/html"})
+    with pytest.raises(OtpiqResponseError) as caught:
+        call(hook)
+    assert caught.value.status_code == 200
+    assert not isinstance(caught.value, AirflowFailException)
+    assert requests_mock.call_count == 1
+    assert "Sign in" not in str(caught.value)
+
+
+def test_success_false_brings_the_servers_words(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(CREATE_URL, json={"success": False, "message": "It did not work"})
+    with pytest.raises(OtpiqResponseError, match="It did not work") as caught:
+        create(hook)
+    assert caught.value.server_message == "It did not work"
+
+
+def test_fields_may_be_missing_null_or_new(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    campaign = {"_id": CAMPAIGN_ID.upper(), "name": None, "tomorrow's": ["field"]}
+    requests_mock.post(CREATE_URL, json={"success": True, "data": campaign, "more": 1})
+    assert create(hook) == campaign
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(("call", "method", "url"), CALLS)
+def test_a_redirect_is_not_followed(
+    hook: OtpiqHook, requests_mock: Mocker, call: Any, method: str, url: str, status: int
+) -> None:
+    elsewhere = requests_mock.request(method, "https://example.com/", json=ANSWER)
+    requests_mock.request(method, url, status_code=status, headers={"Location": "https://example.com/"})
+    with pytest.raises(OtpiqRedirectError, match=r"to https://example\.com/") as caught:
+        call(hook)
+    assert isinstance(caught.value, AirflowFailException)
+    assert not elsewhere.called
+
+
+def test_an_answer_may_be_compressed(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    body = gzip.compress(json.dumps(ANSWER).encode())
+    requests_mock.post(CREATE_URL, content=body, headers={"Content-Encoding": "gzip"})
+    assert create(hook) == CAMPAIGN
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
+def test_an_answer_that_is_far_too_large_is_not_read(
+    hook: OtpiqHook, requests_mock: Mocker, headers: dict[str, str]
+) -> None:
+    large = b" " * (9 * 1024 * 1024)
+    requests_mock.post(CREATE_URL, content=gzip.compress(large) if headers else large, headers=headers)
+    with pytest.raises(OtpiqConnectionError, match="more than 8388608 bytes"):
+        create(hook)
+
+
+# The Test button
+
+
+def test_the_test_button_shows_project_and_credit(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.get(INFO_URL, json={"projectName": "Kiosk", "credit": 15000})
+    assert hook.test_connection() == (True, "Connected to OTPIQ project 'Kiosk'; remaining credit: 15,000 IQD.")
+    requests_mock.get(INFO_URL, json={"projectName": "Kiosk", "credit": None})
+    assert hook.test_connection() == (True, "Connected to OTPIQ project 'Kiosk'; remaining credit: unknown.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"status_code": 401, "json": {"message": "Unauthorized"}}, "Check the API key"),
+        ({"status_code": 404, "text": "<html>"}, "the whole base URL"),
+        ({"status_code": 429, "json": {"waitMinutes": 1}}, "OTPIQ asks to wait"),
+        ({"status_code": 503}, "503"),
+        ({"exc": requests.ConnectionError("refused")}, "refused"),
+        ({"text": "<html>"}, "not in OTPIQ's contract"),
+        ({"json": {}}, "not in OTPIQ's contract"),
+    ],
+)
+def test_the_test_button_says_what_is_wrong_at_once(
+    hook: OtpiqHook, requests_mock: Mocker, slept: list[float], answer: Any, said: str
+) -> None:
+    requests_mock.get(INFO_URL, **answer)
+    works, message = hook.test_connection()
+    assert not works
+    assert said in message
+    assert (requests_mock.call_count, slept) == (1, [])
+
+
+def test_the_test_button_says_what_is_wrong_with_the_connection(connect: Callable[..., OtpiqHook]) -> None:
+    works, message = connect(password="").test_connection()
+    assert not works
+    assert "password: is empty" in message

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_otpiq.exceptions import OtpiqServerError, OtpiqValidationError
+from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator, UpdateCampaignOperator
+from tests.contract import CAMPAIGN_ID, CREATE, TEMPLATE_ID, tomorrow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+
+class TaskInstance:
+    """What an operator uses of Airflow's task instance."""
+
+    def __init__(self, try_number: int = 1) -> None:
+        self.try_number = try_number
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+class StateStore:
+    """Airflow's task_state_store, which keeps JSON."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, str] = {}
+        self.retentions: list[timedelta | None] = []
+
+    def get(self, key: str) -> Any:
+        return json.loads(self.stored[key]) if key in self.stored else None
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        self.stored[key] = json.dumps(value)
+        self.retentions.append(retention)
+
+
+class BrokenStateStore(StateStore):
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        raise RuntimeError("the API server is away")
+
+
+@pytest.fixture
+def dag() -> DAG:
+    return DAG("dag", schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Baghdad"))
+
+
+@pytest.fixture
+def context(dag: DAG, sandbox_hook: OtpiqHook) -> dict[str, Any]:
+    return {"ti": TaskInstance(), "dag": dag, "params": {"name": "Autumn"}}
+
+
+_task_numbers = count()
+
+
+def create(dag: DAG, **fields: Any) -> CreateCampaignOperator:
+    return CreateCampaignOperator(task_id=f"create_{next(_task_numbers)}", dag=dag, **(CREATE | fields))
+
+
+def execute(task: Any, context: dict[str, Any]) -> Any:
+    task.render_template_fields(context)
+    return task.execute(context)
+
+
+# XCom
+
+
+def test_create_returns_the_id_and_pushes_the_campaign(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
+    campaign_id = execute(create(dag), context)
+    assert [campaign["_id"] for campaign in sandbox.campaigns] == [campaign_id]
+    pushed = context["ti"].pushed["campaign"]
+    assert pushed["_id"] == campaign_id
+    assert pushed["name"] == "Summer"
+
+
+def test_update_pushes_the_same_two(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
+    campaign_id = execute(create(dag), context)
+    update = UpdateCampaignOperator(task_id="update", dag=dag, campaign_id=campaign_id, name="{{ params.name }}")
+    assert execute(update, context) == campaign_id
+    assert context["ti"].pushed["campaign"]["name"] == "Autumn"
+    assert [request["method"] for request in sandbox.requests] == ["POST", "PATCH"]
+
+
+def test_do_xcom_push_off_pushes_nothing(dag: DAG, context: dict[str, Any]) -> None:
+    assert execute(create(dag, do_xcom_push=False), context)
+    assert context["ti"].pushed == {}
+
+
+# Fields
+
+
+def test_every_field_of_the_api_is_a_template_field() -> None:
+    fields = {"name", "template_id", "phone_number_id", "schedule_type", "scheduled_for", "otpiq_conn_id"}
+    assert set(CreateCampaignOperator.template_fields) == fields
+    assert set(UpdateCampaignOperator.template_fields) == fields | {"campaign_id", "category"}
+
+
+def test_init_only_assigns(dag: DAG) -> None:
+    bad = create(dag, name="{{ '' }}", template_id=None, schedule_type=5, scheduled_for="never")
+    assert (bad.name, bad.template_id, bad.schedule_type, bad.scheduled_for) == ("{{ '' }}", None, 5, "never")
+
+
+def test_an_invalid_request_is_not_sent(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
+    with pytest.raises(OtpiqValidationError) as caught:
+        execute(create(dag, name="{{ params.get('nothing') }}", template_id="None", scheduled_for="soon"), context)
+    assert len(caught.value.problems) == 3
+    assert sandbox.requests == []
+
+
+def test_the_connection_id_is_rendered(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {"conn_type": "otpiq", "host": sandbox.url, "password": "another key"}
+    monkeypatch.setenv("AIRFLOW_CONN_OTPIQ_AUTUMN", json.dumps(other))
+    with pytest.raises(Exception, match="'otpiq_Autumn' cannot be used"):
+        execute(create(dag, otpiq_conn_id="otpiq_{{ params.name }}"), context)
+
+
+@pytest.mark.parametrize("start", ["2099-12-01 09:00", "2099-12-01T09:00:00", datetime(2099, 12, 1, 9)])
+def test_a_time_without_offset_is_in_the_dags_timezone(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, capsys: pytest.CaptureFixture[str], start: Any
+) -> None:
+    task = create(dag, schedule_type="schedule", scheduled_for=start)
+    execute(task, context)
+    assert sandbox.requests[0]["body"]["scheduledFor"] == "2099-12-01T06:00:00Z"
+    assert "It starts at 2099-12-01T06:00:00Z (2099-12-01 09:00:00 in Asia/Baghdad)." in capsys.readouterr().out
+
+
+def test_an_update_takes_the_dags_timezone_too(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
+    campaign_id = execute(create(dag), context)
+    task = UpdateCampaignOperator(task_id="u", dag=dag, campaign_id=campaign_id, scheduled_for="2099-12-01 09:00")
+    execute(task, context)
+    assert sandbox.campaigns[0]["scheduledFor"] == "2099-12-01T06:00:00Z"
+
+
+# One campaign for one task instance
+
+
+def test_a_later_try_returns_the_same_campaign(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
+    pytest.importorskip("airflow.sdk", reason="Airflow 2 has no task_state_store").NEVER_EXPIRE
+    context["task_state_store"] = store = StateStore()
+    first = execute(create(dag), context)
+    later = context | {"ti": TaskInstance(try_number=2)}
+    assert execute(create(dag), later) == first
+    assert later["ti"].pushed == context["ti"].pushed
+    assert len(sandbox.requests) == 1
+    from airflow.sdk import NEVER_EXPIRE
+
+    assert all(retention is NEVER_EXPIRE for retention in store.retentions)
+
+
+def test_a_later_try_looks_there_before_it_checks_the_time(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
+    passed = {"schedule_type": "schedule", "scheduled_for": "2020-01-01T00:00:00Z"}
+    request = {name: CREATE.get(name, passed.get(name)) for name in CreateCampaignOperator.request_fields}
+    context["task_state_store"] = store = StateStore()
+    store.set("otpiq_campaign", {"request": request | {"otpiq_conn_id": "otpiq_default"}, "campaign": {"_id": "x"}})
+    assert execute(create(dag, **passed), context) == "x"
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("changed", [{"name": "Winter"}, {"template_id": CAMPAIGN_ID}])
+def test_other_fields_make_a_new_campaign_and_warn(
+    dag: DAG,
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    capsys: pytest.CaptureFixture[str],
+    changed: dict[str, str],
+) -> None:
+    pytest.importorskip("airflow.sdk", reason="Airflow 2 has no task_state_store")
+    context["task_state_store"] = StateStore()
+    first = execute(create(dag), context)
+    capsys.readouterr()
+    second = execute(create(dag, **changed), context)
+    assert second != first
+    assert len(sandbox.campaigns) == 2
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "earlier try" in line]
+    assert first in warning
+    assert next(iter(changed)) in warning
+    # From now on the new one is remembered.
+    assert execute(create(dag, **changed), context) == second
+
+
+def test_durable_false_makes_a_new_campaign_each_time(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
+    context["task_state_store"] = store = StateStore()
+    execute(create(dag, durable=False), context)
+    execute(create(dag, durable=False), context)
+    assert len(sandbox.campaigns) == 2
+    assert store.stored == {}
+
+
+def test_a_failed_create_is_not_remembered(
+    dag: DAG, context: dict[str, Any], connect: Callable[..., OtpiqHook], requests_mock: Any
+) -> None:
+    connect()
+    requests_mock.post("https://api.otpiq.com/api/whatsapp/campaigns", status_code=500)
+    context["task_state_store"] = store = StateStore()
+    with pytest.raises(OtpiqServerError):
+        execute(create(dag), context)
+    assert store.stored == {}
+
+
+def test_a_campaign_that_cannot_be_remembered_is_still_returned(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("airflow.sdk", reason="Airflow 2 has no task_state_store")
+    context["task_state_store"] = BrokenStateStore()
+    assert execute(create(dag), context) == sandbox.campaigns[0]["_id"]
+    assert "could not be remembered" in capsys.readouterr().out
+
+
+def test_without_a_store_a_second_try_says_what_it_cannot_know(
+    dag: DAG, context: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for try_number, warned in ((1, False), (2, True)):
+        execute(create(dag), context | {"ti": TaskInstance(try_number)})
+        assert ("cannot remember" in capsys.readouterr().out) is warned
+
+
+# Native rendering
+
+
+def test_native_rendering_keeps_what_it_can_and_refuses_what_it_cannot(
+    context: dict[str, Any], sandbox: Sandbox
+) -> None:
+    native = DAG("native", schedule=None, render_template_as_native_obj=True)
+    digits = "123456789012345678901234"
+    context |= {"dag": native, "digits": digits, "start": tomorrow(), "nothing": None, "exponent": "1e5"}
+    task = create(
+        native,
+        name="{{ 2026 }}",
+        template_id="{{ digits }}",
+        schedule_type="{{ 'schedule' }}",
+        scheduled_for="{{ start }}",
+    )
+    execute(task, context)
+    body = sandbox.requests[0]["body"]
+    assert (body["name"], body["templateId"]) == ("2026", digits)
+    assert body["scheduledFor"] == tomorrow().to_iso8601_string()
+    execute(create(native, schedule_type="{{ nothing }}", scheduled_for="{{ nothing }}"), context)
+    assert set(sandbox.requests[1]["body"]) == {"name", "templateId", "phoneNumberId"}
+    with pytest.raises(OtpiqValidationError, match="render_template_as_native_obj"):
+        execute(create(native, template_id="{{ exponent }}", name="{{ nothing }}"), context)
+
+
+def test_template_id_is_used_as_it_is(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
+    execute(create(dag), context)
+    assert sandbox.requests[0]["body"]["templateId"] == TEMPLATE_ID

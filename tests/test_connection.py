@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import Connection
+
+from airflow_provider_otpiq.connection import ConnectionSettings
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
+
+KEY = "sk_live_0123"
+
+
+def from_json(**fields: Any) -> Connection:
+    extra = fields.pop("extra", None)
+    return Connection(
+        conn_id="c",
+        conn_type="otpiq",
+        **({"password": KEY} | fields),
+        extra=extra if extra is None or isinstance(extra, str) else json.dumps(extra),
+    )
+
+
+def from_uri(uri: str) -> Connection:
+    return Connection(conn_id="c", uri=uri)
+
+
+@pytest.mark.parametrize(
+    ("connection", "base_url"),
+    [
+        # JSON, and the form, which sends empty texts and sometimes port 0 for what is left blank
+        (from_json(), "https://api.otpiq.com/api"),
+        (from_json(host="", schema="", port=0, login=""), "https://api.otpiq.com/api"),
+        (from_json(host="https://api.otpiq.com/api"), "https://api.otpiq.com/api"),
+        (from_json(host=" https://api.otpiq.com/api/ "), "https://api.otpiq.com/api"),
+        (from_json(host="https://api.otpiq.com/api", port=0), "https://api.otpiq.com/api"),
+        (from_json(host="https://api.otpiq.com/api", port=8443), "https://api.otpiq.com:8443/api"),
+        (from_json(host="https://api.otpiq.com:8443/api", port=8443), "https://api.otpiq.com:8443/api"),
+        (from_json(host="api.otpiq.com/api"), "https://api.otpiq.com/api"),
+        (from_json(host="api.otpiq.com", schema="/api/", port=8443), "https://api.otpiq.com:8443/api"),
+        (from_json(host="http://localhost:8484/api"), "http://localhost:8484/api"),
+        (from_json(host="localhost:8484/api"), "http://localhost:8484/api"),
+        (from_json(host="127.0.0.1", port=8484, schema="api"), "http://127.0.0.1:8484/api"),
+        (from_json(host="127.9.9.9/api"), "http://127.9.9.9/api"),
+        (from_json(host="::1", port=8484, schema="api"), "http://[::1]:8484/api"),
+        (from_json(host="[::1]:8484/api"), "http://[::1]:8484/api"),
+        (from_json(host="https://localhost/api"), "https://localhost/api"),
+        (from_json(host="http://sandbox:8484/api", extra={"allow_insecure_http": True}), "http://sandbox:8484/api"),
+        # URI
+        (from_uri(f"otpiq://:{KEY}@"), "https://api.otpiq.com/api"),
+        (from_uri(f"otpiq://:{KEY}@/?max_retries=0"), "https://api.otpiq.com/api"),
+        (from_uri(f"otpiq://:{KEY}@api.otpiq.com/api"), "https://api.otpiq.com/api"),
+        (from_uri(f"otpiq://:{KEY}@api.otpiq.com:8443/api"), "https://api.otpiq.com:8443/api"),
+        (from_uri(f"otpiq://https://:{KEY}@api.otpiq.com/api"), "https://api.otpiq.com/api"),
+        (from_uri(f"otpiq://:{KEY}@https%3A%2F%2Fapi.otpiq.com%2Fapi"), "https://api.otpiq.com/api"),
+        (from_uri(f"otpiq://:{KEY}@localhost:8484/api"), "http://localhost:8484/api"),
+        (from_uri(f"otpiq://http://:{KEY}@localhost:8484/api"), "http://localhost:8484/api"),
+        (from_uri(f"otpiq://http://:{KEY}@sandbox:8484/api?allow_insecure_http=true"), "http://sandbox:8484/api"),
+    ],
+    ids=repr,
+)
+def test_the_base_url_is_built_the_same_for_json_uri_and_form(connection: Connection, base_url: str) -> None:
+    settings = ConnectionSettings.of(connection)
+    assert settings.host == base_url
+    assert settings.password.get_secret_value() == KEY
+
+
+@pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        (from_json(), (5, 30, 2, False)),
+        (from_json(extra={}), (5, 30, 2, False)),
+        (from_json(extra={"connect_timeout": None, "read_timeout": "", "max_retries": None}), (5, 30, 2, False)),
+        (from_json(extra={"connect_timeout": 0.5, "read_timeout": 60, "max_retries": 0}), (0.5, 60, 0, False)),
+        (from_json(extra={"allow_insecure_http": True, "unknown": {"a": 1}}), (5, 30, 2, True)),
+        (from_uri(f"otpiq://:{KEY}@/?connect_timeout=2.5&read_timeout=60&max_retries=0"), (2.5, 60, 0, False)),
+        (from_uri(f"otpiq://:{KEY}@/?allow_insecure_http=false&max_retries="), (5, 30, 2, False)),
+        (from_uri(f"otpiq://:{KEY}@/?__extra__=%7B%22max_retries%22%3A+1%7D"), (5, 30, 1, False)),
+    ],
+    ids=repr,
+)
+def test_extras_are_the_same_as_json_and_as_text(connection: Connection, expected: tuple[Any, ...]) -> None:
+    settings = ConnectionSettings.of(connection)
+    found = (settings.connect_timeout, settings.read_timeout, settings.max_retries, settings.allow_insecure_http)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"password": None}, "password: is empty"),
+        ({"password": ""}, "password: is empty"),
+        ({"password": " \n"}, "password: is empty"),
+        ({"password": "sk_live_a b"}, "password: holds white space"),
+        ({"password": "sk_live_a\nb"}, "password: holds white space"),
+        ({"password": "sk_live_ключ"}, "password: holds white space or characters that an API key cannot have"),
+        ({"host": "http://api.otpiq.com/api"}, "host: http://api.otpiq.com/api would send the API key unencrypted"),
+        ({"host": "http://localhost.example.com"}, "would send the API key unencrypted"),
+        ({"host": "http://10.0.0.5:8484/api"}, "would send the API key unencrypted"),
+        ({"host": "ftp://api.otpiq.com"}, "host: is not an http or https URL"),
+        ({"host": "https://"}, "host: is not an http or https URL"),
+        ({"host": "https://api.otpiq.com:port"}, "host: is not an http or https URL"),
+        ({"host": "api otpiq.com"}, "host: is not an http or https URL"),
+        ({"host": "https://user:sk_live_9@api.otpiq.com"}, "host: must not hold a user"),
+        ({"host": "http://localhost@example.com/"}, "host: must not hold a user"),
+        ({"host": "https://api.otpiq.com/api?key=sk_live_9"}, "host: must not hold a user"),
+        ({"host": "https://api.otpiq.com:8443", "port": 443}, "host: names port 8443, the port field 443"),
+        ({"host": "", "port": 8443}, "host: is empty, but there is a port or a schema"),
+        ({"extra": {"read_timeout": 0}}, "read_timeout: Input should be greater than 0"),
+        ({"extra": {"read_timeout": "soon"}}, "read_timeout: Input should be a valid number"),
+        ({"extra": {"connect_timeout": float("inf")}}, "connect_timeout: Input should be"),
+        ({"extra": {"max_retries": -1}}, "max_retries: Input should be greater than or equal to 0"),
+        ({"extra": {"max_retries": 1.5}}, "max_retries: Input should be a valid integer"),
+        ({"extra": {"allow_insecure_http": "perhaps"}}, "allow_insecure_http: Input should be a valid boolean"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_without_repeating_a_key(fields: dict[str, Any], problem: str) -> None:
+    with pytest.raises(OtpiqConfigurationError, match="Connection 'c' cannot be used, and nothing was sent") as caught:
+        ConnectionSettings.of(from_json(**fields))
+    assert problem in str(caught.value)
+    shown = f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
+    assert KEY not in shown
+    assert "sk_live_" not in shown
+
+
+@pytest.mark.parametrize("password", [f" {KEY}", f"{KEY}\n", f"\t{KEY}\r\n"])
+def test_white_space_around_the_key_is_stripped(password: str) -> None:
+    assert ConnectionSettings.of(from_json(password=password)).password.get_secret_value() == KEY
+
+
+def test_all_problems_come_in_one_error() -> None:
+    with pytest.raises(OtpiqConfigurationError) as caught:
+        ConnectionSettings.of(from_json(password="", extra={"max_retries": "x", "read_timeout": "y"}))
+    assert [name in str(caught.value) for name in ("password:", "max_retries:", "read_timeout:")] == [True] * 3
+
+
+def test_the_settings_never_show_the_key() -> None:
+    settings = ConnectionSettings.of(from_json())
+    assert KEY not in f"{settings} {settings!r} {settings.model_dump()}"

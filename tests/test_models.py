@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pendulum
+import pytest
+
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq.models import CreateCampaign, UpdateCampaign
+from tests.contract import CAMPAIGN_ID, CREATE, CREATE_BODY, PHONE_NUMBER_ID, TEMPLATE_ID, tomorrow
+
+NOT_GIVEN = [None, "", "None"]
+
+
+def problems_of(model: type[CreateCampaign | UpdateCampaign], **fields: Any) -> tuple[str, ...]:
+    with pytest.raises(OtpiqValidationError) as caught:
+        model.checked(**fields)
+    for problem in caught.value.problems:
+        assert problem in str(caught.value)
+    return caught.value.problems
+
+
+def create_problems(**fields: Any) -> tuple[str, ...]:
+    return problems_of(CreateCampaign, **(CREATE | fields))
+
+
+def update_problems(**fields: Any) -> tuple[str, ...]:
+    return problems_of(UpdateCampaign, **({"campaign_id": CAMPAIGN_ID} | fields))
+
+
+def test_a_draft_has_only_what_was_given() -> None:
+    assert CreateCampaign.checked(**CREATE).body() == CREATE_BODY
+    assert CreateCampaign.checked(**CREATE, schedule_type="now").body() == CREATE_BODY | {"scheduleType": "now"}
+
+
+def test_a_scheduled_campaign_is_sent_in_utc() -> None:
+    start = tomorrow().in_timezone("Asia/Baghdad")
+    body = CreateCampaign.checked(**CREATE, schedule_type="schedule", scheduled_for=start).body()
+    assert body["scheduleType"] == "schedule"
+    assert body["scheduledFor"] == tomorrow().to_iso8601_string()
+    assert body["scheduledFor"].endswith("Z")
+
+
+@pytest.mark.parametrize("absent", NOT_GIVEN)
+def test_what_a_blank_form_field_renders_to_is_not_given(absent: str | None) -> None:
+    assert CreateCampaign.checked(**CREATE, schedule_type=absent, scheduled_for=absent).body() == CREATE_BODY
+    update = UpdateCampaign.checked(campaign_id=CAMPAIGN_ID, name="Winter", category=absent, scheduled_for=absent)
+    assert update.body() == {"name": "Winter"}
+
+
+@pytest.mark.parametrize("absent", NOT_GIVEN)
+@pytest.mark.parametrize("field", ["name", "template_id", "phone_number_id"])
+def test_what_a_create_requires_must_be_given(field: str, absent: str | None) -> None:
+    (problem,) = create_problems(**{field: absent})
+    assert problem.startswith(f"{field}: is required (")
+
+
+@pytest.mark.parametrize(("name", "length"), [("ab", 2), ("x" * 81, 81), (" ", 1), (12, 2)])
+def test_a_name_has_3_to_80_characters(name: object, length: int) -> None:
+    assert create_problems(name=name) == (f"name: must be 3 to 80 characters long; found {length}",)
+    assert update_problems(name=name) == (f"name: must be 3 to 80 characters long; found {length}",)
+
+
+@pytest.mark.parametrize("name", ["abc", "x" * 80, "عرض", "  none  ", 'quo"te\n', 20261201])
+def test_every_name_of_3_to_80_characters_is_sent_as_it_is(name: object) -> None:
+    assert CreateCampaign.checked(**(CREATE | {"name": name})).body()["name"] == str(name)
+
+
+@pytest.mark.parametrize(
+    ("bad_id", "found"),
+    [
+        ("6" * 23, "found 23 characters"),
+        ("6" * 25, "found 25 characters"),
+        (CAMPAIGN_ID + "\n", "found 25 characters, among them '\\n'"),
+        (CAMPAIGN_ID[:-1] + "g", "found 24 characters, among them 'g'"),
+        ("../../sms", "found 9 characters, among them '.', '/', 'm'"),
+        ("٦" * 24, "found 24 characters, among them '٦'"),
+        (5, "found 1 characters"),
+        (-1, "found 2 characters, among them '-'"),
+    ],
+)
+def test_an_id_has_24_hexadecimal_characters(bad_id: object, found: str) -> None:
+    rule = f"must be 24 hexadecimal characters (0-9, a-f); {found}"
+    assert create_problems(template_id=bad_id) == (f"template_id: {rule}",)
+    assert create_problems(phone_number_id=bad_id) == (f"phone_number_id: {rule}",)
+    assert update_problems(campaign_id=bad_id, name="Winter") == (f"campaign_id: {rule}",)
+
+
+def test_an_id_that_native_rendering_made_an_int_keeps_its_digits() -> None:
+    body = CreateCampaign.checked(**(CREATE | {"template_id": 123456789012345678901234})).body()
+    assert body["templateId"] == "123456789012345678901234"
+
+
+@pytest.mark.parametrize("value", [1e5, float("inf"), True, ["a"], {"a": 1}])
+@pytest.mark.parametrize("field", ["name", "template_id"])
+def test_a_value_that_native_rendering_changed_is_refused_with_the_cause(field: str, value: object) -> None:
+    (problem,) = create_problems(**{field: value})
+    assert f"found a {type(value).__name__}" in problem
+    assert "render_template_as_native_obj" in problem
+
+
+def test_the_schedule_type_is_one_of_two() -> None:
+    assert create_problems(schedule_type="Now") == ("schedule_type: must be 'now' or 'schedule'; found 'Now'",)
+    assert update_problems(category="SPAM") == ("category: must be 'MARKETING' or 'UTILITY'; found 'SPAM'",)
+
+
+@pytest.mark.parametrize("absent", NOT_GIVEN)
+def test_a_create_needs_time_and_type_together(absent: str | None) -> None:
+    (problem,) = create_problems(schedule_type="schedule", scheduled_for=absent)
+    assert problem.startswith("scheduled_for: is required when schedule_type is 'schedule'")
+    (problem,) = create_problems(schedule_type=absent, scheduled_for=tomorrow())
+    assert problem.startswith("scheduled_for: is given, so schedule_type must be 'schedule'")
+    (problem,) = create_problems(schedule_type="now", scheduled_for=tomorrow())
+    assert problem.startswith("scheduled_for: is given, so schedule_type must be 'schedule'")
+
+
+def test_an_update_may_send_time_or_type_alone_as_the_vendors_example_does() -> None:
+    start = tomorrow()
+    assert UpdateCampaign.checked(campaign_id=CAMPAIGN_ID, scheduled_for=start).body() == {
+        "scheduledFor": start.to_iso8601_string()
+    }
+    body = UpdateCampaign.checked(campaign_id=CAMPAIGN_ID, schedule_type="schedule").body()
+    assert body == {"scheduleType": "schedule"}
+
+
+def test_now_takes_a_campaign_back_to_a_draft_and_clears_its_time() -> None:
+    body = UpdateCampaign.checked(campaign_id=CAMPAIGN_ID, schedule_type="now").body()
+    assert body == {"scheduleType": "now", "scheduledFor": None}
+
+
+def test_now_contradicts_a_time() -> None:
+    (problem,) = update_problems(schedule_type="now", scheduled_for=tomorrow())
+    assert problem.startswith("scheduled_for: contradicts schedule_type 'now'")
+
+
+@pytest.mark.parametrize("absent", NOT_GIVEN)
+def test_an_update_changes_something(absent: str | None) -> None:
+    assert update_problems() == ("changes: found none; give at least one field besides campaign_id",)
+    assert update_problems(name=absent, category=absent) == update_problems()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pendulum.now().subtract(seconds=1),
+        datetime(2020, 1, 1, tzinfo=UTC),
+        "2020-01-01T00:00:00Z",
+        "2020-01-01 03:00:00+03:00",
+    ],
+)
+def test_a_time_in_the_past_is_refused_and_says_by_how_much(start: object) -> None:
+    (problem,) = create_problems(schedule_type="schedule", scheduled_for=start)
+    assert problem.startswith("scheduled_for: must be in the future; found 20")
+    assert problem.endswith(" ago")
+
+
+def test_all_problems_come_in_one_error() -> None:
+    problems = create_problems(name="a", template_id=None, phone_number_id="x", scheduled_for=tomorrow())
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "name",
+        "template_id",
+        "phone_number_id",
+        "scheduled_for",
+    ]
+    problems = update_problems(campaign_id="None")
+    assert [problem.partition(":")[0] for problem in problems] == ["campaign_id", "changes"]
+
+
+@pytest.mark.parametrize("secret", ["sk_live_abcdefgh", "+964 771 234 5678", "9647712345678", "٠٧٧٠١٢٣٤٥٦٧"])
+@pytest.mark.parametrize("field", ["name", "template_id", "phone_number_id", "schedule_type", "scheduled_for"])
+def test_a_key_or_a_phone_number_in_the_wrong_field_is_not_repeated(field: str, secret: str) -> None:
+    fields = CREATE | {"name": "ab", "schedule_type": "schedule", field: secret}
+    with pytest.raises(OtpiqValidationError) as caught:
+        CreateCampaign.checked(**fields)
+    shown = [str(caught.value), repr(caught.value), str(caught.value.__context__), str(caught.value.__cause__)]
+    assert not any(secret in text or secret[-6:] in text for text in shown)
+
+
+def test_an_unknown_field_is_refused() -> None:
+    assert create_problems(recipients=[]) == ("recipients: Extra inputs are not permitted",)

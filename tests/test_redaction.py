@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_otpiq.redaction import mask_phone_numbers, presentable
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("9647712345678", "964771•••5678"),
+        ("to +964 771 234 5678.", "to 964771•••5678."),
+        ("'+964-771-234-5678'", "'964771•••5678'"),
+        ("0771 234 5678", "0771•••5678"),
+        ("07712345678", "0771•••5678"),
+        ("9647712345678,9647712345679", "964771•••5678,964771•••5679"),
+        ("٩٦٤٧٧١٢٣٤٥٦٧٨", "٩٦٤٧٧١•••٥٦٧٨"),
+    ],
+)
+def test_phone_numbers_are_masked(text: str, masked: str) -> None:
+    assert mask_phone_numbers(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text", ["665f1c2ab3d4e5f601234567", "123456789012345678901234", "2026-12-01 09:00:00", "15000"]
+)
+def test_ids_times_and_amounts_stay_readable(text: str) -> None:
+    assert mask_phone_numbers(text) == text
+
+
+def test_a_foreign_text_becomes_one_short_harmless_line() -> None:
+    assert presentable("a\nb\x1b[31m  c sk_live_Ab1") == "a b�[31m c •••"
+    assert len(presentable("x" * 10_000)) == 501

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pendulum
+import pytest
+
+from airflow_provider_otpiq import times
+
+NINE_IN_BAGHDAD = pendulum.datetime(2026, 12, 1, 6)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pendulum.datetime(2026, 12, 1, 9, tz="Asia/Baghdad"),
+        datetime(2026, 12, 1, 6, tzinfo=UTC),
+        datetime(2026, 12, 1, 9, tzinfo=ZoneInfo("Asia/Baghdad")),
+        datetime(2026, 12, 1, 8, tzinfo=timezone(timedelta(hours=2))),
+        "2026-12-01T09:00:00+03:00",
+        "2026-12-01 09:00:00+03:00",
+        "2026-12-01 06:00:00.000000+00:00",
+        "2026-12-01T06:00Z",
+        "2026-12-01t06:00:00z",
+        "20261201T060000Z",
+        "  2026-12-01T09:00+0300\n",
+    ],
+)
+def test_a_time_is_read_as_the_same_moment(value: object) -> None:
+    moment = times.moment(value)
+    assert moment == NINE_IN_BAGHDAD
+    assert times.as_sent(moment) == "2026-12-01T06:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-12-01T09:00:00",  # no offset
+        datetime(2026, 12, 1, 9),
+        "2026-12-01",  # no time of day
+        date(2026, 12, 1),
+        "09:00",  # pendulum would take today's date
+        "now",
+        "tomorrow",
+        "2026",
+        "P1D",
+        "2026-12-01T09:00Z/2026-12-02T09:00Z",
+        "2026-13-01T09:00Z",
+        "2026-02-30T09:00Z",
+        "2026-12-01T25:00Z",
+        "2026-12-01T09:00+99:00",
+        "0001-01-01T00:00:00+14:00",
+        "12/01/2026 09:00",
+        1_796_115_600,
+        1.5,
+        True,
+        [],
+    ],
+)
+def test_a_time_is_never_guessed(value: object) -> None:
+    with pytest.raises(ValueError, match="must be a date with a time of day and an offset"):
+        times.moment(value)
+
+
+@pytest.mark.parametrize("value", ["2026-12-01 09:00", "2026-12-01T09:00:00", datetime(2026, 12, 1, 9)])
+def test_a_time_without_an_offset_is_in_the_dags_timezone(value: object) -> None:
+    read = times.in_timezone(value, pendulum.timezone("Asia/Baghdad"))
+    assert times.moment(read) == NINE_IN_BAGHDAD
+
+
+@pytest.mark.parametrize("value", ["2026-12-01T06:00:00Z", NINE_IN_BAGHDAD, None, "None", "nonsense", 5])
+def test_every_other_value_stays_as_it_is(value: object) -> None:
+    assert times.in_timezone(value, pendulum.timezone("Europe/Berlin")) is value
+
+
+@pytest.mark.parametrize("value", ["2026-03-29 02:30", "2026-10-25 02:30"])
+def test_an_hour_that_the_clocks_skip_or_repeat_needs_an_offset(value: str) -> None:
+    unchanged = times.in_timezone(value, pendulum.timezone("Europe/Berlin"))
+    with pytest.raises(ValueError, match="names no offset|has no offset"):
+        times.moment(unchanged)
+
+
+def test_a_time_is_shown_in_utc_and_in_the_dags_timezone() -> None:
+    baghdad = pendulum.timezone("Asia/Baghdad")
+    assert times.as_read("2026-12-01 06:00Z", baghdad) == "2026-12-01T06:00:00Z (2026-12-01 09:00:00 in Asia/Baghdad)"
+    assert times.as_read("2026-12-01 06:00Z", None) == "2026-12-01T06:00:00Z"
