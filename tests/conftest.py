@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # Before Airflow is imported: the tests must not see the machine's own Airflow.
@@ -12,12 +14,17 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 
 import pytest
+from packaging.version import Version
 
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.sandbox import Sandbox
+from dev.local_airflow import EXAMPLE_DAGS, LocalAirflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+AIRFLOW_VERSION = Version(version("apache-airflow"))
+needs_task_state = pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 3), reason="Airflow 3.3 brought task_state_store")
 
 BASE_URL = "https://api.otpiq.com/api"
 API_KEY = "sk_live_0123456789abcdef"
@@ -64,3 +71,22 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     seconds: list[float] = []
     monkeypatch.setattr("time.sleep", seconds.append)
     return seconds
+
+
+@pytest.fixture(scope="session")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One database for all system tests; one DAG folder with the examples and the tests' own DAGs."""
+    home = tmp_path_factory.mktemp("airflow")
+    (home / "dags").mkdir()
+    (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
+    (home / "dags" / "tests").symlink_to(Path(__file__).parent / "system" / "dags")
+    LocalAirflow(home).migrate()
+    return home
+
+
+@pytest.fixture
+def airflow(airflow_home: Path, sandbox: Sandbox) -> LocalAirflow:
+    """A real Airflow whose connection ``otpiq_default`` leads to the sandbox."""
+    airflow = LocalAirflow(airflow_home, airflow_home / "dags")
+    airflow.connect("otpiq_default", host=sandbox.url, password=sandbox.api_key)
+    return airflow

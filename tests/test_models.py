@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.models import CreateCampaign, UpdateCampaign
-from tests.contract import CAMPAIGN_ID, CREATE, CREATE_BODY, PHONE_NUMBER_ID, TEMPLATE_ID, tomorrow
+from tests.contract import CAMPAIGN_ID, CREATE, CREATE_BODY, tomorrow
 
 NOT_GIVEN = [None, "", "None"]
 

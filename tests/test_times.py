@@ -77,7 +77,7 @@ def test_every_other_value_stays_as_it_is(value: object) -> None:
 @pytest.mark.parametrize("value", ["2026-03-29 02:30", "2026-10-25 02:30"])
 def test_an_hour_that_the_clocks_skip_or_repeat_needs_an_offset(value: str) -> None:
     unchanged = times.in_timezone(value, pendulum.timezone("Europe/Berlin"))
-    with pytest.raises(ValueError, match="names no offset|has no offset"):
+    with pytest.raises(ValueError, match="has no offset"):
         times.moment(unchanged)
 
 

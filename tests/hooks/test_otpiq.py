@@ -12,7 +12,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_otpiq import exceptions
 from airflow_provider_otpiq.exceptions import (
-    OtpiqApiError,
     OtpiqConfigurationError,
     OtpiqConnectionError,
     OtpiqCreditError,
@@ -66,7 +65,8 @@ def test_create_posts_the_contracts_body_with_the_key(hook: OtpiqHook, requests_
     assert request.json() == CREATE_BODY
     assert request.headers["Authorization"] == f"Bearer {API_KEY}"
     assert request.headers["User-Agent"].startswith("airflow-provider-otpiq/")
-    assert request.timeout == (5, 30)
+    timeouts: object = request.timeout
+    assert timeouts == (5, 30)
 
 
 def test_create_schedules(hook: OtpiqHook, requests_mock: Mocker) -> None:
@@ -85,7 +85,8 @@ def test_update_patches_only_what_is_given(hook: OtpiqHook, requests_mock: Mocke
 def test_timeouts_come_from_the_connection(connect: Callable[..., OtpiqHook], requests_mock: Mocker) -> None:
     requests_mock.get(INFO_URL, json={"projectName": "P"})
     info(connect(extra={"connect_timeout": 1.5, "read_timeout": 2}))
-    assert requests_mock.request_history[0].timeout == (1.5, 2)
+    timeouts: object = requests_mock.request_history[0].timeout
+    assert timeouts == (1.5, 2)
 
 
 def test_an_invalid_request_reads_no_connection_and_sends_nothing(hook: OtpiqHook, requests_mock: Mocker) -> None:

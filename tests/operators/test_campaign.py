@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,11 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq.exceptions import OtpiqServerError, OtpiqValidationError
 from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator, UpdateCampaignOperator
+from tests.conftest import needs_task_state
 from tests.contract import CAMPAIGN_ID, CREATE, TEMPLATE_ID, tomorrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import timedelta
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -108,8 +108,9 @@ def test_every_field_of_the_api_is_a_template_field() -> None:
 
 
 def test_init_only_assigns(dag: DAG) -> None:
-    bad = create(dag, name="{{ '' }}", template_id=None, schedule_type=5, scheduled_for="never")
-    assert (bad.name, bad.template_id, bad.schedule_type, bad.scheduled_for) == ("{{ '' }}", None, 5, "never")
+    fields = {"name": "{{ '' }}", "template_id": None, "schedule_type": 5, "scheduled_for": "never"}
+    task = create(dag, **fields)
+    assert {name: getattr(task, name) for name in fields} == fields
 
 
 def test_an_invalid_request_is_not_sent(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
@@ -148,17 +149,15 @@ def test_an_update_takes_the_dags_timezone_too(dag: DAG, context: dict[str, Any]
 # One campaign for one task instance
 
 
+@needs_task_state
 def test_a_later_try_returns_the_same_campaign(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
-    pytest.importorskip("airflow.sdk", reason="Airflow 2 has no task_state_store").NEVER_EXPIRE
     context["task_state_store"] = store = StateStore()
     first = execute(create(dag), context)
     later = context | {"ti": TaskInstance(try_number=2)}
     assert execute(create(dag), later) == first
     assert later["ti"].pushed == context["ti"].pushed
     assert len(sandbox.requests) == 1
-    from airflow.sdk import NEVER_EXPIRE
-
-    assert all(retention is NEVER_EXPIRE for retention in store.retentions)
+    assert store.retentions == [timedelta.max]  # Airflow's NEVER_EXPIRE
 
 
 def test_a_later_try_looks_there_before_it_checks_the_time(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
@@ -170,6 +169,7 @@ def test_a_later_try_looks_there_before_it_checks_the_time(dag: DAG, context: di
     assert sandbox.requests == []
 
 
+@needs_task_state
 @pytest.mark.parametrize("changed", [{"name": "Winter"}, {"template_id": CAMPAIGN_ID}])
 def test_other_fields_make_a_new_campaign_and_warn(
     dag: DAG,
@@ -178,7 +178,6 @@ def test_other_fields_make_a_new_campaign_and_warn(
     capsys: pytest.CaptureFixture[str],
     changed: dict[str, str],
 ) -> None:
-    pytest.importorskip("airflow.sdk", reason="Airflow 2 has no task_state_store")
     context["task_state_store"] = StateStore()
     first = execute(create(dag), context)
     capsys.readouterr()
@@ -211,10 +210,10 @@ def test_a_failed_create_is_not_remembered(
     assert store.stored == {}
 
 
+@needs_task_state
 def test_a_campaign_that_cannot_be_remembered_is_still_returned(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("airflow.sdk", reason="Airflow 2 has no task_state_store")
     context["task_state_store"] = BrokenStateStore()
     assert execute(create(dag), context) == sandbox.campaigns[0]["_id"]
     assert "could not be remembered" in capsys.readouterr().out

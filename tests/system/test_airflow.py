@@ -1,0 +1,112 @@
+"""What only a real Airflow shows: discovery, and DAGs as ``airflow dags test`` runs them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_otpiq import __version__
+from tests.conftest import AIRFLOW_VERSION, needs_task_state
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq.sandbox import Sandbox
+    from dev.local_airflow import LocalAirflow
+
+pytestmark = pytest.mark.system
+
+
+def run_dag(airflow: LocalAirflow, dag_id: str, **conf: object) -> str:
+    """Run a DAG to its end, and give its log."""
+    run = airflow.run("dags", "test", dag_id, *(["--conf", json.dumps(conf)] if conf else []))
+    assert re.search(rf"Marking run <DagRun {dag_id} .* successful", run.stdout), run.stdout
+    return run.stdout
+
+
+def test_airflow_discovers_the_provider(airflow: LocalAirflow) -> None:
+    provider = airflow.run("providers", "get", "airflow-provider-otpiq", "--output", "json").stdout
+    assert __version__ in provider
+    hooks = airflow.run("providers", "hooks", "--output", "json").stdout
+    assert "airflow_provider_otpiq.hooks.otpiq.OtpiqHook" in hooks
+    assert "otpiq_conn_id" in hooks
+
+
+def test_the_examples_import_without_a_network(airflow: LocalAirflow) -> None:
+    errors = airflow.run("dags", "list-import-errors").stdout
+    assert "No data found" in errors, errors
+
+
+def test_the_campaign_example_creates_and_updates(airflow: LocalAirflow, sandbox: Sandbox) -> None:
+    run_dag(airflow, "example_otpiq_campaign")
+    (campaign,) = sandbox.campaigns
+    assert campaign["name"] == "Evening offer, last call"
+    assert campaign["status"] == "scheduled"
+    create, update = sandbox.requests
+    assert (create["method"], update["method"]) == ("POST", "PATCH")
+    assert update["path"].endswith(campaign["_id"])
+    assert create["body"]["scheduledFor"] < update["body"]["scheduledFor"] == campaign["scheduledFor"]
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        {},
+        # Airflow before 3 checks the format, and refuses to make the run.
+        pytest.param({"scheduled_for": ""}, marks=pytest.mark.skipif(AIRFLOW_VERSION.major < 3, reason="refused")),
+    ],
+)
+def test_the_manual_example_takes_a_blank_date_for_a_draft(
+    airflow: LocalAirflow, sandbox: Sandbox, blank: dict[str, object]
+) -> None:
+    run_dag(airflow, "example_otpiq_manual", **blank)
+    (campaign,) = sandbox.campaigns
+    assert (campaign["status"], campaign["scheduledFor"]) == ("draft", None)
+
+
+@pytest.mark.parametrize("rendering", ["text", "native"])
+def test_every_field_can_be_given_in_every_way(airflow: LocalAirflow, sandbox: Sandbox, rendering: str) -> None:
+    run_dag(airflow, f"every_way_{rendering}")
+    found = {campaign["name"]: (campaign["status"], campaign["scheduledFor"]) for campaign in sandbox.campaigns}
+    scheduled = ("scheduled", "2099-12-01T06:00:00Z")
+    assert found == {
+        "Updated": scheduled,
+        "Template 6": ("draft", None),
+        "From XCom": scheduled,
+        "Mapped 1": scheduled,
+        "Mapped 2": scheduled,
+    }
+    assert {campaign["template"] for campaign in sandbox.campaigns if campaign["name"] == "Template 6"} == {
+        "123456789012345678901234"
+    }
+
+
+@needs_task_state
+def test_a_retry_returns_the_campaign_that_the_first_try_made(airflow: LocalAirflow, sandbox: Sandbox) -> None:
+    log = run_dag(airflow, "same_fields_on_the_retry")
+    assert "this try fails after its campaign was created" in log
+    assert [request["method"] for request in sandbox.requests] == ["POST"]
+    assert f"An earlier try made campaign {sandbox.campaigns[0]['_id']} for the same fields" in log
+
+
+@needs_task_state
+def test_a_retry_with_other_fields_makes_a_new_campaign_and_warns(airflow: LocalAirflow, sandbox: Sandbox) -> None:
+    log = run_dag(airflow, "other_fields_on_the_retry")
+    first, second = sandbox.campaigns
+    assert (first["name"], second["name"]) == ("Offer, try 1", "Offer, try 2")
+    assert f"An earlier try made campaign {first['_id']}, but name changed since" in log
+
+
+def test_the_key_is_nowhere_but_in_the_connection(airflow: LocalAirflow, sandbox: Sandbox) -> None:
+    key = "sk_live_never_to_be_seen"
+    airflow.connect("otpiq_default", host=sandbox.url, password=key)
+    run = airflow.run("dags", "test", "example_otpiq_campaign")
+    assert "401" in run.stdout
+    assert "Check the API key" in run.stdout
+    assert key not in run.stdout
+    home = airflow.environment["AIRFLOW_HOME"]
+    for file in Path(home).rglob("*"):
+        if file.is_file():
+            assert key.encode() not in file.read_bytes(), file

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from importlib.metadata import entry_points, metadata
+from importlib.resources import files
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from airflow_provider_otpiq.connection import ConnectionSettings
+from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS, get_provider_info
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from tests.conftest import AIRFLOW_VERSION
+
+
+def airflow_schema(name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(files("airflow").joinpath(name).read_text())
+    return schema
+
+
+def test_airflow_finds_it_by_the_entry_point_and_the_distributions_own_name() -> None:
+    (found,) = entry_points(group="apache_airflow_provider", module="airflow_provider_otpiq.get_provider_info")
+    assert found.load() is get_provider_info
+    assert found.dist is not None
+    assert get_provider_info()["package-name"] == found.dist.name == metadata("airflow-provider-otpiq")["Name"]
+
+
+def test_it_keeps_airflows_schema() -> None:
+    jsonschema.validate(get_provider_info(), airflow_schema("provider_info.schema.json"))
+
+
+@pytest.mark.skipif(AIRFLOW_VERSION.major < 3, reason="this schema knows conn-fields from Airflow 3 on")
+def test_the_connection_type_keeps_the_schema_that_means_it() -> None:
+    schema = airflow_schema("provider.yaml.schema.json")
+    connection_types = schema["properties"]["connection-types"] | {"definitions": schema.get("definitions", {})}
+    jsonschema.validate(get_provider_info()["connection-types"], connection_types)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate([{"connection-type": "otpiq", "conn-fields": {"x": 5}}], connection_types)
+
+
+def test_the_form_has_every_setting_with_its_own_default_and_limits() -> None:
+    settings = ConnectionSettings.model_fields
+    assert set(CONNECTION_FIELDS) == set(settings) - {"host", "password"}
+    for name, field in CONNECTION_FIELDS.items():
+        schema: Any = field["schema"]
+        assert schema["default"] == settings[name].default
+        limits = [limit.le for limit in settings[name].metadata if hasattr(limit, "le")]
+        assert limits == ([schema["maximum"]] if "maximum" in schema else [])
+
+
+def test_airflow_before_3_2_gets_the_same_form_from_the_hook() -> None:
+    behaviour = OtpiqHook.get_ui_field_behaviour()
+    assert set(behaviour) == {"hidden_fields", "relabeling", "placeholders"}
+    assert "port" not in behaviour["hidden_fields"]
+
+
+@pytest.mark.skipif(AIRFLOW_VERSION.major > 2, reason="no WTForms here")
+def test_airflow_2_draws_the_same_fields() -> None:
+    widgets = OtpiqHook.get_connection_form_widgets()
+    assert list(widgets) == list(CONNECTION_FIELDS)
+    from airflow.providers_manager import ProvidersManager
+
+    drawn = ProvidersManager().connection_form_widgets  # type: ignore[no-untyped-call]
+    assert {f"extra__otpiq__{name}" for name in CONNECTION_FIELDS} <= set(drawn)

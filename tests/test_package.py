@@ -1,0 +1,112 @@
+"""What other code relies on: names, the version, the wheel, and how little a DAG file's parsing costs."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+import airflow_provider_otpiq
+from airflow_provider_otpiq import exceptions
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.operators import campaign
+from airflow_provider_otpiq.sandbox import Sandbox
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def test_the_changelogs_newest_version_is_the_packages() -> None:
+    released = re.findall(r"^## \[(\d[^\]]*)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert released[0] == airflow_provider_otpiq.__version__ == version("airflow-provider-otpiq")
+
+
+def test_the_public_names_are_there() -> None:
+    assert (OtpiqHook.conn_type, OtpiqHook.default_conn_name, OtpiqHook.hook_name) == (
+        "otpiq",
+        "otpiq_default",
+        "OTPIQ",
+    )
+    assert OtpiqHook.conn_name_attr == "otpiq_conn_id"
+    methods = {"get_conn", "create_campaign", "update_campaign", "get_project_info", "test_connection"}
+    assert methods <= set(vars(OtpiqHook))
+    assert campaign.CreateCampaignOperator.template_fields[:3] == ("name", "template_id", "phone_number_id")
+    assert campaign.UpdateCampaignOperator.template_fields[0] == "campaign_id"
+    assert {"url", "api_key"} <= set(dir(Sandbox()))
+
+
+ERRORS = [
+    value for value in vars(exceptions).values() if inspect.isclass(value) and value.__module__ == exceptions.__name__
+]
+
+
+def test_the_tree_of_errors_is_the_one_that_is_drawn() -> None:
+    drawn = re.findall(r"(Otpiq\w+)( +\*)?", (exceptions.__doc__ or "").split("``*``")[0])
+    assert {name for name, _ in drawn} == {error.__name__ for error in ERRORS}
+    fails_at_once = {name for name, star in drawn if star}
+    assert fails_at_once == {e.__name__ for e in ERRORS if issubclass(e, AirflowFailException)}
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_every_error_is_documented_and_has_the_root(error: type[Exception]) -> None:
+    assert issubclass(error, exceptions.OtpiqError)
+    assert issubclass(error, AirflowException)
+    assert inspect.getdoc(error)
+
+
+def run_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_parsing_a_dag_loads_nothing_but_airflow_ours_and_the_standard_library() -> None:
+    airflow_first = "import airflow.sdk" if version("apache-airflow") >= "3" else "import airflow.models.baseoperator"
+    loaded = run_python(
+        f"import sys, json; {airflow_first}; before = set(sys.modules)\n"
+        "import airflow_provider_otpiq.operators.campaign\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    modules = json.loads(loaded.splitlines()[-1])
+    assert "airflow_provider_otpiq.operators.campaign" in modules
+    ours = {"airflow", "airflow_provider_otpiq"} | sys.stdlib_module_names
+    assert {module for module in modules if module.partition(".")[0] not in ours} == set()
+    assert "airflow_provider_otpiq.hooks.otpiq" not in modules
+
+
+def test_provider_info_and_the_package_import_nothing() -> None:
+    loaded = run_python(
+        "import sys; before = set(sys.modules)\n"
+        "import airflow_provider_otpiq.get_provider_info\n"
+        "print(sorted(set(sys.modules) - before - {'__future__'}))"
+    )
+    assert loaded.strip() == "['airflow_provider_otpiq', 'airflow_provider_otpiq.get_provider_info']"
+
+
+def test_nothing_imports_the_sandbox_and_the_sandbox_imports_nothing_of_ours() -> None:
+    package = REPOSITORY / "airflow_provider_otpiq"
+    for path in package.rglob("*.py"):
+        imported = re.findall(r"^\s*(?:from|import) (airflow\S*)", path.read_text(), re.MULTILINE)
+        if path.is_relative_to(package / "sandbox"):
+            assert all(name.startswith("airflow_provider_otpiq.sandbox") for name in imported), path
+        else:
+            assert not any("sandbox" in name for name in imported), path
+
+
+def test_the_wheel_has_one_top_level_package_and_its_type_marker(tmp_path: Path) -> None:
+    uv = [str(Path(sys.executable).parent / "uv"), "build", "--quiet", "--wheel", "--out-dir", str(tmp_path)]
+    subprocess.run([*uv, str(REPOSITORY)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        metadata = archive.read(next(name for name in names if name.endswith("/METADATA"))).decode()
+    top_level = {name.partition("/")[0] for name in names}
+    dist_info = f"airflow_provider_otpiq-{airflow_provider_otpiq.__version__}.dist-info"
+    assert top_level == {"airflow_provider_otpiq", dist_info}
+    assert "airflow_provider_otpiq/py.typed" in names
+    assert "Requires-Dist: apache-airflow>=2.11\n" in metadata

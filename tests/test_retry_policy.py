@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConnectionError,
+    OtpiqCreditError,
+    OtpiqRateLimitError,
+    OtpiqServerError,
+)
+from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator
+from tests.conftest import AIRFLOW_VERSION
+from tests.contract import CREATE
+
+if AIRFLOW_VERSION.release < (3, 3):
+    pytest.skip("Airflow 3.3 brought retry policies", allow_module_level=True)
+
+from airflow.sdk import DAG, RetryDecision
+
+from airflow_provider_otpiq.retry_policy import OtpiqRetryPolicy
+
+POLICY = OtpiqRetryPolicy()
+
+
+def decide(error: BaseException) -> RetryDecision:
+    return POLICY.evaluate(error, try_number=1, max_tries=3)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "delay"),
+    [
+        (480, timedelta(minutes=8)),
+        (0.5, timedelta(seconds=0.5)),
+        (86_400, timedelta(hours=1)),
+        (1e300, timedelta(hours=1)),
+    ],
+)
+@pytest.mark.parametrize("kind", [OtpiqRateLimitError, OtpiqServerError])
+def test_what_otpiq_asks_for_is_the_delay_an_hour_at_the_most(
+    kind: type[OtpiqRateLimitError], seconds: float, delay: timedelta
+) -> None:
+    decision = decide(kind("wait", retry_after=seconds))
+    assert (decision.action.value, decision.retry_delay) == ("retry", delay)
+
+
+def test_missing_money_fails_at_once() -> None:
+    assert decide(OtpiqCreditError("no credit")).action.value == "fail"
+
+
+@pytest.mark.parametrize(
+    "error", [OtpiqConnectionError("reset"), OtpiqServerError("503"), OtpiqRateLimitError("429"), ValueError("other")]
+)
+def test_everything_else_is_airflows_own_way(error: BaseException) -> None:
+    assert decide(error) == RetryDecision.default()
+
+
+class Other(OtpiqRetryPolicy):
+    pass
+
+
+def test_it_is_the_default_and_gives_way_to_default_args_an_argument_and_none() -> None:
+    def policy(default_args: dict[str, object] | None = None, **given: object) -> object:
+        with DAG("d", schedule=None, default_args=default_args or {}):
+            return CreateCampaignOperator(task_id="c", **CREATE, **given).retry_policy  # type: ignore[arg-type]
+
+    own, other = Other(), Other()
+    assert type(policy()) is OtpiqRetryPolicy
+    assert policy(default_args={"retry_policy": own}) is own
+    assert policy(default_args={"retry_policy": own}, retry_policy=other) is other
+    assert policy(default_args={"retry_policy": own}, retry_policy=None) is None
+    assert policy(retry_policy=None) is None
+
+
+def test_it_is_the_same_on_mapped_tasks() -> None:
+    def policy(default_args: dict[str, object] | None = None, **given: object) -> object:
+        with DAG("d", schedule=None, default_args=default_args or {}):
+            fields = {name: value for name, value in CREATE.items() if name != "name"}
+            mapped = CreateCampaignOperator.partial(task_id="c", **fields, **given).expand(name=["one", "two"])
+        assert mapped.unmap({"name": "one"}).retry_policy is mapped.retry_policy
+        return mapped.retry_policy
+
+    own = Other()
+    assert type(policy()) is OtpiqRetryPolicy
+    assert policy(default_args={"retry_policy": own}) is own
+    assert policy(retry_policy=own) is own
+    assert policy(retry_policy=None) is None
