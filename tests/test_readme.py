@@ -73,7 +73,7 @@ def test_the_package_can_be_installed_from_a_checkout(tmp_path: Path) -> None:
     # Its dependencies are the ones that run these tests.
     subprocess.run([uv, "pip", "install", "--quiet", "--no-deps", str(REPOSITORY)], env=environment, check=True)
     code = "import airflow_provider_otpiq as p; print(p.__file__)"
-    python = [venv / "bin" / "python", "-c", code]
+    python = [str(venv / "bin" / "python"), "-c", code]
     found = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert found.startswith(str(venv))
 

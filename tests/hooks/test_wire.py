@@ -1,0 +1,169 @@
+"""What a network does to an answer, over real sockets: the hook never hangs, and never repeats a create on a guess."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_otpiq.exceptions import OtpiqConnectionError
+from tests.contract import CAMPAIGN_ID, CREATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+READ_TIMEOUT = 0.4
+
+
+def read_request(connection: socket.socket) -> None:
+    with connection.makefile("rb") as stream:
+        length = 0
+        for line in iter(stream.readline, b"\r\n"):
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        stream.read(length)
+
+
+class Wire:
+    """A server that reads each request whole and then does what a script says, instead of answering."""
+
+    def __init__(self, script: Callable[[socket.socket], object]) -> None:
+        self.requests = 0
+        self._script = script
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _address = self._listening.accept()
+            except OSError:  # closed
+                return
+            read_request(connection)
+            self.requests += 1
+            threading.Thread(target=self._play, args=[connection], daemon=True).start()
+
+    def _play(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):  # the hook hung up
+            self._script(connection)
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)  # wakes `accept`, which would else go on with a reused descriptor
+        self._thread.join()
+        self._listening.close()
+
+
+@pytest.fixture
+def wire() -> Iterator[Callable[[Callable[[socket.socket], object]], Wire]]:
+    wires: list[Wire] = []
+
+    def start(script: Callable[[socket.socket], object]) -> Wire:
+        wires.append(Wire(script))
+        return wires[-1]
+
+    yield start
+    for each in wires:
+        each.close()
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def hang_up(connection: socket.socket) -> None:
+    pass
+
+
+def silence(connection: socket.socket) -> None:
+    connection.recv(1)
+
+
+def cut_short(connection: socket.socket) -> None:
+    connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"success": true')
+
+
+def cut_short_in_a_chunk(connection: socket.socket) -> None:
+    connection.sendall(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n63\r\n{"success": true')
+
+
+def no_http(connection: socket.socket) -> None:
+    connection.sendall(b"220 smtp.example.com ESMTP\r\n")
+
+
+def drip(head: bytes, part: bytes) -> Callable[[socket.socket], None]:
+    def script(connection: socket.socket) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(part)
+            threading.Event().wait(READ_TIMEOUT / 10)
+
+    return script
+
+
+drip_a_body = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b" ")
+drip_chunks = drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n")
+drip_one_chunk = drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n", b" ")
+
+
+def endless(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b" " * 65536)
+
+
+def create_or_update(hook: OtpiqHook, method: str) -> None:
+    if method == "POST":
+        hook.create_campaign(**CREATE)
+    else:
+        hook.update_campaign(campaign_id=CAMPAIGN_ID, name="Winter")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        reset,
+        hang_up,
+        silence,
+        cut_short,
+        cut_short_in_a_chunk,
+        no_http,
+        drip_a_body,
+        drip_chunks,
+        drip_one_chunk,
+        endless,
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_no_whole_answer(
+    connect: Callable[..., OtpiqHook], wire: Any, slept: list[float], script: Any, method: str
+) -> None:
+    server = wire(script)
+    host = f"http://127.0.0.1:{server.port}/api"
+    hook = connect(host=host, extra={"read_timeout": READ_TIMEOUT, "max_retries": 1})
+    began = time.monotonic()
+    with pytest.raises(OtpiqConnectionError) as caught:
+        create_or_update(hook, method)
+    assert caught.value.status_code is None
+    assert not caught.value.never_processed
+    assert server.requests == (1 if method == "POST" else 2)
+    assert time.monotonic() - began < server.requests * 2 * READ_TIMEOUT + 3
+
+
+def test_a_refused_connection_is_tried_again_even_for_a_create(
+    connect: Callable[..., OtpiqHook], slept: list[float]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with pytest.raises(OtpiqConnectionError, match="Connection refused") as caught:
+        connect(host=f"http://127.0.0.1:{port}/api").create_campaign(**CREATE)
+    assert caught.value.never_processed
+    assert slept == [1, 2]
