@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,17 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     content: bytes
+    api_key: str = field(repr=False)
+    """The key of the call, so that it can be kept out of an error even if OTPIQ repeats it."""
+
+    def presentable(self, text: str) -> str:
+        """
+        Make a text of the answer fit for an error.
+
+        :param text: any text.
+        :return: the text as :func:`~airflow_provider_otpiq.redaction.presentable` makes it, without the call's key.
+        """
+        return presentable(text, self.api_key)
 
 
 def accepted(answer: Answer, model: type[BaseModel]) -> dict[str, Any]:
@@ -62,12 +73,12 @@ def accepted(answer: Answer, model: type[BaseModel]) -> dict[str, Any]:
         problems = "; ".join(listed_problems(error))
     else:
         return body
-    said = _server_message(body) or _kind(answer)
+    message = _server_message(answer, body)
     raise OtpiqResponseError(
         f"{answer.call} was answered with {answer.status} and something that is not in OTPIQ's contract"
-        f" ({problems}): {said}. {OtpiqResponseError.remedy}",
+        f" ({problems}): {message or _kind(answer)}. {OtpiqResponseError.remedy}",
         status_code=answer.status,
-        server_message=_server_message(body),
+        server_message=message,
     )
 
 
@@ -77,10 +88,10 @@ def _refusal(answer: Answer) -> OtpiqApiError:
     error = error_class(answer.status)
     if error is OtpiqRequestError and amounts.keys() & _MARKS_OF_A_CREDIT_ERROR:
         error = OtpiqCreditError
-    message = _server_message(body)
+    message = _server_message(answer, body)
     said = message or _kind(answer)
     if error is OtpiqRedirectError:
-        said += f", to {presentable(answer.headers.get('Location', 'nowhere'))}"
+        said += f", to {answer.presentable(answer.headers.get('Location', 'nowhere'))}"
     details = "".join(f", {name} {amount:,} IQD" for name, amount in amounts.items())
     return error(
         f"{answer.call} was answered with {answer.status}: {said}{details}. {error.remedy}",
@@ -100,13 +111,15 @@ def _json(answer: Answer) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _server_message(body: dict[str, Any]) -> str | None:
-    texts = [body[name] for name in ("message", "error") if isinstance(body.get(name), str)]
-    return presentable(texts[0]).rstrip(".") if texts else None
+def _server_message(answer: Answer, body: dict[str, Any]) -> str | None:
+    nested = body["error"] if isinstance(body.get("error"), dict) else {}
+    found = [body.get("message"), body.get("error"), nested.get("message")]
+    texts = [answer.presentable(text).rstrip(".") for text in found if isinstance(text, str)]
+    return next(filter(None, texts), None)
 
 
 def _kind(answer: Answer) -> str:
-    kind = presentable(answer.headers.get("Content-Type", "no content type"))
+    kind = answer.presentable(answer.headers.get("Content-Type", "no content type"))
     return f"no message, {len(answer.content)} bytes of {kind}"
 
 
@@ -128,4 +141,7 @@ def _body_seconds(minutes: object) -> float | None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer that is larger than any float
+        return False

@@ -8,6 +8,8 @@ splits the base URL over host, port and schema, and makes text of each extra.
 from __future__ import annotations
 
 import ipaddress
+import json
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,16 +20,21 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    model_validator,
+    ValidationInfo,
+    field_validator,
 )
 
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 from airflow_provider_otpiq.problems import listed_problems
+from airflow_provider_otpiq.redaction import presentable
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
 DEFAULT_BASE_URL = "https://api.otpiq.com/api"
+
+_PATH = re.compile(r"[\w./-]*", re.ASCII)
+_SPACE = re.compile(r"\s")
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -47,10 +54,6 @@ class ConnectionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    host: str
-    """The base URL of every call, without a slash at its end."""
-    password: Annotated[SecretStr, BeforeValidator(_api_key)]
-    """The API key."""
     connect_timeout: Annotated[Seconds, Field(le=60)] = 5.0
     """Seconds to wait for a connection."""
     read_timeout: Annotated[Seconds, Field(le=600)] = 30.0
@@ -60,15 +63,21 @@ class ConnectionSettings(BaseModel):
     allow_insecure_http: bool = False
     """Whether the API key may go over plain http to another machine."""
 
-    @model_validator(mode="after")
-    def _keep_the_key_off_the_open_network(self) -> ConnectionSettings:
-        url = urlsplit(self.host)
-        if url.scheme == "http" and not self.allow_insecure_http and not _is_loopback(url.hostname):
+    password: Annotated[SecretStr, BeforeValidator(_api_key)]
+    """The API key."""
+    host: str
+    """The base URL of every call, without a slash at its end."""
+
+    @field_validator("host")
+    @classmethod
+    def _keep_the_key_off_the_open_network(cls, host: str, info: ValidationInfo) -> str:
+        url = urlsplit(host)
+        if url.scheme == "http" and not _is_loopback(url.hostname) and not info.data.get("allow_insecure_http"):
             raise ValueError(
-                f"host: {self.host} would send the API key unencrypted; use https, or set the extra"
+                f"{presentable(host)} would send the API key unencrypted; use https, or set the extra"
                 " allow_insecure_http for a sandbox on a network of your own"
             )
-        return self
+        return host
 
     @classmethod
     def of(cls, connection: Connection) -> ConnectionSettings:
@@ -104,13 +113,15 @@ def base_url(connection: Connection) -> str:
     :raises ValueError: if no http or https URL comes of it.
     """
     host, port, path = (connection.host or "").strip(), connection.port or None, connection.schema or ""
-    if not host and (port or path):
-        raise ValueError("host: is empty, but there is a port or a schema; give the host too, or neither")
-    if not host:
+    if not (host or port or path):
         return DEFAULT_BASE_URL
     url, own_port = _split(host)
     if port and own_port not in (None, port):
         raise ValueError(f"host: names port {own_port}, the port field {port}; keep one of them")
+    if port and not 0 < port < 2**16:
+        raise ValueError(f"port: must be 1 to 65535, or empty; found {port}")
+    if not _PATH.fullmatch(path):
+        raise ValueError("schema: must be the path of the base URL, such as api, or empty")
     netloc = f"{url.netloc}:{port}" if port and own_port is None else url.netloc
     return "/".join(part for part in (f"{url.scheme}://{netloc}", url.path.strip("/"), path.strip("/")) if part)
 
@@ -121,8 +132,8 @@ def _split(host: str) -> tuple[SplitResult, int | None]:
         port = url.port
     except ValueError:  # its text would repeat what was typed, and that may be a key in the wrong field
         url, port = SplitResult("", "", "", "", ""), None
-    if url.scheme not in ("http", "https") or not url.hostname or any(map(str.isspace, host)):
-        raise ValueError(f"host: is not an http or https URL such as {DEFAULT_BASE_URL}")
+    if url.scheme not in ("http", "https") or not url.hostname or url.netloc.endswith(":") or _SPACE.search(host):
+        raise ValueError(f"host: must be an http or https URL such as {DEFAULT_BASE_URL}, or empty")
     if "@" in url.netloc or url.query or url.fragment:
         raise ValueError("host: must not hold a user, a key, a query or a fragment; the API key is the password")
     return url, port
@@ -138,9 +149,12 @@ def _with_scheme(host: str) -> SplitResult:
 
 
 def _given_extras(connection: Connection) -> dict[str, Any]:
-    extras = connection.extra_dejson
+    try:
+        extras = json.loads(connection.extra or "{}")  # Airflow's `extra_dejson` would take broken JSON for none
+    except ValueError:
+        extras = None
     if not isinstance(extras, dict):
-        raise ValueError('extra: is not a JSON object such as {"read_timeout": 30}')
+        raise ValueError('extra: must be a JSON object such as {"read_timeout": 30}')
     return {name: value for name, value in extras.items() if value not in (None, "")}
 
 

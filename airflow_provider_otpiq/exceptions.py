@@ -176,6 +176,8 @@ def error_class(status: int) -> type[OtpiqApiError]:
     """
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return OtpiqServerError
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return OtpiqResponseError
     if status < HTTPStatus.BAD_REQUEST:
         return OtpiqRedirectError
     return _CLASS_BY_STATUS.get(status, OtpiqRequestError)

@@ -51,11 +51,12 @@ def is_given(value: object) -> bool:
 
 def _text(value: object, rule: str) -> str:
     # Native rendering makes an int of "664", which keeps every digit. A float has lost some: "1e5", "2026.10".
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
+    if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"{rule}; found a {type(value).__name__}, not text ({_NATIVE_HINT})")
-    return value
+    text = str(value)
+    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{rule}; found half of a surrogate pair, which is no character")
+    return text
 
 
 def _object_id(value: object) -> str:
@@ -93,7 +94,7 @@ def _future(value: object) -> DateTime:
 
 def _something(changes: bool) -> bool:
     if not changes:
-        raise ValueError("found none; give at least one field besides campaign_id")
+        raise ValueError("nothing is changed: give at least one field besides campaign_id")
     return changes
 
 
@@ -140,6 +141,8 @@ class _Request(BaseModel):
     @classmethod
     def _with_rule(cls, problem: str) -> str:
         name, _, text = problem.partition(": ")
+        if name == "changes":
+            return text
         if text != "Field required":
             return problem
         return f"{name}: is required ({cls.model_fields[name].description}); found nothing, or the text 'None'"
@@ -219,6 +222,28 @@ class Campaign(BaseModel):
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     id: Annotated[str, Field(alias="_id", strict=True, pattern=_OBJECT_ID.pattern, min_length=24, max_length=24)]
+
+
+class RememberedCampaign(BaseModel):
+    """What a task instance keeps of the campaign that it made."""
+
+    request: dict[str, str | None]
+    campaign: dict[str, Any]
+
+    @classmethod
+    def read(cls, kept: object) -> RememberedCampaign | None:
+        """
+        Read what was kept.
+
+        :param kept: any value.
+        :return: the request and the campaign; None if the value is not what this provider keeps.
+        """
+        try:
+            remembered = cls.model_validate(kept)
+            Campaign.model_validate(remembered.campaign)
+        except ValidationError:
+            return None
+        return remembered
 
 
 class CampaignAnswer(BaseModel):

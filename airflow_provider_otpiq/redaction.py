@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-# A plus sign or a local leading zero allows separators; a bare run of digits must be long enough to be a
-# phone number and must not be part of a word, so that dates and 24-digit ids stay readable.
-_PHONE_NUMBER = re.compile(r"\+\d[\d ().-]{6,}\d|\b0\d{2,3}[ -]\d{3}[ -]\d{4}\b|(?<!\w)\d{9,15}(?!\w)")
-_API_KEY = re.compile(r"sk_[A-Za-z]+\w*")
+# What has the digits of a phone number and is none comes first, so that it is passed over: a date, an id, an address.
+_PHONE_NUMBER = re.compile(
+    r"(?P<other>\b(?:19|20)\d\d-\d\d-\d\d\b(?:[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?)?"
+    r"|\b[0-9a-fA-F]{24}\b"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}\b)"
+    r"|(?<!\d)[+(]*\d(?:[ ()./-]{0,2}\d){8,}"
+)
+_API_KEY = re.compile(r"sk_[!-~]+", re.IGNORECASE)
 _DATE_OR_TIME = re.compile(r"\b(?:19|20)\d\d-\d\d?-\d\d?|\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?")
 _LONGEST_TEXT = 500
 _LONGEST_VALUE = 40
@@ -25,14 +29,16 @@ def mask_phone_numbers(text: str) -> str:
     return _PHONE_NUMBER.sub(_masked, text)
 
 
-def presentable(text: str) -> str:
+def presentable(text: str, api_key: str = "") -> str:
     """
     Make a foreign text fit for an error or a log line.
 
     :param text: any text, such as a message from a server.
+    :param api_key: a key that must not be in it, whatever it looks like.
     :return: the text on one line of at most 500 characters, without phone numbers and API keys.
     """
-    one_line = " ".join(_API_KEY.sub("•••", text).split())
+    without_key = text.replace(api_key, "•••") if api_key else text
+    one_line = " ".join(_API_KEY.sub("•••", without_key).split())
     printable = "".join(character if character.isprintable() else "�" for character in one_line)
     masked = mask_phone_numbers(printable)
     return masked if len(masked) <= _LONGEST_TEXT else f"{masked[:_LONGEST_TEXT]}…"
@@ -54,6 +60,8 @@ def shown(value: object) -> str:
 
 
 def _masked(match: re.Match[str]) -> str:
+    if match["other"]:
+        return match.group()
     digits = "".join(filter(str.isdigit, match.group()))
     shown_first = min(6, len(digits) - 7)
     return f"{digits[:shown_first]}•••{digits[-4:]}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 
 import pendulum
 from pendulum.tz.exceptions import AmbiguousTime, NonExistingTime
@@ -14,6 +15,7 @@ from airflow_provider_otpiq.redaction import shown
 if TYPE_CHECKING:
     from pendulum import DateTime, FixedTimezone, Timezone
 
+_ISO_8601 = re.compile(r"\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d(?::?\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d(?::?[0-5]\d)?)?", re.ASCII)
 _RULE = "must be a date with a time of day and an offset, such as 2026-12-01T09:00:00+03:00"
 
 
@@ -49,7 +51,7 @@ def in_timezone(value: object, timezone: Timezone | FixedTimezone) -> object:
     try:
         read = _read(value)
         return value if read.tzinfo else timezone.convert(read, raise_on_unknown_times=True)
-    except (ValueError, NonExistingTime, AmbiguousTime):
+    except (ValueError, OverflowError, NonExistingTime, AmbiguousTime):
         return value
 
 
@@ -76,29 +78,36 @@ def as_sent(time: DateTime) -> str:
     return time.in_timezone("UTC").to_iso8601_string()
 
 
-def as_read(value: object, timezone: Timezone | FixedTimezone | None) -> str:
+def as_read(value: object, timezone: Timezone | FixedTimezone) -> str:
     """
     Write a time for people: in UTC, and as a clock in their timezone shows it.
 
     :param value: a datetime or a text that :func:`moment` reads.
-    :param timezone: their timezone; None to write only UTC.
+    :param timezone: their timezone.
     :return: such as ``2026-12-01T06:00:00Z (2026-12-01 09:00:00 in Asia/Baghdad)``.
     :raises ValueError: if the value cannot be read.
     """
     utc = moment(value)
-    if timezone is None:
-        return as_sent(utc)
-    return f"{as_sent(utc)} ({utc.in_timezone(timezone).to_datetime_string()} in {timezone.name})"
+    with suppress(OverflowError):  # in the last hours of the year 9999
+        return f"{as_sent(utc)} ({utc.in_timezone(timezone).to_datetime_string()} in {timezone.name})"
+    return as_sent(utc)
 
 
 def _read(value: object) -> DateTime:
-    if isinstance(value, datetime):
-        return pendulum.instance(value, tz=None)
-    text = value.strip().upper() if isinstance(value, str) else ""
-    # pendulum reads "now" too, and unless told to be exact takes "10:00" for today and a date for its midnight.
-    if text[:1].isdigit():
-        with suppress(ValueError, OverflowError):
-            read = pendulum.parse(text, tz=None, exact=True)
-            if isinstance(read, pendulum.DateTime):
-                return read
+    """Read a time; the result has an offset only if the value has one."""
+    with suppress(ValueError, OverflowError):  # no such day, or one that no calendar reaches in UTC
+        if isinstance(value, datetime):
+            return _of_datetime(value)
+        if isinstance(value, str) and _ISO_8601.fullmatch(text := value.strip().upper()):
+            return cast("DateTime", pendulum.parse(text, tz=None))
     raise ValueError(f"{_RULE}; found {shown(value)}")
+
+
+def _of_datetime(value: datetime) -> DateTime:
+    if value.utcoffset() is None:
+        return pendulum.instance(value.replace(tzinfo=None), tz=None)
+    # By the offset that Python sees: pendulum would look the zone up again, and take another one's rules for it.
+    utc = value.astimezone(UTC)
+    if utc.astimezone(value.tzinfo).replace(tzinfo=None) != value.replace(tzinfo=None):
+        raise ValueError("the clocks of that zone never show this time")
+    return pendulum.instance(utc)

@@ -100,6 +100,12 @@ def test_a_value_that_native_rendering_changed_is_refused_with_the_cause(field: 
     assert "render_template_as_native_obj" in problem
 
 
+def test_half_a_character_is_refused() -> None:
+    assert create_problems(name="Sum\ud800mer") == (
+        "name: must be 3 to 80 characters long; found half of a surrogate pair, which is no character",
+    )
+
+
 def test_the_schedule_type_is_one_of_two() -> None:
     assert create_problems(schedule_type="Now") == ("schedule_type: must be 'now' or 'schedule'; found 'Now'",)
     assert update_problems(category="SPAM") == ("category: must be 'MARKETING' or 'UTILITY'; found 'SPAM'",)
@@ -136,7 +142,7 @@ def test_now_contradicts_a_time() -> None:
 
 @pytest.mark.parametrize("absent", NOT_GIVEN)
 def test_an_update_changes_something(absent: str | None) -> None:
-    assert update_problems() == ("changes: found none; give at least one field besides campaign_id",)
+    assert update_problems() == ("nothing is changed: give at least one field besides campaign_id",)
     assert update_problems(name=absent, category=absent) == update_problems()
 
 
@@ -164,7 +170,7 @@ def test_all_problems_come_in_one_error() -> None:
         "scheduled_for",
     ]
     problems = update_problems(campaign_id="None")
-    assert [problem.partition(":")[0] for problem in problems] == ["campaign_id", "changes"]
+    assert [problem.partition(":")[0] for problem in problems] == ["campaign_id", "nothing is changed"]
 
 
 @pytest.mark.parametrize("secret", ["sk_live_abcdefgh", "+964 771 234 5678", "9647712345678", "٠٧٧٠١٢٣٤٥٦٧"])

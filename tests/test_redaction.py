@@ -14,6 +14,14 @@ from airflow_provider_otpiq.redaction import mask_phone_numbers, presentable
         ("0771 234 5678", "0771•••5678"),
         ("07712345678", "0771•••5678"),
         ("9647712345678,9647712345679", "964771•••5678,964771•••5679"),
+        ("00964 771 234 5678", "009647•••5678"),
+        ("964.771.234.5678", "964771•••5678"),
+        ("(0771) 234 5678", "0771•••5678"),
+        ("0771-234-56-78", "0771•••5678"),
+        ("+(964) 771 234 5678", "964771•••5678"),
+        ("%2B9647712345678", "%2B964771•••5678"),
+        ("phone9647712345678x", "phone964771•••5678x"),
+        ("2026-12-01 9647712345678", "2026-12-01 964771•••5678"),
         ("٩٦٤٧٧١٢٣٤٥٦٧٨", "٩٦٤٧٧١•••٥٦٧٨"),
     ],
 )
@@ -31,3 +39,8 @@ def test_ids_times_and_amounts_stay_readable(text: str) -> None:
 def test_a_foreign_text_becomes_one_short_harmless_line() -> None:
     assert presentable("a\nb\x1b[31m  c sk_live_Ab1") == "a b�[31m c •••"
     assert len(presentable("x" * 10_000)) == 501
+
+
+@pytest.mark.parametrize("key", ["sk_live-0123.secret", "SK_LIVE_abcdef", "topsecret123", "a$b"])
+def test_the_key_of_the_call_is_never_shown_whatever_it_looks_like(key: str) -> None:
+    assert key not in presentable(f"Unauthorized key {key}.", key)

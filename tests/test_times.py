@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 import pendulum
@@ -52,6 +52,11 @@ def test_a_time_is_read_as_the_same_moment(value: object) -> None:
         "2026-12-01T09:00+99:00",
         "0001-01-01T00:00:00+14:00",
         "12/01/2026 09:00",
+        "2099-12-01/09:00",
+        "20991201/T090000Z",
+        "2099-12T09:00Z",
+        "2099-12-01T09:00:00+03:99",
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
         1_796_115_600,
         1.5,
         True,
@@ -84,4 +89,34 @@ def test_an_hour_that_the_clocks_skip_or_repeat_needs_an_offset(value: str) -> N
 def test_a_time_is_shown_in_utc_and_in_the_dags_timezone() -> None:
     baghdad = pendulum.timezone("Asia/Baghdad")
     assert times.as_read("2026-12-01 06:00Z", baghdad) == "2026-12-01T06:00:00Z (2026-12-01 09:00:00 in Asia/Baghdad)"
-    assert times.as_read("2026-12-01 06:00Z", None) == "2026-12-01T06:00:00Z"
+    assert times.as_read("9999-12-31T23:30:00Z", baghdad) == "9999-12-31T23:30:00Z"
+
+
+class Odd(tzinfo):
+    """A zone that calls itself UTC and is not."""
+
+    def __init__(self, offset: timedelta | None) -> None:
+        self.offset = offset
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        return self.offset
+
+    def dst(self, moment: datetime | None) -> None:
+        return None
+
+    def tzname(self, moment: datetime | None) -> str:
+        return "UTC"
+
+    def fromutc(self, moment: datetime) -> datetime:
+        return moment + (self.offset or timedelta())
+
+
+def test_a_datetime_means_what_python_says_it_means() -> None:
+    odd = Odd(timedelta(hours=5, minutes=30, seconds=17))
+    assert times.as_sent(times.moment(datetime(2026, 12, 1, tzinfo=odd))) == "2026-11-30T18:29:43Z"
+    with pytest.raises(ValueError, match="has no offset"):
+        times.moment(datetime(2026, 12, 1, tzinfo=Odd(None)))
+    with pytest.raises(ValueError, match="must be a date with"):
+        times.moment(datetime(2027, 3, 28, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")))
+    second = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=1)
+    assert times.as_sent(times.moment(second)) == "2026-10-25T01:30:00Z"

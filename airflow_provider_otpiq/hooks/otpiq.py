@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import requests
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, NewConnectionError
 
@@ -26,12 +27,14 @@ from airflow_provider_otpiq.exceptions import (
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
 from airflow_provider_otpiq.models import CampaignAnswer, CreateCampaign, ProjectInfo, UpdateCampaign, is_given
 from airflow_provider_otpiq.redaction import presentable
+from airflow_provider_otpiq.transport import Deadline, Session
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _LARGEST_ANSWER = 8 * 1024 * 1024
-_LONGEST_PAUSE = 60.0  # seconds; a longer one is Airflow's to wait, which frees the worker slot
+_LONGEST_PAUSE = 60.0  # seconds in one call; more is Airflow's to wait, which frees the worker slot
+_LONGEST_BACKOFF = 8.0
 _PAUSE_AFTER_429 = 5.0  # seconds, where OTPIQ does not say how long
 _PART = 64 * 1024
 _HARMLESS_TO_REPEAT = frozenset({"GET", "PATCH"})
@@ -75,7 +78,8 @@ class OtpiqHook(BaseHook):
         The connection, read and checked.
 
         :raises OtpiqConfigurationError: if anything in the connection cannot be used.
-        :raises AirflowNotFoundException: if there is no such connection.
+        :raises AirflowNotFoundException: if there is no such connection. Airflow tries the task again then, as a
+            secrets backend that was away may be back.
         """
         if not is_given(self.otpiq_conn_id):
             raise OtpiqConfigurationError("otpiq_conn_id: is empty, or the text 'None'; nothing was sent.")
@@ -83,7 +87,9 @@ class OtpiqHook(BaseHook):
 
     @cached_property
     def _session(self) -> requests.Session:
-        session = requests.Session()
+        session = Session()
+        # Over plain http, which is for a sandbox, a proxy of the environment would see the API key.
+        session.trust_env = not self.settings.host.startswith("http://")
         session.auth = _BearerAuth(self.settings.password.get_secret_value())
         session.headers["User-Agent"] = f"airflow-provider-otpiq/{__version__} {session.headers['User-Agent']!s}"
         return session
@@ -197,7 +203,7 @@ class OtpiqHook(BaseHook):
         """
         try:
             info = ProjectInfo.model_validate(accepted(self._send("GET", "/info", None), ProjectInfo))
-        except OtpiqError as error:
+        except (OtpiqError, AirflowNotFoundException) as error:
             return False, str(error)
         credit = "unknown" if info.credit is None else f"{info.credit:,.0f} IQD"
         return (
@@ -247,69 +253,90 @@ class OtpiqHook(BaseHook):
         self, method: str, path: str, model: type[BaseModel], body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Send a request, repeat it where that is allowed, and return the answer's body."""
-        rate_limited = False
+        paused, rate_limited = 0.0, False
         for repeat in count():
             try:
                 return accepted(self._send(method, path, body), model)
             except OtpiqApiError as error:
                 pause = _pause_before_repeat(method, error, repeat)
                 second_429 = rate_limited and isinstance(error, OtpiqRateLimitError)
-                if pause is None or second_429 or repeat >= self.settings.max_retries:
+                if second_429 or paused + pause > _LONGEST_PAUSE or repeat >= self.settings.max_retries:
                     raise
-                rate_limited = isinstance(error, OtpiqRateLimitError)
+                rate_limited = rate_limited or isinstance(error, OtpiqRateLimitError)
                 self.log.warning("%s The same call repeats the request in %.0f s.", error, pause)
             time.sleep(pause)
+            paused += pause
         raise AssertionError("unreachable")
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Answer:
         """Send a request once, and read the answer whole."""
-        settings, call = self.settings, f"{method} {path} (connection {self.otpiq_conn_id!r})"
-        give_up_at = time.monotonic() + 2 * settings.read_timeout
-        try:
-            with self.get_conn().request(
-                method,
-                settings.host + path,
-                json=body,
-                timeout=(settings.connect_timeout, settings.read_timeout),
-                stream=True,
-                allow_redirects=False,
-            ) as response:
-                content = _read_whole(response, call, give_up_at)
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise _no_answer(call, error) from None
-        return Answer(call, response.status_code, response.headers, content)
+        settings = self.settings
+        api_key = settings.password.get_secret_value()
+        call = f"{method} {path} (connection {self.otpiq_conn_id!r})"
+        failure: OtpiqError | None = None
+        with Deadline(2 * settings.read_timeout) as deadline:
+            try:
+                with self.get_conn().request(
+                    method,
+                    settings.host + path,
+                    json=body,
+                    timeout=(settings.connect_timeout, settings.read_timeout),
+                    stream=True,
+                    allow_redirects=False,
+                ) as response:
+                    content = _read_whole(response)
+            except (requests.RequestException, HTTPError, OSError) as error:
+                failure = _no_answer(call, error, api_key)
+            else:
+                failure = _too_large(call) if content is None else None
+        # Outside of the handler: an error's context would hold the request, and with it the API key.
+        if deadline.passed:
+            failure = _too_slow(call, 2 * settings.read_timeout)
+        if failure is not None:
+            raise failure
+        return Answer(call, response.status_code, response.headers, content or b"", api_key)
 
 
-def _pause_before_repeat(method: str, error: OtpiqApiError, repeat: int) -> float | None:
-    """Tell how many seconds to wait before a request may be repeated; None if it may not be, or not here."""
+def _pause_before_repeat(method: str, error: OtpiqApiError, repeat: int) -> float:
+    """Tell how many seconds to wait before a request may be repeated; infinity where it may not be."""
     broken = isinstance(error, OtpiqConnectionError | OtpiqServerError)
     if not error.never_processed and not (broken and method in _HARMLESS_TO_REPEAT):
-        return None
+        return math.inf
     if error.retry_after is not None:
-        return error.retry_after if error.retry_after <= _LONGEST_PAUSE else None
-    return _PAUSE_AFTER_429 if isinstance(error, OtpiqRateLimitError) else 2.0**repeat
+        return error.retry_after
+    return _PAUSE_AFTER_429 if isinstance(error, OtpiqRateLimitError) else min(2.0**repeat, _LONGEST_BACKOFF)
 
 
-def _read_whole(response: requests.Response, call: str, give_up_at: float) -> bytes:
-    # `read1` returns with whatever has arrived. Any other read, and requests' own, goes on for as long as each
-    # single byte comes within the read timeout.
+def _read_whole(response: requests.Response) -> bytes | None:
+    """Read an answer; None if it is far too large."""
     content = bytearray()
-    while part := response.raw.read1(_PART, decode_content=True):
+    for part in response.iter_content(_PART):
         content += part
         if len(content) > _LARGEST_ANSWER:
-            raise OtpiqConnectionError(f"{call} got an answer of more than {_LARGEST_ANSWER} bytes; it was not read.")
-        if time.monotonic() > give_up_at:
-            raise OtpiqConnectionError(
-                f"{call} got an answer that was not whole after twice the read timeout. {OtpiqConnectionError.remedy}"
-            )
+            return None
     return bytes(content)
 
 
-def _no_answer(call: str, error: Exception) -> OtpiqConnectionError:
+def _no_answer(call: str, error: Exception, api_key: str) -> OtpiqError:
     reason = error.args[0] if error.args else error
     reason = getattr(reason, "reason", reason)  # of urllib3's MaxRetryError
     reason = getattr(reason, "original_error", reason)  # of its ProxyError
+    said = presentable(str(reason), api_key)
+    if isinstance(error, requests.RequestException) and isinstance(error, ValueError):  # InvalidURL and its kin
+        return OtpiqConfigurationError(f"{call} could not even be sent: {said}. Check the connection's host.")
     return OtpiqConnectionError(
-        f"{call} got no whole answer: {presentable(str(reason))}. {OtpiqConnectionError.remedy}",
+        f"{call} got no whole answer: {said}. {OtpiqConnectionError.remedy}",
         never_processed=isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError),
+    )
+
+
+def _too_large(call: str) -> OtpiqConnectionError:
+    return OtpiqConnectionError(
+        f"{call} got an answer of more than {_LARGEST_ANSWER} bytes, which was not read. {OtpiqConnectionError.remedy}"
+    )
+
+
+def _too_slow(call: str, seconds: float) -> OtpiqConnectionError:
+    return OtpiqConnectionError(
+        f"{call} got no whole answer within {seconds:g} s, twice the read timeout. {OtpiqConnectionError.remedy}"
     )

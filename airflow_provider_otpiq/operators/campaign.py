@@ -68,12 +68,14 @@ class _CampaignOperator(BaseOperator):
 
     def _log_start(self, context: Context, scheduled_for: object) -> None:
         """Log when a campaign will start, in UTC and as the DAG's people read it."""
+        from pendulum import UTC
+
         from airflow_provider_otpiq import times
         from airflow_provider_otpiq.models import is_given
 
         if is_given(scheduled_for):
             dag = context.get("dag")
-            self.log.info("It starts at %s.", times.as_read(scheduled_for, dag.timezone if dag else None))
+            self.log.info("It starts at %s.", times.as_read(scheduled_for, dag.timezone if dag else UTC))
 
     def _pushed(self, context: Context, campaign: dict[str, Any]) -> str:
         """Push the campaign object beside the id, and return the id for ``return_value``."""
@@ -146,20 +148,15 @@ class CreateCampaignOperator(_CampaignOperator):
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
         """
         fields = self._rendered_fields(context)
-        if not self.durable:
-            return self._pushed(context, self._created(context, fields))
-        memory = CampaignMemory(context, {"otpiq_conn_id": self.otpiq_conn_id, **fields})
-        campaign = self._remembered(context, memory)
+        memory = CampaignMemory(context, {"otpiq_conn_id": self.otpiq_conn_id, **fields}) if self.durable else None
+        campaign = self._remembered(context, memory) if memory else None
         if campaign is None:
-            campaign = self._created(context, fields)
-            self._remember(memory, campaign)
+            campaign = self._hook().create_campaign(**fields)
+            if memory:
+                self._remember(memory, campaign)
+            self.log.info("Created campaign %s.", campaign["_id"])
+            self._log_start(context, fields["scheduled_for"])
         return self._pushed(context, campaign)
-
-    def _created(self, context: Context, fields: dict[str, Any]) -> dict[str, Any]:
-        campaign = self._hook().create_campaign(**fields)
-        self.log.info("Created campaign %s.", campaign["_id"])
-        self._log_start(context, fields["scheduled_for"])
-        return campaign
 
     def _remembered(self, context: Context, memory: CampaignMemory) -> dict[str, Any] | None:
         campaign = memory.campaign

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from airflow_provider_otpiq.sandbox.campaigns import (
     Campaign,
@@ -21,8 +22,6 @@ from airflow_provider_otpiq.sandbox.campaigns import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from fastapi import Response
-
 NOTICE = "This is the sandbox of airflow-provider-otpiq. It is not OTPIQ, and it sends no messages."
 ASSUMPTIONS = [
     "Campaign errors have the shapes that OTPIQ documents for its SMS API.",
@@ -33,10 +32,6 @@ ASSUMPTIONS = [
     "A scheduled campaign starts at its time even without recipients.",
     "The campaign object of an answer has no status, as in OTPIQ's example.",
 ]
-
-
-class UnauthorizedError(Exception):
-    """The API key is missing or wrong: the sandbox answers 401."""
 
 
 class CampaignNotFoundError(Exception):
@@ -74,11 +69,7 @@ def make_app(state: SandboxState) -> FastAPI:
 
 
 def _api(state: SandboxState) -> APIRouter:
-    def authenticate(request: Request) -> None:
-        if request.headers.get("Authorization") != f"Bearer {state.api_key}":
-            raise UnauthorizedError
-
-    api = APIRouter(dependencies=[Depends(authenticate)])
+    api = APIRouter()
 
     def found(campaign_id: str) -> Campaign:
         campaign = state.campaigns.find(campaign_id)
@@ -113,8 +104,9 @@ def _control(state: SandboxState) -> APIRouter:
         return {"notice": NOTICE, "campaigns": state.campaigns.state()}
 
     @control.get("/requests")
-    async def requests() -> dict[str, Any]:
-        return {"notice": NOTICE, "requests": state.requests}
+    async def requests() -> Response:
+        # As ASCII: half a character of a broken request cannot be written as UTF-8.
+        return Response(json.dumps({"notice": NOTICE, "requests": state.requests}), media_type="application/json")
 
     @control.post("/reset")
     async def reset() -> dict[str, Any]:
@@ -139,7 +131,8 @@ def _recorder(
             "status": None,
         }
         state.requests.append(received)
-        response = await answer(request)
+        authorized = request.headers.get("Authorization") == f"Bearer {state.api_key}"
+        response = await answer(request) if authorized else _unauthorized()
         received["status"] = response.status_code
         response.headers["Server"] = "otpiq-sandbox"
         return response
@@ -158,12 +151,17 @@ def _json_or_none(body: bytes) -> Any:
         return None
 
 
-async def _unauthorized(request: Request, error: Exception) -> JSONResponse:
+def _unauthorized() -> JSONResponse:
     return JSONResponse({"message": "Unauthorized, please use your project api key"}, status_code=401)
 
 
 async def _not_found(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"message": "Campaign not found"}, status_code=404)
+
+
+async def _no_such_call(request: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return JSONResponse({"message": "No such call; the sandbox has only what OTPIQ documents"}, status_code=status)
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
@@ -177,8 +175,8 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 _ANSWERS = {
-    UnauthorizedError: _unauthorized,
     CampaignNotFoundError: _not_found,
     RefusedError: _refused,
     RequestValidationError: _invalid,
+    HTTPException: _no_such_call,
 }

@@ -7,13 +7,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
+def _only_text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("must be an ISO 8601 text")
+    return value
+
+
 Name = Annotated[str, StringConstraints(strict=True, min_length=3, max_length=80)]
 Id = Annotated[str, StringConstraints(strict=True, pattern="^[a-fA-F0-9]{24}$")]
+Time = Annotated[AwareDatetime, BeforeValidator(_only_text)]
 Status = Literal["draft", "scheduled", "running"]
 
 
@@ -30,20 +38,20 @@ class NewCampaign(BaseModel):
     templateId: Id  # noqa: N815
     phoneNumberId: Id  # noqa: N815
     scheduleType: Literal["now", "schedule"] = "now"  # noqa: N815
-    scheduledFor: AwareDatetime | None = None  # noqa: N815
+    scheduledFor: Time | None = None  # noqa: N815
 
 
 class Changes(BaseModel):
-    """The body of an update."""
+    """The body of an update. Only ``scheduledFor`` may be null; the other defaults merely mark what is not given."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Name | None = None
-    templateId: Id | None = None  # noqa: N815
-    phoneNumberId: Id | None = None  # noqa: N815
-    category: Literal["MARKETING", "UTILITY"] | None = None
-    scheduleType: Literal["now", "schedule"] | None = None  # noqa: N815
-    scheduledFor: AwareDatetime | None = None  # noqa: N815
+    name: Name = ""
+    templateId: Id = ""  # noqa: N815
+    phoneNumberId: Id = ""  # noqa: N815
+    category: Literal["MARKETING", "UTILITY"] = "MARKETING"
+    scheduleType: Literal["now", "schedule"] = "now"  # noqa: N815
+    scheduledFor: Time | None = None  # noqa: N815
 
 
 @dataclass
@@ -130,19 +138,19 @@ class Campaigns:
 
     def update(self, campaign: Campaign, changes: Changes) -> Campaign:
         """Edit a campaign that has not started."""
-        now, given = self._clock(), changes.model_fields_set
+        now, given = self._clock(), changes.model_dump(exclude_unset=True)
         if campaign.status(now) == "running":
             raise RefusedError("Only campaigns in draft or scheduled status can be updated")
-        scheduled = campaign.scheduled if changes.scheduleType is None else changes.scheduleType == "schedule"
-        scheduled_for = changes.scheduledFor if "scheduledFor" in given else campaign.scheduled_for
-        if changes.scheduleType == "now" and changes.scheduledFor is not None:
+        schedule_type, scheduled_for = given.get("scheduleType"), given.get("scheduledFor", campaign.scheduled_for)
+        if schedule_type == "now" and given.get("scheduledFor") is not None:
             raise RefusedError("scheduledFor must be omitted when scheduleType is now")
+        scheduled = schedule_type == "schedule" if schedule_type else campaign.scheduled
         if scheduled and (scheduled_for is None or scheduled_for <= now):
             raise RefusedError("scheduledFor is required and must be in the future when scheduleType is schedule")
-        campaign.name = changes.name or campaign.name
-        campaign.template = changes.templateId or campaign.template
-        campaign.phone_number = changes.phoneNumberId or campaign.phone_number
-        campaign.category = changes.category or campaign.category
+        campaign.name = given.get("name", campaign.name)
+        campaign.template = given.get("templateId", campaign.template)
+        campaign.phone_number = given.get("phoneNumberId", campaign.phone_number)
+        campaign.category = given.get("category", campaign.category)
         campaign.scheduled, campaign.scheduled_for, campaign.updated_at = scheduled, scheduled_for, now
         return campaign
 

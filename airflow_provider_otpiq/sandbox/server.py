@@ -34,7 +34,7 @@ class Sandbox:
         self._state = SandboxState(api_key)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
-        config = uvicorn.Config(make_app(self._state), log_level="warning", lifespan="off")
+        config = uvicorn.Config(make_app(self._state), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self.serve, name="otpiq-sandbox", daemon=True)
 

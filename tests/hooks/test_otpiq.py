@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_otpiq import exceptions
 from airflow_provider_otpiq.exceptions import (
+    OtpiqApiError,
     OtpiqConfigurationError,
     OtpiqConnectionError,
     OtpiqCreditError,
@@ -160,7 +161,8 @@ def test_a_refusal_is_typed_says_what_the_server_said_and_is_not_retried(
     assert f"{method} " in str(error)
     assert "'otpiq_default'" in str(error)
     assert requests_mock.call_count == 1
-    assert API_KEY not in f"{error} {error!r} {error.__dict__} {error.__cause__} {error.__context__}"
+    assert API_KEY not in f"{error} {error!r} {error.__dict__}"
+    assert error.__context__ is error.__cause__ is None
 
 
 @pytest.mark.parametrize(("call", "method", "url"), CALLS)
@@ -252,6 +254,21 @@ def test_a_wait_that_cannot_be_read_is_a_short_pause(
     assert slept == [5]
 
 
+def test_the_waits_within_one_call_have_a_limit(
+    connect: Callable[..., OtpiqHook], requests_mock: Mocker, slept: list[float]
+) -> None:
+    limited = {"status_code": 429, "headers": {"Retry-After": "20"}}
+    requests_mock.patch(UPDATE_URL, [limited, {"status_code": 503}] * 5)
+    with pytest.raises(OtpiqRateLimitError):
+        update(connect(extra={"max_retries": 10}))
+    assert slept == [20, 2]
+    slept.clear()
+    requests_mock.patch(UPDATE_URL, status_code=503)
+    with pytest.raises(OtpiqServerError):
+        update(connect(extra={"max_retries": 10}))
+    assert slept == [1, 2, 4, 8, 8, 8, 8, 8, 8]
+
+
 def test_at_most_one_429_is_waited_out_within_a_call(
     hook: OtpiqHook, requests_mock: Mocker, slept: list[float]
 ) -> None:
@@ -278,6 +295,41 @@ def test_missing_money_is_an_error_that_a_person_can_mend(
     assert not isinstance(caught.value, AirflowFailException)
     assert caught.value.amounts == {name: value for name, value in facts.items() if name != "canCover"}
     assert "Insufficient credit, " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"message": " ", "error": "two"}, "two"),
+        ({"error": {"message": "nested"}}, "nested"),
+        ({"message": ["a", "b"]}, None),
+        ({"cost": 10**400, "waitMinutes": 10**400}, None),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 401, 429])
+def test_the_servers_words_are_found(
+    hook: OtpiqHook, requests_mock: Mocker, slept: list[float], status: int, body: Any, said: str | None
+) -> None:
+    requests_mock.post(CREATE_URL, json=body, status_code=status)
+    with pytest.raises(OtpiqApiError) as caught:
+        create(hook)
+    assert (caught.value.status_code, caught.value.server_message) == (status, said)
+
+
+def test_a_request_that_cannot_even_be_made_is_a_matter_of_the_connection(
+    connect: Callable[..., OtpiqHook], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OtpiqConfigurationError, match="could not even be sent"):
+        create(connect(host="https://*.otpiq.com/api"))
+
+
+def test_a_connection_that_is_not_there_is_airflows_to_try_again(hook: OtpiqHook) -> None:
+    hook.otpiq_conn_id = "nope"
+    with pytest.raises(AirflowNotFoundException):
+        create(hook)
+    works, message = hook.test_connection()
+    assert not works
+    assert "nope" in message
 
 
 HTML = b"<html>Sign in to the network</html>"

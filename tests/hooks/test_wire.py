@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_otpiq.exceptions import OtpiqConnectionError
+from airflow_provider_otpiq.exceptions import OtpiqConnectionError, OtpiqRedirectError
 from tests.contract import CAMPAIGN_ID, CREATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
 
-READ_TIMEOUT = 0.4
+READ_TIMEOUT = 0.25
 
 
 def read_request(connection: socket.socket) -> None:
@@ -109,6 +110,14 @@ def drip(head: bytes, part: bytes) -> Callable[[socket.socket], None]:
     return script
 
 
+GZIP_WITHOUT_END = b"\x1f\x8b\x08\x08\0\0\0\0\0\x03"  # its header holds a name that goes on and on
+
+drip_headers = drip(b"HTTP/1.1 200 OK\r\nX-A: ", b"a")
+drip_a_status_line = drip(b"HTTP/1.1 200 O", b"K")
+drip_interim_answers = drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
+drip_a_chunk_size = drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"a")
+drip_gzip = drip(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 99999\r\n\r\n" + GZIP_WITHOUT_END, b"a")
+drip_a_redirect = drip(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 9999\r\n\r\n", b" ")
 drip_a_body = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b" ")
 drip_chunks = drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n")
 drip_one_chunk = drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n", b" ")
@@ -116,6 +125,12 @@ drip_one_chunk = drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff
 
 def endless(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b" " * 65536)
+
+
+def endless_redirect(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n")
     while True:
         connection.sendall(b" " * 65536)
 
@@ -139,7 +154,14 @@ def create_or_update(hook: OtpiqHook, method: str) -> None:
         drip_a_body,
         drip_chunks,
         drip_one_chunk,
+        drip_headers,
+        drip_a_status_line,
+        drip_interim_answers,
+        drip_a_chunk_size,
+        drip_gzip,
+        drip_a_redirect,
         endless,
+        endless_redirect,
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
@@ -154,8 +176,9 @@ def test_no_whole_answer(
         create_or_update(hook, method)
     assert caught.value.status_code is None
     assert not caught.value.never_processed
+    assert caught.value.__context__ is None
     assert server.requests == (1 if method == "POST" else 2)
-    assert time.monotonic() - began < server.requests * 2 * READ_TIMEOUT + 3
+    assert time.monotonic() - began < server.requests * 2 * READ_TIMEOUT + 5
 
 
 def test_a_refused_connection_is_tried_again_even_for_a_create(
@@ -167,3 +190,24 @@ def test_a_refused_connection_is_tried_again_even_for_a_create(
         connect(host=f"http://127.0.0.1:{port}/api").create_campaign(**CREATE)
     assert caught.value.never_processed
     assert slept == [1, 2]
+
+
+@pytest.mark.parametrize("location", [b"http://[", b"/\xff\xfe", b"https://example.com/", b""])
+def test_a_redirect_is_not_even_looked_at(connect: Callable[..., OtpiqHook], wire: Any, location: bytes) -> None:
+    head = b"HTTP/1.1 302 Found\r\nContent-Length: 19\r\nLocation: " + location
+    server = wire(lambda connection: connection.sendall(head + b'\r\n\r\n{"message":"moved"}'))
+    with pytest.raises(OtpiqRedirectError, match="302: moved"):
+        connect(host=f"http://127.0.0.1:{server.port}/api").create_campaign(**CREATE)
+    assert server.requests == 1
+
+
+def test_no_proxy_of_the_environment_sees_the_key_on_plain_http(
+    connect: Callable[..., OtpiqHook], sandbox: Sandbox, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = wire(hang_up)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert connect(host=sandbox.url, password=sandbox.api_key).create_campaign(**CREATE)
+    assert proxy.requests == 0

@@ -164,9 +164,61 @@ def test_a_later_try_looks_there_before_it_checks_the_time(dag: DAG, context: di
     passed = {"schedule_type": "schedule", "scheduled_for": "2020-01-01T00:00:00Z"}
     request = {name: CREATE.get(name, passed.get(name)) for name in CreateCampaignOperator.request_fields}
     context["task_state_store"] = store = StateStore()
-    store.set("otpiq_campaign", {"request": request | {"otpiq_conn_id": "otpiq_default"}, "campaign": {"_id": "x"}})
-    assert execute(create(dag, **passed), context) == "x"
+    store.set(
+        "otpiq_campaign", {"request": request | {"otpiq_conn_id": "otpiq_default"}, "campaign": {"_id": CAMPAIGN_ID}}
+    )
+    assert execute(create(dag, **passed), context) == CAMPAIGN_ID
     assert sandbox.requests == []
+
+
+@needs_task_state
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        ({"schedule_type": None}, {"schedule_type": "None", "scheduled_for": ""}),
+        (
+            {"schedule_type": "schedule", "scheduled_for": "2099-12-01T06:00:00Z"},
+            {"schedule_type": "schedule", "scheduled_for": "2099-12-01 09:00"},
+        ),
+    ],
+)
+def test_the_same_request_in_another_spelling_is_the_same(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, first: dict[str, Any], later: dict[str, Any]
+) -> None:
+    context["task_state_store"] = StateStore()
+    assert execute(create(dag, **first), context) == execute(create(dag, **later), context)
+    assert len(sandbox.campaigns) == 1
+
+
+@needs_task_state
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "text",
+        [],
+        {"campaign": "abc"},
+        {"campaign": {}, "request": {}},
+        {"campaign": {"_id": CAMPAIGN_ID}},
+        {"campaign": {"_id": CAMPAIGN_ID}, "request": None},
+        {"campaign": {"_id": None}, "request": {}},
+        {"campaign": {"_id": "../../x"}, "request": {}},
+    ],
+)
+def test_a_memory_that_cannot_be_read_is_passed_over(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, kept: Any
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    store.set("otpiq_campaign", kept)
+    assert execute(create(dag), context) == sandbox.campaigns[0]["_id"]
+
+
+@needs_task_state
+def test_a_campaign_is_remembered_before_anything_else_can_fail(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox
+) -> None:
+    context["task_state_store"] = StateStore()
+    last = create(dag, schedule_type="schedule", scheduled_for="9999-12-31T23:30:00Z")
+    assert execute(last, context) == sandbox.campaigns[0]["_id"]
 
 
 @needs_task_state
@@ -225,6 +277,13 @@ def test_without_a_store_a_second_try_says_what_it_cannot_know(
     for try_number, warned in ((1, False), (2, True)):
         execute(create(dag), context | {"ti": TaskInstance(try_number)})
         assert ("cannot remember" in capsys.readouterr().out) is warned
+
+
+@pytest.mark.parametrize("name", [10**5000, "\ud800ab"], ids=["int", "text"])
+def test_what_cannot_even_be_compared_is_a_validation_error(dag: DAG, context: dict[str, Any], name: object) -> None:
+    context["task_state_store"] = StateStore()
+    with pytest.raises(OtpiqValidationError):
+        execute(create(dag, name=name), context)
 
 
 # Native rendering

@@ -134,6 +134,10 @@ def test_update_schedules_reschedules_and_takes_back(sandbox: Sandbox) -> None:
         {"scheduleType": "schedule", "scheduledFor": yesterday()},
         {"scheduleType": "now", "scheduledFor": tomorrow()},
         {"status": "running"},
+        {"name": None},
+        {"scheduleType": None},
+        {"scheduledFor": 4_000_000_000},
+        {"scheduleType": ""},
     ],
 )
 def test_an_update_that_breaks_a_rule_changes_nothing(sandbox: Sandbox, broken: dict[str, Any]) -> None:
@@ -177,6 +181,21 @@ def test_two_sandboxes_share_nothing() -> None:
         assert one.url != two.url
         assert one.campaigns == []
         assert len(two.campaigns) == 1
+
+
+def test_an_open_request_does_not_keep_it_from_ending() -> None:
+    with Sandbox() as sandbox:
+        port = int(sandbox.url.split(":")[2].split("/")[0])
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(b"POST /api/whatsapp/campaigns HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    connection.close()
+
+
+def test_an_unknown_call_says_so(sandbox: Sandbox) -> None:
+    answer = call(sandbox, "DELETE", "/whatsapp/campaigns/x")
+    assert answer.status_code == 405
+    assert "only what OTPIQ documents" in answer.json()["message"]
+    assert call(sandbox, "GET", "/sms").status_code == 404
 
 
 def test_a_taken_port_is_an_error_at_once() -> None:
