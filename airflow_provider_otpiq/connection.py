@@ -36,7 +36,7 @@ DEFAULT_BASE_URL = "https://api.otpiq.com/api"
 _PATH = re.compile(r"[\w./-]*", re.ASCII)
 _SPACE = re.compile(r"\s")
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
 
 
 def _api_key(value: Any) -> str:

@@ -100,7 +100,7 @@ class OtpiqRequestError(OtpiqApiError, AirflowFailException):
 class OtpiqAuthenticationError(OtpiqApiError, AirflowFailException):
     """OTPIQ does not accept the API key (401), or the key may not do this (403)."""
 
-    remedy = "Check the API key in the connection's password, then clear the task."
+    remedy = "Check the API key in the connection's password."
 
 
 class OtpiqNotFoundError(OtpiqApiError, AirflowFailException):

@@ -116,7 +116,7 @@ def test_extras_are_the_same_as_json_and_as_text(connection: Connection, expecte
         ({"host": "api.otpiq.com", "schema": "api?x=1"}, "schema: must be the path of the base URL"),
         ({"extra": "not json"}, "extra: must be a JSON object"),
         ({"extra": [1]}, "extra: must be a JSON object"),
-        ({"extra": {"read_timeout": 0}}, "read_timeout: Input should be greater than 0"),
+        ({"extra": {"read_timeout": 0}}, "read_timeout: Input should be greater than or equal to 0.1"),
         ({"extra": {"read_timeout": "soon"}}, "read_timeout: Input should be a valid number"),
         ({"extra": {"connect_timeout": float("inf")}}, "connect_timeout: Input should be"),
         ({"extra": {"max_retries": -1}}, "max_retries: Input should be greater than or equal to 0"),

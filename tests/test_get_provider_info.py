@@ -45,8 +45,9 @@ def test_the_form_has_every_setting_with_its_own_default_and_limits() -> None:
     for name, field in CONNECTION_FIELDS.items():
         schema: Any = field["schema"]
         assert schema["default"] == settings[name].default
-        limits = [limit.le for limit in settings[name].metadata if hasattr(limit, "le")]
-        assert limits == ([schema["maximum"]] if "maximum" in schema else [])
+        for kind, bound in (("minimum", "ge"), ("maximum", "le")):
+            limits = [getattr(limit, bound) for limit in settings[name].metadata if hasattr(limit, bound)]
+            assert limits == ([schema[kind]] if kind in schema else []), name
 
 
 def test_airflow_before_3_2_gets_the_same_form_from_the_hook() -> None:
