@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from airflow_provider_otpiq.sandbox.campaigns import (
-    Campaign,
-    Campaigns,
-    Changes,
-    NewCampaign,
-    RefusedError,
-    utc_now,
-)
+from airflow_provider_otpiq.sandbox.campaigns import Campaign, Changes, NewCampaign, RefusedError
+from airflow_provider_otpiq.sandbox.faults import Fault
+from airflow_provider_otpiq.sandbox.front import Front
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from starlette.types import ASGIApp
+
+    from airflow_provider_otpiq.sandbox.state import SandboxState
 
 NOTICE = "This is the sandbox of airflow-provider-otpiq. It is not OTPIQ, and it sends no messages."
 ASSUMPTIONS = [
@@ -34,25 +33,17 @@ ASSUMPTIONS = [
 ]
 
 
+class Move(BaseModel):
+    """How far to move the sandbox's clock."""
+
+    seconds: float
+
+
 class CampaignNotFoundError(Exception):
     """There is no such campaign: the sandbox answers 404."""
 
 
-class SandboxState:
-    """What the sandbox holds. The API key of a request is compared and never kept."""
-
-    def __init__(self, api_key: str) -> None:
-        self.api_key = api_key
-        self.campaigns = Campaigns(clock=utc_now)
-        self.requests: list[dict[str, Any]] = []
-
-    def reset(self) -> None:
-        """Forget all campaigns and requests."""
-        self.campaigns.clear()
-        self.requests.clear()
-
-
-def make_app(state: SandboxState) -> FastAPI:
+def make_app(state: SandboxState) -> ASGIApp:
     """
     Make the web application.
 
@@ -62,10 +53,9 @@ def make_app(state: SandboxState) -> FastAPI:
     app = FastAPI(title="OTPIQ sandbox", description=NOTICE, docs_url=None, redoc_url=None)
     app.include_router(_api(state), prefix="/api")
     app.include_router(_control(state), prefix="/_sandbox")
-    app.middleware("http")(_recorder(state))
     for error, answer in _ANSWERS.items():
         app.add_exception_handler(error, answer)
-    return app
+    return Front(app, state)
 
 
 def _api(state: SandboxState) -> APIRouter:
@@ -83,11 +73,11 @@ def _api(state: SandboxState) -> APIRouter:
 
     @api.post("/whatsapp/campaigns", status_code=201)
     async def create(new: NewCampaign) -> dict[str, Any]:
-        return _success(state.campaigns.create(new))
+        return {"success": True, "data": state.campaigns.create(new)}
 
     @api.patch("/whatsapp/campaigns/{campaign_id}")
     async def update(campaign_id: str, changes: Changes) -> dict[str, Any]:
-        return _success(state.campaigns.update(found(campaign_id), changes))
+        return {"success": True, "data": state.campaigns.update(found(campaign_id), changes)}
 
     return api
 
@@ -108,51 +98,26 @@ def _control(state: SandboxState) -> APIRouter:
         # As ASCII: half a character of a broken request cannot be written as UTF-8.
         return Response(json.dumps({"notice": NOTICE, "requests": state.requests}), media_type="application/json")
 
+    @control.get("/faults")
+    async def faults() -> dict[str, Any]:
+        return {"notice": NOTICE, "faults": state.faults}
+
+    @control.post("/faults", status_code=201)
+    async def arm(fault: Fault) -> dict[str, Any]:
+        state.faults.append(fault)
+        return {"notice": NOTICE, "faults": state.faults}
+
+    @control.post("/clock")
+    async def clock(move: Move) -> dict[str, Any]:
+        state.clock_is_ahead += timedelta(seconds=move.seconds)
+        return {"notice": NOTICE, "now": state.now()}
+
     @control.post("/reset")
     async def reset() -> dict[str, Any]:
         state.reset()
         return {"notice": NOTICE}
 
     return control
-
-
-def _recorder(
-    state: SandboxState,
-) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
-    async def record(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        if not request.url.path.startswith("/api/"):
-            return await answer(request)
-        body = await request.body()
-        received = {
-            "at": utc_now().isoformat(),
-            "method": request.method,
-            "path": request.url.path,
-            "body": _json_or_none(body),
-            "status": None,
-        }
-        state.requests.append(received)
-        authorized = request.headers.get("Authorization") == f"Bearer {state.api_key}"
-        response = await answer(request) if authorized else _unauthorized()
-        received["status"] = response.status_code
-        response.headers["Server"] = "otpiq-sandbox"
-        return response
-
-    return record
-
-
-def _success(campaign: Campaign) -> dict[str, Any]:
-    return {"success": True, "data": campaign.as_answered(utc_now())}
-
-
-def _json_or_none(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None
-
-
-def _unauthorized() -> JSONResponse:
-    return JSONResponse({"message": "Unauthorized, please use your project api key"}, status_code=401)
 
 
 async def _not_found(request: Request, error: Exception) -> JSONResponse:

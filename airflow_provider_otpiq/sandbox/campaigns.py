@@ -116,8 +116,8 @@ class Campaigns:
         """Find a campaign by its ``_id``."""
         return self._by_id.get(campaign_id.lower())
 
-    def create(self, new: NewCampaign) -> Campaign:
-        """Save a campaign as a draft, or as scheduled."""
+    def create(self, new: NewCampaign) -> dict[str, Any]:
+        """Save a campaign as a draft, or as scheduled, and answer it."""
         now = self._clock()
         scheduled = new.scheduleType == "schedule"
         if scheduled and (new.scheduledFor is None or new.scheduledFor <= now):
@@ -134,10 +134,10 @@ class Campaigns:
             updated_at=now,
         )
         self._by_id[campaign.id] = campaign
-        return campaign
+        return campaign.as_answered(now)
 
-    def update(self, campaign: Campaign, changes: Changes) -> Campaign:
-        """Edit a campaign that has not started."""
+    def update(self, campaign: Campaign, changes: Changes) -> dict[str, Any]:
+        """Edit a campaign that has not started, and answer it."""
         now, given = self._clock(), changes.model_dump(exclude_unset=True)
         if campaign.status(now) == "running":
             raise RefusedError("Only campaigns in draft or scheduled status can be updated")
@@ -152,7 +152,7 @@ class Campaigns:
         campaign.phone_number = given.get("phoneNumberId", campaign.phone_number)
         campaign.category = given.get("category", campaign.category)
         campaign.scheduled, campaign.scheduled_for, campaign.updated_at = scheduled, scheduled_for, now
-        return campaign
+        return campaign.as_answered(now)
 
     def state(self) -> list[dict[str, Any]]:
         """List all campaigns, oldest first, with their status and category beside the answer's fields."""
@@ -165,11 +165,6 @@ class Campaigns:
     def clear(self) -> None:
         """Forget all campaigns."""
         self._by_id.clear()
-
-
-def utc_now() -> datetime:
-    """Tell the time."""
-    return datetime.now(UTC)
 
 
 def _iso(time: datetime | None) -> str | None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from airflow_provider_otpiq.sandbox.app import SandboxState, make_app
+from airflow_provider_otpiq.sandbox.app import make_app
+from airflow_provider_otpiq.sandbox.faults import Fault
+from airflow_provider_otpiq.sandbox.state import SandboxState
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -34,8 +38,15 @@ class Sandbox:
         self._state = SandboxState(api_key)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
-        config = uvicorn.Config(make_app(self._state), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            make_app(self._state),
+            http="h11",  # the one whose connections can be dropped by their transport
+            log_level="critical",  # a fault's broken answer is no error of the server
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
         self._server = uvicorn.Server(config)
+        self._state.drop_connection = self._drop_connection
         self._thread = threading.Thread(target=self.serve, name="otpiq-sandbox", daemon=True)
 
     @property
@@ -54,13 +65,38 @@ class Sandbox:
         """All requests to the API, oldest first: ``at``, ``method``, ``path``, ``body``, ``status``."""
         return list(self._state.requests)
 
+    def arm(self, call: str, **fault: Any) -> None:
+        """
+        Do something wrong with the next requests of one kind.
+
+        :param call: the kind of request: ``info``, ``create`` or ``update``.
+        :param fault: the fields of a :class:`~airflow_provider_otpiq.sandbox.faults.Fault`: ``times``, ``when``
+            (``before`` or ``after`` the request is processed), ``delay`` in seconds, ``status``, ``body``,
+            ``headers``, and ``connection`` (``drop``, ``cut`` or ``endless``).
+        :raises pydantic.ValidationError: if there is no such call or field.
+        """
+        self._state.faults.append(Fault(call=call, **fault))
+
+    def move_clock(self, **by: float) -> None:
+        """
+        Move the sandbox's clock, so that a scheduled campaign starts.
+
+        :param by: how far, as for :class:`datetime.timedelta`, such as ``hours=1``.
+        """
+        self._state.clock_is_ahead += timedelta(**by)
+
     def reset(self) -> None:
-        """Forget all campaigns and requests."""
+        """Forget all campaigns, requests and faults, and set the clock right."""
         self._state.reset()
 
     def serve(self) -> None:
         """Serve until the process is told to end, or the ``with`` block ends."""
         self._server.run(sockets=[self._socket])
+
+    def _drop_connection(self, client: tuple[str, int]) -> None:
+        for connection in list(self._server.server_state.connections):
+            if isinstance(connection, H11Protocol) and connection.client == tuple(client):
+                connection.transport.abort()
 
     def __enter__(self) -> Self:
         self._thread.start()  # the socket listens already, so a request that comes too early waits

@@ -1,0 +1,133 @@
+"""Faults: what the sandbox does wrong on purpose, for the next requests of one kind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp, Message, Scope, Send
+
+Call = Literal["info", "create", "update"]
+_PATHS: dict[Call, tuple[str, re.Pattern[str]]] = {
+    "info": ("GET", re.compile("/api/info")),
+    "create": ("POST", re.compile("/api/whatsapp/campaigns")),
+    "update": ("PATCH", re.compile("/api/whatsapp/campaigns/[^/]+")),
+}
+
+
+class Fault(BaseModel):
+    """A fault, armed for the next requests of one kind."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    call: Call
+    """The kind of request that it meets."""
+    times: Annotated[int, Field(ge=1)] = 1
+    """How many requests it meets."""
+    when: Literal["before", "after"] = "before"
+    """Whether the request is processed: ``before`` leaves no trace of it, ``after`` does what it asks for first."""
+    delay: Annotated[float, Field(ge=0)] = 0
+    """Seconds before the answer, or before the connection is dropped."""
+    status: Annotated[int, Field(ge=200, le=599)] | None = None
+    """The HTTP status of the answer; None lets the request be answered as always."""
+    body: Any = None
+    """The body of such an answer: a text is sent as HTML, anything else as JSON."""
+    headers: dict[str, str] = {}
+    """Headers of such an answer, such as ``Retry-After`` or ``Location``."""
+    connection: Literal["keep", "drop", "cut", "endless"] = "keep"
+    """``drop`` sends nothing, ``cut`` half of the body, and ``endless`` never stops sending one."""
+
+    def meets(self, method: str, path: str) -> bool:
+        """Tell whether a request is of its kind."""
+        expected_method, pattern = _PATHS[self.call]
+        return method == expected_method and pattern.fullmatch(path) is not None
+
+    @property
+    def is_processed(self) -> bool:
+        """Whether the request still does what it asks for."""
+        return self.when == "after" or (self.status is None and self.connection != "drop")
+
+
+@dataclass
+class Answer:
+    """An answer, before it is sent."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+async def answered(app: ASGIApp, scope: Scope, body: bytes) -> Answer:
+    """
+    Let an application answer a request, without sending the answer.
+
+    :param app: the application.
+    :param scope: the request.
+    :param body: the request's body.
+    :return: the answer.
+    """
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    start, *rest = sent
+    return Answer(start["status"], start["headers"], b"".join(part.get("body", b"") for part in rest))
+
+
+def faulty(fault: Fault) -> Answer:
+    """
+    Make the answer that a fault gives.
+
+    :param fault: a fault with a status.
+    :return: the answer.
+    """
+    is_text = isinstance(fault.body, str)
+    body = fault.body.encode() if is_text else json.dumps(fault.body).encode()
+    headers = {"Content-Type": "text/html" if is_text else "application/json", "Content-Length": str(len(body))}
+    pairs = [(name.encode(), value.encode()) for name, value in (headers | fault.headers).items()]
+    return Answer(fault.status or 200, pairs, body)
+
+
+async def deliver(answer: Answer, fault: Fault | None, send: Send, gone: asyncio.Event) -> None:
+    """
+    Send an answer, as whole as a fault leaves it.
+
+    :param answer: the answer.
+    :param fault: the fault; None sends it whole.
+    :param send: sends a part.
+    :param gone: set when the client has hung up.
+    """
+    connection = fault.connection if fault else "keep"
+    headers, parts = answer.headers, iter([answer.body])
+    if connection == "cut":
+        parts = iter([answer.body[: len(answer.body) // 2]])
+    if connection == "endless":
+        headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
+        parts = repeat(b" " * 65536)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await _send_parts(parts, send, gone)
+    # After half a body there is no end: the server then closes the connection.
+    if connection != "cut":
+        await send({"type": "http.response.body"})
+
+
+async def _send_parts(parts: Iterable[bytes], send: Send, gone: asyncio.Event) -> None:
+    for part in parts:
+        if gone.is_set():
+            return
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+        await asyncio.sleep(0)

@@ -1,0 +1,86 @@
+"""What stands before the sandbox's API: it keeps each request, checks the key, and does what a fault says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_otpiq.sandbox.faults import Answer, Fault, answered, deliver, faulty
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from airflow_provider_otpiq.sandbox.state import SandboxState
+
+_UNAUTHORIZED = Fault(
+    call="info", status=401, body={"message": "Unauthorized, please use your project api key"}
+)  # as documented
+
+
+class Front:
+    """
+    An ASGI application around the API's.
+
+    :param app: the API.
+    :param state: where requests are kept and faults are armed.
+    """
+
+    def __init__(self, app: ASGIApp, state: SandboxState) -> None:
+        self._app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
+        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+            await self._app(scope, receive, send)
+            return
+        body = await _body(receive)
+        received = self._state.keep_request(scope["method"], scope["path"], _json_or_none(body))
+        fault = self._state.take_fault(scope["method"], scope["path"])
+        answer = await self._answer(scope, body, fault)
+        received["status"] = answer.status
+        if fault and fault.delay:
+            await asyncio.sleep(fault.delay)
+        if fault and fault.connection == "drop":
+            received["status"] = None
+            self._state.drop_connection(scope["client"])
+            return
+        gone = asyncio.Event()
+        watch = asyncio.create_task(_watch(receive, gone))
+        await deliver(answer, fault, send, gone)
+        watch.cancel()
+
+    async def _answer(self, scope: Scope, body: bytes, fault: Fault | None) -> Answer:
+        if not self._is_authorized(scope):
+            return faulty(_UNAUTHORIZED)
+        if fault is None or fault.is_processed:
+            processed = await answered(self._app, scope, body)
+            if fault is None or fault.status is None:
+                return processed
+        return faulty(fault)
+
+    def _is_authorized(self, scope: Scope) -> bool:
+        return (b"authorization", f"Bearer {self._state.api_key}".encode()) in scope["headers"]
+
+
+async def _body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+async def _watch(receive: Receive, gone: asyncio.Event) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

@@ -1,0 +1,124 @@
+"""Each fault as any HTTP client sees it, and what it leaves behind."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+import pytest
+import requests
+
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox.fixtures import otpiq_sandbox
+from tests.contract import CREATE, CREATE_BODY
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+__all__ = ["otpiq_sandbox"]
+
+
+def post(sandbox: Sandbox, **options: Any) -> requests.Response:
+    headers = {"Authorization": f"Bearer {sandbox.api_key}"}
+    url = f"{sandbox.url}/whatsapp/campaigns"
+    return requests.post(url, json=CREATE_BODY, headers=headers, timeout=10, allow_redirects=False, **options)
+
+
+@pytest.mark.parametrize(("when", "campaigns"), [("before", 0), ("after", 1)])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503, "body": {"message": "Down"}},
+        {"status": 429, "body": {"waitMinutes": 8}, "headers": {"Retry-After": "480"}},
+        {"status": 200, "body": "<html>"},
+        {"status": 200, "body": ["another", "shape"]},
+        {"status": 302, "headers": {"Location": "https://example.com/"}},
+    ],
+)
+def test_another_answer(sandbox: Sandbox, when: str, campaigns: int, fault: dict[str, Any]) -> None:
+    sandbox.arm("create", when=when, **fault)
+    answer = post(sandbox)
+    assert answer.status_code == fault["status"] == sandbox.requests[0]["status"]
+    assert fault.get("headers", {}).items() <= answer.headers.items()
+    assert (answer.text if isinstance(fault.get("body"), str) else answer.json()) == fault.get("body")
+    assert len(sandbox.campaigns) == campaigns
+
+
+@pytest.mark.parametrize(("when", "campaigns"), [("before", 0), ("after", 1)])
+def test_a_dropped_connection(sandbox: Sandbox, when: str, campaigns: int) -> None:
+    sandbox.arm("create", when=when, connection="drop")
+    with pytest.raises(requests.ConnectionError):
+        post(sandbox)
+    assert len(sandbox.campaigns) == campaigns
+    assert [request["status"] for request in sandbox.requests] == [None]
+
+
+def test_a_body_cut_short(sandbox: Sandbox) -> None:
+    sandbox.arm("create", connection="cut")
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        post(sandbox)
+    assert len(sandbox.campaigns) == 1
+
+
+def test_an_endless_body(sandbox: Sandbox) -> None:
+    sandbox.arm("create", connection="endless")
+    with post(sandbox, stream=True) as answer:
+        assert all(next(parts) for parts in [answer.iter_content(65536)] * 200)
+    assert post(sandbox).status_code == 201
+
+
+def test_a_slow_answer(sandbox: Sandbox) -> None:
+    sandbox.arm("create", delay=0.3)
+    began = time.monotonic()
+    assert post(sandbox).status_code == 201
+    assert time.monotonic() - began >= 0.3
+
+
+def test_a_fault_meets_the_next_requests_of_its_kind_only(sandbox: Sandbox) -> None:
+    sandbox.arm("info", status=500)
+    sandbox.arm("create", status=503, times=2)
+    sandbox.arm("create", status=502)
+    assert [post(sandbox).status_code for _ in range(4)] == [503, 503, 502, 201]
+
+
+def test_a_wrong_key_is_refused_whatever_is_armed(sandbox: Sandbox) -> None:
+    sandbox.arm("create", status=200, when="after")
+    assert requests.post(f"{sandbox.url}/whatsapp/campaigns", json=CREATE_BODY, timeout=10).status_code == 401
+    assert sandbox.campaigns == []
+
+
+@pytest.mark.parametrize("nonsense", [{"status": 99}, {"times": 0}, {"when": "never"}, {"colour": "red"}])
+def test_a_fault_that_makes_no_sense_is_refused(sandbox: Sandbox, nonsense: dict[str, Any]) -> None:
+    with pytest.raises(pydantic.ValidationError):
+        sandbox.arm("create", **nonsense)
+    with pytest.raises(pydantic.ValidationError):
+        sandbox.arm("send", status=500)
+
+
+def test_the_control_plane_arms_and_moves_the_clock(sandbox: Sandbox) -> None:
+    control = f"{sandbox.url.removesuffix('/api')}/_sandbox"
+    assert requests.post(f"{control}/faults", json={"call": "create", "status": 503}, timeout=10).status_code == 201
+    armed = requests.get(f"{control}/faults", timeout=10).json()["faults"]
+    assert [(fault["call"], fault["status"]) for fault in armed] == [("create", 503)]
+    assert post(sandbox).status_code == 503
+    before = requests.post(f"{control}/clock", json={"seconds": 0}, timeout=10).json()["now"]
+    after = requests.post(f"{control}/clock", json={"seconds": 86400}, timeout=10).json()["now"]
+    assert after > before
+    assert requests.post(f"{control}/faults", json={"call": "send"}, timeout=10).status_code == 400
+
+
+def test_the_clock_starts_a_scheduled_campaign(sandbox: Sandbox, sandbox_hook: OtpiqHook) -> None:
+    sandbox_hook.create_campaign(**CREATE, schedule_type="schedule", scheduled_for="2099-12-01T06:00:00Z")
+    assert sandbox.campaigns[0]["status"] == "scheduled"
+    sandbox.move_clock(days=80 * 365)
+    assert sandbox.campaigns[0]["status"] == "running"
+    assert sandbox.campaigns[0]["startedAt"] == "2099-12-01T06:00:00Z"
+    sandbox.reset()
+    sandbox_hook.create_campaign(**CREATE, schedule_type="schedule", scheduled_for="2099-12-01T06:00:00Z")
+    assert sandbox.campaigns[0]["status"] == "scheduled"
+
+
+def test_the_fixture_leads_the_default_connection_to_a_sandbox(otpiq_sandbox: Sandbox) -> None:
+    OtpiqHook().create_campaign(**CREATE)
+    assert len(otpiq_sandbox.campaigns) == 1
