@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dev.local_airflow import LocalAirflow
 
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-DAG, HOOK, SANDBOX = [code for language, code in BLOCKS if language == "python"]
+DAG, HOOK, SANDBOX, FIXTURE = [code for language, code in BLOCKS if language == "python"]
 COMMANDS = [code for language, code in BLOCKS if language == "bash"]
 
 
@@ -51,6 +51,13 @@ def test_the_hooks_example_makes_a_draft(sandbox_hook: OtpiqHook, sandbox: Sandb
 
 def test_the_sandboxs_example_holds() -> None:
     subprocess.run([sys.executable, "-c", SANDBOX], check=True, timeout=120)
+
+
+def test_the_fixtures_example_passes(tmp_path: Path) -> None:
+    (tmp_path / "test_example.py").write_text(FIXTURE)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert "2 passed" in run.stdout, run.stdout
 
 
 @pytest.mark.system
