@@ -1,0 +1,173 @@
+"""An Airflow that runs: scheduler, API server and all, in a process group of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+import requests
+
+from dev.local_airflow import LocalAirflow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+T = TypeVar("T")
+_SECONDS_TO_START = 180
+_BETWEEN_LOOKS = 0.3
+
+
+def eventually(look: Callable[[], T], seconds: float = 120) -> T:
+    """
+    Wait until something is so.
+
+    :param look: what to look at; anything true ends the waiting.
+    :param seconds: how long to look again.
+    :return: what was seen.
+    :raises TimeoutError: if it never was.
+    """
+    give_up_at = time.monotonic() + seconds
+    while not (seen := look()):
+        if time.monotonic() > give_up_at:
+            raise TimeoutError(f"not so within {seconds} s")
+        time.sleep(_BETWEEN_LOOKS)
+    return seen
+
+
+class RunningAirflow(LocalAirflow):
+    """
+    An Airflow that is started and ended, with its REST API.
+
+    :param home: its folder; made if it is not there.
+    :param dags: the folder of its DAGs.
+    :param port: the port of its API and web UI; 0 takes a free one.
+    """
+
+    def __init__(self, home: Path, dags: Path, port: int = 0) -> None:
+        super().__init__(home, dags)
+        self.port = port or _free_port()
+        self.url = f"http://localhost:{self.port}"
+        self.environment |= {
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        }
+
+    @contextlib.contextmanager
+    def started(self, output: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        """
+        Start it; at the end of the block, end it and whatever it started.
+
+        :param output: where what it prints goes; None leaves it to the terminal.
+        :return: its first process.
+        """
+        # A group of its own: `airflow standalone` leaves children behind when it is told to end.
+        process = subprocess.Popen(
+            [self.airflow, "standalone"],
+            env=self.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT if output else None,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=10)
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def wait_until_it_answers(self) -> None:
+        """
+        Wait until the scheduler, the DAG processor and the API are there.
+
+        :raises TimeoutError: if they are not there in three minutes.
+        """
+
+        def healthy() -> bool:
+            with contextlib.suppress(requests.RequestException, KeyError, ValueError):
+                health = requests.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+                return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
+            return False
+
+        eventually(healthy, _SECONDS_TO_START)
+
+    def api(self, method: str, path: str, body: Any = None) -> requests.Response:
+        """
+        Call the REST API.
+
+        :param method: the HTTP method.
+        :param path: the path below ``/api/v2``.
+        :param body: the JSON body.
+        :return: the answer.
+        """
+        token = requests.get(f"{self.url}/auth/token", timeout=30).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        return requests.request(method, f"{self.url}/api/v2{path}", json=body, headers=headers, timeout=60)
+
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        """
+        Start a run of a DAG, as soon as Airflow knows it.
+
+        :param dag_id: the DAG.
+        :param conf: its params.
+        :return: the run's path in the REST API.
+        """
+        eventually(lambda: self.api("GET", f"/dags/{dag_id}").ok)
+        self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False}).raise_for_status()
+        answer = self.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
+        answer.raise_for_status()
+        return f"/dags/{dag_id}/dagRuns/{answer.json()['dag_run_id']}"
+
+    def finished(self, run: str, seconds: float = 180) -> str:
+        """
+        Wait for the end of a run.
+
+        :param run: the run's path.
+        :param seconds: how long to wait.
+        :return: its state.
+        """
+
+        def state() -> str:
+            found: str = self.api("GET", run).json()["state"]
+            return found if found in ("success", "failed") else ""
+
+        return eventually(state, seconds)
+
+    def tasks(self, run: str) -> list[dict[str, Any]]:
+        """
+        List the task instances of a run.
+
+        :param run: the run's path.
+        :return: them, as the REST API gives them.
+        """
+        found: list[dict[str, Any]] = self.api("GET", f"{run}/taskInstances").json()["task_instances"]
+        return found
+
+    def xcom(self, run: str, task_id: str, key: str = "return_value") -> Any:
+        """
+        Read an XCom.
+
+        :param run: the run's path.
+        :param task_id: the task.
+        :param key: the key.
+        :return: its value; None if there is none.
+        """
+        answer = self.api("GET", f"{run}/taskInstances/{task_id}/xcomEntries/{key}?deserialize=true")
+        return answer.json()["value"] if answer.ok else None
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port: int = unused.getsockname()[1]
+        return port

@@ -1,0 +1,48 @@
+"""A PostgreSQL of Debian's packages for one Airflow, where ``OTPIQ_TEST_DATABASE=postgresql`` asks for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def a_postgresql(environment: dict[str, str]) -> Iterator[None]:
+    """Run a cluster of its own, and point an Airflow to it; without the wish, do nothing."""
+    if os.environ.get("OTPIQ_TEST_DATABASE") != "postgresql":
+        yield
+        return
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
+    # Not pytest's folder, which only its own user may enter, and short, as a socket's path has to be.
+    folder = Path(tempfile.mkdtemp(prefix="otpiq-"))
+    # PostgreSQL refuses to run as root.
+    as_postgres = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    data, sockets = folder / "data", folder / "sockets"
+    sockets.mkdir(parents=True)
+    if as_postgres:
+        shutil.chown(folder, "postgres")
+        shutil.chown(sockets, "postgres")
+
+    def run(*command: object) -> None:
+        subprocess.run([*as_postgres, *map(str, command)], check=True, capture_output=True, cwd="/")
+
+    run(programs / "initdb", "--auth=trust", "--username=postgres", "--pgdata", data)
+    # No TCP: a socket in the folder is all that is needed, and no port can be taken.
+    options = f"-c listen_addresses='' -c unix_socket_directories={sockets}"
+    run(programs / "pg_ctl", "--wait", "--pgdata", data, "--log", folder / "log", "--options", options, "start")
+    try:
+        run(programs / "createdb", "--host", sockets, "--username=postgres", "airflow")
+        environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"postgresql+psycopg2://postgres@/airflow?host={sockets}"
+        environment["OTPIQ_TEST_DUMP"] = f"pg_dump --host {sockets} --username postgres airflow"
+        yield
+    finally:
+        run(programs / "pg_ctl", "--pgdata", data, "--mode=immediate", "stop")
+        shutil.rmtree(folder)

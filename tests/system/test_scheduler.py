@@ -1,0 +1,242 @@
+"""What a provider's users fear, where it would happen: under a real scheduler, with real processes that die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy
+
+from airflow_provider_otpiq.sandbox import Sandbox
+from dev.local_airflow import EXAMPLE_DAGS
+from dev.running_airflow import RunningAirflow, eventually
+from tests.system.postgresql import a_postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.scheduler
+
+KEY = "sk_live_only_in_the_connection"
+WRONG_KEY = "sk_live_wrong_and_never_to_be_seen"
+
+
+@pytest.fixture(scope="module")
+def scheduler_sandbox() -> Iterator[Sandbox]:
+    with Sandbox(api_key=KEY) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory, scheduler_sandbox: Sandbox) -> Iterator[RunningAirflow]:
+    """One Airflow for all tests of this module."""
+    home = tmp_path_factory.mktemp("scheduler")
+    (home / "dags").mkdir()
+    (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
+    (home / "dags" / "tests").symlink_to(Path(__file__).parent / "dags")
+    airflow = RunningAirflow(home, home / "dags")
+    airflow.connect("otpiq_default", host=scheduler_sandbox.url, password=KEY)
+    airflow.connect("otpiq_wrong_key", host=scheduler_sandbox.url, password=WRONG_KEY)
+    with a_postgresql(airflow.environment):
+        airflow.migrate()
+        airflow.run("variables", "set", "otpiq_name", "First").check_returncode()
+        airflow.run("pools", "set", "otpiq", "3", "for campaigns").check_returncode()
+        with (home / "standalone.log").open("wb") as output, airflow.started(output):
+            airflow.wait_until_it_answers()
+            yield airflow
+
+
+@pytest.fixture
+def sandbox(scheduler_sandbox: Sandbox) -> Sandbox:
+    scheduler_sandbox.reset()
+    return scheduler_sandbox
+
+
+def the_task(airflow: RunningAirflow, run: str, task_id: str = "create") -> dict[str, Any]:
+    (found,) = [task for task in airflow.tasks(run) if task["task_id"] == task_id]
+    return found
+
+
+def wait_for_state(airflow: RunningAirflow, run: str, state: str, task_id: str = "create") -> dict[str, Any]:
+    eventually(lambda: the_task(airflow, run, task_id)["state"] == state)
+    return the_task(airflow, run, task_id)
+
+
+def asked_delay(airflow: RunningAirflow, task: dict[str, Any]) -> float | None:
+    """The delay that a retry policy asked for, which only the database shows."""
+    url = airflow.run("config", "get-value", "database", "sql_alchemy_conn").stdout.strip().splitlines()[-1]
+    query = sqlalchemy.text("SELECT retry_delay_override FROM task_instance WHERE id = :id")
+    engine = sqlalchemy.create_engine(url)
+    ids = (task["id"], task["id"].replace("-", ""))  # SQLite keeps it without dashes
+    with engine.connect() as connection:
+        found = [connection.execute(query, {"id": each}).first() for each in ids]
+    engine.dispose()
+    (row,) = filter(None, found)
+    delay: float | None = row[0]
+    return delay
+
+
+def test_a_task_killed_after_the_campaign_was_stored_returns_it(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    run = airflow.trigger("killed_after_storing")
+    assert airflow.finished(run) == "success"
+    assert the_task(airflow, run)["try_number"] == 2
+    assert [request["method"] for request in sandbox.requests] == ["POST"]
+    (campaign,) = sandbox.campaigns
+    assert airflow.xcom(run, "create") == campaign["_id"]
+    assert airflow.xcom(run, "create", "campaign")["_id"] == campaign["_id"]
+
+
+def test_a_task_killed_between_answer_and_storing_ends_with_one_campaign_in_xcom(
+    airflow: RunningAirflow, sandbox: Sandbox
+) -> None:
+    sandbox.arm("create", delay=20)
+    run = airflow.trigger("killed_before_storing")
+    eventually(lambda: sandbox.campaigns)
+    os.kill(int((Path(airflow.environment["AIRFLOW_HOME"]) / "process-of-the-task").read_text()), signal.SIGKILL)
+    assert airflow.finished(run) == "success"
+    assert len(sandbox.requests) == 2
+    assert airflow.xcom(run, "create") == sandbox.campaigns[-1]["_id"]
+
+
+def test_a_429_waits_without_a_slot_as_long_as_otpiq_asks(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    sandbox.arm("create", status=429, body={"waitMinutes": 8})
+    run = airflow.trigger("limited")
+    task = wait_for_state(airflow, run, "up_for_retry")
+    assert asked_delay(airflow, task) == 480
+    assert airflow.api("GET", "/pools/default_pool").json()["occupied_slots"] == 0
+    assert len(sandbox.requests) == 1
+
+
+def test_the_next_try_comes_when_the_wait_is_over(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    # The hook itself waits out one short 429; the second one is Airflow's.
+    sandbox.arm("create", status=429, headers={"Retry-After": "3"}, times=2)
+    run = airflow.trigger("limited")
+    assert airflow.finished(run) == "success"
+    assert the_task(airflow, run)["try_number"] == 2
+    assert len(sandbox.campaigns) == 1
+
+
+def test_a_401_fails_at_once_and_leaves_its_retries_unused(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    run = airflow.trigger("wrong_key")
+    assert airflow.finished(run) == "failed"
+    task = the_task(airflow, run)
+    assert (task["state"], task["try_number"], task["max_tries"]) == ("failed", 1, 3)
+    assert [request["status"] for request in sandbox.requests] == [401]
+    assert airflow.xcom(run, "create") is None
+
+
+def test_a_retry_policy_comes_from_where_it_is_given(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    sandbox.arm("create", status=429, body={"waitMinutes": 10}, times=100)
+    run, run_by_default_args = airflow.trigger("policies"), airflow.trigger("policy_of_default_args")
+    for task_id, delay in (("default", 600), ("mapped", 600), ("none", None)):
+        task = wait_for_state(airflow, run, "up_for_retry", task_id)
+        assert asked_delay(airflow, task) == delay, task_id
+    for task_id in ("of_the_task", "mapped_of_the_task"):
+        assert wait_for_state(airflow, run, "failed", task_id)["try_number"] == 1
+    assert airflow.finished(run_by_default_args) == "failed"
+    assert [task["try_number"] for task in airflow.tasks(run_by_default_args)] == [1, 1]
+
+
+def test_the_manual_example_with_a_blank_date_saves_a_draft(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    for blank in ({}, {"scheduled_for": None}, {"scheduled_for": ""}):
+        sandbox.reset()
+        assert airflow.finished(airflow.trigger("example_otpiq_manual", **blank)) == "success"
+        assert [campaign["status"] for campaign in sandbox.campaigns] == ["draft"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"name": "ab"},
+        {"name": "x" * 81},
+        {"name": None},
+        {"template_id": "6" * 23},
+        {"phone_number_id": "../../sms"},
+        {"schedule_type": "later"},
+        {"scheduled_for": 5},
+    ],
+)
+def test_a_limit_of_the_form_is_kept_by_the_api_too(
+    airflow: RunningAirflow, sandbox: Sandbox, broken: dict[str, Any]
+) -> None:
+    eventually(lambda: airflow.api("GET", "/dags/example_otpiq_manual").ok)
+    answer = airflow.api("POST", "/dags/example_otpiq_manual/dagRuns", {"logical_date": None, "conf": broken})
+    assert answer.status_code == 400, answer.text
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"scheduled_for": "tomorrow", "schedule_type": "schedule"},  # the API does not keep a format
+        {"scheduled_for": "2020-01-01T00:00:00Z", "schedule_type": "schedule"},
+        {"schedule_type": "schedule"},
+        {"scheduled_for": "2099-01-01T00:00:00Z"},
+    ],
+)
+def test_what_the_form_cannot_check_fails_at_once_and_sends_nothing(
+    airflow: RunningAirflow, sandbox: Sandbox, broken: dict[str, Any]
+) -> None:
+    assert airflow.finished(airflow.trigger("example_otpiq_manual", **broken)) == "failed"
+    assert sandbox.requests == []
+
+
+def test_a_cleared_create_returns_its_campaign_until_its_fields_change(
+    airflow: RunningAirflow, sandbox: Sandbox
+) -> None:
+    def clear(run: str) -> None:
+        body = {
+            "dry_run": False,
+            "only_failed": False,
+            "dag_run_id": run.rsplit("/", maxsplit=1)[-1],
+            "task_ids": ["create"],
+        }
+        airflow.api("POST", "/dags/cleared/clearTaskInstances", body).raise_for_status()
+        assert airflow.finished(run) == "success"
+
+    run = airflow.trigger("cleared")
+    assert airflow.finished(run) == "success"
+    first = airflow.xcom(run, "create")
+    clear(run)
+    assert airflow.xcom(run, "create") == first
+    assert len(sandbox.requests) == 1
+    airflow.api("PATCH", "/variables/otpiq_name", {"key": "otpiq_name", "value": "Second"}).raise_for_status()
+    clear(run)
+    second = airflow.xcom(run, "create")
+    assert second != first
+    assert [campaign["name"] for campaign in sandbox.campaigns] == ["First", "Second"]
+    log = airflow.api("GET", f"{run}/taskInstances/create/logs/3").text
+    assert f"An earlier try made campaign {first}, but name changed since" in log
+
+
+def test_thirty_mapped_creates_with_one_fault_in_ten_make_thirty_campaigns(
+    airflow: RunningAirflow, sandbox: Sandbox
+) -> None:
+    sandbox.arm("create", status=503)
+    sandbox.arm("create", connection="drop")
+    sandbox.arm("create", status=500, body={"message": "Internal server error"})
+    run = airflow.trigger("thirty_mapped")
+    assert airflow.finished(run, 400) == "success"
+    assert sorted(campaign["name"] for campaign in sandbox.campaigns) == sorted(f"Segment {n}" for n in range(30))
+    assert len(sandbox.requests) == 33
+
+
+def test_the_keys_are_nowhere_but_in_the_connections(airflow: RunningAirflow) -> None:
+    """Runs last in this module, over what all the others have left; alone, it looks at what is there."""
+    home = Path(airflow.environment["AIRFLOW_HOME"])
+    files = [file for file in home.rglob("*") if file.is_file() and not file.is_symlink()]
+    assert any(file.suffix == ".log" for file in files)
+    for file in files:
+        content = file.read_bytes()
+        assert KEY.encode() not in content, file
+        assert WRONG_KEY.encode() not in content, file
+    dump = airflow.environment.get("OTPIQ_TEST_DUMP")
+    if dump:
+        content = subprocess.run(dump.split(), capture_output=True, check=True).stdout
+        assert b"task_instance" in content
+        assert KEY.encode() not in content
+        assert WRONG_KEY.encode() not in content
