@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 AIRFLOW_PORT ?= 8080
 
 help:  ## list the targets
-	@grep -E '^[a-z.0-9-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]*):.*  ## /  make \1|/' | column -t -s '|'
+	@awk -F ':.*  ## ' '/^[a-z0-9.-]+:.*  ## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready  ## run an example DAG in a real Airflow against the sandbox, and show what happened
 	.venv/bin/python -m dev.demo
@@ -13,11 +13,23 @@ demo: .venv/ready  ## run an example DAG in a real Airflow against the sandbox, 
 airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_PORT=8080)
 	.venv/bin/python -m dev.webui $(AIRFLOW_PORT)
 
-test: .venv/ready  ## all tests on Airflow 3.3
-	.venv/bin/pytest
+test: .venv/ready  ## the tests on Airflow 3.3, without the slow ones below
+	.venv/bin/pytest -m 'not scheduler and not browser'
 
 test-2.11: .venv-2.11/ready  ## the same tests on Airflow 2.11
-	.venv-2.11/bin/pytest
+	.venv-2.11/bin/pytest -m 'not scheduler and not browser'
+
+test-scheduler: .venv/ready  ## faults and killed tasks under a real scheduler, on SQLite
+	.venv/bin/pytest -m scheduler
+
+test-postgresql: .venv/system-ready  ## the same on PostgreSQL, of Debian's package postgresql
+	OTPIQ_TEST_DATABASE=postgresql .venv/bin/pytest -m scheduler
+
+test-browser: .venv/system-ready  ## the connection form and the trigger form in Debian's chromium
+	.venv/bin/pytest -m browser
+
+bench: .venv/bench-ready  ## speeds beside other providers, as ratios of one run
+	.venv/bin/python -m dev.bench
 
 check: .venv/ready  ## formatting, ruff with Airflow's rules, strict mypy
 	.venv/bin/ruff format --check .
@@ -30,9 +42,10 @@ format: .venv/ready  ## rewrite the code as `make check` wants it
 
 constraints: .venv/ready  ## pin the newest dependencies that fit, for both versions of Airflow
 	for version in 3.3 2.11; do \
+	    extras='--extra dev'; [ $$version = 2.11 ] || extras="$$extras --extra system --extra bench"; \
 	    echo "apache-airflow==$$version.*" | .venv/bin/uv pip compile --quiet --upgrade \
 	        --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 \
-	        --extra dev --constraint - --output-file dev/constraints-airflow-$$version.txt pyproject.toml; \
+	        $$extras --constraint - --output-file dev/constraints-airflow-$$version.txt pyproject.toml; \
 	done
 
 clean:  ## remove everything that the targets made
@@ -40,6 +53,11 @@ clean:  ## remove everything that the targets made
 
 .venv/ready: dev/constraints-airflow-3.3.txt pyproject.toml
 	$(call install,.venv,$<)
+
+.venv/%-ready: .venv/ready
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --constraint dev/constraints-airflow-3.3.txt '.[$*]'
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+	touch $@
 
 .venv-2.11/ready: dev/constraints-airflow-2.11.txt pyproject.toml
 	$(call install,.venv-2.11,$<)
@@ -51,4 +69,5 @@ define install
 	touch $(1)/ready
 endef
 
-.PHONY: help demo airflow test test-2.11 check format constraints clean
+.PHONY: help demo airflow test test-2.11 test-scheduler test-postgresql test-browser bench check format constraints \
+    clean

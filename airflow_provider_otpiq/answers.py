@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from airflow_provider_otpiq.redaction import presentable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydantic import BaseModel
+    from pydantic import BaseModel, SecretStr
 
 # Names of the vendor's older OpenAPI file for SMS; that campaigns use the same is an assumption.
 _AMOUNTS = ("yourCredit", "requiredCredit", "currentSpending", "spendingThreshold", "cost")
@@ -42,7 +42,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     content: bytes
-    api_key: str = field(repr=False)
+    api_key: SecretStr
     """The key of the call, so that it can be kept out of an error even if OTPIQ repeats it."""
 
     def presentable(self, text: str) -> str:

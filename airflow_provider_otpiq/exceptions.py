@@ -135,13 +135,13 @@ class OtpiqCreditError(OtpiqApiError):
 class OtpiqRateLimitError(OtpiqApiError):
     """OTPIQ wants fewer requests (429). The request was not processed."""
 
-    remedy = "OTPIQ asks to wait; a later try of the task can succeed."
+    remedy = "OTPIQ asks to wait; a later try can succeed."
 
 
 class OtpiqServerError(OtpiqApiError):
     """OTPIQ could not answer just now (408, 425, 5xx). Whether the request took effect is not known."""
 
-    remedy = "A later try of the task can succeed."
+    remedy = "A later try can succeed."
 
 
 class OtpiqResponseError(OtpiqApiError):
@@ -153,7 +153,7 @@ class OtpiqResponseError(OtpiqApiError):
 class OtpiqConnectionError(OtpiqApiError):
     """No whole answer came: refused, reset, timed out, cut short or far too large."""
 
-    remedy = "A later try of the task can succeed."
+    remedy = "A later try can succeed."
 
 
 _CLASS_BY_STATUS: dict[int, type[OtpiqApiError]] = {

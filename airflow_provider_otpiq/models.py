@@ -10,7 +10,7 @@ of a trigger form renders to) all mean "not given". Each rule is the vendor's, f
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pendulum import DateTime
 from pydantic import (
@@ -54,7 +54,7 @@ def _text(value: object, rule: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"{rule}; found a {type(value).__name__}, not text ({_NATIVE_HINT})")
     text = str(value)
-    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+    if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError(f"{rule}; found half of a surrogate pair, which is no character")
     return text
 
@@ -98,8 +98,8 @@ def _something(changes: bool) -> bool:
     return changes
 
 
-ObjectId = Annotated[str, BeforeValidator(_object_id), Field(description="24 hexadecimal characters")]
-CampaignName = Annotated[str, BeforeValidator(_name), Field(description="3 to 80 characters")]
+ObjectId = Annotated[str, BeforeValidator(_object_id)]
+CampaignName = Annotated[str, BeforeValidator(_name)]
 ScheduleType = Annotated[Literal["now", "schedule"], _one_of("now", "schedule")]
 Category = Annotated[Literal["MARKETING", "UTILITY"], _one_of("MARKETING", "UTILITY")]
 FutureTime = Annotated[DateTime, PlainValidator(_future), PlainSerializer(times.as_sent)]
@@ -107,6 +107,9 @@ FutureTime = Annotated[DateTime, PlainValidator(_future), PlainSerializer(times.
 
 class _Request(BaseModel):
     """A request that keeps the contract; making one is the check."""
+
+    title: ClassVar[str]
+    """What it is, as an error begins."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -132,20 +135,11 @@ class _Request(BaseModel):
         try:
             return cls(**fields)
         except ValidationError as error:
-            problems = [cls._with_rule(problem) for problem in listed_problems(error)]
+            problems = [problem.removeprefix("changes: ") for problem in listed_problems(error)]
         raise OtpiqValidationError(
-            f"{cls.__doc__} was not sent, because of:\n" + "\n".join(f"  - {problem}" for problem in problems),
+            f"{cls.title} was not sent, because of:\n" + "\n".join(f"  - {problem}" for problem in problems),
             problems=problems,
         )
-
-    @classmethod
-    def _with_rule(cls, problem: str) -> str:
-        name, _, text = problem.partition(": ")
-        if name == "changes":
-            return text
-        if text != "Field required":
-            return problem
-        return f"{name}: is required ({cls.model_fields[name].description}); found nothing, or the text 'None'"
 
     def body(self) -> dict[str, Any]:
         """
@@ -157,7 +151,9 @@ class _Request(BaseModel):
 
 
 class CreateCampaign(_Request):
-    """The campaign to create"""  # noqa: D400, D415 - the beginning of the error's sentence
+    """The body of a create."""
+
+    title = "The new campaign"
 
     name: CampaignName
     template_id: ObjectId
@@ -181,7 +177,9 @@ class CreateCampaign(_Request):
 
 
 class UpdateCampaign(_Request):
-    """The campaign's update"""  # noqa: D400, D415 - the beginning of the error's sentence
+    """The body of an update, and the id in its path."""
+
+    title = "The campaign's update"
 
     campaign_id: Annotated[ObjectId, Field(exclude=True)]
     name: CampaignName | None = None

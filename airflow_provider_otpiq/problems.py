@@ -20,7 +20,12 @@ def listed_problems(error: ValidationError) -> list[str]:
 
 
 def _line(details: ErrorDetails) -> str:
+    return ": ".join([*map(str, details["loc"]), _text(details)])
+
+
+def _text(details: ErrorDetails) -> str:
+    if details["type"] == "missing":
+        return "is required, and was not given"
     # A rule of ours is a ValueError, whose text pydantic would prefix with "Value error, ".
     own = details.get("ctx", {}).get("error")
-    text = str(own) if own else details["msg"]
-    return ": ".join([*map(str, details["loc"]), text])
+    return str(own) if own else details["msg"]

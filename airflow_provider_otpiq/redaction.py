@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 # What has the digits of a phone number and is none comes first, so that it is passed over: a date, an id, an address.
 _PHONE_NUMBER = re.compile(
@@ -29,7 +33,7 @@ def mask_phone_numbers(text: str) -> str:
     return _PHONE_NUMBER.sub(_masked, text)
 
 
-def presentable(text: str, api_key: str = "") -> str:
+def presentable(text: str, api_key: SecretStr | None = None) -> str:
     """
     Make a foreign text fit for an error or a log line.
 
@@ -37,7 +41,7 @@ def presentable(text: str, api_key: str = "") -> str:
     :param api_key: a key that must not be in it, whatever it looks like.
     :return: the text on one line of at most 500 characters, without phone numbers and API keys.
     """
-    without_key = text.replace(api_key, "•••") if api_key else text
+    without_key = text.replace(api_key.get_secret_value(), "•••") if api_key else text
     one_line = " ".join(_API_KEY.sub("•••", without_key).split())
     printable = "".join(character if character.isprintable() else "�" for character in one_line)
     masked = mask_phone_numbers(printable)

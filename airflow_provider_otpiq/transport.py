@@ -3,6 +3,9 @@ A requests session whose exchanges end in time, whatever the other side sends.
 
 requests' own read timeout applies to each read, so an answer that comes byte by byte would hold a worker for ever, in
 its headers as much as in its body. Only the socket can end that, and urllib3 shows it to nobody but the connection.
+
+The time counts from when the request is sent. What comes before (name lookup, connecting, a proxy's and TLS's
+greetings) has requests' connect timeout only.
 """
 
 from __future__ import annotations
@@ -24,9 +27,9 @@ if TYPE_CHECKING:
 
 class Deadline:
     """
-    A ``with`` block in which the connection of an exchange is cut when its time is over.
+    A ``with`` block in which a connection is cut when its answer takes too long.
 
-    :param seconds: how long the exchange may take.
+    :param seconds: how long the answer may take, from when the request is sent.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -37,13 +40,12 @@ class Deadline:
 
     def watch(self, connected: socket.socket) -> None:
         """
-        Take over the socket of the exchange.
+        Begin to count.
 
         :param connected: the socket that the answer will come from.
         """
-        self._socket = connected
-        if self.passed:
-            self._cut()
+        self._socket = getattr(connected, "socket", connected)  # below urllib3's TLS within TLS
+        self._timer.start()
 
     def _cut(self) -> None:
         self.passed = True
@@ -54,7 +56,6 @@ class Deadline:
 
     def __enter__(self) -> Self:
         self._outer = _deadline.set(self)
-        self._timer.start()
         return self
 
     def __exit__(
@@ -92,15 +93,20 @@ class _HTTPSPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
+def _watched(manager: Any) -> Any:
+    # A SOCKS proxy's manager has pools of its own; its answers have requests' read timeout only.
+    if manager.pool_classes_by_scheme["https"] is urllib3.HTTPSConnectionPool:
+        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+    return manager
+
+
 class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        _watched(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-        return manager
+        return _watched(super().proxy_manager_for(*args, **kwargs))
 
 
 class Session(requests.Session):

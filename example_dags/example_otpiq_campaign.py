@@ -18,7 +18,7 @@ with DAG(
     start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Baghdad"),
     catchup=False,
     tags=["otpiq", "example"],
-):
+) as dag:
     create = CreateCampaignOperator(
         task_id="create",
         name="Evening offer of {{ (dag_run.data_interval_end or dag_run.run_after) | ds }}",

@@ -55,7 +55,7 @@ with DAG(
         ),
     },
     tags=["otpiq", "example"],
-):
+) as dag:
     CreateCampaignOperator(
         task_id="create",
         name="{{ params.name }}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pendulum
@@ -17,5 +18,6 @@ CAMPAIGN = {"_id": CAMPAIGN_ID, "campaignId": "cmp_1", "name": "Summer", "starte
 ANSWER = {"success": True, "data": CAMPAIGN}
 
 
+@cache
 def tomorrow() -> pendulum.DateTime:
     return pendulum.now("UTC").add(days=1).start_of("second")

@@ -22,8 +22,11 @@ def from_json(**fields: Any) -> Connection:
     )
 
 
-def from_uri(uri: str) -> Connection:
-    return Connection(conn_id="c", uri=uri)  # type: ignore[call-arg]  # attrs hides it
+def from_uri(uri: str) -> Any:
+    if hasattr(Connection, "from_uri"):
+        return Connection.from_uri(uri, conn_id="c")
+    before_airflow_3: Any = Connection
+    return before_airflow_3(conn_id="c", uri=uri)
 
 
 @pytest.mark.parametrize(

@@ -63,4 +63,8 @@ def test_airflow_2_draws_the_same_fields() -> None:
     from airflow.providers_manager import ProvidersManager
 
     drawn = ProvidersManager().connection_form_widgets  # type: ignore[no-untyped-call]
-    assert {f"extra__otpiq__{name}" for name in CONNECTION_FIELDS} <= set(drawn)
+    for name, field in CONNECTION_FIELDS.items():
+        arguments = drawn[f"extra__otpiq__{name}"].field.kwargs
+        assert (arguments["label"], arguments["description"]) == (field["label"], field["description"])
+        schema: Any = field["schema"]
+        assert arguments["default"] in (schema["default"], str(schema["default"]))

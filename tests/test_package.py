@@ -39,7 +39,9 @@ def test_the_public_names_are_there() -> None:
     assert methods <= set(vars(OtpiqHook))
     assert campaign.CreateCampaignOperator.template_fields[:3] == ("name", "template_id", "phone_number_id")
     assert campaign.UpdateCampaignOperator.template_fields[0] == "campaign_id"
-    assert {"url", "api_key"} <= set(dir(Sandbox()))
+    with Sandbox() as sandbox:
+        assert sandbox.url.startswith("http://127.0.0.1:")
+        assert sandbox.api_key
 
 
 ERRORS = [

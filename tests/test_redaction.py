@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from airflow_provider_otpiq.redaction import mask_phone_numbers, presentable
 
@@ -43,4 +44,4 @@ def test_a_foreign_text_becomes_one_short_harmless_line() -> None:
 
 @pytest.mark.parametrize("key", ["sk_live-0123.secret", "SK_LIVE_abcdef", "topsecret123", "a$b"])
 def test_the_key_of_the_call_is_never_shown_whatever_it_looks_like(key: str) -> None:
-    assert key not in presentable(f"Unauthorized key {key}.", key)
+    assert key not in presentable(f"Unauthorized key {key}.", SecretStr(key))

@@ -66,8 +66,8 @@ class _CampaignOperator(BaseOperator):
             fields["scheduled_for"] = times.in_timezone(fields["scheduled_for"], dag.timezone)
         return fields
 
-    def _log_start(self, context: Context, scheduled_for: object) -> None:
-        """Log when a campaign will start, in UTC and as the DAG's people read it."""
+    def _log_time(self, context: Context, scheduled_for: object) -> None:
+        """Log the time that was set, in UTC and as the DAG's people read it."""
         from pendulum import UTC
 
         from airflow_provider_otpiq import times
@@ -75,7 +75,7 @@ class _CampaignOperator(BaseOperator):
 
         if is_given(scheduled_for):
             dag = context.get("dag")
-            self.log.info("It starts at %s.", times.as_read(scheduled_for, dag.timezone if dag else UTC))
+            self.log.info("Its time is %s.", times.as_read(scheduled_for, dag.timezone if dag else UTC))
 
     def _pushed(self, context: Context, campaign: dict[str, Any]) -> str:
         """Push the campaign object beside the id, and return the id for ``return_value``."""
@@ -96,6 +96,8 @@ class CreateCampaignOperator(_CampaignOperator):
     Each task instance makes one campaign: on Airflow 3.3+ a later try, and a cleared task, returns the campaign
     that an earlier try made, as long as the rendered fields are the same. Other fields make a new campaign, with a
     warning that names the old one. So ``scheduled_for`` must not depend on the current time, but on the run's.
+    Where OTPIQ's answer to an earlier try never came, or the worker died before it was stored, nobody knows of that
+    try's campaign, and a later try makes another; the first has no recipients and sends nothing.
 
     Rules of the fields: https://docs.otpiq.com, *Create campaign*.
 
@@ -145,6 +147,7 @@ class CreateCampaignOperator(_CampaignOperator):
         :return: the campaign's ``_id``.
         :raises OtpiqValidationError: if a field breaks a rule; nothing was sent.
         :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
+        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
         """
         fields = self._rendered_fields(context)
@@ -155,30 +158,28 @@ class CreateCampaignOperator(_CampaignOperator):
             if memory:
                 self._remember(memory, campaign)
             self.log.info("Created campaign %s.", campaign["_id"])
-            self._log_start(context, fields["scheduled_for"])
+            self._log_time(context, fields["scheduled_for"])
         return self._pushed(context, campaign)
 
     def _remembered(self, context: Context, memory: CampaignMemory) -> dict[str, Any] | None:
-        campaign = memory.campaign
         if not memory.exists and context["ti"].try_number > 1:
             self.log.warning(
                 "Airflow before 3.3 cannot remember what an earlier try did. If one made a campaign and failed"
                 " after it, this makes another; the first stays behind without recipients and sends nothing."
             )
-        if campaign is None:
+        if memory.campaign is None or memory.changed_fields:
             return None
-        if changed := memory.changed_fields:
-            self.log.warning(
-                "An earlier try made campaign %s, but %s changed since. Making a new campaign; the old one stays"
-                " as it is: if it is scheduled, it will start.",
-                campaign["_id"],
-                ", ".join(changed),
-            )
-            return None
-        self.log.info("An earlier try made campaign %s for the same fields; nothing was sent.", campaign["_id"])
-        return campaign
+        self.log.info("An earlier try made campaign %s for the same fields; nothing was sent.", memory.campaign["_id"])
+        return memory.campaign
 
     def _remember(self, memory: CampaignMemory, campaign: dict[str, Any]) -> None:
+        if memory.campaign is not None:
+            self.log.warning(
+                "An earlier try made campaign %s, but %s changed since, so this one made a new campaign. The old one"
+                " stays as it is: if it is scheduled, it will start.",
+                memory.campaign["_id"],
+                ", ".join(memory.changed_fields),
+            )
         try:
             memory.keep(campaign)
         except Exception:  # the campaign exists: failing now would only make a second one
@@ -210,7 +211,8 @@ class UpdateCampaignOperator(_CampaignOperator):
     :param schedule_type: ``schedule``, or ``now`` to take the campaign back to a draft and clear its time.
         (templated)
     :param scheduled_for: a new time to start at, in the future; not together with ``now``. A datetime or an ISO
-        8601 text; without an offset it is taken in the DAG's timezone. (templated)
+        8601 text; without an offset it is taken in the DAG's timezone. Given alone it keeps a scheduled campaign
+        scheduled, and, by assumption, a draft a draft: give ``schedule`` too to schedule a draft. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: whether and when Airflow 3.3+ tries the task again,
         :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``
@@ -257,10 +259,11 @@ class UpdateCampaignOperator(_CampaignOperator):
         :return: the campaign's ``_id``.
         :raises OtpiqValidationError: if a field breaks a rule or nothing is changed; nothing was sent.
         :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
+        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
         """
         fields = self._rendered_fields(context)
         campaign = self._hook().update_campaign(**fields)
         self.log.info("Updated campaign %s.", campaign["_id"])
-        self._log_start(context, fields["scheduled_for"])
+        self._log_time(context, fields["scheduled_for"])
         return self._pushed(context, campaign)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sandbox.app import NOTICE
@@ -22,7 +23,8 @@ def main() -> None:
         sys.exit(f"otpiq-sandbox: cannot listen on {options.host}:{options.port}: {error.strerror}")
     print(NOTICE, f"  base URL   {sandbox.url}", f"  API key    {sandbox.api_key}", sep="\n", flush=True)
     print(f"  inspect    {sandbox.url.removesuffix('/api')}/_sandbox/state  …/requests", flush=True)
-    sandbox.serve()
+    with suppress(KeyboardInterrupt):
+        sandbox.serve()
 
 
 if __name__ == "__main__":

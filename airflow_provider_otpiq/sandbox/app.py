@@ -25,11 +25,14 @@ NOTICE = "This is the sandbox of airflow-provider-otpiq. It is not OTPIQ, and it
 ASSUMPTIONS = [
     "Campaign errors have the shapes that OTPIQ documents for its SMS API.",
     "Every broken rule of a body, a started campaign included, is answered with 400; unknown fields are refused.",
-    "An unknown campaign is answered with 404.",
+    "A create is answered with 201. An unknown campaign is answered with 404.",
     "A template or phone number is not looked up: any well-formed id is taken, as your own ids are unknown here.",
-    "An update's scheduledFor null clears the time; scheduleType schedule alone keeps the campaign's earlier time.",
+    "A create with scheduleType now may carry scheduledFor null. An update without any field is accepted.",
+    "An update's scheduledFor null clears a draft's time, and is refused for a campaign that stays scheduled.",
+    "An update's scheduledFor alone keeps a draft a draft, and may then be in the past.",
+    "An update's scheduleType schedule alone keeps the campaign's earlier time, if that is still to come.",
     "A scheduled campaign starts at its time even without recipients.",
-    "The campaign object of an answer has no status, as in OTPIQ's example.",
+    "The campaign object of an answer has no status, as in OTPIQ's example; campaignId is any text.",
 ]
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_otpiq.exceptions import OtpiqConnectionError, OtpiqRedirectError
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConfigurationError,
+    OtpiqConnectionError,
+    OtpiqError,
+    OtpiqRedirectError,
+)
 from tests.contract import CAMPAIGN_ID, CREATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -54,7 +61,7 @@ class Wire:
             threading.Thread(target=self._play, args=[connection], daemon=True).start()
 
     def _play(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):  # the hook hung up
+        with connection, contextlib.suppress(OSError):  # the hook hung up
             self._script(connection)
 
     def close(self) -> None:
@@ -211,3 +218,63 @@ def test_no_proxy_of_the_environment_sees_the_key_on_plain_http(
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert connect(host=sandbox.url, password=sandbox.api_key).create_campaign(**CREATE)
     assert proxy.requests == 0
+
+
+def test_connecting_takes_nothing_from_the_time_for_the_answer(
+    connect: Callable[..., OtpiqHook], wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b'{"success": true, "data": {"_id": "665f1c2ab3d4e5f601234567"}}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n"
+    server = wire(lambda connection: connection.sendall(head + body))
+    really_connect = socket.socket.connect
+
+    def connect_slowly(self: socket.socket, address: Any) -> None:
+        threading.Event().wait(3 * READ_TIMEOUT)
+        really_connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_slowly)
+    hook = connect(host=f"http://127.0.0.1:{server.port}/api", extra={"read_timeout": READ_TIMEOUT})
+    assert hook.create_campaign(**CREATE)["_id"] == CAMPAIGN_ID
+
+
+def test_no_connection_in_time_is_tried_again_even_for_a_create(
+    connect: Callable[..., OtpiqHook], slept: list[float]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as stack:
+        port = full.getsockname()[1]
+        for _ in range(4):  # more than it queues
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        extra = {"connect_timeout": 0.3, "read_timeout": 0.1}
+        hook = connect(host=f"http://127.0.0.1:{port}/api", extra=extra)
+        with pytest.raises(OtpiqConnectionError, match="timed out") as caught:
+            hook.create_campaign(**CREATE)
+    assert caught.value.never_processed
+    assert " at 0x" not in str(caught.value)
+    assert slept == [1, 2]
+
+
+def test_a_certificate_that_is_not_to_be_trusted_is_a_matter_of_the_connection(
+    connect: Callable[..., OtpiqHook], certificate: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def greet() -> None:
+            with contextlib.suppress(OSError), context.wrap_socket(listening.accept()[0], server_side=True):
+                pass
+
+        thread = threading.Thread(target=greet, daemon=True)
+        thread.start()
+        port = listening.getsockname()[1]
+        with pytest.raises(OtpiqConfigurationError, match="REQUESTS_CA_BUNDLE"):
+            connect(host=f"https://127.0.0.1:{port}/api").create_campaign(**CREATE)
+        thread.join()
+
+
+def test_a_socks_proxy_is_left_to_urllib3(connect: Callable[..., OtpiqHook], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
+    with pytest.raises(OtpiqError, match="SOCKS"):
+        connect().create_campaign(**CREATE)

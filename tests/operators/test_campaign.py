@@ -136,7 +136,7 @@ def test_a_time_without_offset_is_in_the_dags_timezone(
     task = create(dag, schedule_type="schedule", scheduled_for=start)
     execute(task, context)
     assert sandbox.requests[0]["body"]["scheduledFor"] == "2099-12-01T06:00:00Z"
-    assert "It starts at 2099-12-01T06:00:00Z (2099-12-01 09:00:00 in Asia/Baghdad)." in capsys.readouterr().out
+    assert "Its time is 2099-12-01T06:00:00Z (2099-12-01 09:00:00 in Asia/Baghdad)." in capsys.readouterr().out
 
 
 def test_an_update_takes_the_dags_timezone_too(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -59,12 +60,12 @@ def test_a_wrong_key_is_answered_as_documented_and_not_kept(sandbox: Sandbox, me
     assert "sk_live_wrong" not in str(sandbox.requests)
 
 
-@pytest.mark.parametrize(("schedule", "status"), [({}, "draft"), ({"scheduleType": "now"}, "draft")])
-def test_now_saves_a_draft(sandbox: Sandbox, schedule: dict[str, Any], status: str) -> None:
+@pytest.mark.parametrize("schedule", [{}, {"scheduleType": "now"}])
+def test_now_saves_a_draft(sandbox: Sandbox, schedule: dict[str, Any]) -> None:
     answer = create(sandbox, **schedule)
     assert answer.json()["success"] is True
     assert "status" not in answer.json()["data"]
-    assert sandbox.campaigns[0]["status"] == status
+    assert sandbox.campaigns[0]["status"] == "draft"
 
 
 def test_schedule_saves_a_scheduled_campaign(sandbox: Sandbox) -> None:
@@ -209,14 +210,17 @@ def test_a_taken_port_is_an_error_at_once() -> None:
         assert f"cannot listen on 127.0.0.1:{port}" in run.stderr
 
 
-def test_the_command_serves_until_it_is_told_to_end() -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_serves_until_it_is_told_to_end(how: signal.Signals) -> None:
     command = [sys.executable, "-m", "airflow_provider_otpiq.sandbox", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         printed = [process.stdout.readline() for _ in range(3)]
         assert "not OTPIQ" in printed[0]
         url = printed[1].split()[-1]
         answer = requests.get(f"{url}/info", headers={"Authorization": "Bearer sk_dev_sandbox"}, timeout=10)
         assert answer.status_code == 200
-        process.terminate()
-        assert process.wait(timeout=10) in (0, -15)
+        process.send_signal(how)
+        assert process.wait(timeout=10) in (0, -how)
+        assert process.stderr.read() == ""
