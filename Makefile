@@ -55,8 +55,8 @@ clean:  ## remove everything that the targets made
 	$(call install,.venv,$<)
 
 .venv/%-ready: .venv/ready
-	.venv/bin/uv pip install --quiet --python .venv/bin/python --constraint dev/constraints-airflow-3.3.txt '.[$*]'
-	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --constraint dev/constraints-airflow-3.3.txt \
+	    --editable '.[$*]'
 	touch $@
 
 .venv-2.11/ready: dev/constraints-airflow-2.11.txt pyproject.toml

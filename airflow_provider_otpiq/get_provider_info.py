@@ -29,13 +29,14 @@ CONNECTION_FIELDS = {
     },
 }
 FIELD_BEHAVIOUR = {
-    # The port stays visible: Airflow 3.3 sends a hidden, empty port as 0 and then refuses to test the saved key.
+    # The port stays visible: the Test button of Airflow 3.3.1 and 3.3.2 sends an empty port as 0, finds that this is
+    # not what was saved, and refuses to use the saved key (apache/airflow#73298). With a port it works.
     "hidden-fields": ["login", "schema"],
     "relabeling": {"host": "Base URL", "password": "API key"},
     "placeholders": {
         "host": "https://api.otpiq.com/api",
         "password": "sk_live_…",
-        "port": "leave empty",
+        "port": "443",
     },
 }
 

@@ -1,20 +1,17 @@
 """
-A requests session whose exchanges end in time, whatever the other side sends.
+A requests session whose answers end in time, whatever the other side sends.
 
 requests' own read timeout applies to each read, so an answer that comes byte by byte would hold a worker for ever, in
-its headers as much as in its body. Only the socket can end that, and urllib3 shows it to nobody but the connection.
-
-The time counts from when the request is sent. What comes before (name lookup, connecting, a proxy's and TLS's
-greetings) has requests' connect timeout only.
+its headers as much as in its body. Here a whole answer has twice the read timeout, counted from when the request was
+sent. What comes before (name lookup, connecting, a proxy's and TLS's greetings) has requests' connect timeout only.
 """
 
 from __future__ import annotations
 
-import socket
-import threading
-from contextlib import suppress
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Self
+import io
+import time
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any
 
 import requests
 import urllib3
@@ -22,67 +19,49 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    import socket
+
+    from typing_extensions import Buffer
 
 
-class Deadline:
-    """
-    A ``with`` block in which a connection is cut when its answer takes too long.
+class _TimedStream(io.RawIOBase):
+    """What a socket receives, until the time for the whole of it is over."""
 
-    :param seconds: how long the answer may take, from when the request is sent.
-    """
+    def __init__(self, stream: io.RawIOBase, connected: socket.socket) -> None:
+        self._stream = stream
+        self._socket = connected
+        self._read_timeout = connected.gettimeout() or float("inf")
+        self._over_at = time.monotonic() + 2 * self._read_timeout
 
-    def __init__(self, seconds: float) -> None:
-        self.passed = False
-        self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
+    def readable(self) -> bool:
+        return True
 
-    def watch(self, connected: socket.socket) -> None:
-        """
-        Begin to count.
+    def readinto(self, buffer: Buffer) -> int | None:
+        left = self._over_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer was not whole after twice the read timeout")
+        if left < self._read_timeout:
+            self._socket.settimeout(left)
+        return self._stream.readinto(buffer)
 
-        :param connected: the socket that the answer will come from.
-        """
-        self._socket = getattr(connected, "socket", connected)  # below urllib3's TLS within TLS
-        self._timer.start()
-
-    def _cut(self) -> None:
-        self.passed = True
-        if self._socket is not None:
-            with suppress(OSError):  # it is closed already
-                # Not the method of a TLS socket, which would go on in clear text in the thread that reads.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-    def __enter__(self) -> Self:
-        self._outer = _deadline.set(self)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
-        _deadline.reset(self._outer)
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
-_deadline: ContextVar[Deadline | None] = ContextVar("deadline of the exchange under way", default=None)
+class _TimedResponse(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        # Everything is read through `fp`: the status line, interim answers, headers, chunk sizes and the body.
+        self.fp = io.BufferedReader(_TimedStream(self.fp.detach(), sock))
 
 
-class _Watched:
-    sock: socket.socket
-
-    def getresponse(self) -> Any:
-        if deadline := _deadline.get():
-            deadline.watch(self.sock)
-        return super().getresponse()  # type: ignore[misc]
+class _HTTPConnection(HTTPConnection):
+    response_class = _TimedResponse
 
 
-class _HTTPConnection(_Watched, HTTPConnection):
-    pass
-
-
-class _HTTPSConnection(_Watched, HTTPSConnection):
-    pass
+class _HTTPSConnection(HTTPSConnection):
+    response_class = _TimedResponse
 
 
 class _HTTPPool(urllib3.HTTPConnectionPool):
@@ -93,7 +72,7 @@ class _HTTPSPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
-def _watched(manager: Any) -> Any:
+def _timed(manager: Any) -> Any:
     # A SOCKS proxy's manager has pools of its own; its answers have requests' read timeout only.
     if manager.pool_classes_by_scheme["https"] is urllib3.HTTPSConnectionPool:
         manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
@@ -103,14 +82,14 @@ def _watched(manager: Any) -> Any:
 class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _watched(self.poolmanager)
+        _timed(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        return _watched(super().proxy_manager_for(*args, **kwargs))
+        return _timed(super().proxy_manager_for(*args, **kwargs))
 
 
 class Session(requests.Session):
-    """A session that keeps to a :class:`Deadline` and never follows a redirect, which would take the key along."""
+    """A session whose answers end in time, and which never follows a redirect: that would take the key along."""
 
     def __init__(self) -> None:
         super().__init__()

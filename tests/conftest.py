@@ -3,9 +3,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +14,11 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from packaging.version import Version
 
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.sandbox import Sandbox
+from dev.certificate import self_signed_certificate
 from dev.local_airflow import EXAMPLE_DAGS, LocalAirflow
 
 if TYPE_CHECKING:
@@ -101,21 +96,6 @@ def airflow(airflow_home: Path, sandbox: Sandbox) -> LocalAirflow:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate of 127.0.0.1 with its key, in one file, that nobody has signed but itself."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
     path = tmp_path_factory.mktemp("certificate") / "certificate.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(built.public_bytes(Encoding.PEM) + private)
+    path.write_bytes(self_signed_certificate())
     return path

@@ -26,7 +26,7 @@ from airflow_provider_otpiq.exceptions import (
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
 from airflow_provider_otpiq.models import CampaignAnswer, CreateCampaign, ProjectInfo, UpdateCampaign, is_given
 from airflow_provider_otpiq.redaction import presentable
-from airflow_provider_otpiq.transport import Deadline, Session
+from airflow_provider_otpiq.transport import Session
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, SecretStr
@@ -269,28 +269,24 @@ class OtpiqHook(BaseHook):
         """Send a request once, and read the answer whole."""
         settings = self.settings
         call = f"{method} {path} (connection {self.otpiq_conn_id!r})"
-        failure: OtpiqError | None = None
-        with Deadline(2 * settings.read_timeout) as deadline:
-            try:
-                with self.get_conn().request(
-                    method,
-                    settings.host + path,
-                    json=body,
-                    timeout=(settings.connect_timeout, settings.read_timeout),
-                    stream=True,
-                    allow_redirects=False,
-                ) as response:
-                    content = _read_whole(response)
-            except (requests.RequestException, HTTPError, OSError) as error:
-                failure = _no_answer(call, error, settings.password)
-            else:
-                failure = _too_large(call) if content is None else None
-        # Outside of the handler: an error's context would hold the request, and with it the API key.
-        if deadline.passed:
-            failure = _too_slow(call, 2 * settings.read_timeout)
-        if failure is not None:
-            raise failure
-        return Answer(call, response.status_code, response.headers, content or b"", settings.password)
+        try:
+            with self.get_conn().request(
+                method,
+                settings.host + path,
+                json=body,
+                timeout=(settings.connect_timeout, settings.read_timeout),
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                content = _read_whole(response)
+        except (requests.RequestException, HTTPError, OSError) as error:
+            failure = _no_answer(call, error, settings.password)
+        else:
+            if content is not None:
+                return Answer(call, response.status_code, response.headers, content, settings.password)
+            failure = _too_large(call)
+        # Outside of the handler: the error's context would hold the request, and with it the API key.
+        raise failure
 
 
 def _pause_before_repeat(method: str, error: OtpiqApiError, repeat: int) -> float:
@@ -334,10 +330,4 @@ def _no_answer(call: str, error: Exception, api_key: SecretStr) -> OtpiqError:
 def _too_large(call: str) -> OtpiqConnectionError:
     return OtpiqConnectionError(
         f"{call} got an answer of more than {_LARGEST_ANSWER} bytes, which was not read. {OtpiqConnectionError.remedy}"
-    )
-
-
-def _too_slow(call: str, seconds: float) -> OtpiqConnectionError:
-    return OtpiqConnectionError(
-        f"{call} got no whole answer within {seconds:g} s, twice the read timeout. {OtpiqConnectionError.remedy}"
     )

@@ -358,6 +358,7 @@ NOT_IN_THE_CONTRACT: dict[str, Any] = {
     "nothing": b"",
     "cut JSON": b'{"success": true, "data": {"_id": "665f',
     "not UTF-8": b'{"success": true, "data": {"_id": "\xff"}}',
+    "NaN, which is no JSON": json.dumps(ANSWER | {"projectName": "P", "credit": float("nan")}).encode(),
     "deep JSON": b"[" * 100_000,
     "a list": [],
     "null": None,

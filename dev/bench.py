@@ -1,0 +1,177 @@
+"""
+Speeds as ratios, each pair measured in turns within one run, so that a busy machine slows both.
+
+Prints a table in Markdown. It fails where a ratio is over what this provider promises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dev.certificate import self_signed_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CAMPAIGN_ID = "665f1c2ab3d4e5f601234567"
+ANSWER = json.dumps({"success": True, "data": {"_id": CAMPAIGN_ID, "name": "Bench", "sentCount": 0}}).encode()
+FIELDS = {"name": "Bench", "template_id": CAMPAIGN_ID, "phone_number_id": CAMPAIGN_ID}
+BODY = {"name": "Bench", "templateId": CAMPAIGN_ID, "phoneNumberId": CAMPAIGN_ID}
+PATH = "/whatsapp/campaigns"
+API_KEY = "sk_live_bench"
+ROUNDS, CALLS = 40, 25
+# What this provider promises.
+LONGEST_PARSE = 10  # ms
+MOST_OF_REQUESTS, MOST_OF_HTTP_HOOK = 1.25, 0.9
+
+MODULES = {
+    "this provider": "airflow_provider_otpiq.operators.campaign",
+    "http": "airflow.providers.http.operators.http",
+    "slack": "airflow.providers.slack.operators.slack",
+    "airbyte": "airflow.providers.airbyte.operators.airbyte",
+}
+PARSE = """
+import sys, time
+import airflow.sdk
+from airflow.sdk import DAG, BaseOperator
+before = set(sys.modules)
+began = time.perf_counter()
+import {module}
+took = time.perf_counter() - began
+new = set(sys.modules) - before
+known = set(sys.stdlib_module_names) | {{"airflow", "airflow_provider_otpiq"}}
+print(took * 1000, len(new), sum(name.partition(".")[0] not in known for name in new))
+"""
+
+
+def main() -> None:
+    """Measure everything and print it; exit with 1 if a promise is not kept."""
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="bench-")
+    broken = [*parse_costs()]
+    for scheme in ("http", "https"):
+        broken += one_create(scheme)
+    if broken:
+        sys.exit("Not as promised: " + "; ".join(broken))
+
+
+def parse_costs() -> Iterator[str]:
+    """Print what importing each provider's operators costs a DAG file."""
+    print("| import, beside an interpreter that holds airflow.sdk | ms | new modules | of other packages |")
+    print("| --- | --- | --- | --- |")
+    for name, module in MODULES.items():
+        runs = [_parse(module) for _ in range(6)][1:]  # the first one may have to compile
+        milliseconds = statistics.median(run[0] for run in runs)
+        print(f"| {name} | {milliseconds:.1f} | {runs[0][1]:.0f} | {runs[0][2]:.0f} |")
+        if name == "this provider" and (milliseconds > LONGEST_PARSE or runs[0][2]):
+            yield f"parsing costs {milliseconds:.1f} ms"
+    print()
+
+
+def _parse(module: str) -> tuple[float, ...]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = f"{os.environ['AIRFLOW_HOME']}/compiled"
+    command = [sys.executable, "-W", "ignore", "-c", PARSE.format(module=module)]
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return tuple(map(float, printed.splitlines()[-1].split()))
+
+
+def one_create(scheme: str) -> Iterator[str]:
+    """Print what one create costs on a kept connection, beside requests alone and Airflow's HttpHook."""
+    import requests
+    from airflow.providers.http.hooks.http import HttpHook
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+    with tempfile.TemporaryDirectory() as folder, _server(scheme, Path(folder)) as (url, certificate):
+        os.environ["REQUESTS_CA_BUNDLE"] = certificate
+        connection = {"conn_type": "otpiq", "host": url, "password": API_KEY}
+        os.environ["AIRFLOW_CONN_OTPIQ_DEFAULT"] = json.dumps(connection)
+        os.environ["AIRFLOW_CONN_HTTP_DEFAULT"] = json.dumps({"conn_type": "http", "host": url})
+        session, ours, http_hook = requests.Session(), OtpiqHook(), HttpHook(method="POST")
+        headers = {"Authorization": f"Bearer {API_KEY}"}
+        calls: dict[str, Callable[[], Any]] = {
+            "requests.Session.post(…).json()": lambda: session.post(
+                url + PATH, json=BODY, headers=headers, timeout=(5, 30)
+            ).json(),
+            "OtpiqHook.create_campaign": lambda: ours.create_campaign(**FIELDS),
+            "HttpHook.run(…).json()": lambda: http_hook.run(PATH, json=BODY, headers=headers).json(),
+        }
+        raw, own, other = _medians(calls)
+    print(f"| one create over {scheme}, on a kept connection | µs | of requests alone | of HttpHook |")
+    print("| --- | --- | --- | --- |")
+    for name, median in zip(calls, (raw, own, other), strict=True):
+        print(f"| `{name}` | {median * 1e6:.0f} | {median / raw:.2f} | {median / other:.2f} |")
+    print(flush=True)
+    if own > MOST_OF_REQUESTS * raw:
+        yield f"a create over {scheme} takes {own / raw:.2f} times requests alone"
+    if own > MOST_OF_HTTP_HOOK * other:
+        yield f"a create over {scheme} takes {own / other:.2f} times HttpHook"
+
+
+def _medians(calls: dict[str, Callable[[], Any]]) -> list[float]:
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            for _ in range(CALLS):
+                call()
+            times[name].append((time.perf_counter() - began) / CALLS)
+    return [statistics.median(each) for each in times.values()]
+
+
+@contextlib.contextmanager
+def _server(scheme: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """Run a server in a process of its own, which answers each POST like a create, in one segment."""
+    certificate = folder / "certificate.pem"
+    if scheme == "https":
+        certificate.write_bytes(self_signed_certificate())
+    command = [sys.executable, "-m", "dev.bench", "serve", scheme, str(certificate)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip(), str(certificate) if scheme == "https" else ""
+        finally:
+            process.terminate()
+
+
+def serve(scheme: str, certificate: str) -> None:
+    """Serve until the process is ended, and print where."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    if scheme == "https":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever).start()
+    print(f"{scheme}://127.0.0.1:{server.server_port}", flush=True)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        head = f"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {len(ANSWER)}\r\n\r\n"
+        self.wfile.write(head.encode() + ANSWER)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        serve(*sys.argv[2:])
+    else:
+        main()

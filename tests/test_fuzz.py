@@ -1,0 +1,123 @@
+"""Any value, rendered either way: never a request that breaks the contract, never an exception that is not ours."""
+
+from __future__ import annotations
+
+import re
+import string
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pendulum
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_otpiq import times
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq.models import CreateCampaign, UpdateCampaign
+from airflow_provider_otpiq.redaction import presentable, shown
+from airflow_provider_otpiq.sandbox.campaigns import Changes, NewCampaign
+from tests.contract import CREATE
+
+# The contract, as the sandbox states it in its own words, is the oracle.
+IDS = st.text("0123456789abcdefABCDEF", min_size=24, max_size=24)
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=3, max_size=80).filter(lambda name: name != "None")
+FUTURE = st.datetimes(
+    min_value=datetime(2030, 1, 1),
+    max_value=datetime(9998, 1, 1),
+    timezones=st.timezones(),
+    allow_imaginary=False,
+)
+ABSENT = st.sampled_from([None, "", "None"])
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.binary(),
+    st.datetimes(timezones=st.one_of(st.none(), st.timezones())),
+    st.dates(),
+    st.timedeltas(),
+    st.lists(st.text()),
+    st.dictionaries(st.text(), st.integers()),
+    st.sampled_from(["now", "schedule", "MARKETING", "None", "", "665f1c2ab3d4e5f601234567", "../../sms"]),
+    st.from_regex(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?", fullmatch=True),
+)
+CREATE_FIELDS = ("name", "template_id", "phone_number_id", "schedule_type", "scheduled_for")
+UPDATE_FIELDS = ("campaign_id", *CREATE_FIELDS, "category")
+fuzzed = settings(max_examples=400, deadline=None)
+
+
+@fuzzed
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(CREATE_FIELDS, ANYTHING)))
+def test_a_create_keeps_the_contract_or_is_refused(fields: dict[str, Any]) -> None:
+    with suppress(OtpiqValidationError):
+        NewCampaign.model_validate(CreateCampaign.checked(**fields).body())
+
+
+@fuzzed
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(UPDATE_FIELDS, ANYTHING)))
+def test_an_update_keeps_the_contract_or_is_refused(fields: dict[str, Any]) -> None:
+    with suppress(OtpiqValidationError):
+        update = UpdateCampaign.checked(**fields)
+        assert re.fullmatch("[0-9a-fA-F]{24}", update.campaign_id)
+        assert Changes.model_validate(update.body()).model_fields_set
+
+
+@fuzzed
+@given(name=NAMES, template_id=IDS, phone_number_id=IDS, schedule=st.one_of(ABSENT, st.just("now")), blank=ABSENT)
+def test_a_valid_draft_is_never_refused(
+    name: str, template_id: str, phone_number_id: str, schedule: str | None, blank: str | None
+) -> None:
+    fields = {"name": name, "template_id": template_id, "phone_number_id": phone_number_id}
+    body = CreateCampaign.checked(**fields, schedule_type=schedule, scheduled_for=blank).body()
+    assert body["name"] == name
+    assert (body["templateId"], body["phoneNumberId"]) == (template_id, phone_number_id)
+    NewCampaign.model_validate(body)
+
+
+@fuzzed
+@given(start=FUTURE, render=st.sampled_from([lambda t: t, str, datetime.isoformat, pendulum.instance]))
+def test_a_valid_time_is_never_refused_and_never_moved(start: datetime, render: Any) -> None:
+    # A text has whole minutes of offset at the most, as ISO 8601 has; some zones of the past have seconds.
+    offset = start.utcoffset() or timedelta()
+    if offset % timedelta(minutes=1):
+        start = start.astimezone(UTC)
+    body = CreateCampaign.checked(**CREATE, schedule_type="schedule", scheduled_for=render(start)).body()
+    # Python calls an hour that is repeated unequal to every time of another zone.
+    assert datetime.fromisoformat(body["scheduledFor"]) == start.astimezone(UTC)
+    NewCampaign.model_validate(body)
+
+
+@fuzzed
+@given(
+    st.one_of(ANYTHING, st.text(string.digits + "T:-+Z /.W")), st.sampled_from(["UTC", "Asia/Baghdad", "Europe/Berlin"])
+)
+@example("2099-12-01/09:00", "UTC")
+@example("9999-12-31T23:59:59", "Europe/Berlin")
+@example("0001-01-01T00:00:00", "Asia/Baghdad")
+def test_any_time_is_read_or_refused(value: Any, zone: str) -> None:
+    with suppress(ValueError):
+        moment = times.moment(times.in_timezone(value, pendulum.timezone(zone)))
+        assert moment.timezone_name == "UTC"
+        assert times.moment(times.as_sent(moment)) == moment
+        assert times.as_read(value if not isinstance(value, str) else moment, pendulum.timezone(zone))
+
+
+@fuzzed
+@given(before=st.text(), after=st.text(), number=st.from_regex(r"\+?9647[0-9]{9}", fullmatch=True))
+def test_no_text_around_a_phone_number_keeps_it_from_being_masked(before: str, after: str, number: str) -> None:
+    assert number.removeprefix("+") not in presentable(f"{before} {number}, {after}")
+
+
+@fuzzed
+@given(ANYTHING)
+def test_anything_can_be_shown_in_an_error(value: Any) -> None:
+    assert len(shown(value)) < 80
+
+
+def test_the_contract_of_the_sandbox_can_refuse() -> None:
+    with pytest.raises(ValueError, match="name"):
+        NewCampaign.model_validate({"name": "ab", "templateId": "6" * 24, "phoneNumberId": "6" * 24})
