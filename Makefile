@@ -49,7 +49,7 @@ constraints: .venv/ready  ## pin the newest dependencies that fit, for both vers
 	done
 
 clean:  ## remove everything that the targets made
-	rm -rf .venv .venv-2.11 .airflow-* dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-2.11 .airflow-* dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/ready: dev/constraints-airflow-3.3.txt pyproject.toml
 	$(call install,.venv,$<)

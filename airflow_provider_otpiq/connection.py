@@ -40,7 +40,7 @@ Seconds = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
 
 
 def _api_key(value: Any) -> str:
-    key = (value or "").strip()
+    key = str(value or "").strip()
     if not key:
         raise ValueError("is empty; put the project's API key (sk_live… or sk_dev…) there")
     # requests would put such a key into the text of its InvalidHeader error, where Airflow does not mask it.
@@ -106,16 +106,14 @@ def base_url(connection: Connection) -> str:
     Build the base URL from a connection's host, port and schema.
 
     A host with a scheme stands as it is; another gets https, or http on a loopback address. The port is added
-    unless it is empty or 0, the schema becomes the path's end. No host at all means OTPIQ's own API.
+    unless it is empty or 0, the schema becomes the path's end. Neither host nor schema means OTPIQ's own API.
 
     :param connection: an Airflow connection of type ``otpiq``.
     :return: the base URL without a slash at its end.
     :raises ValueError: if no http or https URL comes of it.
     """
     host, port, path = (connection.host or "").strip(), connection.port or None, connection.schema or ""
-    if not (host or port or path):
-        return DEFAULT_BASE_URL
-    url, own_port = _split(host)
+    url, own_port = _split(host if host or path else DEFAULT_BASE_URL)
     if port and own_port not in (None, port):
         raise ValueError(f"host: names port {own_port}, the port field {port}; keep one of them")
     if port and not 0 < port < 2**16:

@@ -83,7 +83,7 @@ def fill_in_a_connection(page: Page, connection_id: str, sandbox: Sandbox, api_k
     form.locator("input[name=host]").fill(f"{host}/api")
     form.locator("input[name=password]").fill(api_key)
     form.locator("input[name=port]").fill(port)
-    photograph(form, "connection")
+    photograph(form, connection_id)
     form.get_by_role("button", name="Extra Fields", exact=True).click()
     expect(form.get_by_text("Repeats within a call")).to_be_visible()
     form.get_by_role("button", name="Save").click()
