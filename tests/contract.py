@@ -1,4 +1,4 @@
-"""Values that keep the API's contract, for tests that break one of them."""
+"""What many tests need: values that keep the API's contract, and a task instance to execute under."""
 
 from __future__ import annotations
 
@@ -21,3 +21,14 @@ ANSWER = {"success": True, "data": CAMPAIGN}
 @cache
 def tomorrow() -> pendulum.DateTime:
     return pendulum.now("UTC").add(days=1).start_of("second")
+
+
+class TaskInstance:
+    """What an operator uses of Airflow's task instance."""
+
+    def __init__(self, try_number: int = 1) -> None:
+        self.try_number = try_number
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value

@@ -19,7 +19,7 @@ from airflow_provider_otpiq.operators.campaign import (
 )
 from dev.local_airflow import REPOSITORY
 from tests.conftest import AIRFLOW_VERSION
-from tests.contract import CREATE
+from tests.contract import CREATE, TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,16 +106,6 @@ MATRIX = [
         leaves=1,
     ),
 ]
-
-
-class TaskInstance:
-    try_number = 1
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
 
 
 def create(campaign_id: str, context: dict[str, Any]) -> Any:

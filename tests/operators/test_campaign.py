@@ -12,24 +12,13 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_otpiq.exceptions import OtpiqServerError, OtpiqValidationError
 from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator, UpdateCampaignOperator
 from tests.conftest import needs_task_state
-from tests.contract import CAMPAIGN_ID, CREATE, TEMPLATE_ID, tomorrow
+from tests.contract import CAMPAIGN_ID, CREATE, TEMPLATE_ID, TaskInstance, tomorrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
-
-
-class TaskInstance:
-    """What an operator uses of Airflow's task instance."""
-
-    def __init__(self, try_number: int = 1) -> None:
-        self.try_number = try_number
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
 
 
 class StateStore:
