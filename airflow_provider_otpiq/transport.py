@@ -3,7 +3,7 @@ A requests session whose answers end in time, whatever the other side sends.
 
 requests' own read timeout applies to each read, so an answer that comes byte by byte would hold a worker for ever, in
 its headers as much as in its body. Here a whole answer has twice the read timeout, counted from when the request was
-sent. What comes before (name lookup, connecting, a proxy's and TLS's greetings) has requests' connect timeout only.
+sent. What comes before (name lookup, connecting, TLS's greeting) has requests' connect timeout only.
 """
 
 from __future__ import annotations

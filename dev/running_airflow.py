@@ -1,4 +1,4 @@
-"""An Airflow that runs: scheduler, API server and all, in a process group of its own."""
+"""An Airflow that runs: scheduler, API server and all, in a session of processes of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import requests
@@ -16,7 +17,6 @@ from dev.local_airflow import LocalAirflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 T = TypeVar("T")
 _SECONDS_TO_START = 180
@@ -69,7 +69,8 @@ class RunningAirflow(LocalAirflow):
         :param output: where what it prints goes; None leaves it to the terminal.
         :return: its first process.
         """
-        # A group of its own: `airflow standalone` leaves children behind when it is told to end.
+        # A session of its own: `airflow standalone` leaves children behind when it is told to end, and each running
+        # task has a process group of its own, but nothing leaves the session.
         process = subprocess.Popen(
             [self.airflow, "standalone"],
             env=self.environment,
@@ -80,11 +81,10 @@ class RunningAirflow(LocalAirflow):
         try:
             yield process
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=10)
-                os.killpg(process.pid, signal.SIGKILL)
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=10)
+            _kill_session(process.pid)
             process.wait()
 
     def wait_until_it_answers(self) -> None:
@@ -139,7 +139,8 @@ class RunningAirflow(LocalAirflow):
         """
 
         def state() -> str:
-            found: str = self.api("GET", run).json()["state"]
+            answer = self.api("GET", run)  # a busy SQLite answers 500 now and then
+            found: str = answer.json()["state"] if answer.ok else ""
             return found if found in ("success", "failed") else ""
 
         return eventually(state, seconds)
@@ -151,20 +152,30 @@ class RunningAirflow(LocalAirflow):
         :param run: the run's path.
         :return: them, as the REST API gives them.
         """
-        found: list[dict[str, Any]] = self.api("GET", f"{run}/taskInstances").json()["task_instances"]
+        answer = eventually(lambda: self.api("GET", f"{run}/taskInstances"))
+        found: list[dict[str, Any]] = answer.json()["task_instances"]
         return found
 
-    def xcom(self, run: str, task_id: str, key: str = "return_value") -> Any:
+    def xcom(self, run: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """
         Read an XCom.
 
         :param run: the run's path.
         :param task_id: the task.
         :param key: the key.
+        :param map_index: which of a mapped task.
         :return: its value; None if there is none.
         """
-        answer = self.api("GET", f"{run}/taskInstances/{task_id}/xcomEntries/{key}?deserialize=true")
-        return answer.json()["value"] if answer.ok else None
+        path = f"{run}/taskInstances/{task_id}/xcomEntries/{key}?deserialize=true&map_index={map_index}"
+        answer = eventually(lambda: found if (found := self.api("GET", path)).status_code in (200, 404) else None)
+        return answer.json()["value"] if answer is not None and answer.ok else None
+
+
+def _kill_session(leader: int) -> None:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(int(folder.name)) == leader:
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def _free_port() -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 # Before Airflow is imported: the tests must not see the machine's own Airflow.
 for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
     del os.environ[name]
-os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+_home = tempfile.TemporaryDirectory(prefix="airflow-home-")  # removed at the end of the process
+os.environ["AIRFLOW_HOME"] = _home.name
+# Told to end, the tests end what they have started, as with Ctrl-C.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 
 import pytest

@@ -103,6 +103,12 @@ def test_every_file_that_is_named_is_there() -> None:
             folder = path.parent
 
 
+def test_every_picture_is_there() -> None:
+    pictures = re.findall(r"!\[.+?\]\((.+?)\)", (REPOSITORY / "README.md").read_text())
+    assert len(pictures) == 2
+    assert all((REPOSITORY / picture).is_file() for picture in pictures)
+
+
 def test_the_table_of_errors_names_all_of_them() -> None:
     from airflow_provider_otpiq import exceptions
 

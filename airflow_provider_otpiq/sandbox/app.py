@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from airflow_provider_otpiq.sandbox.campaigns import Campaign, Changes, NewCampaign, RefusedError
@@ -39,7 +39,7 @@ ASSUMPTIONS = [
 class Move(BaseModel):
     """How far to move the sandbox's clock."""
 
-    seconds: float
+    seconds: Annotated[float, Field(allow_inf_nan=False)]
 
 
 class CampaignNotFoundError(Exception):
@@ -112,7 +112,10 @@ def _control(state: SandboxState) -> APIRouter:
 
     @control.post("/clock")
     async def clock(move: Move) -> dict[str, Any]:
-        state.clock_is_ahead += timedelta(seconds=move.seconds)
+        try:
+            state.move_clock(timedelta(seconds=move.seconds))
+        except OverflowError:
+            raise RefusedError("no calendar reaches so far") from None
         return {"notice": NOTICE, "now": state.now()}
 
     @control.post("/reset")

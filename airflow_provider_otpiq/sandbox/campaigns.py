@@ -159,7 +159,7 @@ class Campaigns:
         now = self._clock()
         return [
             campaign.as_answered(now) | {"status": campaign.status(now), "category": campaign.category}
-            for campaign in self._by_id.values()
+            for campaign in list(self._by_id.values())
         ]
 
     def clear(self) -> None:

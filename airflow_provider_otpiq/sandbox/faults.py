@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from starlette.types import ASGIApp, Message, Scope, Send
 
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[ -~]*$")]
 Call = Literal["info", "create", "update"]
 _PATHS: dict[Call, tuple[str, re.Pattern[str]]] = {
     "info": ("GET", re.compile("/api/info")),
@@ -34,14 +35,15 @@ class Fault(BaseModel):
     times: Annotated[int, Field(ge=1)] = 1
     """How many requests it meets."""
     when: Literal["before", "after"] = "before"
-    """Whether the request is processed: ``before`` leaves no trace of it, ``after`` does what it asks for first."""
+    """For a fault with a status or a drop: ``before`` keeps the request from having any effect, ``after`` lets it do
+    what it asks for first. Any other fault only spoils the way back, and is always ``after``."""
     delay: Annotated[float, Field(ge=0)] = 0
     """Seconds before the answer, or before the connection is dropped."""
     status: Annotated[int, Field(ge=200, le=599)] | None = None
     """The HTTP status of the answer; None lets the request be answered as always."""
     body: Any = None
     """The body of such an answer: a text is sent as HTML, anything else as JSON."""
-    headers: dict[str, str] = {}
+    headers: dict[str, HeaderValue] = {}
     """Headers of such an answer, such as ``Retry-After`` or ``Location``."""
     connection: Literal["keep", "drop", "cut", "endless"] = "keep"
     """``drop`` sends nothing, ``cut`` half of the body, and ``endless`` never stops sending one."""
@@ -88,18 +90,20 @@ async def answered(app: ASGIApp, scope: Scope, body: bytes) -> Answer:
     return Answer(start["status"], start["headers"], b"".join(part.get("body", b"") for part in rest))
 
 
-def faulty(fault: Fault) -> Answer:
+def made(status: int, body: Any, headers: dict[str, str] | None = None) -> Answer:
     """
-    Make the answer that a fault gives.
+    Make an answer.
 
-    :param fault: a fault with a status.
+    :param status: its HTTP status.
+    :param body: its body: a text is sent as HTML, anything else as JSON.
+    :param headers: headers beside, or instead of, the two that every answer has.
     :return: the answer.
     """
-    is_text = isinstance(fault.body, str)
-    body = fault.body.encode() if is_text else json.dumps(fault.body).encode()
-    headers = {"Content-Type": "text/html" if is_text else "application/json", "Content-Length": str(len(body))}
-    pairs = [(name.encode(), value.encode()) for name, value in (headers | fault.headers).items()]
-    return Answer(fault.status or 200, pairs, body)
+    is_text = isinstance(body, str)
+    content = body.encode() if is_text else json.dumps(body).encode()
+    own = {"content-type": "text/html" if is_text else "application/json", "content-length": str(len(content))}
+    given = {name.lower(): value for name, value in (headers or {}).items()}
+    return Answer(status, [(name.encode(), value.encode()) for name, value in (own | given).items()], content)
 
 
 async def deliver(answer: Answer, fault: Fault | None, send: Send, gone: asyncio.Event) -> None:

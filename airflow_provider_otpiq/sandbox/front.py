@@ -6,16 +6,14 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq.sandbox.faults import Answer, Fault, answered, deliver, faulty
+from airflow_provider_otpiq.sandbox.faults import Answer, Fault, answered, deliver, made
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from airflow_provider_otpiq.sandbox.state import SandboxState
 
-_UNAUTHORIZED = Fault(
-    call="info", status=401, body={"message": "Unauthorized, please use your project api key"}
-)  # as documented
+_UNAUTHORIZED = {"message": "Unauthorized, please use your project api key"}  # as documented
 
 
 class Front:
@@ -37,28 +35,33 @@ class Front:
             return
         body = await _body(receive)
         received = self._state.keep_request(scope["method"], scope["path"], _json_or_none(body))
+        if not self._is_authorized(scope):
+            received["status"] = 401
+            await deliver(made(401, _UNAUTHORIZED), None, send, asyncio.Event())
+            return
         fault = self._state.take_fault(scope["method"], scope["path"])
         answer = await self._answer(scope, body, fault)
-        received["status"] = answer.status
         if fault and fault.delay:
             await asyncio.sleep(fault.delay)
-        if fault and fault.connection == "drop":
-            received["status"] = None
+        if answer is None:
             self._state.drop_connection(scope["client"])
             return
+        received["status"] = answer.status
         gone = asyncio.Event()
         watch = asyncio.create_task(_watch(receive, gone))
-        await deliver(answer, fault, send, gone)
-        watch.cancel()
+        try:
+            await deliver(answer, fault, send, gone)
+        finally:
+            watch.cancel()
 
-    async def _answer(self, scope: Scope, body: bytes, fault: Fault | None) -> Answer:
-        if not self._is_authorized(scope):
-            return faulty(_UNAUTHORIZED)
-        if fault is None or fault.is_processed:
-            processed = await answered(self._app, scope, body)
-            if fault is None or fault.status is None:
-                return processed
-        return faulty(fault)
+    async def _answer(self, scope: Scope, body: bytes, fault: Fault | None) -> Answer | None:
+        """Process the request where it is to be processed; None where nothing will be answered."""
+        processed = await answered(self._app, scope, body) if fault is None or fault.is_processed else None
+        if fault and fault.connection == "drop":
+            return None
+        if fault and fault.status is not None:
+            return made(fault.status, fault.body, fault.headers)
+        return processed
 
     def _is_authorized(self, scope: Scope) -> bool:
         return (b"authorization", f"Bearer {self._state.api_key}".encode()) in scope["headers"]

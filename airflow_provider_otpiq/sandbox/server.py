@@ -82,8 +82,9 @@ class Sandbox:
         Move the sandbox's clock, so that a scheduled campaign starts.
 
         :param by: how far, as for :class:`datetime.timedelta`, such as ``hours=1``.
+        :raises OverflowError: if no calendar reaches so far.
         """
-        self._state.clock_is_ahead += timedelta(**by)
+        self._state.move_clock(timedelta(**by))
 
     def reset(self) -> None:
         """Forget all campaigns, requests and faults, and set the clock right."""

@@ -32,8 +32,14 @@ class SandboxState:
         """Tell the time by the sandbox's clock."""
         return datetime.now(UTC) + self.clock_is_ahead
 
+    def move_clock(self, by: timedelta) -> None:
+        """Move the clock; an OverflowError if no calendar reaches so far."""
+        ahead = self.clock_is_ahead + by
+        datetime.now(UTC) + ahead + timedelta(days=1)
+        self.clock_is_ahead = ahead
+
     def keep_request(self, method: str, path: str, body: Any) -> dict[str, Any]:
-        """Keep a request; its ``status`` is filled in when it is answered."""
+        """Keep a request; its ``status`` is filled in when it is answered, and stays None if it never is."""
         request = {"at": self.now().isoformat(), "method": method, "path": path, "body": body, "status": None}
         self.requests.append(request)
         return request

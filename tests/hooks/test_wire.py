@@ -18,6 +18,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqError,
     OtpiqRedirectError,
 )
+from dev.running_airflow import eventually
 from tests.contract import CAMPAIGN_ID, CREATE
 
 if TYPE_CHECKING:
@@ -184,8 +185,10 @@ def test_no_whole_answer(
     assert caught.value.status_code is None
     assert not caught.value.never_processed
     assert caught.value.__context__ is None
-    assert server.requests == (1 if method == "POST" else 2)
-    assert time.monotonic() - began < server.requests * 2 * READ_TIMEOUT + 5
+    took = time.monotonic() - began
+    expected = 1 if method == "POST" else 2
+    eventually(lambda: server.requests == expected, 10)  # the hook may give up before the server has read
+    assert took < expected * 2 * READ_TIMEOUT + 5
 
 
 def test_a_refused_connection_is_tried_again_even_for_a_create(
@@ -229,11 +232,11 @@ def test_connecting_takes_nothing_from_the_time_for_the_answer(
     really_connect = socket.socket.connect
 
     def connect_slowly(self: socket.socket, address: Any) -> None:
-        threading.Event().wait(3 * READ_TIMEOUT)
+        threading.Event().wait(2.2)
         really_connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_slowly)
-    hook = connect(host=f"http://127.0.0.1:{server.port}/api", extra={"read_timeout": READ_TIMEOUT})
+    hook = connect(host=f"http://127.0.0.1:{server.port}/api", extra={"read_timeout": 1})
     assert hook.create_campaign(**CREATE)["_id"] == CAMPAIGN_ID
 
 

@@ -82,13 +82,21 @@ def test_a_fault_meets_the_next_requests_of_its_kind_only(sandbox: Sandbox) -> N
     assert [post(sandbox).status_code for _ in range(4)] == [503, 503, 502, 201]
 
 
-def test_a_wrong_key_is_refused_whatever_is_armed(sandbox: Sandbox) -> None:
-    sandbox.arm("create", status=200, when="after")
+@pytest.mark.parametrize("fault", [{"status": 200, "when": "after"}, {"connection": "drop"}, {"delay": 60}])
+def test_a_wrong_key_is_refused_whatever_is_armed(sandbox: Sandbox, fault: dict[str, Any]) -> None:
+    sandbox.arm("create", **fault)
     assert requests.post(f"{sandbox.url}/whatsapp/campaigns", json=CREATE_BODY, timeout=10).status_code == 401
     assert sandbox.campaigns == []
 
 
-@pytest.mark.parametrize("nonsense", [{"status": 99}, {"times": 0}, {"when": "never"}, {"colour": "red"}])
+def test_a_header_of_a_fault_replaces_the_sandboxs_own(sandbox: Sandbox) -> None:
+    sandbox.arm("create", status=200, body="{}", headers={"content-TYPE": "text/plain"})
+    assert post(sandbox).headers["Content-Type"] == "text/plain"
+
+
+@pytest.mark.parametrize(
+    "nonsense", [{"status": 99}, {"times": 0}, {"when": "never"}, {"colour": "red"}, {"headers": {"A": "b\n"}}]
+)
 def test_a_fault_that_makes_no_sense_is_refused(sandbox: Sandbox, nonsense: dict[str, Any]) -> None:
     with pytest.raises(pydantic.ValidationError):
         sandbox.arm("create", **nonsense)
@@ -106,6 +114,11 @@ def test_the_control_plane_arms_and_moves_the_clock(sandbox: Sandbox) -> None:
     after = requests.post(f"{control}/clock", json={"seconds": 86400}, timeout=10).json()["now"]
     assert after > before
     assert requests.post(f"{control}/faults", json={"call": "send"}, timeout=10).status_code == 400
+    for seconds in (1e300, 1e12, -1e12):
+        assert requests.post(f"{control}/clock", json={"seconds": seconds}, timeout=10).status_code == 400
+    with pytest.raises(OverflowError):
+        sandbox.move_clock(days=4e6)
+    assert post(sandbox).status_code == 201
 
 
 def test_the_clock_starts_a_scheduled_campaign(sandbox: Sandbox, sandbox_hook: OtpiqHook) -> None:

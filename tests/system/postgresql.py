@@ -34,15 +34,16 @@ def a_postgresql(environment: dict[str, str]) -> Iterator[None]:
     def run(*command: object) -> None:
         subprocess.run([*as_postgres, *map(str, command)], check=True, capture_output=True, cwd="/")
 
-    run(programs / "initdb", "--auth=trust", "--username=postgres", "--pgdata", data)
     # No TCP: a socket in the folder is all that is needed, and no port can be taken.
     options = f"-c listen_addresses='' -c unix_socket_directories={sockets}"
-    run(programs / "pg_ctl", "--wait", "--pgdata", data, "--log", folder / "log", "--options", options, "start")
     try:
+        run(programs / "initdb", "--auth=trust", "--username=postgres", "--pgdata", data)
+        run(programs / "pg_ctl", "--wait", "--pgdata", data, "--log", folder / "log", "--options", options, "start")
         run(programs / "createdb", "--host", sockets, "--username=postgres", "airflow")
         environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"postgresql+psycopg2://postgres@/airflow?host={sockets}"
         environment["OTPIQ_TEST_DUMP"] = f"pg_dump --host {sockets} --username postgres airflow"
         yield
     finally:
-        run(programs / "pg_ctl", "--pgdata", data, "--mode=immediate", "stop")
+        stop = [*as_postgres, str(programs / "pg_ctl"), "--pgdata", str(data), "--mode=immediate", "stop"]
+        subprocess.run(stop, check=False, capture_output=True, cwd="/")
         shutil.rmtree(folder)

@@ -97,6 +97,7 @@ def press_test(page: Page, connection_id: str) -> None:
 
 
 def test_the_connection_form_is_filled_in_saved_and_tested(page: Page, ui_sandbox: Sandbox) -> None:
+    """Airflow 3.3's form has no Test button of its own; it is in the list, for a saved connection."""
     ui_sandbox.reset()
     fill_in_a_connection(page, "otpiq_form", ui_sandbox, ui_sandbox.api_key)
     press_test(page, "otpiq_form")
@@ -115,7 +116,6 @@ def test_the_manual_example_is_triggered_from_its_form(
     airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox
 ) -> None:
     airflow.trigger("example_otpiq_manual")  # unpauses it, and waits until Airflow knows it
-    before = {campaign["_id"] for campaign in ui_sandbox.campaigns}
     page.goto("/dags/example_otpiq_manual")
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
@@ -127,7 +127,6 @@ def test_the_manual_example_is_triggered_from_its_form(
     run_id = page.url.rstrip("/").rpartition("/")[2]
     assert airflow.finished(f"/dags/example_otpiq_manual/dagRuns/{run_id}") == "success"
     (campaign,) = [each for each in ui_sandbox.campaigns if each["name"] == "From the browser"]
-    assert campaign["_id"] not in before
     assert campaign["status"] == "draft"
     page.goto(f"/dags/example_otpiq_manual/runs/{run_id}/tasks/create/xcom")
     expect(page.get_by_text(campaign["_id"]).first).to_be_visible()

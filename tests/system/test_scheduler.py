@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy
+from cryptography.fernet import Fernet
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS
@@ -24,6 +27,7 @@ pytestmark = pytest.mark.scheduler
 
 KEY = "sk_live_only_in_the_connection"
 WRONG_KEY = "sk_live_wrong_and_never_to_be_seen"
+STORED_KEY = "sk_live_stored_and_never_to_be_seen"
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +44,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, scheduler_sandbox: Sandbox
     (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
     (home / "dags" / "tests").symlink_to(Path(__file__).parent / "dags")
     airflow = RunningAirflow(home, home / "dags")
+    airflow.environment["AIRFLOW__CORE__FERNET_KEY"] = Fernet.generate_key().decode()
     airflow.connect("otpiq_default", host=scheduler_sandbox.url, password=KEY)
     airflow.connect("otpiq_wrong_key", host=scheduler_sandbox.url, password=WRONG_KEY)
     with a_postgresql(airflow.environment):
@@ -90,7 +95,7 @@ def test_a_task_killed_after_the_campaign_was_stored_returns_it(airflow: Running
     assert airflow.xcom(run, "create", "campaign")["_id"] == campaign["_id"]
 
 
-def test_a_task_killed_between_answer_and_storing_ends_with_one_campaign_in_xcom(
+def test_a_task_killed_after_otpiq_stored_the_campaign_and_before_it_did_ends_with_one_in_xcom(
     airflow: RunningAirflow, sandbox: Sandbox
 ) -> None:
     sandbox.arm("create", delay=20)
@@ -100,6 +105,7 @@ def test_a_task_killed_between_answer_and_storing_ends_with_one_campaign_in_xcom
     assert airflow.finished(run) == "success"
     assert len(sandbox.requests) == 2
     assert airflow.xcom(run, "create") == sandbox.campaigns[-1]["_id"]
+    assert airflow.xcom(run, "create", "campaign")["_id"] == sandbox.campaigns[-1]["_id"]
 
 
 def test_a_429_waits_without_a_slot_as_long_as_otpiq_asks(airflow: RunningAirflow, sandbox: Sandbox) -> None:
@@ -183,7 +189,11 @@ def test_a_limit_of_the_form_is_kept_by_the_api_too(
 def test_what_the_form_cannot_check_fails_at_once_and_sends_nothing(
     airflow: RunningAirflow, sandbox: Sandbox, broken: dict[str, Any]
 ) -> None:
-    assert airflow.finished(airflow.trigger("example_otpiq_manual", **broken)) == "failed"
+    run = airflow.trigger("example_otpiq_manual", **broken)
+    assert airflow.finished(run) == "failed"
+    log = airflow.api("GET", f"{run}/taskInstances/create/logs/1").text
+    assert "OtpiqValidationError" in log
+    assert "scheduled_for: " in log
     assert sandbox.requests == []
 
 
@@ -223,22 +233,30 @@ def test_thirty_mapped_creates_with_one_fault_in_ten_make_thirty_campaigns(
     sandbox.arm("create", status=500, body={"message": "Internal server error"})
     run = airflow.trigger("thirty_mapped")
     assert airflow.finished(run, 400) == "success"
-    assert sorted(campaign["name"] for campaign in sandbox.campaigns) == sorted(f"Segment {n}" for n in range(30))
     assert len(sandbox.requests) == 33
+    id_by_name = {campaign["name"]: campaign["_id"] for campaign in sandbox.campaigns}
+    assert len(id_by_name) == len(sandbox.campaigns) == 30
+    for number in range(30):
+        assert airflow.xcom(run, "create", map_index=number) == id_by_name[f"Segment {number}"]
 
 
-def test_the_keys_are_nowhere_but_in_the_connections(airflow: RunningAirflow) -> None:
-    """Runs last in this module, over what all the others have left; alone, it looks at what is there."""
-    home = Path(airflow.environment["AIRFLOW_HOME"])
-    files = [file for file in home.rglob("*") if file.is_file() and not file.is_symlink()]
-    assert any(file.suffix == ".log" for file in files)
-    for file in files:
-        content = file.read_bytes()
-        assert KEY.encode() not in content, file
-        assert WRONG_KEY.encode() not in content, file
-    dump = airflow.environment.get("OTPIQ_TEST_DUMP")
-    if dump:
-        content = subprocess.run(dump.split(), capture_output=True, check=True).stdout
-        assert b"task_instance" in content
-        assert KEY.encode() not in content
-        assert WRONG_KEY.encode() not in content
+def test_the_keys_are_nowhere_but_in_the_connections(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    stored = json.dumps({"conn_type": "otpiq", "host": sandbox.url, "password": STORED_KEY})
+    airflow.run("connections", "add", "otpiq_stored", "--conn-json", stored).check_returncode()
+    assert airflow.finished(airflow.trigger("stored_key")) == "failed"
+    assert airflow.finished(airflow.trigger("wrong_key")) == "failed"
+    assert airflow.finished(airflow.trigger("example_otpiq_manual", name="To be found")) == "success"
+    found = "".join(everything_that_airflow_has_written(airflow))
+    assert "To be found" in found
+    assert "Check the API key" in found
+    for key in (KEY, WRONG_KEY, STORED_KEY):
+        assert key not in found
+
+
+def everything_that_airflow_has_written(airflow: RunningAirflow) -> Iterator[str]:
+    """Logs, SQLite's file, and what a dump of PostgreSQL holds; a stored key is encrypted in both."""
+    for file in Path(airflow.environment["AIRFLOW_HOME"]).rglob("*"):
+        with suppress(FileNotFoundError, IsADirectoryError):  # SQLite's journal comes and goes
+            yield file.read_bytes().decode(errors="replace")
+    if dump := airflow.environment.get("OTPIQ_TEST_DUMP"):
+        yield subprocess.run(dump.split(), capture_output=True, check=True, text=True).stdout

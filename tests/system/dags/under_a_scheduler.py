@@ -47,6 +47,9 @@ with DAG("limited", schedule=None):
 with DAG("wrong_key", schedule=None):
     CreateCampaignOperator(task_id="create", name="Refused", **IDS, **AT_ONCE, otpiq_conn_id="otpiq_wrong_key")
 
+with DAG("stored_key", schedule=None):
+    CreateCampaignOperator(task_id="create", name="Refused", **IDS, otpiq_conn_id="otpiq_stored")
+
 with DAG("policies", schedule=None):
     LATER: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(hours=2)}
     CreateCampaignOperator(task_id="default", name="Policy", **IDS, **LATER)
