@@ -167,8 +167,14 @@ class RunningAirflow(LocalAirflow):
         :return: its value; None if there is none.
         """
         path = f"{run}/taskInstances/{task_id}/xcomEntries/{key}?deserialize=true&map_index={map_index}"
-        answer = eventually(lambda: found if (found := self.api("GET", path)).status_code in (200, 404) else None)
-        return answer.json()["value"] if answer is not None and answer.ok else None
+
+        def looked() -> list[Any]:
+            answer = self.api("GET", path)
+            if answer.status_code == requests.codes.not_found:
+                return [None]
+            return [answer.json()["value"]] if answer.ok else []
+
+        return eventually(looked)[0]
 
 
 def _kill_session(leader: int) -> None:

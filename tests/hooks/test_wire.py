@@ -150,31 +150,33 @@ def create_or_update(hook: OtpiqHook, method: str) -> None:
         hook.update_campaign(campaign_id=CAMPAIGN_ID, name="Winter")
 
 
+NO_WHOLE_ANSWER = [
+    reset,
+    hang_up,
+    silence,
+    cut_short,
+    cut_short_in_a_chunk,
+    no_http,
+    drip_a_body,
+    drip_chunks,
+    drip_one_chunk,
+    drip_headers,
+    drip_a_status_line,
+    drip_interim_answers,
+    drip_a_chunk_size,
+    drip_gzip,
+    drip_a_redirect,
+    endless,
+    endless_redirect,
+]
+
+
 @pytest.mark.parametrize(
-    "script",
-    [
-        reset,
-        hang_up,
-        silence,
-        cut_short,
-        cut_short_in_a_chunk,
-        no_http,
-        drip_a_body,
-        drip_chunks,
-        drip_one_chunk,
-        drip_headers,
-        drip_a_status_line,
-        drip_interim_answers,
-        drip_a_chunk_size,
-        drip_gzip,
-        drip_a_redirect,
-        endless,
-        endless_redirect,
-    ],
+    ("method", "script"),
+    [("POST", script) for script in NO_WHOLE_ANSWER] + [("PATCH", script) for script in (reset, silence, drip_headers)],
 )
-@pytest.mark.parametrize("method", ["POST", "PATCH"])
 def test_no_whole_answer(
-    connect: Callable[..., OtpiqHook], wire: Any, slept: list[float], script: Any, method: str
+    connect: Callable[..., OtpiqHook], wire: Any, slept: list[float], method: str, script: Any
 ) -> None:
     server = wire(script)
     host = f"http://127.0.0.1:{server.port}/api"
