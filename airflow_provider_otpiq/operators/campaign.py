@@ -173,13 +173,6 @@ class CreateCampaignOperator(_CampaignOperator):
         return memory.campaign
 
     def _remember(self, memory: CampaignMemory, campaign: dict[str, Any]) -> None:
-        if memory.campaign is not None:
-            self.log.warning(
-                "An earlier try made campaign %s, but %s changed since, so this one made a new campaign. The old one"
-                " stays as it is: if it is scheduled, it will start.",
-                memory.campaign["_id"],
-                ", ".join(memory.changed_fields),
-            )
         try:
             memory.keep(campaign)
         except Exception:  # the campaign exists: failing now would only make a second one
@@ -187,6 +180,13 @@ class CreateCampaignOperator(_CampaignOperator):
                 "Campaign %s could not be remembered; a later try would make another.",
                 campaign["_id"],
                 exc_info=True,
+            )
+        if memory.campaign is not None:
+            self.log.warning(
+                "An earlier try made campaign %s, but %s changed since, so this one made a new campaign. The old one"
+                " stays as it is: if it is scheduled, it will start.",
+                memory.campaign["_id"],
+                ", ".join(memory.changed_fields),
             )
 
 
