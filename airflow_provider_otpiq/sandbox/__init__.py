@@ -10,7 +10,7 @@ from __future__ import annotations
 try:
     from airflow_provider_otpiq.sandbox.server import Sandbox
 except ModuleNotFoundError as error:
-    if error.name not in ("fastapi", "uvicorn"):
+    if error.name not in ("fastapi", "jinja2", "uvicorn"):
         raise
     raise ModuleNotFoundError(
         f"The sandbox needs {error.name}; install it with: pip install 'airflow-provider-otpiq[sandbox]'",

@@ -22,7 +22,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"otpiq-sandbox: cannot listen on {options.host}:{options.port}: {error.strerror}")
     print(NOTICE, f"  base URL   {sandbox.url}", f"  API key    {sandbox.api_key}", sep="\n", flush=True)
-    print(f"  inspect    {sandbox.url.removesuffix('/api')}/_sandbox/state  …/requests", flush=True)
+    print(f"  look       {sandbox.url.removesuffix('api')}", flush=True)
     with suppress(KeyboardInterrupt):
         sandbox.serve()
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from airflow_provider_otpiq.sandbox.campaigns import Campaign, Changes, NewCampaign, RefusedError
+from airflow_provider_otpiq.sandbox import resources
+from airflow_provider_otpiq.sandbox.campaigns import ENDING_OF_NUMBERS_THAT_FAIL, MESSAGES_A_SECOND, PRICES, Campaign
 from airflow_provider_otpiq.sandbox.faults import Fault
 from airflow_provider_otpiq.sandbox.front import Front
+from airflow_provider_otpiq.sandbox.page import page
+from airflow_provider_otpiq.sandbox.rules import Changes, Id, NewCampaign, NewRecipients, RefusedError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -26,13 +30,22 @@ ASSUMPTIONS = [
     "Campaign errors have the shapes that OTPIQ documents for its SMS API.",
     "Every broken rule of a body, a started campaign included, is answered with 400; unknown fields are refused.",
     "A create is answered with 201. An unknown campaign is answered with 404.",
-    "A template or phone number is not looked up: any well-formed id is taken, as your own ids are unknown here.",
+    "Any well-formed id of a template or phone number is taken, as your own are unknown here; such a template has no"
+    " parameters. The sandbox's own, which GET /whatsapp/resources lists, must be of one account.",
     "A create with scheduleType now may carry scheduledFor null. An update without any field is accepted.",
     "An update's scheduledFor null clears a draft's time, and is refused for a campaign that stays scheduled.",
     "An update's scheduledFor alone keeps a draft a draft, and may then be in the past.",
     "An update's scheduleType schedule alone keeps the campaign's earlier time, if that is still to come.",
     "A scheduled campaign starts at its time even without recipients.",
     "The campaign object of an answer has no status, as in OTPIQ's example; campaignId is any text.",
+    "An attach is answered with the campaign. Where every number is on it already, the words of the 400 are the"
+    " sandbox's own. templateParameters may be left out where the template requires none.",
+    "The body's parameters are texts. An update to another template does not check the recipients again.",
+    "A sample may be sent of any campaign, a running one or a sample included.",
+    "A start or a sample that costs more than the credit is refused; a campaign that starts by itself is not, so that"
+    " the credit may fall below zero.",
+    f"{MESSAGES_A_SECOND} messages go out a second, for {PRICES['MARKETING']} IQD each, or {PRICES['UTILITY']} in the"
+    f" category UTILITY. Those to numbers that end in {ENDING_OF_NUMBERS_THAT_FAIL} fail, and cost nothing in the end.",
 ]
 
 
@@ -53,9 +66,10 @@ def make_app(state: SandboxState) -> ASGIApp:
     :param state: what it serves and keeps.
     :return: the application.
     """
-    app = FastAPI(title="OTPIQ sandbox", description=NOTICE, docs_url=None, redoc_url=None)
+    app = FastAPI(title="OTPIQ sandbox", description=NOTICE, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(_api(state), prefix="/api")
     app.include_router(_control(state), prefix="/_sandbox")
+    app.add_api_route("/", lambda: HTMLResponse(page(state)), response_class=HTMLResponse)
     for error, answer in _ANSWERS.items():
         app.add_exception_handler(error, answer)
     return Front(app, state)
@@ -72,7 +86,23 @@ def _api(state: SandboxState) -> APIRouter:
 
     @api.get("/info")
     async def info() -> dict[str, Any]:
-        return {"projectName": "Sandbox project", "credit": 15000}
+        return {"projectName": "Sandbox project", "credit": state.campaigns.credit}
+
+    @api.get("/whatsapp/resources")
+    async def all_resources() -> dict[str, Any]:
+        return {"success": True, "data": resources.as_answered()}
+
+    @api.get("/whatsapp/campaigns/recipient-payload")
+    async def payload(
+        template_id: Annotated[Id | None, Query(alias="templateId")] = None,
+        campaign_id: Annotated[str | None, Query(alias="_id")] = None,
+        alias_of_id: Annotated[str | None, Query(alias="campaignId")] = None,
+    ) -> dict[str, Any]:
+        of_campaign = campaign_id or alias_of_id
+        template = found(of_campaign).template if of_campaign else template_id
+        if template is None:
+            raise RefusedError("templateId or _id is required")
+        return {"success": True, "data": resources.template_by_id(template).payload()}
 
     @api.post("/whatsapp/campaigns", status_code=201)
     async def create(new: NewCampaign) -> dict[str, Any]:
@@ -81,6 +111,18 @@ def _api(state: SandboxState) -> APIRouter:
     @api.patch("/whatsapp/campaigns/{campaign_id}")
     async def update(campaign_id: str, changes: Changes) -> dict[str, Any]:
         return {"success": True, "data": state.campaigns.update(found(campaign_id), changes)}
+
+    @api.post("/whatsapp/campaigns/{campaign_id}/recipients")
+    async def attach(campaign_id: str, new: NewRecipients) -> dict[str, Any]:
+        return {"success": True, "data": state.campaigns.attach(found(campaign_id), new)}
+
+    @api.post("/whatsapp/campaigns/{campaign_id}/sample", status_code=201)
+    async def sample(campaign_id: str, new: NewRecipients) -> dict[str, Any]:
+        return {"success": True, "data": state.campaigns.send_sample(found(campaign_id), new)}
+
+    @api.post("/whatsapp/campaigns/{campaign_id}/start")
+    async def start(campaign_id: str) -> dict[str, Any]:
+        return {"success": True, "data": state.campaigns.start(found(campaign_id))}
 
     return api
 
@@ -94,7 +136,7 @@ def _control(state: SandboxState) -> APIRouter:
 
     @control.get("/state")
     async def campaigns() -> dict[str, Any]:
-        return {"notice": NOTICE, "campaigns": state.campaigns.state()}
+        return {"notice": NOTICE, "credit": state.campaigns.credit, "campaigns": state.campaigns.state()}
 
     @control.get("/requests")
     async def requests() -> Response:
@@ -132,11 +174,14 @@ async def _not_found(request: Request, error: Exception) -> JSONResponse:
 
 async def _no_such_call(request: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == HTTPStatus.BAD_REQUEST:
+        return JSONResponse({"error": "The body cannot be read"}, status_code=status)
     return JSONResponse({"message": "No such call; the sandbox has only what OTPIQ documents"}, status_code=status)
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": str(error)}, status_code=400)
+    details = error.details if isinstance(error, RefusedError) else {}
+    return JSONResponse({"error": str(error), **details}, status_code=400)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -1,83 +1,83 @@
-"""The sandbox's campaigns: what they hold, and the rules by which they change."""
+"""The sandbox's campaigns: what they hold, and how they run by the clock."""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from airflow_provider_otpiq.sandbox.resources import template_by_id
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Status = Literal["draft", "scheduled", "running", "completed"]
 
-
-def _only_text(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError("must be an ISO 8601 text")
-    return value
-
-
-Name = Annotated[str, StringConstraints(strict=True, min_length=3, max_length=80)]
-Id = Annotated[str, StringConstraints(strict=True, pattern="^[a-fA-F0-9]{24}$")]
-Time = Annotated[AwareDatetime, BeforeValidator(_only_text)]
-Status = Literal["draft", "scheduled", "running"]
-
-
-class RefusedError(Exception):
-    """A rule of the contract is broken: the sandbox answers 400."""
-
-
-class NewCampaign(BaseModel):
-    """The body of a create."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: Name
-    templateId: Id  # noqa: N815
-    phoneNumberId: Id  # noqa: N815
-    scheduleType: Literal["now", "schedule"] = "now"  # noqa: N815
-    scheduledFor: Time | None = None  # noqa: N815
-
-
-class Changes(BaseModel):
-    """The body of an update. Only ``scheduledFor`` may be null; the other defaults merely mark what is not given."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: Name = ""
-    templateId: Id = ""  # noqa: N815
-    phoneNumberId: Id = ""  # noqa: N815
-    category: Literal["MARKETING", "UTILITY"] = "MARKETING"
-    scheduleType: Literal["now", "schedule"] = "now"  # noqa: N815
-    scheduledFor: Time | None = None  # noqa: N815
+MESSAGES_A_SECOND = 20
+PRICES = {"MARKETING": 12, "UTILITY": 6}
+"""What a message costs, in IQD."""
+ENDING_OF_NUMBERS_THAT_FAIL = "000"
 
 
 @dataclass
 class Campaign:
-    """A campaign. Its status follows from the clock, as a scheduled one starts by itself."""
+    """A campaign. Its status and its counts follow from the clock, as messages go out by themselves."""
 
     name: str
     template: str
     phone_number: str
-    scheduled: bool
-    scheduled_for: datetime | None
     created_at: datetime
     updated_at: datetime
+    scheduled: bool = False
+    scheduled_for: datetime | None = None
     category: str | None = None
+    sample_of: str | None = None
+    started_at: datetime | None = None
+    recipients: list[str] = field(default_factory=list)
+    """Their phone numbers, in the order in which they get the message."""
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     campaign_id: str = field(default_factory=lambda: f"cmp_{secrets.token_hex(6)}")
 
+    @property
+    def price(self) -> int:
+        """What one of its messages costs."""
+        return PRICES[self.own_category]
+
+    @property
+    def own_category(self) -> str:
+        """The template's category, unless an update has set another."""
+        return self.category or template_by_id(self.template).category
+
+    @property
+    def cost(self) -> int:
+        """What it costs if every message is delivered."""
+        return self.price * len(self.recipients)
+
+    def started(self, now: datetime) -> datetime | None:
+        """Tell when it started: by a call, or by itself."""
+        if self.started_at or not self.scheduled or self.scheduled_for is None or self.scheduled_for > now:
+            return self.started_at
+        return self.scheduled_for
+
+    def completed(self, now: datetime) -> datetime | None:
+        """Tell when its last message went out."""
+        started = self.started(now)
+        end = started and started + timedelta(seconds=len(self.recipients) / MESSAGES_A_SECOND)
+        return end if end and end <= now else None
+
     def status(self, now: datetime) -> Status:
         """Tell the status at a time."""
-        if not self.scheduled:
-            return "draft"
-        return "running" if self.scheduled_for is not None and self.scheduled_for <= now else "scheduled"
+        if self.completed(now):
+            return "completed"
+        if self.started(now):
+            return "running"
+        return "scheduled" if self.scheduled else "draft"
+
+    def spent(self, now: datetime) -> int:
+        """Tell what it takes from the project's credit: all that it may cost while it runs, then what it did cost."""
+        counts = self._money(now)
+        return counts["reservedAmount"] + counts["reconciledAmount"]
 
     def as_answered(self, now: datetime) -> dict[str, Any]:
         """Make the campaign object of an answer. As in the vendor's example, it has no status."""
-        started = self.scheduled_for if self.status(now) == "running" else None
         return {
             "_id": self.id,
             "campaignId": self.campaign_id,
@@ -85,86 +85,30 @@ class Campaign:
             "template": self.template,
             "phoneNumber": self.phone_number,
             "scheduledFor": _iso(self.scheduled_for),
-            "startedAt": _iso(started),
-            "completedAt": None,
+            "startedAt": _iso(self.started(now)),
+            "completedAt": _iso(self.completed(now)),
             "createdAt": _iso(self.created_at),
             "updatedAt": _iso(self.updated_at),
-            "totalRecipients": 0,
-            "sentCount": 0,
-            "deliveredCount": 0,
-            "failedCount": 0,
-            "estimatedTotalCost": 0,
-            "reservedAmount": 0,
-            "reconciledAmount": 0,
-            "isSampleCampaign": False,
-            "sampleOfCampaign": None,
+            "totalRecipients": len(self.recipients),
+            **self._counts(now),
+            "estimatedTotalCost": self.cost,
+            **self._money(now),
+            "isSampleCampaign": self.sample_of is not None,
+            "sampleOfCampaign": self.sample_of,
         }
 
+    def _counts(self, now: datetime) -> dict[str, int]:
+        started = self.started(now)
+        seconds = max((now - started).total_seconds(), 0) if started else 0
+        sent = self.recipients[: int(seconds * MESSAGES_A_SECOND)]
+        failed = sum(number.endswith(ENDING_OF_NUMBERS_THAT_FAIL) for number in sent)
+        return {"sentCount": len(sent), "deliveredCount": len(sent) - failed, "failedCount": failed}
 
-class Campaigns:
-    """
-    All campaigns of the sandbox.
-
-    :param clock: tells the time.
-    """
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
-        self._by_id: dict[str, Campaign] = {}
-
-    def find(self, campaign_id: str) -> Campaign | None:
-        """Find a campaign by its ``_id``."""
-        return self._by_id.get(campaign_id.lower())
-
-    def create(self, new: NewCampaign) -> dict[str, Any]:
-        """Save a campaign as a draft, or as scheduled, and answer it."""
-        now = self._clock()
-        scheduled = new.scheduleType == "schedule"
-        if scheduled and (new.scheduledFor is None or new.scheduledFor <= now):
-            raise RefusedError("scheduledFor is required and must be in the future when scheduleType is schedule")
-        if not scheduled and new.scheduledFor is not None:
-            raise RefusedError("scheduledFor must be omitted when scheduleType is now")
-        campaign = Campaign(
-            name=new.name,
-            template=new.templateId,
-            phone_number=new.phoneNumberId,
-            scheduled=scheduled,
-            scheduled_for=new.scheduledFor,
-            created_at=now,
-            updated_at=now,
-        )
-        self._by_id[campaign.id] = campaign
-        return campaign.as_answered(now)
-
-    def update(self, campaign: Campaign, changes: Changes) -> dict[str, Any]:
-        """Edit a campaign that has not started, and answer it."""
-        now, given = self._clock(), changes.model_dump(exclude_unset=True)
-        if campaign.status(now) == "running":
-            raise RefusedError("Only campaigns in draft or scheduled status can be updated")
-        schedule_type, scheduled_for = given.get("scheduleType"), given.get("scheduledFor", campaign.scheduled_for)
-        if schedule_type == "now" and given.get("scheduledFor") is not None:
-            raise RefusedError("scheduledFor must be omitted when scheduleType is now")
-        scheduled = schedule_type == "schedule" if schedule_type else campaign.scheduled
-        if scheduled and (scheduled_for is None or scheduled_for <= now):
-            raise RefusedError("scheduledFor is required and must be in the future when scheduleType is schedule")
-        campaign.name = given.get("name", campaign.name)
-        campaign.template = given.get("templateId", campaign.template)
-        campaign.phone_number = given.get("phoneNumberId", campaign.phone_number)
-        campaign.category = given.get("category", campaign.category)
-        campaign.scheduled, campaign.scheduled_for, campaign.updated_at = scheduled, scheduled_for, now
-        return campaign.as_answered(now)
-
-    def state(self) -> list[dict[str, Any]]:
-        """List all campaigns, oldest first, with their status and category beside the answer's fields."""
-        now = self._clock()
-        return [
-            campaign.as_answered(now) | {"status": campaign.status(now), "category": campaign.category}
-            for campaign in list(self._by_id.values())
-        ]
-
-    def clear(self) -> None:
-        """Forget all campaigns."""
-        self._by_id.clear()
+    def _money(self, now: datetime) -> dict[str, int]:
+        done = self.completed(now) is not None
+        running = self.started(now) is not None and not done
+        delivered = self._counts(now)["deliveredCount"] if done else 0
+        return {"reservedAmount": self.cost if running else 0, "reconciledAmount": self.price * delivered}
 
 
 def _iso(time: datetime | None) -> str | None:

@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Scope, Send
 
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[ -~]*$")]
-Call = Literal["info", "create", "update"]
+Call = Literal["info", "resources", "create", "update", "payload", "attach", "sample", "start"]
+_CAMPAIGNS = "/api/whatsapp/campaigns"
 _PATHS: dict[Call, tuple[str, re.Pattern[str]]] = {
     "info": ("GET", re.compile("/api/info")),
-    "create": ("POST", re.compile("/api/whatsapp/campaigns")),
-    "update": ("PATCH", re.compile("/api/whatsapp/campaigns/[^/]+")),
+    "resources": ("GET", re.compile("/api/whatsapp/resources")),
+    "create": ("POST", re.compile(_CAMPAIGNS)),
+    "update": ("PATCH", re.compile(f"{_CAMPAIGNS}/[^/]+")),
+    "payload": ("GET", re.compile(f"{_CAMPAIGNS}/recipient-payload")),
+    "attach": ("POST", re.compile(f"{_CAMPAIGNS}/[^/]+/recipients")),
+    "sample": ("POST", re.compile(f"{_CAMPAIGNS}/[^/]+/sample")),
+    "start": ("POST", re.compile(f"{_CAMPAIGNS}/[^/]+/start")),
 }
 
 
@@ -100,7 +106,7 @@ def made(status: int, body: Any, headers: dict[str, str] | None = None) -> Answe
     :return: the answer.
     """
     is_text = isinstance(body, str)
-    content = body.encode() if is_text else json.dumps(body).encode()
+    content = body.encode(errors="replace") if is_text else json.dumps(body).encode()
     own = {"content-type": "text/html" if is_text else "application/json", "content-length": str(len(content))}
     given = {name.lower(): value for name, value in (headers or {}).items()}
     return Answer(status, [(name.encode(), value.encode()) for name, value in (own | given).items()], content)

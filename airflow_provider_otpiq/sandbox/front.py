@@ -85,5 +85,5 @@ async def _watch(receive: Receive, gone: asyncio.Event) -> None:
 def _json_or_none(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -65,11 +65,21 @@ class Sandbox:
         """All requests to the API, oldest first: ``at``, ``method``, ``path``, ``body``, ``status``."""
         return list(self._state.requests)
 
+    @property
+    def credit(self) -> int:
+        """What the project has left to spend, in IQD. May be set."""
+        return self._state.campaigns.credit
+
+    @credit.setter
+    def credit(self, credit: int) -> None:
+        self._state.campaigns.budget += credit - self.credit
+
     def arm(self, call: str, **fault: Any) -> None:
         """
         Do something wrong with the next requests of one kind.
 
-        :param call: the kind of request: ``info``, ``create`` or ``update``.
+        :param call: the kind of request: ``info``, ``resources``, ``create``, ``update``, ``payload``, ``attach``,
+            ``sample`` or ``start``.
         :param fault: the fields of a :class:`~airflow_provider_otpiq.sandbox.faults.Fault`: ``times``, ``when``
             (``before`` or ``after`` the request is processed), ``delay`` in seconds, ``status``, ``body``,
             ``headers``, and ``connection`` (``drop``, ``cut`` or ``endless``).
@@ -79,7 +89,7 @@ class Sandbox:
 
     def move_clock(self, **by: float) -> None:
         """
-        Move the sandbox's clock, so that a scheduled campaign starts.
+        Move the sandbox's clock, so that a scheduled campaign starts, and a started one runs on.
 
         :param by: how far, as for :class:`datetime.timedelta`, such as ``hours=1``.
         :raises OverflowError: if no calendar reaches so far.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq.sandbox.campaigns import Campaigns
+from airflow_provider_otpiq.sandbox.rules import Campaigns
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -12,11 +13,26 @@ import requests
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.sandbox.fixtures import otpiq_sandbox
 from tests.contract import CREATE, CREATE_BODY
+from tests.sandbox.client import PAYLOAD, attach, call, create, filled, people, sample, start, update
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_otpiq.sandbox import Sandbox
 
 __all__ = ["otpiq_sandbox"]
+
+CALLS: dict[str, Callable[[Sandbox, str], requests.Response]] = {
+    "info": lambda sandbox, campaign_id: call(sandbox, "GET", "/info"),
+    "resources": lambda sandbox, campaign_id: call(sandbox, "GET", "/whatsapp/resources"),
+    "create": lambda sandbox, campaign_id: create(sandbox),
+    "update": lambda sandbox, campaign_id: update(sandbox, campaign_id, name="Winter"),
+    "payload": lambda sandbox, campaign_id: call(sandbox, "GET", f"{PAYLOAD}?_id={campaign_id}"),
+    "attach": lambda sandbox, campaign_id: attach(sandbox, campaign_id, *people(2)),
+    "sample": lambda sandbox, campaign_id: sample(sandbox, campaign_id, *people(1)),
+    "start": start,
+}
+"""Each kind of request, once, in an order in which all of them succeed."""
 
 
 def post(sandbox: Sandbox, **options: Any) -> requests.Response:
@@ -82,6 +98,38 @@ def test_a_fault_meets_the_next_requests_of_its_kind_only(sandbox: Sandbox) -> N
     assert [post(sandbox).status_code for _ in range(4)] == [503, 503, 502, 201]
 
 
+@pytest.mark.parametrize("armed", CALLS)
+def test_a_fault_meets_its_own_kind_of_request_only(sandbox: Sandbox, armed: str) -> None:
+    campaign_id = filled(sandbox)
+    sandbox.arm(armed, status=418)
+    assert [name for name, send in CALLS.items() if send(sandbox, campaign_id).status_code == 418] == [armed]
+    assert CALLS[armed](sandbox, campaign_id).status_code != 418
+
+
+def test_a_request_that_only_looks_like_another_meets_no_fault(sandbox: Sandbox) -> None:
+    for armed in CALLS:
+        sandbox.arm(armed, status=418)
+    for method, path in [
+        ("GET", f"/whatsapp/campaigns/{'6' * 24}"),
+        ("POST", "/whatsapp/campaigns/recipient-payload"),
+        ("GET", f"/whatsapp/campaigns/{'6' * 24}/recipients"),
+        ("PATCH", f"/whatsapp/campaigns/{'6' * 24}/start"),
+        ("POST", f"/whatsapp/campaigns/{'6' * 24}/start/now"),
+        ("GET", "/whatsapp/resources/numbers"),
+    ]:
+        assert call(sandbox, method, path).status_code in (404, 405)
+
+
+@pytest.mark.parametrize(("when", "done"), [("before", False), ("after", True)])
+@pytest.mark.parametrize("armed", ["attach", "sample", "start"])
+def test_a_fault_keeps_a_request_from_its_work_or_not(sandbox: Sandbox, armed: str, when: str, done: bool) -> None:
+    campaign_id = filled(sandbox)
+    before = sandbox.campaigns
+    sandbox.arm(armed, status=503, when=when)
+    assert CALLS[armed](sandbox, campaign_id).status_code == 503
+    assert (sandbox.campaigns != before) is done
+
+
 @pytest.mark.parametrize("fault", [{"status": 200, "when": "after"}, {"connection": "drop"}, {"delay": 60}])
 def test_a_wrong_key_is_refused_whatever_is_armed(sandbox: Sandbox, fault: dict[str, Any]) -> None:
     sandbox.arm("create", **fault)
@@ -122,9 +170,12 @@ def test_the_control_plane_arms_and_moves_the_clock(sandbox: Sandbox) -> None:
 
 
 def test_the_clock_starts_a_scheduled_campaign(sandbox: Sandbox, sandbox_hook: OtpiqHook) -> None:
-    sandbox_hook.create_campaign(**CREATE, schedule_type="schedule", scheduled_for="2099-12-01T06:00:00Z")
+    filled(sandbox, *people(1000), scheduleType="schedule", scheduledFor="2099-12-01T06:00:00Z")
     assert sandbox.campaigns[0]["status"] == "scheduled"
-    sandbox.move_clock(days=80 * 365)
+    until_then = datetime(2099, 12, 1, 6, tzinfo=UTC) - datetime.now(UTC)
+    sandbox.move_clock(seconds=until_then.total_seconds() - 1000)
+    assert sandbox.campaigns[0]["status"] == "scheduled"
+    sandbox.move_clock(seconds=1001)
     assert sandbox.campaigns[0]["status"] == "running"
     assert sandbox.campaigns[0]["startedAt"] == "2099-12-01T06:00:00Z"
     sandbox.reset()

@@ -14,36 +14,11 @@ import requests
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.contract import CREATE_BODY
-
-
-def tomorrow() -> str:
-    return (datetime.now(UTC) + timedelta(days=1)).isoformat()
+from tests.sandbox.client import call, control, create, created_id, filled, people, tomorrow, update
 
 
 def yesterday() -> str:
     return (datetime.now(UTC) - timedelta(days=1)).isoformat()
-
-
-def call(sandbox: Sandbox, method: str, path: str, body: Any = None, key: str | None = None) -> requests.Response:
-    headers = {"Authorization": f"Bearer {key or sandbox.api_key}"}
-    return requests.request(method, sandbox.url + path, json=body, headers=headers, timeout=10)
-
-
-def create(sandbox: Sandbox, **changes: Any) -> requests.Response:
-    return call(sandbox, "POST", "/whatsapp/campaigns", CREATE_BODY | changes)
-
-
-def created_id(sandbox: Sandbox, **changes: Any) -> str:
-    campaign_id: str = create(sandbox, **changes).json()["data"]["_id"]
-    return campaign_id
-
-
-def update(sandbox: Sandbox, campaign_id: str, **changes: Any) -> requests.Response:
-    return call(sandbox, "PATCH", f"/whatsapp/campaigns/{campaign_id}", changes)
-
-
-def control(sandbox: Sandbox, method: str, path: str) -> Any:
-    return requests.request(method, sandbox.url.removesuffix("/api") + path, timeout=10).json()
 
 
 def test_info(sandbox: Sandbox) -> None:
@@ -51,7 +26,17 @@ def test_info(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/info"), ("POST", "/whatsapp/campaigns"), ("PATCH", "/whatsapp/campaigns/x")]
+    ("method", "path"),
+    [
+        ("GET", "/info"),
+        ("GET", "/whatsapp/resources"),
+        ("GET", "/whatsapp/campaigns/recipient-payload"),
+        ("POST", "/whatsapp/campaigns"),
+        ("PATCH", "/whatsapp/campaigns/x"),
+        ("POST", "/whatsapp/campaigns/x/recipients"),
+        ("POST", "/whatsapp/campaigns/x/sample"),
+        ("POST", "/whatsapp/campaigns/x/start"),
+    ],
 )
 def test_a_wrong_key_is_answered_as_documented_and_not_kept(sandbox: Sandbox, method: str, path: str) -> None:
     answer = call(sandbox, method, path, CREATE_BODY, key="sk_live_wrong")
@@ -153,8 +138,9 @@ def test_an_unknown_campaign_is_not_found(sandbox: Sandbox) -> None:
 
 
 def test_a_scheduled_campaign_whose_time_has_come_runs_and_can_no_longer_be_edited(sandbox: Sandbox) -> None:
+    campaign_id = filled(sandbox, *people(1000), scheduleType="schedule", scheduledFor=tomorrow())
     soon = datetime.now(UTC) + timedelta(milliseconds=150)
-    campaign_id = created_id(sandbox, scheduleType="schedule", scheduledFor=soon.isoformat())
+    assert update(sandbox, campaign_id, scheduledFor=soon.isoformat()).status_code == 200
     while sandbox.campaigns[0]["status"] == "scheduled":
         assert datetime.now(UTC) < soon + timedelta(seconds=5)
     assert sandbox.campaigns[0]["status"] == "running"

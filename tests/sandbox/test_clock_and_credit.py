@@ -1,0 +1,218 @@
+"""A campaign that runs by the sandbox's clock: its counts, its costs and the project's credit."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sandbox.client import (
+    attach,
+    call,
+    control,
+    created_id,
+    filled,
+    of_template,
+    people,
+    people_without_whatsapp,
+    sample,
+    start,
+    tomorrow,
+    update,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+A_SECOND = 20
+"""How many messages go out a second."""
+
+
+def clock(sandbox: Sandbox, seconds: float = 0) -> datetime:
+    return datetime.fromisoformat(control(sandbox, "POST", "/_sandbox/clock", {"seconds": seconds})["now"])
+
+
+def check_the_books(sandbox: Sandbox) -> None:
+    """Check that each campaign agrees with itself, at one moment, and the credit with all of them."""
+    state = control(sandbox, "GET", "/_sandbox/state")
+    for campaign in state["campaigns"]:
+        sent, total = campaign["sentCount"], campaign["totalRecipients"]
+        assert sent == campaign["deliveredCount"] + campaign["failedCount"] <= total
+        running, completed = campaign["status"] == "running", campaign["status"] == "completed"
+        assert (campaign["startedAt"] is not None) == (running or completed)
+        assert (campaign["completedAt"] is not None) == completed
+        assert sent < total if running else sent == (total if completed else 0)
+        assert campaign["reservedAmount"] == (campaign["estimatedTotalCost"] if running else 0)
+        assert completed or campaign["reconciledAmount"] == 0
+        assert campaign["reconciledAmount"] <= campaign["estimatedTotalCost"]
+    taken = sum(campaign["reservedAmount"] + campaign["reconciledAmount"] for campaign in state["campaigns"])
+    assert state["credit"] == 15000 - taken
+
+
+def test_messages_go_out_by_the_clock_until_the_campaign_is_completed(sandbox: Sandbox) -> None:
+    started = datetime.fromisoformat(
+        start(sandbox, filled(sandbox, *people(1000))).json()["data"]["startedAt"],
+    )
+    for seconds in (0, 10, 15, 20):
+        before = clock(sandbox, seconds)
+        (campaign,) = sandbox.campaigns
+        least, most = ((moment - started) // timedelta(seconds=1 / A_SECOND) for moment in (before, clock(sandbox)))
+        assert least <= campaign["sentCount"] <= most
+        assert campaign["status"] == "running"
+        check_the_books(sandbox)
+    sandbox.move_clock(seconds=5)
+    (campaign,) = sandbox.campaigns
+    assert (campaign["status"], campaign["sentCount"], campaign["deliveredCount"]) == ("completed", 1000, 1000)
+    assert datetime.fromisoformat(campaign["completedAt"]) - started == timedelta(seconds=1000 / A_SECOND)
+    sandbox.move_clock(days=1)
+    assert sandbox.campaigns == [campaign]
+    check_the_books(sandbox)
+
+
+def test_messages_to_numbers_that_fail_cost_nothing_in_the_end(sandbox: Sandbox) -> None:
+    recipients = itertools.chain(*zip(people(300), people_without_whatsapp(300), strict=True))
+    start(sandbox, filled(sandbox, *recipients))
+    sandbox.move_clock(seconds=20)
+    (running,) = sandbox.campaigns
+    assert running["failedCount"] == pytest.approx(running["sentCount"] / 2, abs=1)
+    assert (running["estimatedTotalCost"], running["reservedAmount"], sandbox.credit) == (7200, 7200, 7800)
+    sandbox.move_clock(seconds=10)
+    (completed,) = sandbox.campaigns
+    assert (completed["sentCount"], completed["deliveredCount"], completed["failedCount"]) == (600, 300, 300)
+    assert (completed["estimatedTotalCost"], completed["reservedAmount"]) == (7200, 0)
+    assert (completed["reconciledAmount"], sandbox.credit) == (3600, 11400)
+    check_the_books(sandbox)
+
+
+@pytest.mark.parametrize("number", ["9647700000100", "9647700001000", "9647000000001"])
+def test_only_the_ending_of_a_number_makes_it_fail(sandbox: Sandbox, number: str) -> None:
+    start(sandbox, filled(sandbox, {"phoneNumber": number}))
+    sandbox.move_clock(seconds=1)
+    assert sandbox.campaigns[0]["failedCount"] == number.endswith("000")
+
+
+def test_a_campaign_that_nobody_gets_gives_all_of_its_money_back(sandbox: Sandbox) -> None:
+    start(sandbox, filled(sandbox, *people_without_whatsapp(1000)))
+    assert sandbox.credit == 3000
+    sandbox.move_clock(seconds=50)
+    assert (sandbox.campaigns[0]["failedCount"], sandbox.credit) == (1000, 15000)
+
+
+def test_the_credit_adds_up_whatever_runs(sandbox: Sandbox) -> None:
+    parent = filled(sandbox, *people(100), *people_without_whatsapp(20))
+    filled(sandbox, *people(300), scheduleType="schedule", scheduledFor=(clock(sandbox, 0) + timedelta(60)).isoformat())
+    check_the_books(sandbox)
+    for step in (
+        lambda: sample(sandbox, parent, *people(30), *people_without_whatsapp(30)),
+        lambda: start(sandbox, parent),
+        lambda: clock(sandbox, 2.5),
+        lambda: clock(sandbox, 1),
+        lambda: clock(sandbox, 4),
+        lambda: clock(sandbox, 60 * 86400 - 8),
+        lambda: clock(sandbox, 2),
+    ):
+        step()
+        check_the_books(sandbox)
+    assert [campaign["status"] for campaign in sandbox.campaigns] == ["completed", "running", "completed"]
+    assert sandbox.credit == 15000 - 12 * (100 + 300 + 30)
+    assert call(sandbox, "GET", "/info").json()["credit"] == sandbox.credit
+
+
+def test_a_utility_message_costs_half(sandbox: Sandbox) -> None:
+    campaign_id = filled(sandbox, *people(10), **of_template(sandbox, "order_update"))
+    assert start(sandbox, campaign_id).json()["data"]["reservedAmount"] == 60
+    other = filled(sandbox, *people(10))
+    assert update(sandbox, other, category="UTILITY").json()["data"]["estimatedTotalCost"] == 60
+    assert update(sandbox, other, category="MARKETING").json()["data"]["estimatedTotalCost"] == 120
+
+
+def test_a_scheduled_campaign_starts_at_its_time_and_costs_nothing_before(sandbox: Sandbox) -> None:
+    filled(sandbox, *people(100), scheduleType="schedule", scheduledFor=tomorrow())
+    sandbox.move_clock(hours=23)
+    assert (sandbox.campaigns[0]["status"], sandbox.credit) == ("scheduled", 15000)
+    sandbox.move_clock(hours=1)
+    (campaign,) = sandbox.campaigns
+    assert (campaign["startedAt"], sandbox.credit) == (campaign["scheduledFor"], 13800)
+    sandbox.move_clock(seconds=5)
+    assert sandbox.campaigns[0]["status"] == "completed"
+
+
+def test_a_scheduled_campaign_that_is_started_by_hand_is_not_started_again_at_its_time(sandbox: Sandbox) -> None:
+    campaign_id = filled(sandbox, scheduleType="schedule", scheduledFor=tomorrow())
+    started = start(sandbox, campaign_id).json()["data"]["startedAt"]
+    sandbox.move_clock(days=2)
+    (campaign,) = sandbox.campaigns
+    assert (campaign["startedAt"], campaign["status"], campaign["sentCount"]) == (started, "completed", 1)
+    check_the_books(sandbox)
+
+
+@pytest.mark.parametrize(("credit", "can_cover"), [(0, 0), (-5, 0), (11, 0), (12, 1), (35, 2)])
+def test_what_costs_more_than_the_credit_is_refused_and_leaves_no_trace(
+    sandbox: Sandbox, credit: int, can_cover: int
+) -> None:
+    campaign_id = filled(sandbox, *people(3))
+    before = sandbox.campaigns
+    sandbox.credit = credit
+    for answer in (start(sandbox, campaign_id), sample(sandbox, campaign_id, *people(3, first=50))):
+        assert answer.status_code == 400
+        assert answer.json()["error"]
+        details = {"yourCredit": credit, "requiredCredit": 36, "canCover": can_cover}
+        assert details.items() <= answer.json().items()
+    sandbox.move_clock(days=1)
+    assert (sandbox.campaigns, sandbox.credit) == (before, credit)
+
+
+def test_a_campaign_may_take_the_last_of_the_credit(sandbox: Sandbox) -> None:
+    campaign_id = filled(sandbox, *people(3))
+    sandbox.credit = 36
+    assert start(sandbox, campaign_id).status_code == 200
+    assert sandbox.credit == 0
+    sandbox.credit = 36
+    assert sample(sandbox, created_id(sandbox), *people(3)).status_code == 201
+    assert sandbox.credit == 0
+
+
+def test_credit_that_is_set_is_spent_and_comes_back_like_any_other(sandbox: Sandbox) -> None:
+    campaign_id = filled(sandbox, *people(100), *people_without_whatsapp(100))
+    start(sandbox, campaign_id)
+    sandbox.credit = 100
+    assert call(sandbox, "GET", "/info").json()["credit"] == sandbox.credit == 100
+    sandbox.move_clock(seconds=10)
+    assert sandbox.credit == 100 + 1200
+
+
+def test_one_message_less_is_enough_when_the_credit_is_short(sandbox: Sandbox) -> None:
+    campaign_id = created_id(sandbox)
+    sandbox.credit = 100
+    can_cover = sample(sandbox, campaign_id, *people(20)).json()["canCover"]
+    assert sample(sandbox, campaign_id, *people(can_cover + 1)).status_code == 400
+    assert sample(sandbox, campaign_id, *people(can_cover)).status_code == 201
+
+
+def test_what_runs_already_counts_against_the_credit(sandbox: Sandbox) -> None:
+    first, second = filled(sandbox, *people(700)), filled(sandbox, *people(700))
+    assert start(sandbox, first).status_code == 200
+    answer = start(sandbox, second)
+    assert {"yourCredit": 6600, "requiredCredit": 8400, "canCover": 550}.items() <= answer.json().items()
+
+
+def test_a_campaign_that_starts_by_itself_is_not_stopped_by_credit(sandbox: Sandbox) -> None:
+    filled(sandbox, *people(3), scheduleType="schedule", scheduledFor=tomorrow())
+    sandbox.credit = 0
+    sandbox.move_clock(days=2)
+    assert (sandbox.campaigns[0]["deliveredCount"], sandbox.credit) == (3, -36)
+    assert sample(sandbox, created_id(sandbox), *people(1)).json()["yourCredit"] == -36
+
+
+def test_a_campaign_may_be_filled_with_more_than_the_credit(sandbox: Sandbox) -> None:
+    sandbox.credit = 0
+    assert attach(sandbox, created_id(sandbox), *people(1000)).status_code == 200
+
+
+@pytest.mark.parametrize("seconds", [-1, -20])
+def test_before_its_start_a_campaign_has_sent_nothing(sandbox: Sandbox, seconds: int) -> None:
+    start(sandbox, filled(sandbox, *people(1000)))
+    sandbox.move_clock(seconds=seconds)
+    assert sandbox.campaigns[0]["sentCount"] == 0

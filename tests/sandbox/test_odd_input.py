@@ -1,0 +1,102 @@
+"""Bodies, ids and times that nobody means to send: a 4xx that says why, and a sandbox that goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from tests.sandbox.client import CAMPAIGNS, call, control, create, created_id, filled, sample, update
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+RECIPIENT = b'{"recipients": [{"phoneNumber": "9647712345678", "templateParameters": %s}]}'
+DEEP = b'{"a":' * 300 + b"1" + b"}" * 300
+ODD_BODIES = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b"5",
+    b'"x"',
+    b"NaN",
+    b"\xff\xfe",
+    b'{"recipients": 1e999}',
+    b'{"recipients": {"0": {}}}',
+    b'{"\\ud800": 1}',
+    b'{"recipients": [{"phoneNumber": "\\ud800"}]}',
+    b'{"recipients": [{"phoneNumber": "9647712345678", "\\ud800": 1}]}',
+    RECIPIENT % b'{"body": 1}',
+    RECIPIENT % b'{"body": [["1", "Ali"]]}',
+    b'{"a":' + DEEP + b"}",
+]
+HUGE_NUMBER = b'{"recipients": ' + b"1" * 5000 + b"}"
+
+
+def post(sandbox: Sandbox, path: str, body: bytes) -> requests.Response:
+    headers = {"Authorization": f"Bearer {sandbox.api_key}", "Content-Type": "application/json"}
+    return requests.post(f"{sandbox.url}{CAMPAIGNS}{path}", data=body, headers=headers, timeout=10)
+
+
+@pytest.mark.parametrize("body", ODD_BODIES, ids=lambda body: repr(body)[:60])
+@pytest.mark.parametrize("call_name", ["", "/recipients", "/sample"])
+def test_an_odd_body_is_refused_and_changes_nothing(sandbox: Sandbox, call_name: str, body: bytes) -> None:
+    campaign_id = created_id(sandbox)
+    before = sandbox.campaigns
+    answer = post(sandbox, f"/{campaign_id}{call_name}" if call_name else "", body)
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+    assert sandbox.campaigns == before
+    assert len(control(sandbox, "GET", "/_sandbox/requests")["requests"]) == 2
+
+
+@pytest.mark.parametrize("parameters", [b'{"body": {"1": "\\ud800"}}', b'{"body": {"1": NaN}}', b'{"body": %s}' % DEEP])
+def test_odd_parameters_do_no_harm(sandbox: Sandbox, parameters: bytes) -> None:
+    campaign_id = created_id(sandbox)
+    assert post(sandbox, f"/{campaign_id}/recipients", RECIPIENT % parameters).status_code in (200, 400)
+    assert control(sandbox, "GET", "/_sandbox/state")["campaigns"] == sandbox.campaigns
+
+
+def test_start_minds_no_body(sandbox: Sandbox) -> None:
+    assert post(sandbox, f"/{filled(sandbox)}/start", b"{").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/%ff/start", "/%00/start", "/\u0661/start", f"/{'6' * 5000}/start", "/../start"])
+def test_an_odd_id_is_not_found(sandbox: Sandbox, path: str) -> None:
+    assert post(sandbox, path, b"").status_code == 404
+
+
+def test_a_number_that_python_does_not_read_is_a_broken_body(sandbox: Sandbox) -> None:
+    answer = post(sandbox, f"/{created_id(sandbox)}/recipients", HUGE_NUMBER)
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+
+
+def test_a_body_that_is_nested_too_deeply_is_refused(sandbox: Sandbox) -> None:
+    assert post(sandbox, f"/{created_id(sandbox)}/recipients", b"[" * 100_000).status_code == 400
+
+
+def test_a_time_that_utc_does_not_reach_is_refused(sandbox: Sandbox) -> None:
+    answer = create(sandbox, scheduleType="schedule", scheduledFor="9999-12-31T23:59:59-05:00")
+    assert answer.status_code == 400
+    assert sandbox.campaigns == []
+
+
+def test_a_drafts_time_that_utc_does_not_reach_is_refused(sandbox: Sandbox) -> None:
+    assert update(sandbox, created_id(sandbox), scheduledFor="0001-01-01T00:00:00+05:00").status_code == 400
+
+
+def test_a_time_in_digits_only_is_no_iso_8601(sandbox: Sandbox) -> None:
+    assert create(sandbox, scheduleType="schedule", scheduledFor="4000000000").status_code == 400
+
+
+def test_the_name_of_a_sample_keeps_the_rule_for_names(sandbox: Sandbox) -> None:
+    answer = sample(sandbox, created_id(sandbox, name="x" * 80), {"phoneNumber": "9647712345678"})
+    assert len(answer.json()["data"]["name"]) <= 80
+
+
+@pytest.mark.parametrize("value", [True, ["Ali"], {"a": 1}, 5])
+def test_a_parameter_is_a_text(sandbox: Sandbox, value: object) -> None:
+    recipient = {"phoneNumber": "9647712345678", "templateParameters": {"body": {"1": value}}}
+    path = f"{CAMPAIGNS}/{created_id(sandbox)}/recipients"
+    assert call(sandbox, "POST", path, {"recipients": [recipient]}).status_code == 400

@@ -1,0 +1,355 @@
+"""A campaign's recipients, sample and start, and what is around them, against the contract."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.contract import CREATE_BODY
+from tests.sandbox.client import (
+    CAMPAIGNS,
+    PAYLOAD,
+    accounts,
+    attach,
+    call,
+    create,
+    created_id,
+    filled,
+    of_template,
+    people,
+    sample,
+    start,
+    tomorrow,
+    update,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+UNKNOWN = "6" * 24
+NUMBER = "9647712345678"
+ALI = {"body": {"1": "Ali"}}
+BAD_RECIPIENTS: list[Any] = [
+    [],
+    None,
+    {},
+    "9647712345678",
+    [None],
+    [[]],
+    ["9647712345678"],
+    [{}],
+    [{"phoneNumber": None}],
+    [{"phoneNumber": int(NUMBER)}],
+    [{"phoneNumber": f"+{NUMBER}"}],
+    [{"phoneNumber": "964 771 234 5678"}],
+    [{"phoneNumber": f"{NUMBER}\n"}],
+    [{"phoneNumber": f" {NUMBER}"}],
+    [{"phoneNumber": "٩٦٤٧٧١٢٣٤٥٦٧٨"}],
+    [{"phoneNumber": "\ud800"}],
+    [{"phoneNumber": "1" * 9}],
+    [{"phoneNumber": "1" * 16}],
+    [{"phone_number": NUMBER}],
+    [{"phoneNumber": NUMBER, "name": "Ali"}],
+    [{"phoneNumber": NUMBER, "templateParameters": None}],
+    [{"phoneNumber": NUMBER, "templateParameters": []}],
+    [{"phoneNumber": NUMBER, "templateParameters": {"body": "Ali"}}],
+    [{"phoneNumber": NUMBER, "templateParameters": {"body": None}}],
+    [*people(3), {"phoneNumber": "1"}],
+    people(1001),
+    people(1) * 1001,
+]
+
+
+def total(sandbox: Sandbox, campaign_id: str) -> int:
+    (campaign,) = [campaign for campaign in sandbox.campaigns if campaign["_id"] == campaign_id]
+    recipients: int = campaign["totalRecipients"]
+    return recipients
+
+
+def test_attach_answers_the_campaign_with_its_recipients(sandbox: Sandbox) -> None:
+    campaign_id = created_id(sandbox)
+    answer = attach(sandbox, campaign_id, *people(2))
+    assert (answer.status_code, answer.json()["success"]) == (200, True)
+    data = answer.json()["data"]
+    assert (data["_id"], data["totalRecipients"], data["estimatedTotalCost"]) == (campaign_id, 2, 24)
+    assert (data["startedAt"], data["sentCount"], data["reservedAmount"]) == (None, 0, 0)
+    assert sandbox.campaigns[0]["status"] == "draft"
+
+
+@pytest.mark.parametrize("number", ["1" * 10, "1" * 15])
+def test_a_phone_number_has_10_to_15_digits(sandbox: Sandbox, number: str) -> None:
+    assert attach(sandbox, created_id(sandbox), {"phoneNumber": number}).status_code == 200
+
+
+@pytest.mark.parametrize("recipients", BAD_RECIPIENTS, ids=lambda recipients: ascii(recipients)[:80])
+@pytest.mark.parametrize("call_name", ["recipients", "sample"])
+def test_recipients_that_break_a_rule_are_refused_and_change_nothing(
+    sandbox: Sandbox, call_name: str, recipients: Any
+) -> None:
+    campaign_id = filled(sandbox, *people(1, first=5000))
+    before = sandbox.campaigns
+    answer = call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", {"recipients": recipients})
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+    assert sandbox.campaigns == before
+
+
+@pytest.mark.parametrize("body", [None, [], 5, "x", {}, {"recipients": people(1), "notify": True}])
+@pytest.mark.parametrize("call_name", ["recipients", "sample"])
+def test_a_body_that_is_no_list_of_recipients_is_refused(sandbox: Sandbox, call_name: str, body: Any) -> None:
+    campaign_id = created_id(sandbox)
+    assert call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", body).status_code == 400
+    assert [campaign["totalRecipients"] for campaign in sandbox.campaigns] == [0]
+
+
+def test_duplicates_within_one_request_are_removed(sandbox: Sandbox) -> None:
+    campaign_id = filled(sandbox, *people(2), *people(3), *people(1))
+    assert total(sandbox, campaign_id) == 3
+
+
+def test_numbers_that_are_on_the_campaign_already_are_skipped(sandbox: Sandbox) -> None:
+    campaign_id = filled(sandbox, *people(3))
+    assert attach(sandbox, campaign_id, *people(3, first=2)).json()["data"]["totalRecipients"] == 4
+
+
+def test_a_number_of_another_campaign_is_not_skipped(sandbox: Sandbox) -> None:
+    filled(sandbox, *people(2))
+    assert total(sandbox, filled(sandbox, *people(2))) == 2
+
+
+def test_a_repeated_attach_is_refused_and_harmless(sandbox: Sandbox) -> None:
+    campaign_id = filled(sandbox, *people(3))
+    before = sandbox.campaigns
+    answer = attach(sandbox, campaign_id, *people(3))
+    assert (answer.status_code, "already" in answer.json()["error"]) == (400, True)
+    assert attach(sandbox, campaign_id, *people(1), *people(1)).status_code == 400
+    assert sandbox.campaigns == before
+
+
+def test_a_campaign_holds_1000_recipients_in_all(sandbox: Sandbox) -> None:
+    campaign_id = filled(sandbox, *people(998))
+    before = sandbox.campaigns
+    answer = attach(sandbox, campaign_id, *people(3, first=999))
+    assert (answer.status_code, "1000" in answer.json()["error"]) == (400, True)
+    assert sandbox.campaigns == before
+    assert attach(sandbox, campaign_id, *people(3, first=998)).json()["data"]["totalRecipients"] == 1000
+    assert "already" in attach(sandbox, campaign_id, *people(1000)).json()["error"]
+    assert attach(sandbox, campaign_id, *people(1, first=1001)).status_code == 400
+    assert total(sandbox, campaign_id) == 1000
+
+
+def test_1000_recipients_go_in_one_request(sandbox: Sandbox) -> None:
+    assert total(sandbox, filled(sandbox, *people(1000))) == 1000
+
+
+@pytest.mark.parametrize("call_name", ["recipients", "sample"])
+@pytest.mark.parametrize("parameters", [{}, {"body": {}}, {"body": {"2": "10%"}}, {"body": {"1": ""}}, {"header": {}}])
+def test_a_parameter_that_the_template_requires_is_required(
+    sandbox: Sandbox, call_name: str, parameters: dict[str, Any]
+) -> None:
+    campaign_id = created_id(sandbox, **of_template(sandbox, "summer_promo"))
+    first, second = people(2)
+    recipients = [first | {"templateParameters": ALI}, second | {"templateParameters": parameters}]
+    answer = call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", {"recipients": recipients})
+    assert answer.status_code == 400
+    assert "recipients.1.templateParameters.body.1" in answer.json()["error"]
+    assert [campaign["totalRecipients"] for campaign in sandbox.campaigns] == [0]
+
+
+def test_a_parameter_that_is_not_required_may_be_left_out(sandbox: Sandbox) -> None:
+    campaign_id = created_id(sandbox, **of_template(sandbox, "summer_promo"))
+    assert attach(sandbox, campaign_id, {"phoneNumber": NUMBER, "templateParameters": ALI}).status_code == 200
+
+
+@pytest.mark.parametrize("schedule", [{}, {"scheduleType": "schedule", "scheduledFor": tomorrow()}])
+def test_a_draft_or_scheduled_campaign_is_filled_and_started_once(sandbox: Sandbox, schedule: dict[str, Any]) -> None:
+    campaign_id = filled(sandbox, *people(1000), **schedule)
+    answer = start(sandbox, campaign_id)
+    assert (answer.status_code, answer.json()["success"]) == (200, True)
+    data = answer.json()["data"]
+    assert data["startedAt"] == data["updatedAt"] > data["createdAt"]
+    assert (data["completedAt"], data["isSampleCampaign"], "status" in data) == (None, False, False)
+    assert sandbox.campaigns[0]["status"] == "running"
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0, "running"), (3600, "completed")])
+def test_a_campaign_that_has_started_takes_no_more_of_anything(sandbox: Sandbox, seconds: int, status: str) -> None:
+    campaign_id = filled(sandbox, *people(999))
+    start(sandbox, campaign_id)
+    sandbox.move_clock(seconds=seconds)
+    (before,) = sandbox.campaigns
+    assert before["status"] == status
+    for answer in (
+        start(sandbox, campaign_id),
+        attach(sandbox, campaign_id, *people(1, first=5000)),
+        update(sandbox, campaign_id, name="Too late"),
+    ):
+        assert (answer.status_code, "draft or scheduled" in answer.json()["error"]) == (400, True)
+    (after,) = sandbox.campaigns
+    for unchanged in ("name", "totalRecipients", "startedAt", "updatedAt", "status"):
+        assert after[unchanged] == before[unchanged]
+
+
+def test_a_campaign_without_recipients_is_not_started(sandbox: Sandbox) -> None:
+    campaign_id = created_id(sandbox)
+    answer = start(sandbox, campaign_id)
+    assert (answer.status_code, "without recipients" in answer.json()["error"]) == (400, True)
+    assert sandbox.campaigns[0]["status"] == "draft"
+
+
+def test_a_sample_is_a_campaign_of_its_own_and_leaves_its_parent_alone(sandbox: Sandbox) -> None:
+    campaign_id = filled(sandbox, *people(5))
+    before = sandbox.campaigns
+    answer = sample(sandbox, campaign_id.upper(), *people(2), *people(2))
+    assert (answer.status_code, answer.json()["success"]) == (201, True)
+    data = answer.json()["data"]
+    assert (data["isSampleCampaign"], data["sampleOfCampaign"]) == (True, campaign_id)
+    assert (data["template"], data["phoneNumber"]) == (CREATE_BODY["templateId"], CREATE_BODY["phoneNumberId"])
+    assert (data["totalRecipients"], data["reservedAmount"]) == (2, 24)
+    assert data["startedAt"]
+    parent, other = sandbox.campaigns
+    assert [parent] == before
+    assert other["_id"] == data["_id"] != campaign_id
+    assert other["campaignId"] != parent["campaignId"]
+    assert (parent["isSampleCampaign"], parent["sampleOfCampaign"]) == (False, None)
+
+
+def test_what_a_sample_was_sent_to_is_not_on_the_campaign(sandbox: Sandbox) -> None:
+    campaign_id = created_id(sandbox)
+    sample(sandbox, campaign_id, *people(2))
+    assert start(sandbox, campaign_id).status_code == 400
+    assert attach(sandbox, campaign_id, *people(2)).json()["data"]["totalRecipients"] == 2
+
+
+def test_a_sample_goes_out_with_the_category_of_its_campaign(sandbox: Sandbox) -> None:
+    campaign_id = created_id(sandbox)
+    update(sandbox, campaign_id, category="UTILITY")
+    assert sample(sandbox, campaign_id, *people(2)).json()["data"]["estimatedTotalCost"] == 12
+
+
+def test_the_resources(sandbox: Sandbox) -> None:
+    answer = call(sandbox, "GET", "/whatsapp/resources").json()
+    listed = accounts(sandbox)
+    numbers = [number for account in listed for number in account["phoneNumbers"]]
+    templates = [template for account in listed for template in account["templates"]]
+    assert answer["success"] is True
+    assert answer["data"]["project"]
+    summary = {"businesses": 1, "whatsappAccounts": 2, "phoneNumbers": len(numbers), "templates": len(templates)}
+    assert answer["data"]["summary"] == summary
+    assert len({each["id"] for each in numbers}) == len(numbers)
+    assert len({each["id"] for each in templates}) == len(templates)
+    for number in numbers:
+        assert number.keys() == {
+            *("id", "phoneNumber", "displayPhoneNumber", "verifiedName", "qualityRating", "messagingLimit", "status")
+        }
+        assert number["phoneNumber"] == number["displayPhoneNumber"].replace(" ", "")
+        assert number["phoneNumber"].startswith("+964")
+    for template in templates:
+        assert template.keys() == {"id", "name", "language", "category", "status", "parameter_format"}
+        assert template["category"] in ("MARKETING", "UTILITY")
+    for listed_id in [each["id"] for each in numbers + templates]:
+        assert len(bytes.fromhex(listed_id)) == 12
+    assert sandbox.campaigns == []
+
+
+@pytest.mark.parametrize("key", ["templateId", "_id", "campaignId"])
+def test_the_payload_of_a_template_and_of_a_campaign(sandbox: Sandbox, key: str) -> None:
+    ids = of_template(sandbox, "summer_promo")
+    campaign_id = created_id(sandbox, **ids)
+    given = ids["templateId"] if key == "templateId" else campaign_id
+    answer = call(sandbox, "GET", f"{PAYLOAD}?{key}={given.upper()}").json()
+    assert answer["success"] is True
+    assert answer["data"]["template"] == {"id": ids["templateId"], "name": "summer_promo", "language": "ar"}
+    first, second = answer["data"]["fields"]
+    assert first == {
+        "key": "1",
+        "label": "Body {{1}}",
+        "required": True,
+        "example": "Ali",
+        "templateParametersPath": "templateParameters.body.1",
+    }
+    assert (second["key"], second["required"]) == ("2", False)
+    assert attach(sandbox, campaign_id, answer["data"]["exampleRecipient"]).status_code == 200
+
+
+def test_the_payload_follows_the_campaigns_template(sandbox: Sandbox) -> None:
+    campaign_id = created_id(sandbox)
+    assert call(sandbox, "GET", f"{PAYLOAD}?_id={campaign_id}").json()["data"]["fields"] == []
+    update(sandbox, campaign_id, templateId=of_template(sandbox, "summer_promo")["templateId"])
+    assert len(call(sandbox, "GET", f"{PAYLOAD}?_id={campaign_id}").json()["data"]["fields"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("", 400),
+        ("?_id=", 400),
+        ("?templateId=x", 400),
+        (f"?templateId={UNKNOWN}0", 400),
+        (f"?templateId={UNKNOWN}", 200),
+        (f"?_id={UNKNOWN}", 404),
+        (f"?campaignId={UNKNOWN}", 404),
+        ("?_id=recipient-payload", 404),
+    ],
+)
+def test_the_payload_of_what_is_not_there(sandbox: Sandbox, query: str, status: int) -> None:
+    answer = call(sandbox, "GET", PAYLOAD + query)
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.json()["data"]["fields"] == []
+
+
+@pytest.mark.parametrize("campaign_id", [UNKNOWN, "x", "recipient-payload", NUMBER])
+@pytest.mark.parametrize("call_name", ["recipients", "sample", "start"])
+def test_what_is_asked_of_an_unknown_campaign_is_not_found(sandbox: Sandbox, call_name: str, campaign_id: str) -> None:
+    answer = call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", {"recipients": people(1)})
+    assert (answer.status_code, answer.json()) == (404, {"message": "Campaign not found"})
+
+
+def test_the_campaign_id_that_is_not_the_path_id_is_not_found(sandbox: Sandbox) -> None:
+    filled(sandbox)
+    assert start(sandbox, sandbox.campaigns[0]["campaignId"]).status_code == 404
+
+
+def test_a_known_template_and_number_must_be_of_one_account(sandbox: Sandbox) -> None:
+    first, other = accounts(sandbox)
+    for template in first["templates"]:
+        for number, status in [(first["phoneNumbers"][-1], 201), (other["phoneNumbers"][0], 400)]:
+            answer = create(sandbox, templateId=template["id"].upper(), phoneNumberId=number["id"].upper())
+            assert answer.status_code == status
+            assert status == 201 or "same WhatsApp Business Account" in answer.json()["error"]
+    assert len(sandbox.campaigns) == len(first["templates"])
+
+
+def test_an_update_to_another_account_changes_nothing(sandbox: Sandbox) -> None:
+    mine, other = of_template(sandbox, "summer_promo"), of_template(sandbox, "branch_news")
+    campaign_id = created_id(sandbox, **mine)
+    before = sandbox.campaigns
+    for field in mine:
+        assert update(sandbox, campaign_id, **{field: other[field]}, name="Winter").status_code == 400
+    assert sandbox.campaigns == before
+    assert update(sandbox, campaign_id, **other).status_code == 200
+    assert sandbox.campaigns[0]["template"] == other["templateId"]
+
+
+def test_unknown_ids_go_with_everything(sandbox: Sandbox) -> None:
+    ids = of_template(sandbox, "branch_news")
+    assert create(sandbox, **ids | {"templateId": UNKNOWN}).status_code == 201
+    assert create(sandbox, **ids | {"phoneNumberId": UNKNOWN}).status_code == 201
+    campaign_id = created_id(sandbox, templateId=UNKNOWN, phoneNumberId=UNKNOWN)
+    for field, value in ids.items():
+        assert update(sandbox, campaign_id, **{field: value}).status_code == 200
+
+
+def test_a_reset_forgets_recipients_and_what_was_spent(sandbox: Sandbox) -> None:
+    campaign_id = filled(sandbox)
+    start(sandbox, campaign_id)
+    sample(sandbox, campaign_id, *people(2))
+    listed = copy.deepcopy(accounts(sandbox))
+    sandbox.credit = 7
+    sandbox.move_clock(days=400)
+    sandbox.reset()
+    assert (sandbox.campaigns, sandbox.requests, sandbox.credit) == ([], [], 15000)
+    assert start(sandbox, campaign_id).status_code == 404
+    assert accounts(sandbox) == listed
