@@ -1,4 +1,4 @@
-"""An HTTP answer of OTPIQ, read: the data that was asked for, or the error that says what to do."""
+"""An HTTP answer of OTPIQ, or none: the data that was asked for, or the error that says what to do."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import requests
 from pydantic import ValidationError
 from pydantic_core import from_json
-from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import InvalidHeader, NewConnectionError, SSLError
 from urllib3.util import Retry
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
+    OtpiqConfigurationError,
+    OtpiqConnectionError,
     OtpiqCreditError,
+    OtpiqError,
+    OtpiqOutcomeUnknownError,
     OtpiqRedirectError,
     OtpiqRequestError,
     OtpiqResponseError,
+    OtpiqServerError,
     error_class,
 )
 from airflow_provider_otpiq.problems import listed_problems
 from airflow_provider_otpiq.redaction import presentable
+from airflow_provider_otpiq.transport import LARGEST_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +86,72 @@ def accepted(answer: Answer, model: type[BaseModel]) -> dict[str, Any]:
         f" ({problems}): {message or _kind(answer)}. {OtpiqResponseError.remedy}",
         status_code=answer.status,
         server_message=message,
+    )
+
+
+def no_answer(call: str, error: Exception, api_key: SecretStr) -> OtpiqError:
+    """
+    Say why no answer came.
+
+    :param call: what was to be answered.
+    :param error: what requests, urllib3 or the network raised.
+    :param api_key: the key of the call, which must not be in the text.
+    :return: the error to raise, outside of the handler: its context would hold the request, and the key with it.
+    """
+    reason = error.args[0] if error.args else error
+    reason = getattr(reason, "reason", reason)  # of urllib3's MaxRetryError
+    reason = getattr(reason, "original_error", reason)  # of its ProxyError
+    said = presentable(str(reason.args[-1] if getattr(reason, "args", None) else reason), api_key).rstrip(".")
+    if isinstance(reason, SSLError) and "CERTIFICATE_VERIFY_FAILED" in said:
+        return OtpiqConfigurationError(
+            f"{call} was not sent, as the server's certificate is not to be trusted: {said}. Check the connection's"
+            " host; for a certificate authority of your own, set REQUESTS_CA_BUNDLE on the workers."
+        )
+    if isinstance(error, requests.RequestException) and isinstance(error, ValueError):  # InvalidURL and its kin
+        return OtpiqConfigurationError(f"{call} could not even be sent: {said}. Check the connection's host.")
+    return OtpiqConnectionError(
+        f"{call} got no whole answer: {said}. {OtpiqConnectionError.remedy}",
+        never_processed=isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError),
+    )
+
+
+def too_large(call: str) -> OtpiqConnectionError:
+    """
+    Say that an answer was not read.
+
+    :param call: what was answered.
+    :return: the error to raise.
+    """
+    return OtpiqConnectionError(
+        f"{call} got an answer of more than {LARGEST_ANSWER} bytes, which was not read. {OtpiqConnectionError.remedy}"
+    )
+
+
+def leaves_the_outcome_unknown(error: BaseException) -> bool:
+    """
+    Tell whether a request may have taken effect although it failed.
+
+    :param error: what was raised while it was sent and its answer was read.
+    :return: False only where OTPIQ refused it, or it never reached OTPIQ.
+    """
+    if isinstance(error, OtpiqConnectionError | OtpiqServerError | OtpiqResponseError):
+        return not error.never_processed
+    return not isinstance(error, OtpiqError)
+
+
+def outcome_unknown(call: str, error: BaseException) -> OtpiqOutcomeUnknownError:
+    """
+    Say that nobody knows whether a request took effect.
+
+    :param call: what was sent.
+    :param error: what was raised before an answer was read.
+    :return: the error to raise.
+    """
+    said = str(error) if isinstance(error, OtpiqError) else f"{type(error).__name__}: {presentable(str(error))}"
+    return OtpiqOutcomeUnknownError(
+        f"Nobody knows whether {call} took effect. {OtpiqOutcomeUnknownError.remedy} What was seen: {said}",
+        status_code=getattr(error, "status_code", None),
+        server_message=getattr(error, "server_message", None),
     )
 
 

@@ -90,7 +90,8 @@ class ConnectionSettings(BaseModel):
         """
         try:
             host = base_url(connection)
-            return cls.model_validate({**_given_extras(connection), "host": host, "password": connection.password})
+            given = {name: value for name, value in extras(connection).items() if value not in (None, "")}
+            return cls.model_validate({**given, "host": host, "password": connection.password})
         except ValidationError as error:
             problems = listed_problems(error)
         except ValueError as error:
@@ -99,6 +100,23 @@ class ConnectionSettings(BaseModel):
             f"Connection {connection.conn_id!r} cannot be used, and nothing was sent:\n"
             + "\n".join(f"  - {problem}" for problem in problems)
         )
+
+
+def extras(connection: Connection) -> dict[str, Any]:
+    """
+    Read a connection's extras.
+
+    :param connection: an Airflow connection of type ``otpiq``.
+    :return: them, as they are.
+    :raises ValueError: if they are no JSON object.
+    """
+    try:
+        read = json.loads(connection.extra or "{}")  # Airflow's `extra_dejson` would take broken JSON for none
+    except ValueError:
+        read = None
+    if not isinstance(read, dict):
+        raise ValueError('extra: must be a JSON object such as {"read_timeout": 30}')
+    return read
 
 
 def base_url(connection: Connection) -> str:
@@ -144,16 +162,6 @@ def _with_scheme(host: str) -> SplitResult:
         host = f"[{host}]"  # an IPv6 address
     url = urlsplit(f"https://{host}")
     return url._replace(scheme="http") if _is_loopback(url.hostname) else url
-
-
-def _given_extras(connection: Connection) -> dict[str, Any]:
-    try:
-        extras = json.loads(connection.extra or "{}")  # Airflow's `extra_dejson` would take broken JSON for none
-    except ValueError:
-        extras = None
-    if not isinstance(extras, dict):
-        raise ValueError('extra: must be a JSON object such as {"read_timeout": 30}')
-    return {name: value for name, value in extras.items() if value not in (None, "")}
 
 
 def _is_loopback(hostname: str | None) -> bool:

@@ -12,6 +12,7 @@ Everything that this provider raises, and whether another try of the task can he
         ├── OtpiqNotFoundError       *   404                                   -> mend the id or the base URL
         ├── OtpiqConflictError       *   409                                   -> look at the campaign
         ├── OtpiqRedirectError       *   3xx                                   -> mend the base URL
+        ├── OtpiqOutcomeUnknownError *   a start or a sample without an answer -> look whether it happened
         ├── OtpiqCreditError             400 with amounts of money             -> top up
         ├── OtpiqRateLimitError          429                                   -> wait for ``retry_after``
         ├── OtpiqServerError             408, 425, 5xx                         -> try again
@@ -154,6 +155,26 @@ class OtpiqConnectionError(OtpiqApiError):
     """No whole answer came: refused, reset, timed out, cut short or far too large."""
 
     remedy = "A later try can succeed."
+
+
+class OtpiqOutcomeUnknownError(OtpiqApiError, AirflowFailException):
+    """
+    A start or a sample was sent, and nobody knows whether it took effect.
+
+    It may have been paid for and be on its way to people, so no program sends it again: a person looks first.
+    """
+
+    remedy = "It may have happened. Before anything is sent again, look at the campaign in OTPIQ's dashboard."
+
+    def followed_by(self, advice: str) -> OtpiqOutcomeUnknownError:
+        """
+        Make the same error with a longer text.
+
+        :param advice: what a person can do next.
+        :return: the error.
+        """
+        text = f"{self} {advice}"
+        return OtpiqOutcomeUnknownError(text, status_code=self.status_code, server_message=self.server_message)
 
 
 _CLASS_BY_STATUS: dict[int, type[OtpiqApiError]] = {

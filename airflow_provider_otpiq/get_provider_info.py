@@ -27,6 +27,19 @@ CONNECTION_FIELDS = {
         "description": "Send the API key over plain http to another machine: for a sandbox in a container only.",
         "schema": {"type": ["boolean", "null"], "default": False},
     },
+    "allowed_recipients": {
+        "label": "Allowed recipients",
+        "description": (
+            "Phone numbers, or beginnings of them, that may get messages over this connection, separated by commas:"
+            " +964770, 07801234567. Blank allows all."
+        ),
+        "schema": {"type": ["string", "null"], "default": None},
+    },
+    "max_recipients": {
+        "label": "Most recipients",
+        "description": "How many recipients a campaign may have over this connection: up to 1000. Blank sets no limit.",
+        "schema": {"type": ["integer", "null"], "default": None, "minimum": 1, "maximum": 1000},
+    },
 }
 FIELD_BEHAVIOUR = {
     # The port stays visible: the Test button of Airflow 3.3.1 and 3.3.2 sends an empty port as 0, finds that this is
@@ -50,7 +63,7 @@ def get_provider_info() -> dict[str, object]:
     return {
         "package-name": "airflow-provider-otpiq",
         "name": "OTPIQ",
-        "description": "Create and update WhatsApp campaigns with `OTPIQ <https://docs.otpiq.com>`__.",
+        "description": "Create, fill, approve and start WhatsApp campaigns with `OTPIQ <https://docs.otpiq.com>`__.",
         "integrations": [
             {
                 "integration-name": "OTPIQ",

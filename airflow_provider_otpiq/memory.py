@@ -1,5 +1,5 @@
 """
-What a task instance remembers of the campaign that it made, from one try to the next.
+What a task instance remembers from one try to the next: the campaign that it made, and what it has spent money on.
 
 Airflow 3.3+ keeps a ``task_state_store`` for each task instance, which survives a failed try, a killed worker and a
 clear. Airflow before 3.3 has none, and deletes a task's XCom before each try.
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqOutcomeUnknownError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -63,12 +66,90 @@ class CampaignMemory:
 
         :param campaign: the campaign as OTPIQ answered it.
         """
-        if self._store is None:
-            return
-        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # missing in its stub
+        if self._store is not None:
+            _keep(self._store, _KEY, {"request": self._request, "campaign": campaign})
 
-        kept: Any = {"request": self._request, "campaign": campaign}
-        self._store.set(_KEY, kept, retention=NEVER_EXPIRE)
+
+class SpendingMemory:
+    """
+    What a task instance remembers of a request that spends money: that it was sent, and what was answered.
+
+    There is one for each campaign, so that a cleared task with another campaign is free to send.
+
+    :param context: the task's context.
+    :param action: what is done with the campaign: ``start`` or ``sample``.
+    :param campaign_id: the campaign.
+    :param durable: whether to remember anything.
+    """
+
+    def __init__(self, context: Context, action: str, campaign_id: object, *, durable: bool) -> None:
+        self._store = context.get("task_state_store") if durable else None
+        self._key = f"otpiq_{action}_{quote(str(campaign_id).lower(), safe='')}"
+        self._ti = context["ti"]
+        if durable and self._store is None and self._ti.try_number > 1:
+            log.warning(
+                "Airflow before 3.3 cannot remember what an earlier try did. If one was killed during this %s, it may"
+                " now be sent and paid for again.",
+                action,
+            )
+
+    def answer(self) -> dict[str, Any] | None:
+        """
+        Look for what an earlier try was answered.
+
+        :return: the campaign; None if none was sent.
+        :raises OtpiqOutcomeUnknownError: if one was sent, and its answer is not known.
+        """
+        kept = None if self._store is None else self._store.get(self._key)
+        if kept is None:
+            return None
+        if isinstance(kept, dict) and isinstance(campaign := kept.get("campaign"), dict) and campaign.get("_id"):
+            return campaign
+        raise OtpiqOutcomeUnknownError(
+            f"Nothing was sent now: an earlier try of this task asked OTPIQ for the same, and ended before it kept an"
+            f" answer. {OtpiqOutcomeUnknownError.remedy} {self._how_to_go_on}"
+        )
+
+    def once(self, send: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """
+        Send a request, with a mark before it and the answer after it.
+
+        :param send: sends it, and returns the campaign. Any error of ours but the one below means that it had no
+            effect, which takes the mark back.
+        :return: the campaign.
+        :raises OtpiqOutcomeUnknownError: if nobody knows whether it took effect; the mark stays.
+        """
+        if self._store is None:
+            return send()
+        _keep(self._store, self._key, {"try_number": self._ti.try_number})
+        try:
+            campaign = send()
+        except OtpiqOutcomeUnknownError as error:
+            raise error.followed_by(self._how_to_go_on) from error
+        except OtpiqError:
+            self._store.delete(self._key)
+            raise
+        try:
+            _keep(self._store, self._key, {"campaign": campaign})
+        except Exception:  # it was done and answered: failing now would not undo it
+            log.warning("OTPIQ's answer could not be remembered. %s", self._how_to_go_on, exc_info=True)
+        return campaign
+
+    @property
+    def _how_to_go_on(self) -> str:
+        ti = self._ti
+        task = f"/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/state-store"
+        return (
+            f"If it did happen, mark this task as success. If not, delete {self._key!r} from its Task State Store, in"
+            f" Airflow's UI or API (DELETE /api/v2{task}/{self._key}?map_index={ti.map_index}), and clear the task;"
+            " or set durable=False."
+        )
+
+
+def _keep(store: Any, key: str, value: Any) -> None:
+    from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # missing in its stub
+
+    store.set(key, value, retention=NEVER_EXPIRE)
 
 
 def _comparable(name: str, value: object) -> str | None:

@@ -10,7 +10,7 @@ of a trigger form renders to) all mean "not given". Each rule is the vendor's, f
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pendulum import DateTime
 from pydantic import (
@@ -31,8 +31,13 @@ from pydantic.alias_generators import to_camel
 
 from airflow_provider_otpiq import times
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq.phone_numbers import in_api_form
 from airflow_provider_otpiq.problems import listed_problems
 from airflow_provider_otpiq.redaction import shown
+from airflow_provider_otpiq.resources import Resources, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _SHORTEST_NAME, _LONGEST_NAME = 3, 80
@@ -77,7 +82,18 @@ def _name(value: object) -> str:
     raise ValueError(f"{rule}; found {len(text)}")
 
 
-def _one_of(*allowed: str) -> BeforeValidator:
+def _some_text(value: object) -> str:
+    return _text(value, "must be text")
+
+
+def one_of(*allowed: str) -> BeforeValidator:
+    """
+    Make the check of a field that is one of a few words.
+
+    :param allowed: the words.
+    :return: the check, whose error names them.
+    """
+
     def check(value: object) -> object:
         if isinstance(value, str) and value in allowed:
             return value
@@ -100,12 +116,12 @@ def _something(changes: bool) -> bool:
 
 ObjectId = Annotated[str, BeforeValidator(_object_id)]
 CampaignName = Annotated[str, BeforeValidator(_name)]
-ScheduleType = Annotated[Literal["now", "schedule"], _one_of("now", "schedule")]
-Category = Annotated[Literal["MARKETING", "UTILITY"], _one_of("MARKETING", "UTILITY")]
+ScheduleType = Annotated[Literal["now", "schedule"], one_of("now", "schedule")]
+Category = Annotated[Literal["MARKETING", "UTILITY"], one_of("MARKETING", "UTILITY")]
 FutureTime = Annotated[DateTime, PlainValidator(_future), PlainSerializer(times.as_sent)]
 
 
-class _Request(BaseModel):
+class CheckedRequest(BaseModel):
     """A request that keeps the contract; making one is the check."""
 
     title: ClassVar[str]
@@ -150,14 +166,61 @@ class _Request(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-class CreateCampaign(_Request):
+class _NamesItsSender(CheckedRequest):
+    """A request whose template and phone number are given by id, or by what people call them."""
+
+    needs_both: ClassVar[bool]
+
+    template_name: Annotated[str | None, BeforeValidator(_some_text), Field(exclude=True)] = None
+    template_language: Annotated[str | None, BeforeValidator(_some_text), Field(exclude=True)] = None
+    template_id: ObjectId | None = Field(default=None, validate_default=True)
+    phone_number: Annotated[str | None, BeforeValidator(in_api_form), Field(exclude=True)] = None
+    phone_number_id: ObjectId | None = Field(default=None, validate_default=True)
+
+    @field_validator("template_language")
+    @classmethod
+    def _needs_its_name(cls, language: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("template_name", "wrong itself") is None:
+            raise ValueError("is given without template_name, which it belongs to")
+        return language
+
+    @field_validator("template_id", "phone_number_id")
+    @classmethod
+    def _by_id_or_by_name(cls, object_id: str | None, info: ValidationInfo) -> str | None:
+        by_name = "template_name" if info.field_name == "template_id" else "phone_number"
+        if by_name not in info.data:  # it is wrong itself, and listed
+            return object_id
+        has_name = info.data[by_name] is not None
+        if has_name and object_id is not None:
+            raise ValueError(f"is given, and so is {by_name}; keep one of them")
+        if cls.needs_both and not has_name and object_id is None:
+            raise ValueError(f"is required, and was not given, nor was {by_name}")
+        return object_id
+
+    @property
+    def has_names(self) -> bool:
+        """Whether an id has to be looked up."""
+        return self.template_name is not None or self.phone_number is not None
+
+    def with_ids(self, resources: Mapping[str, Any]) -> Self:
+        """
+        Find the ids of what is given by name.
+
+        :param resources: ``data`` of OTPIQ's answer to ``GET /whatsapp/resources``.
+        :return: the same request with ids.
+        :raises OtpiqValidationError: if there is no such template or number, or more than one.
+        """
+        wanted = Wanted(**{name: getattr(self, name) for name in Wanted.model_fields})
+        return self.model_copy(update=wanted.found_in(Resources.model_validate(resources)))
+
+
+class CreateCampaign(_NamesItsSender):
     """The body of a create."""
 
     title = "The new campaign"
+    needs_both = True
 
     name: CampaignName
-    template_id: ObjectId
-    phone_number_id: ObjectId
     schedule_type: ScheduleType | None = None
     scheduled_for: FutureTime | None = Field(default=None, validate_default=True)
 
@@ -176,15 +239,14 @@ class CreateCampaign(_Request):
         return scheduled_for
 
 
-class UpdateCampaign(_Request):
+class UpdateCampaign(_NamesItsSender):
     """The body of an update, and the id in its path."""
 
     title = "The campaign's update"
+    needs_both = False
 
     campaign_id: Annotated[ObjectId, Field(exclude=True)]
     name: CampaignName | None = None
-    template_id: ObjectId | None = None
-    phone_number_id: ObjectId | None = None
     category: Category | None = None
     schedule_type: ScheduleType | None = None
     scheduled_for: FutureTime | None = None
@@ -212,6 +274,37 @@ class UpdateCampaign(_Request):
         """
         cleared = {"scheduledFor": None} if self.schedule_type == "now" else {}
         return super().body() | cleared
+
+
+class StartCampaign(CheckedRequest):
+    """The id in the path of a start."""
+
+    title = "The campaign's start"
+
+    campaign_id: ObjectId
+
+
+class RecipientPayload(CheckedRequest):
+    """The query of what each recipient must carry."""
+
+    title = "The question for the recipient payload"
+
+    campaign_id: ObjectId | None = None
+    template_id: ObjectId | None = Field(default=None, validate_default=True)
+
+    @field_validator("template_id")
+    @classmethod
+    def _one_of_both(cls, template_id: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("campaign_id", "wrong itself") is not None and template_id is not None:
+            raise ValueError("is given, and so is campaign_id; keep one of them")
+        if info.data.get("campaign_id", "wrong itself") is None and template_id is None:
+            raise ValueError("is required, and was not given, nor was campaign_id")
+        return template_id
+
+    @property
+    def query(self) -> str:
+        """The URL's query, by the API's names: a campaign's is its ``_id``."""
+        return f"_id={self.campaign_id}" if self.campaign_id else f"templateId={self.template_id}"
 
 
 class Campaign(BaseModel):
@@ -251,6 +344,50 @@ class CampaignAnswer(BaseModel):
 
     success: Literal[True]
     data: Campaign
+
+
+class AttachAnswer(BaseModel):
+    """
+    The answer to an attach. OTPIQ does not document it, so that any JSON object is taken: **an assumption**.
+
+    What is documented of a campaign is read where it is there.
+    """
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+
+    success: Literal[True] = True
+    data: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_something(cls, body: object) -> object:
+        if not body:
+            raise ValueError("it is no JSON object, or an empty one")
+        return body
+
+
+class PayloadField(BaseModel):
+    """A parameter that each recipient may, or must, carry."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    required: bool = False
+    path: Annotated[str, Field(alias="templateParametersPath")]
+    label: str | None = None
+
+
+class Payload(BaseModel):
+    """What each recipient must carry for a template."""
+
+    fields: list[PayloadField]
+
+
+class PayloadAnswer(BaseModel):
+    """The answer to the question for the recipient payload."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    data: Payload
 
 
 class ProjectInfo(BaseModel):

@@ -21,6 +21,8 @@ _DATE_OR_TIME = re.compile(r"\b(?:19|20)\d\d-\d\d?-\d\d?|\d\d?:\d\d(?::\d\d)?(?:
 _LONGEST_TEXT = 500
 _LONGEST_VALUE = 40
 _DIGITS_OF_A_PHONE_NUMBER = 9
+_LENGTHS_OF_A_PHONE_NUMBER = range(9, 18)
+_BEYOND_PHONE_NUMBERS = 10**18
 
 
 def mask_phone_numbers(text: str) -> str:
@@ -31,6 +33,19 @@ def mask_phone_numbers(text: str) -> str:
     :return: the text with the middle of each phone number replaced.
     """
     return _PHONE_NUMBER.sub(_masked, text)
+
+
+def masked_number(value: object) -> str:
+    """
+    Show as much of one phone number as helps to recognise it.
+
+    :param value: what was given as a phone number.
+    :return: such as ``964771•••5678``; of anything shorter or longer than a phone number not a digit.
+    """
+    if isinstance(value, int):
+        value = str(value) if value < _BEYOND_PHONE_NUMBERS else ""
+    digits = "".join(filter(str.isdecimal, value)) if isinstance(value, str) else ""
+    return _first_and_last(digits) if len(digits) in _LENGTHS_OF_A_PHONE_NUMBER else "no phone number"
 
 
 def presentable(text: str, api_key: SecretStr | None = None) -> str:
@@ -66,6 +81,8 @@ def shown(value: object) -> str:
 def _masked(match: re.Match[str]) -> str:
     if match["other"]:
         return match.group()
-    digits = "".join(filter(str.isdigit, match.group()))
-    shown_first = min(6, len(digits) - 7)
-    return f"{digits[:shown_first]}•••{digits[-4:]}"
+    return _first_and_last("".join(filter(str.isdigit, match.group())))
+
+
+def _first_and_last(digits: str) -> str:
+    return f"{digits[: min(6, len(digits) - 7)]}•••{digits[-4:]}"

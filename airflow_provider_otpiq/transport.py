@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 if TYPE_CHECKING:
     import socket
 
     from typing_extensions import Buffer
+
+LARGEST_ANSWER = 8 * 1024 * 1024
+_PART = 64 * 1024
 
 
 class _TimedStream(io.RawIOBase):
@@ -104,3 +108,30 @@ class Session(requests.Session):
         :return: None.
         """
         return
+
+
+class BearerAuth(AuthBase):
+    """The API key as an auth object: without one, requests would put a key from ``.netrc`` in its place."""
+
+    def __init__(self, api_key: str) -> None:
+        self._api_key = api_key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the key into a request, as requests has it."""
+        request.headers["Authorization"] = f"Bearer {self._api_key}"
+        return request
+
+
+def read_whole(response: requests.Response) -> bytes | None:
+    """
+    Read an answer.
+
+    :param response: an answer whose body was not read yet.
+    :return: its body; None if it is far too large.
+    """
+    content = bytearray()
+    for part in response.iter_content(_PART):
+        content += part
+        if len(content) > LARGEST_ANSWER:
+            return None
+    return bytes(content)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 CAMPAIGN_ID = "665f1c2ab3d4e5f601234567"
 TEMPLATE_ID = "665f1c2ab3d4e5f601234568"
@@ -26,9 +30,39 @@ def tomorrow() -> pendulum.DateTime:
 class TaskInstance:
     """What an operator uses of Airflow's task instance."""
 
+    dag_id, run_id, task_id, map_index = "dag", "manual__1", "task", -1
+
     def __init__(self, try_number: int = 1) -> None:
         self.try_number = try_number
         self.pushed: dict[str, Any] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
+
+
+class StateStore:
+    """Airflow's task_state_store, which keeps JSON."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, str] = {}
+        self.retentions: list[timedelta | None] = []
+
+    def get(self, key: str) -> Any:
+        return json.loads(self.stored[key]) if key in self.stored else None
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        self.stored[key] = json.dumps(value)
+        self.retentions.append(retention)
+
+    def delete(self, key: str) -> None:
+        self.stored.pop(key, None)
+
+
+class BrokenStateStore(StateStore):
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        raise RuntimeError("the API server is away")
+
+
+def execute(task: Any, context: dict[str, Any]) -> Any:
+    task.render_template_fields(context)
+    return task.execute(context)

@@ -10,9 +10,13 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_provider_otpiq import exceptions
 from airflow_provider_otpiq.exceptions import OtpiqApiError
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.operators.base import DEFAULT_RETRY_POLICY
 from airflow_provider_otpiq.operators.campaign import (
-    DEFAULT_RETRY_POLICY,
+    AttachRecipientsOperator,
     CreateCampaignOperator,
+    SendSampleOperator,
+    StartCampaignOperator,
     UpdateCampaignOperator,
 )
 from dev.local_airflow import REPOSITORY
@@ -22,7 +26,6 @@ from tests.contract import CREATE, TaskInstance
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
 A_DATE_TO_COME = "Tue, 01 Dec 2099 06:00:00 GMT"
@@ -40,11 +43,16 @@ class Row:
     """Whether Airflow tries again."""
     arm: dict[str, Any] = field(default_factory=dict)
     sent: int = 1
-    """How often one call sends a create."""
+    """How often one call sends a create, an attach, a start or a sample."""
     repeated: int = 1
     """How often one call sends what is harmless to repeat."""
-    leaves: int = 0
-    """How many campaigns a create that failed so has left behind: whether OTPIQ processed the request."""
+    leaves: bool = False
+    """Whether OTPIQ has processed the request, although it failed."""
+
+    @property
+    def leaves_unknown(self) -> bool:
+        """Whether nobody can tell from the failure that the request was not processed."""
+        return self.error in ("OtpiqServerError", "OtpiqConnectionError", "OtpiqResponseError")
 
 
 NO, YES, HINT = "no", "yes", "yes, when OTPIQ says, within an hour"
@@ -72,8 +80,8 @@ MATRIX = [
     Row("408, 425, 5xx", "OtpiqServerError", YES, {"status": 408}, 1, 3),
     Row("408, 425, 5xx", "OtpiqServerError", YES, {"status": 425}, 1, 3),
     Row("408, 425, 5xx", "OtpiqServerError", YES, {"status": 500, "body": {"message": "Internal server error"}}, 1, 3),
-    Row("408, 425, 5xx", "OtpiqServerError", YES, {"status": 503, "when": "after"}, 1, 3, leaves=1),
-    Row("no answer in time", "OtpiqConnectionError", YES, {"delay": 60}, 1, 3, leaves=1),
+    Row("408, 425, 5xx", "OtpiqServerError", YES, {"status": 503, "when": "after"}, 1, 3, leaves=True),
+    Row("no answer in time", "OtpiqConnectionError", YES, {"delay": 60}, 1, 3, leaves=True),
     Row(
         "connection dropped",
         "OtpiqConnectionError",
@@ -89,10 +97,10 @@ MATRIX = [
         {"connection": "drop", "when": "after"},
         1,
         3,
-        leaves=1,
+        leaves=True,
     ),
-    Row("an answer cut short", "OtpiqConnectionError", YES, {"connection": "cut"}, 1, 3, leaves=1),
-    Row("an answer without end", "OtpiqConnectionError", YES, {"connection": "endless"}, 1, 3, leaves=1),
+    Row("an answer cut short", "OtpiqConnectionError", YES, {"connection": "cut"}, 1, 3, leaves=True),
+    Row("an answer without end", "OtpiqConnectionError", YES, {"connection": "endless"}, 1, 3, leaves=True),
     Row("HTML, or JSON that is not in the contract", "OtpiqResponseError", YES, {"status": 200, "body": "<html>"}),
     Row("HTML, or JSON that is not in the contract", "OtpiqResponseError", YES, {"status": 200, "body": {"data": 5}}),
     Row(
@@ -100,23 +108,56 @@ MATRIX = [
         "OtpiqResponseError",
         YES,
         {"status": 200, "body": {"success": False, "message": "No"}, "when": "after"},
-        leaves=1,
+        leaves=True,
     ),
 ]
 
 
-def create(campaign_id: str, context: dict[str, Any]) -> Any:
-    return CreateCampaignOperator(task_id="create", **CREATE).execute(context)  # type: ignore[arg-type]
+ONE = ["9647701234567"]
 
 
-def update(campaign_id: str, context: dict[str, Any]) -> Any:
-    return UpdateCampaignOperator(task_id="update", campaign_id=campaign_id, name="Winter").execute(context)  # type: ignore[arg-type]
+@dataclass
+class Call:
+    """A call, as a task makes it."""
+
+    make: Callable[[str, dict[str, Any]], Any]
+    kind: str
+    """Which column of the README it belongs to: ``once``, ``repeated`` or ``costs money``."""
+    took_effect: Callable[[Sandbox], bool] | None = None
 
 
-def info(campaign_id: str, context: dict[str, Any]) -> Any:
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+def execute(operator: type[Any], **fields: Any) -> Callable[[str, dict[str, Any]], Any]:
+    def make(campaign_id: str, context: dict[str, Any]) -> Any:
+        given = fields if operator is CreateCampaignOperator else fields | {"campaign_id": campaign_id}
+        return operator(task_id="task", **given).execute(context)
 
-    return OtpiqHook().get_project_info()
+    return make
+
+
+CALLS = {
+    "create": Call(execute(CreateCampaignOperator, **CREATE), "once", lambda sandbox: len(sandbox.campaigns) == 2),
+    "attach": Call(
+        execute(AttachRecipientsOperator, recipients=ONE),
+        "once",
+        lambda sandbox: sandbox.campaigns[0]["totalRecipients"] == 2,
+    ),
+    "update": Call(
+        execute(UpdateCampaignOperator, name="Winter"),
+        "repeated",
+        lambda sandbox: sandbox.campaigns[0]["name"] == "Winter",
+    ),
+    "info": Call(lambda *_: OtpiqHook().get_project_info(), "repeated"),
+    "resources": Call(lambda *_: OtpiqHook().get_resources(), "repeated"),
+    "payload": Call(lambda campaign_id, _: OtpiqHook().get_recipient_payload(campaign_id=campaign_id), "repeated"),
+    "sample": Call(
+        execute(SendSampleOperator, recipients=ONE), "costs money", lambda sandbox: len(sandbox.campaigns) == 2
+    ),
+    "start": Call(
+        execute(StartCampaignOperator),
+        "costs money",
+        lambda sandbox: sandbox.campaigns[0]["startedAt"] is not None,
+    ),
+}
 
 
 def airflow_tries_again(error: BaseException) -> str:
@@ -129,37 +170,42 @@ def airflow_tries_again(error: BaseException) -> str:
 
 
 @pytest.mark.parametrize("row", MATRIX, ids=lambda row: f"{row.fault}-{row.arm}")
-@pytest.mark.parametrize("call", [create, update, info])
-def test_a_fault(
-    sandbox: Sandbox, connect: Callable[..., OtpiqHook], slept: list[float], call: Callable[..., Any], row: Row
-) -> None:
-    campaign_id = connect(host=sandbox.url, password=sandbox.api_key).create_campaign(**CREATE)["_id"]
+@pytest.mark.parametrize("name", CALLS)
+def test_a_fault(sandbox: Sandbox, connect: Callable[..., OtpiqHook], slept: list[float], name: str, row: Row) -> None:
+    call = CALLS[name]
+    hook = connect(host=sandbox.url, password=sandbox.api_key)
+    campaign_id = hook.create_campaign(**CREATE)["_id"]
+    hook.attach_recipients(campaign_id=campaign_id, recipients=["9647701234560"])
     if "delay" in row.arm:
-        connect(host=sandbox.url, password=sandbox.api_key, extra={"read_timeout": 1})
+        connect(host=sandbox.url, password=sandbox.api_key, extra={"read_timeout": 0.4})
     before = len(sandbox.requests)
     context = {"ti": TaskInstance(), "dag": DAG("dag", schedule=None)}
-    sandbox.arm(call.__name__, times=10, **row.arm)
+    sandbox.arm(name, times=10, **row.arm)
     with pytest.raises(OtpiqApiError) as caught:
-        call(campaign_id, context)
-    error = caught.value
-    assert type(error) is getattr(exceptions, row.error)
+        call.make(campaign_id, context)
+    error, unknown = caught.value, call.kind == "costs money" and row.leaves_unknown
+    assert type(error) is getattr(exceptions, "OtpiqOutcomeUnknownError" if unknown else row.error)
     assert error.status_code == row.arm.get("status")
     # The hook may have given up before the sandbox has seen the request.
-    eventually(lambda: len(sandbox.requests) - before == (row.sent if call is create else row.repeated), 10)
-    eventually(lambda: len(sandbox.campaigns) == 1 + (row.leaves if call is create else 0), 10)
-    edited = call is update and row.leaves  # an update that OTPIQ processed has done its work, whatever came back
-    assert sandbox.campaigns[0]["name"] == ("Winter" if edited else "Summer")
+    asked_first = 1 if name in ("attach", "sample") else 0  # for the recipient payload
+    sent = row.repeated if call.kind == "repeated" else row.sent
+    eventually(lambda: len(sandbox.requests) - before == asked_first + sent, 10)
+    if call.took_effect:
+        effect = call.took_effect
+        eventually(lambda: effect(sandbox) == row.leaves, 10)
     assert context["ti"].pushed == {}  # type: ignore[attr-defined]
     assert sandbox.api_key not in f"{error} {vars(error)}"
+    assert "9647701234567" not in f"{error} {vars(error)}"
     if isinstance(error, AirflowFailException) or DEFAULT_RETRY_POLICY is not None:
-        assert airflow_tries_again(error) == row.again
+        assert airflow_tries_again(error) == (NO if unknown else row.again)
 
 
 def table() -> list[str]:
     lines = []
     for row in MATRIX:
         again = "not by our policy; by `retries` without it" if row.error == "OtpiqCreditError" else row.again
-        line = f"| {row.fault} | `{row.error}` | {row.sent} | {row.repeated} | {again} |"
+        spends = f"{row.sent}, `OtpiqOutcomeUnknownError`, no" if row.leaves_unknown else f"{row.sent}, the same"
+        line = f"| {row.fault} | `{row.error}` | {row.sent} | {row.repeated} | {again} | {spends} |"
         if line not in lines:
             lines.append(line)
     return lines

@@ -17,7 +17,7 @@ from airflow_provider_otpiq import times
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.models import CreateCampaign, UpdateCampaign
 from airflow_provider_otpiq.redaction import presentable, shown
-from airflow_provider_otpiq.sandbox.campaigns import Changes, NewCampaign
+from airflow_provider_otpiq.sandbox.rules import Changes, NewCampaign
 from tests.contract import CREATE
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_otpiq.connection import ConnectionSettings
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS, get_provider_info
+from airflow_provider_otpiq.guard_rails import GuardRails
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import AIRFLOW_VERSION
 
@@ -40,7 +41,7 @@ def test_the_connection_type_keeps_the_schema_that_means_it() -> None:
 
 
 def test_the_form_has_every_setting_with_its_own_default_and_limits() -> None:
-    settings = ConnectionSettings.model_fields
+    settings = ConnectionSettings.model_fields | GuardRails.model_fields
     assert set(CONNECTION_FIELDS) == set(settings) - {"host", "password"}
     for name, field in CONNECTION_FIELDS.items():
         schema: Any = field["schema"]

@@ -50,10 +50,37 @@ def test_what_a_blank_form_field_renders_to_is_not_given(absent: str | None) -> 
 
 
 @pytest.mark.parametrize("absent", NOT_GIVEN)
-@pytest.mark.parametrize("field", ["name", "template_id", "phone_number_id"])
-def test_what_a_create_requires_must_be_given(field: str, absent: str | None) -> None:
+@pytest.mark.parametrize(
+    ("field", "alternative"),
+    [("name", ""), ("template_id", ", nor was template_name"), ("phone_number_id", ", nor was phone_number")],
+)
+def test_what_a_create_requires_must_be_given(field: str, alternative: str, absent: str | None) -> None:
     (problem,) = create_problems(**{field: absent})
-    assert problem == f"{field}: is required, and was not given"
+    assert problem == f"{field}: is required, and was not given{alternative}"
+
+
+@pytest.mark.parametrize(
+    ("by_name", "by_id"),
+    [({"template_name": "promo"}, "template_id"), ({"phone_number": "0770 123 4567"}, "phone_number_id")],
+)
+def test_an_id_and_a_name_for_it_exclude_each_other(by_name: dict[str, str], by_id: str) -> None:
+    (name,) = by_name
+    for problems in (create_problems(**by_name), update_problems(**by_name, **{by_id: CAMPAIGN_ID})):
+        assert problems == (f"{by_id}: is given, and so is {name}; keep one of them",)
+    CreateCampaign.checked(**(CREATE | {by_id: None} | by_name))
+    UpdateCampaign.checked(campaign_id=CAMPAIGN_ID, **by_name)
+
+
+def test_a_language_belongs_to_a_templates_name() -> None:
+    (problem,) = create_problems(template_language="ar")
+    assert problem == "template_language: is given without template_name, which it belongs to"
+
+
+@pytest.mark.parametrize("number", ["0770", "abc", 7701234567, 1.5])
+def test_a_phone_number_that_is_none_is_refused_without_showing_it(number: object) -> None:
+    (problem,) = create_problems(phone_number_id=None, phone_number=number)
+    assert problem.startswith("phone_number: ")
+    assert str(number) not in problem
 
 
 @pytest.mark.parametrize(("name", "length"), [("ab", 2), ("x" * 81, 81), (" ", 1), (12, 2)])
@@ -164,9 +191,9 @@ def test_a_time_in_the_past_is_refused_and_says_by_how_much(start: object) -> No
 def test_all_problems_come_in_one_error() -> None:
     problems = create_problems(name="a", template_id=None, phone_number_id="x", scheduled_for=tomorrow())
     assert [problem.partition(":")[0] for problem in problems] == [
-        "name",
         "template_id",
         "phone_number_id",
+        "name",
         "scheduled_for",
     ]
     problems = update_problems(campaign_id="None")

@@ -35,10 +35,27 @@ def test_the_public_names_are_there() -> None:
         "OTPIQ",
     )
     assert OtpiqHook.conn_name_attr == "otpiq_conn_id"
-    methods = {"get_conn", "create_campaign", "update_campaign", "get_project_info", "test_connection"}
-    assert methods <= set(vars(OtpiqHook))
+    methods = {
+        "get_conn",
+        "create_campaign",
+        "update_campaign",
+        "attach_recipients",
+        "send_sample",
+        "start_campaign",
+        "get_recipient_payload",
+        "get_resources",
+        "get_project_info",
+        "test_connection",
+    }
+    assert methods <= set(dir(OtpiqHook))
     assert campaign.CreateCampaignOperator.template_fields[:3] == ("name", "template_id", "phone_number_id")
-    assert campaign.UpdateCampaignOperator.template_fields[0] == "campaign_id"
+    for operator in (
+        campaign.UpdateCampaignOperator,
+        campaign.AttachRecipientsOperator,
+        campaign.SendSampleOperator,
+        campaign.StartCampaignOperator,
+    ):
+        assert operator.template_fields[0] == "campaign_id"
     with Sandbox() as sandbox:
         assert sandbox.url.startswith("http://127.0.0.1:")
         assert sandbox.api_key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dev.local_airflow import LocalAirflow
 
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-DAG, HOOK, SANDBOX, FIXTURE = [code for language, code in BLOCKS if language == "python"]
+DAG, WHOLE_CAMPAIGN, HOOK, SANDBOX, FIXTURE = [code for language, code in BLOCKS if language == "python"]
 COMMANDS = [code for language, code in BLOCKS if language == "bash"]
 
 
@@ -41,6 +42,15 @@ def test_the_opening_dag_creates_and_updates(airflow: LocalAirflow, sandbox: San
     run = airflow.run("dags", "test", "evening_offer")
     assert [request["method"] for request in sandbox.requests] == ["POST", "PATCH"], run.stdout
     assert re.fullmatch(r"Evening offer of \d{4}-\d\d-\d\d", sandbox.campaigns[0]["name"])
+
+
+@pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 1), reason="Airflow 3.1 brought ApprovalOperator")
+def test_the_whole_campaign_is_a_dag_whose_start_follows_an_approval(tmp_path: Path) -> None:
+    # What it does is run in tests/system/scheduler.
+    (tmp_path / "readme.py").write_text(WHOLE_CAMPAIGN)
+    tasks = runpy.run_path(str(tmp_path / "readme.py"))
+    assert tasks["start"].upstream_task_ids == {"approve", "create"}
+    assert tasks["create"].schedule_type is None  # a draft, so that the approval guards something
 
 
 def test_the_hooks_example_makes_a_draft(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:
@@ -105,14 +115,15 @@ def test_every_file_that_is_named_is_there() -> None:
 
 def test_every_picture_is_there() -> None:
     pictures = re.findall(r"!\[.+?\]\((.+?)\)", (REPOSITORY / "README.md").read_text())
-    assert len(pictures) == 2
+    assert len(pictures) == 3
     assert all((REPOSITORY / picture).is_file() for picture in pictures)
 
 
 def test_the_table_of_errors_names_all_of_them() -> None:
     from airflow_provider_otpiq import exceptions
 
-    named = set(re.findall(r"\| `(Otpiq\w+Error)` \|", (REPOSITORY / "README.md").read_text()))
+    rows = re.findall(r"^\|.*", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    named = set(re.findall(r"`(Otpiq\w+Error)`", "".join(rows)))
     leaves = {
         n
         for n, e in vars(exceptions).items()

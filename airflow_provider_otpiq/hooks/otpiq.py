@@ -2,55 +2,34 @@
 
 from __future__ import annotations
 
-import math
-import time
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-import requests
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_otpiq import __version__
-from airflow_provider_otpiq.answers import Answer, accepted
-from airflow_provider_otpiq.connection import ConnectionSettings
-from airflow_provider_otpiq.exceptions import (
-    OtpiqApiError,
-    OtpiqConfigurationError,
-    OtpiqConnectionError,
-    OtpiqError,
-    OtpiqRateLimitError,
-    OtpiqServerError,
+from airflow_provider_otpiq.answers import accepted
+from airflow_provider_otpiq.connection_form import widgets
+from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqRequestError
+from airflow_provider_otpiq.get_provider_info import FIELD_BEHAVIOUR
+from airflow_provider_otpiq.hooks.base import OtpiqBaseHook
+from airflow_provider_otpiq.models import (
+    AttachAnswer,
+    CampaignAnswer,
+    CreateCampaign,
+    PayloadAnswer,
+    ProjectInfo,
+    RecipientPayload,
+    StartCampaign,
+    UpdateCampaign,
 )
-from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
-from airflow_provider_otpiq.models import CampaignAnswer, CreateCampaign, ProjectInfo, UpdateCampaign, is_given
+from airflow_provider_otpiq.phone_numbers import DEFAULT_REGION
+from airflow_provider_otpiq.recipients import CheckedRecipients, RecipientsRequest, were_all_attached_before
 from airflow_provider_otpiq.redaction import presentable
-from airflow_provider_otpiq.transport import Session
+from airflow_provider_otpiq.resources import ResourcesAnswer
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel, SecretStr
-
-_LARGEST_ANSWER = 8 * 1024 * 1024
-_LONGEST_PAUSE = 60.0  # seconds in one call; more is Airflow's to wait, which frees the worker slot
-_LONGEST_BACKOFF = 8.0
-_PAUSE_AFTER_429 = 5.0  # seconds, where OTPIQ does not say how long
-_PART = 64 * 1024
-_HARMLESS_TO_REPEAT = frozenset({"GET", "PATCH"})
+CreateOrUpdate = TypeVar("CreateOrUpdate", CreateCampaign, UpdateCampaign)
 
 
-class _BearerAuth(AuthBase):
-    """The API key as an auth object: without one, requests would put a key from ``.netrc`` in its place."""
-
-    def __init__(self, api_key: str) -> None:
-        self._api_key = api_key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._api_key}"
-        return request
-
-
-class OtpiqHook(BaseHook):
+class OtpiqHook(OtpiqBaseHook):
     """
     Talk to OTPIQ's API with the credentials of an Airflow connection.
 
@@ -62,57 +41,17 @@ class OtpiqHook(BaseHook):
     :param otpiq_conn_id: the Airflow connection of type ``otpiq`` to use, ``otpiq_default`` by default.
     """
 
-    conn_name_attr = "otpiq_conn_id"
-    default_conn_name = "otpiq_default"
-    conn_type = "otpiq"
-    hook_name = "OTPIQ"
-
-    def __init__(self, otpiq_conn_id: str = default_conn_name) -> None:
-        super().__init__()
-        self.otpiq_conn_id = otpiq_conn_id
-
-    @cached_property
-    def settings(self) -> ConnectionSettings:
-        """
-        The connection, read and checked.
-
-        :raises OtpiqConfigurationError: if anything in the connection cannot be used.
-        :raises AirflowNotFoundException: if there is no such connection. Airflow tries the task again then, as a
-            secrets backend that was away may be back.
-        """
-        if not is_given(self.otpiq_conn_id):
-            raise OtpiqConfigurationError("otpiq_conn_id: is empty, or the text 'None'; nothing was sent.")
-        return ConnectionSettings.of(self.get_connection(self.otpiq_conn_id))
-
-    @cached_property
-    def _session(self) -> requests.Session:
-        session = Session()
-        # Over plain http, which is for a sandbox, a proxy of the environment would see the API key.
-        session.trust_env = not self.settings.host.startswith("http://")
-        session.auth = _BearerAuth(self.settings.password.get_secret_value())
-        session.headers["User-Agent"] = f"airflow-provider-otpiq/{__version__} {session.headers['User-Agent']!s}"
-        return session
-
-    def get_conn(self) -> requests.Session:
-        """
-        Give the session that all calls go over, with the API key in it.
-
-        It sends the key wherever it is used: the hook's own methods take care of the address, of time limits
-        and of what may be repeated.
-
-        :return: the session, the same one each time.
-        :raises OtpiqConfigurationError: if anything in the connection cannot be used.
-        """
-        return self._session
-
     def create_campaign(
         self,
         *,
         name: str,
-        template_id: str,
-        phone_number_id: str,
+        template_id: str | None = None,
+        phone_number_id: str | None = None,
         schedule_type: str | None = None,
         scheduled_for: object = None,
+        template_name: str | None = None,
+        template_language: str | None = None,
+        phone_number: str | None = None,
     ) -> dict[str, Any]:
         """
         Create a campaign without recipients (``POST /whatsapp/campaigns``).
@@ -120,13 +59,16 @@ class OtpiqHook(BaseHook):
         Never repeated where its outcome is unknown: that would leave a second campaign.
 
         :param name: its name, 3 to 80 characters.
-        :param template_id: the id of its message template, 24 hexadecimal characters.
+        :param template_id: the id of its message template, 24 hexadecimal characters; or ``template_name``.
         :param phone_number_id: the id of the sending number, 24 hexadecimal characters; it must belong to the
-            same WhatsApp Business Account as the template.
+            same WhatsApp Business Account as the template; or ``phone_number``.
         :param schedule_type: ``now`` (OTPIQ's default) saves a draft, which is started by hand; ``schedule`` saves
             a campaign that starts by itself at ``scheduled_for``.
         :param scheduled_for: when it starts, required with ``schedule`` and only allowed with it: a datetime or an
             ISO 8601 text, with an offset, in the future.
+        :param template_name: the name of an approved template, looked up in :meth:`get_resources`.
+        :param template_language: its language, where the name alone fits several.
+        :param phone_number: a connected number, such as ``+964 770 123 4567``, looked up as well.
         :return: the campaign as OTPIQ answers it; its id is ``_id``.
         :raises OtpiqValidationError: if a field breaks a rule; nothing was sent.
         :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
@@ -139,8 +81,11 @@ class OtpiqHook(BaseHook):
             phone_number_id=phone_number_id,
             schedule_type=schedule_type,
             scheduled_for=scheduled_for,
+            template_name=template_name,
+            template_language=template_language,
+            phone_number=phone_number,
         )
-        return self._campaign("POST", "/whatsapp/campaigns", request.body())
+        return self._campaign("POST", "/whatsapp/campaigns", self._with_ids(request).body())
 
     def update_campaign(
         self,
@@ -152,6 +97,9 @@ class OtpiqHook(BaseHook):
         category: str | None = None,
         schedule_type: str | None = None,
         scheduled_for: object = None,
+        template_name: str | None = None,
+        template_language: str | None = None,
+        phone_number: str | None = None,
     ) -> dict[str, Any]:
         """
         Edit a campaign that is a draft or scheduled (``PATCH /whatsapp/campaigns/{_id}``).
@@ -166,6 +114,9 @@ class OtpiqHook(BaseHook):
         :param schedule_type: ``schedule``, or ``now`` to take the campaign back to a draft without a time.
         :param scheduled_for: a new time to start at: a datetime or an ISO 8601 text, with an offset, in the
             future; not together with ``now``.
+        :param template_name: the name of another approved template, instead of its id.
+        :param template_language: its language, where the name alone fits several.
+        :param phone_number: another connected number, instead of its id.
         :return: the campaign as OTPIQ answers it.
         :raises OtpiqValidationError: if a field breaks a rule or nothing is changed; nothing was sent.
         :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
@@ -180,8 +131,146 @@ class OtpiqHook(BaseHook):
             category=category,
             schedule_type=schedule_type,
             scheduled_for=scheduled_for,
+            template_name=template_name,
+            template_language=template_language,
+            phone_number=phone_number,
         )
-        return self._campaign("PATCH", f"/whatsapp/campaigns/{request.campaign_id}", request.body())
+        return self._campaign("PATCH", f"/whatsapp/campaigns/{request.campaign_id}", self._with_ids(request).body())
+
+    def check_recipients(
+        self,
+        *,
+        campaign_id: str,
+        recipients: object,
+        default_region: str = DEFAULT_REGION,
+        validate_parameters: bool = True,
+        on_invalid: str = "fail",
+    ) -> CheckedRecipients:
+        """
+        Check recipients and write their numbers in the API's form. Nobody gets a message.
+
+        :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
+        :param recipients: an iterable of dicts in the API's shape (``phoneNumber``, ``templateParameters``), or of
+            phone numbers where the template has no parameters. See :func:`.phone_numbers.in_api_form` for the numbers.
+        :param default_region: the country of national phone numbers, two letters.
+        :param validate_parameters: whether to ask OTPIQ which parameters the template requires, and check them too.
+        :param on_invalid: ``fail`` refuses all recipients if any is wrong; ``skip`` leaves those out, and logs counts.
+        :return: the recipients in the API's shape, for :meth:`attach_recipients` or :meth:`send_sample`.
+        :raises OtpiqValidationError: if a field or a recipient is wrong, or the connection does not allow it; the text
+            lists each by its position, with the number masked.
+        :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be understood.
+        :raises OtpiqApiError: if OTPIQ does not tell the parameters.
+        """
+        request = RecipientsRequest.checked(
+            campaign_id=campaign_id, recipients=recipients, default_region=default_region, on_invalid=on_invalid
+        )
+        return self._checked(request, validate_parameters=validate_parameters)
+
+    def attach_recipients(
+        self, *, campaign_id: str, recipients: object, default_region: str = DEFAULT_REGION
+    ) -> dict[str, Any]:
+        """
+        Add recipients to a draft or scheduled campaign (``POST /whatsapp/campaigns/{_id}/recipients``).
+
+        Harmless to repeat: OTPIQ skips the numbers that are on the campaign already, and where it refuses because
+        all of them are, nothing is added and that is no error.
+
+        :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
+        :param recipients: 1 to 1000 of them, as :meth:`check_recipients` takes or gives them. A campaign holds 1000
+            in total.
+        :param default_region: the country of national phone numbers, two letters.
+        :return: what OTPIQ answers, which is not documented, and ``_id``.
+        :raises OtpiqValidationError: if a field or a recipient is wrong, or the connection does not allow it; nothing
+            was sent.
+        :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be understood; nothing was
+            sent.
+        :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
+        """
+        request = RecipientsRequest.checked(
+            campaign_id=campaign_id, recipients=recipients, default_region=default_region
+        )
+        chosen = self._checked(request)
+        path = f"/whatsapp/campaigns/{request.campaign_id}/recipients"
+        try:
+            answer = self._call("POST", path, AttachAnswer, {"recipients": chosen})
+        except OtpiqRequestError as error:
+            if not were_all_attached_before(error):
+                raise
+            self.log.info("All %d recipients were on campaign %s already.", len(chosen), request.campaign_id)
+            answer = {}
+        campaign = {**(answer.get("data") or {}), "_id": request.campaign_id}
+        self.guard_rails.allow_total(campaign)
+        return campaign
+
+    def send_sample(
+        self, *, campaign_id: str, recipients: object, default_region: str = DEFAULT_REGION
+    ) -> dict[str, Any]:
+        """
+        Send a campaign's message to a few people at once (``POST /whatsapp/campaigns/{_id}/sample``).
+
+        OTPIQ makes a separate campaign of it, and leaves this one as it is. It costs money, so it is never repeated
+        where its outcome is unknown.
+
+        :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
+        :param recipients: 1 to 1000 of them, as :meth:`check_recipients` takes or gives them.
+        :param default_region: the country of national phone numbers, two letters.
+        :return: the sample campaign as OTPIQ answers it; its id is ``_id``, the other's ``sampleOfCampaign``.
+        :raises OtpiqValidationError: as :meth:`attach_recipients`.
+        :raises OtpiqConfigurationError: as :meth:`attach_recipients`.
+        :raises OtpiqOutcomeUnknownError: if nobody knows whether it was sent.
+        :raises OtpiqApiError: if OTPIQ refuses, or cannot be reached.
+        """
+        request = RecipientsRequest.checked(
+            campaign_id=campaign_id, recipients=recipients, default_region=default_region
+        )
+        body = {"recipients": self._checked(request)}
+        return self._campaign("POST", f"/whatsapp/campaigns/{request.campaign_id}/sample", body, costs_money=True)
+
+    def start_campaign(self, *, campaign_id: str) -> dict[str, Any]:
+        """
+        Start a draft or scheduled campaign (``POST /whatsapp/campaigns/{_id}/start``): its messages go out.
+
+        It costs money, so it is never repeated where its outcome is unknown. Whom the campaign holds cannot be asked,
+        so recipients that were attached elsewhere are not seen by the connection's guard rails.
+
+        :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
+        :return: the campaign as OTPIQ answers it.
+        :raises OtpiqValidationError: if the id is wrong; nothing was sent.
+        :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be understood; nothing was
+            sent.
+        :raises OtpiqOutcomeUnknownError: if nobody knows whether it has started.
+        :raises OtpiqApiError: if OTPIQ refuses, or cannot be reached.
+        """
+        request = StartCampaign.checked(campaign_id=campaign_id)
+        self.check_connection()
+        return self._campaign("POST", f"/whatsapp/campaigns/{request.campaign_id}/start", costs_money=True)
+
+    def get_recipient_payload(
+        self, *, campaign_id: str | None = None, template_id: str | None = None
+    ) -> dict[str, Any]:
+        """
+        Read what each recipient must carry (``GET /whatsapp/campaigns/recipient-payload``).
+
+        :param campaign_id: a campaign's ``_id``, whose template is meant; or
+        :param template_id: a template's id. Exactly one of both.
+        :return: ``template``, ``fields`` and ``exampleRecipient``.
+        :raises OtpiqValidationError: if none, both or a wrong one is given; nothing was sent.
+        :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
+        """
+        request = RecipientPayload.checked(campaign_id=campaign_id, template_id=template_id)
+        path = f"/whatsapp/campaigns/recipient-payload?{request.query}"
+        payload: dict[str, Any] = self._call("GET", path, PayloadAnswer)["data"]
+        return payload
+
+    def get_resources(self) -> dict[str, Any]:
+        """
+        Read the project's WhatsApp accounts, with their templates and phone numbers (``GET /whatsapp/resources``).
+
+        :return: ``project``, ``summary`` and ``businesses``.
+        :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
+        """
+        resources: dict[str, Any] = self._call("GET", "/whatsapp/resources", ResourcesAnswer)["data"]
+        return resources
 
     def get_project_info(self) -> dict[str, Any]:
         """
@@ -204,6 +293,7 @@ class OtpiqHook(BaseHook):
             what is wrong.
         """
         try:
+            self.check_connection()
             info = accepted(self._send("GET", "/info", None), ProjectInfo)
         except (OtpiqError, AirflowNotFoundException) as error:
             # Airflow tests under a made-up id, which says nothing to anybody.
@@ -227,107 +317,24 @@ class OtpiqHook(BaseHook):
 
         :return: a WTForms field for each extra of the connection.
         """
-        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
-        from wtforms import BooleanField, IntegerField, StringField
-        from wtforms.validators import Optional
+        return widgets()
 
-        def widget(field: dict[str, Any]) -> Any:
-            schema = field["schema"]
-            labels = {"label": field["label"], "description": field["description"]}
-            if "boolean" in schema["type"]:
-                return BooleanField(**labels, default=schema["default"])
-            shape = {"validators": [Optional()], "widget": BS3TextFieldWidget()}
-            if "integer" in schema["type"]:
-                return IntegerField(**labels, **shape, default=schema["default"])
-            return StringField(**labels, **shape, default=str(schema["default"]))
+    def _with_ids(self, request: CreateOrUpdate) -> CreateOrUpdate:
+        return request.with_ids(self.get_resources()) if request.has_names else request
 
-        return {name: widget(field) for name, field in CONNECTION_FIELDS.items()}
+    def _checked(self, request: RecipientsRequest, *, validate_parameters: bool = False) -> CheckedRecipients:
+        self.check_connection()
+        recipients = request.recipients
+        if isinstance(recipients, CheckedRecipients):
+            self.guard_rails.allow(dict(enumerate(recipients)))
+            return recipients
+        self.guard_rails.allow(recipients.good)
+        if validate_parameters:
+            recipients.require(self.get_recipient_payload(campaign_id=request.campaign_id))
+        return recipients.taken(skip_invalid=request.on_invalid == "skip")
 
-    def _campaign(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        campaign: dict[str, Any] = self._call(method, path, CampaignAnswer, body)["data"]
-        return campaign
-
-    def _call(
-        self, method: str, path: str, model: type[BaseModel], body: dict[str, Any] | None = None
+    def _campaign(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, costs_money: bool = False
     ) -> dict[str, Any]:
-        """Send a request, repeat it where that is allowed, and return the answer's body."""
-        repeat, paused, rate_limited = 0, 0.0, False
-        while True:
-            try:
-                return accepted(self._send(method, path, body), model)
-            except OtpiqApiError as error:
-                pause = _pause_before_repeat(method, error, repeat)
-                second_429 = rate_limited and isinstance(error, OtpiqRateLimitError)
-                if second_429 or paused + pause > _LONGEST_PAUSE or repeat >= self.settings.max_retries:
-                    raise
-                rate_limited = rate_limited or isinstance(error, OtpiqRateLimitError)
-                self.log.warning("%s The same call repeats the request in %.0f s.", error, pause)
-            time.sleep(pause)
-            repeat, paused = repeat + 1, paused + pause
-
-    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Answer:
-        """Send a request once, and read the answer whole."""
-        settings = self.settings
-        call = f"{method} {path} (connection {self.otpiq_conn_id!r})"
-        try:
-            with self.get_conn().request(
-                method,
-                settings.host + path,
-                json=body,
-                timeout=(settings.connect_timeout, settings.read_timeout),
-                stream=True,
-                allow_redirects=False,
-            ) as response:
-                content = _read_whole(response)
-        except (requests.RequestException, HTTPError, OSError) as error:
-            failure = _no_answer(call, error, settings.password)
-        else:
-            if content is not None:
-                return Answer(call, response.status_code, response.headers, content, settings.password)
-            failure = _too_large(call)
-        # Outside of the handler: the error's context would hold the request, and with it the API key.
-        raise failure
-
-
-def _pause_before_repeat(method: str, error: OtpiqApiError, repeat: int) -> float:
-    """Tell how many seconds to wait before a request may be repeated; infinity where it may not be."""
-    broken = isinstance(error, OtpiqConnectionError | OtpiqServerError)
-    if not error.never_processed and not (broken and method in _HARMLESS_TO_REPEAT):
-        return math.inf
-    if error.retry_after is not None:
-        return error.retry_after
-    return _PAUSE_AFTER_429 if isinstance(error, OtpiqRateLimitError) else min(2.0**repeat, _LONGEST_BACKOFF)
-
-
-def _read_whole(response: requests.Response) -> bytes | None:
-    """Read an answer; None if it is far too large."""
-    content = bytearray()
-    for part in response.iter_content(_PART):
-        content += part
-        if len(content) > _LARGEST_ANSWER:
-            return None
-    return bytes(content)
-
-
-def _no_answer(call: str, error: Exception, api_key: SecretStr) -> OtpiqError:
-    reason = error.args[0] if error.args else error
-    reason = getattr(reason, "reason", reason)  # of urllib3's MaxRetryError
-    reason = getattr(reason, "original_error", reason)  # of its ProxyError
-    said = presentable(str(reason.args[-1] if getattr(reason, "args", None) else reason), api_key).rstrip(".")
-    if isinstance(reason, SSLError) and "CERTIFICATE_VERIFY_FAILED" in said:
-        return OtpiqConfigurationError(
-            f"{call} was not sent, as the server's certificate is not to be trusted: {said}. Check the connection's"
-            " host; for a certificate authority of your own, set REQUESTS_CA_BUNDLE on the workers."
-        )
-    if isinstance(error, requests.RequestException) and isinstance(error, ValueError):  # InvalidURL and its kin
-        return OtpiqConfigurationError(f"{call} could not even be sent: {said}. Check the connection's host.")
-    return OtpiqConnectionError(
-        f"{call} got no whole answer: {said}. {OtpiqConnectionError.remedy}",
-        never_processed=isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError),
-    )
-
-
-def _too_large(call: str) -> OtpiqConnectionError:
-    return OtpiqConnectionError(
-        f"{call} got an answer of more than {_LARGEST_ANSWER} bytes, which was not read. {OtpiqConnectionError.remedy}"
-    )
+        campaign: dict[str, Any] = self._call(method, path, CampaignAnswer, body, costs_money=costs_money)["data"]
+        return campaign

@@ -8,54 +8,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
-from airflow_provider_otpiq.memory import CampaignMemory
+from airflow_provider_otpiq.memory import CampaignMemory, SpendingMemory
+from airflow_provider_otpiq.operators.base import OtpiqBaseOperator, documented
+from airflow_provider_otpiq.operators.recipients import AttachRecipientsOperator, SendSampleOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
-    from airflow.providers.common.compat.sdk import Context, XComArg
-    from airflow.sdk import RetryPolicy
+    from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.operators.base import Text, Time
 
-    Text = str | XComArg
-    Time = str | datetime | XComArg
-
-DEFAULT_RETRY_POLICY: RetryPolicy | None
-try:
-    from airflow_provider_otpiq.retry_policy import OtpiqRetryPolicy
-except ImportError:  # Airflow before 3.3
-    DEFAULT_RETRY_POLICY = None
-else:
-    DEFAULT_RETRY_POLICY = OtpiqRetryPolicy()
+__all__ = [
+    "AttachRecipientsOperator",
+    "CreateCampaignOperator",
+    "SendSampleOperator",
+    "StartCampaignOperator",
+    "UpdateCampaignOperator",
+]
 
 
-class _CampaignOperator(BaseOperator):
-    """What all operators on a campaign share."""
+class _ScheduledOperator(OtpiqBaseOperator):
+    """What the operators share that give a campaign its template and its time."""
 
-    ui_color = "#d7f5e3"
+    names_for_ids = ("template_name", "template_language", "phone_number")
     request_fields: ClassVar[tuple[str, ...]] = ()
     """The template fields that go to OTPIQ, by the names of the hook's method."""
-
-    def __init__(
-        self,
-        *,
-        otpiq_conn_id: Text = "otpiq_default",
-        retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY,
-        **kwargs: Any,
-    ) -> None:
-        if DEFAULT_RETRY_POLICY is not None:  # BaseOperator knows the argument
-            kwargs["retry_policy"] = retry_policy
-        super().__init__(**kwargs)
-        self.otpiq_conn_id = otpiq_conn_id
-
-    def _hook(self) -> OtpiqHook:
-        from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-
-        return OtpiqHook(str(self.otpiq_conn_id))
 
     def _rendered_fields(self, context: Context) -> dict[str, Any]:
         """Collect what goes to OTPIQ, with a time that names no timezone taken in the DAG's."""
@@ -77,14 +55,8 @@ class _CampaignOperator(BaseOperator):
             dag = context.get("dag")
             self.log.info("Its time is %s.", times.as_read(scheduled_for, dag.timezone if dag else UTC))
 
-    def _pushed(self, context: Context, campaign: dict[str, Any]) -> str:
-        """Push the campaign object beside the id, and return the id for ``return_value``."""
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="campaign", value=campaign)
-        return str(campaign["_id"])
 
-
-class CreateCampaignOperator(_CampaignOperator):
+class CreateCampaignOperator(_ScheduledOperator):
     """
     Create a WhatsApp campaign, without recipients.
 
@@ -102,13 +74,18 @@ class CreateCampaignOperator(_CampaignOperator):
     Rules of the fields: https://docs.otpiq.com, *Create campaign*.
 
     :param name: the campaign's name, 3 to 80 characters. (templated)
-    :param template_id: id of the message template, 24 hexadecimal characters. (templated)
+    :param template_id: id of the message template, 24 hexadecimal characters. Either it or ``template_name`` is
+        required. (templated)
     :param phone_number_id: id of the sending number, 24 hexadecimal characters; it must belong to the same
-        WhatsApp Business Account as the template. (templated)
+        WhatsApp Business Account as the template. Either it or ``phone_number`` is required. (templated)
     :param schedule_type: ``now``, OTPIQ's default, saves a draft, which is started by hand; ``schedule`` saves a
         campaign that starts by itself at ``scheduled_for``. (templated)
     :param scheduled_for: when the campaign starts, in the future; required with ``schedule``, and only allowed
         with it. A datetime or an ISO 8601 text; without an offset it is taken in the DAG's timezone. (templated)
+    :param template_name: name of an approved template, which is looked up when the task executes. (templated)
+    :param template_language: its language, such as ``ar``, where the name alone fits several. (templated)
+    :param phone_number: a connected number, such as ``+964 770 123 4567``, looked up as well; of several accounts,
+        the one that both belong to is meant. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param durable: whether to remember the campaign from one try to the next, True by default. False makes a new
         campaign on every try. Before Airflow 3.3 there is nothing to remember it in.
@@ -117,17 +94,27 @@ class CreateCampaignOperator(_CampaignOperator):
         and ``retry_delay``. Ignored before Airflow 3.3.
     """
 
-    request_fields = ("name", "template_id", "phone_number_id", "schedule_type", "scheduled_for")
+    request_fields = (
+        "name",
+        "template_id",
+        "phone_number_id",
+        "schedule_type",
+        "scheduled_for",
+        *_ScheduledOperator.names_for_ids,
+    )
     template_fields: Sequence[str] = (*request_fields, "otpiq_conn_id")
 
     def __init__(
         self,
         *,
         name: Text,
-        template_id: Text,
-        phone_number_id: Text,
+        template_id: Text | None = None,
+        phone_number_id: Text | None = None,
         schedule_type: Text | None = None,
         scheduled_for: Time | None = None,
+        template_name: Text | None = None,
+        template_language: Text | None = None,
+        phone_number: Text | None = None,
         durable: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -137,6 +124,9 @@ class CreateCampaignOperator(_CampaignOperator):
         self.phone_number_id = phone_number_id
         self.schedule_type = schedule_type
         self.scheduled_for = scheduled_for
+        self.template_name = template_name
+        self.template_language = template_language
+        self.phone_number = phone_number
         self.durable = durable
 
     def execute(self, context: Context) -> str:
@@ -190,7 +180,7 @@ class CreateCampaignOperator(_CampaignOperator):
             )
 
 
-class UpdateCampaignOperator(_CampaignOperator):
+class UpdateCampaignOperator(_ScheduledOperator):
     """
     Edit a campaign that is a draft or scheduled. One that has started cannot be edited.
 
@@ -213,6 +203,9 @@ class UpdateCampaignOperator(_CampaignOperator):
     :param scheduled_for: a new time to start at, in the future; not together with ``now``. A datetime or an ISO
         8601 text; without an offset it is taken in the DAG's timezone. Given alone it keeps a scheduled campaign
         scheduled, and, by assumption, a draft a draft: give ``schedule`` too to schedule a draft. (templated)
+    :param template_name: name of another approved template, instead of its id. (templated)
+    :param template_language: its language, where the name alone fits several. (templated)
+    :param phone_number: another connected number, instead of its id. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: whether and when Airflow 3.3+ tries the task again,
         :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``
@@ -227,6 +220,7 @@ class UpdateCampaignOperator(_CampaignOperator):
         "category",
         "schedule_type",
         "scheduled_for",
+        *_ScheduledOperator.names_for_ids,
     )
     template_fields: Sequence[str] = (*request_fields, "otpiq_conn_id")
 
@@ -240,6 +234,9 @@ class UpdateCampaignOperator(_CampaignOperator):
         category: Text | None = None,
         schedule_type: Text | None = None,
         scheduled_for: Time | None = None,
+        template_name: Text | None = None,
+        template_language: Text | None = None,
+        phone_number: Text | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -250,6 +247,9 @@ class UpdateCampaignOperator(_CampaignOperator):
         self.category = category
         self.schedule_type = schedule_type
         self.scheduled_for = scheduled_for
+        self.template_name = template_name
+        self.template_language = template_language
+        self.phone_number = phone_number
 
     def execute(self, context: Context) -> str:
         """
@@ -266,4 +266,54 @@ class UpdateCampaignOperator(_CampaignOperator):
         campaign = self._hook().update_campaign(**fields)
         self.log.info("Updated campaign %s.", campaign["_id"])
         self._log_time(context, fields["scheduled_for"])
+        return self._pushed(context, campaign)
+
+
+class StartCampaignOperator(OtpiqBaseOperator):
+    """
+    Start a campaign that is a draft or scheduled: its messages go out, and cost money.
+
+    It is never started twice on a guess. Where OTPIQ does not answer, nobody knows whether the campaign has started:
+    the task fails at once, its retries stay unused, and a person looks first. On Airflow 3.3+ the task instance also
+    remembers, for each campaign, that it asked and what was answered: a later try, and a cleared task, returns the
+    answer; where there is none, because the worker died, it sends nothing and fails, and the error says how to go on.
+
+    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is the campaign, a dict.
+
+    Rules: https://docs.otpiq.com, *Start campaign*.
+
+    :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters, such as the output of a
+        :class:`CreateCampaignOperator`; not its ``campaignId``. (templated)
+    :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
+    :param durable: whether to remember from one try to the next, True by default. False may start a campaign again.
+        Before Airflow 3.3 there is nothing to remember it in.
+    :param retry_policy: as for :class:`CreateCampaignOperator`.
+    """
+
+    template_fields: Sequence[str] = ("campaign_id", "otpiq_conn_id")
+
+    def __init__(self, *, campaign_id: Text, durable: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.campaign_id: Any = campaign_id
+        self.durable = durable
+
+    def execute(self, context: Context) -> str:
+        """
+        Start the campaign, unless an earlier try of this task instance did.
+
+        :param context: the task's context.
+        :return: the campaign's ``_id``.
+        :raises OtpiqValidationError: if the id is wrong; nothing was sent.
+        :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be used; nothing was sent.
+        :raises OtpiqOutcomeUnknownError: if nobody knows whether the campaign has started.
+        :raises OtpiqApiError: if OTPIQ refuses, or cannot be reached.
+        """
+        memory = SpendingMemory(context, "start", self.campaign_id, durable=self.durable)
+        if campaign := memory.answer():
+            self.log.info("An earlier try started campaign %s; nothing was sent.", self.campaign_id)
+        else:
+            hook = self._hook()
+            hook.check_connection()  # what is raised here was not sent, so it comes before the memory's mark
+            campaign = memory.once(lambda: documented(hook.start_campaign(campaign_id=self.campaign_id)))
+            self.log.info("Started campaign %s.", campaign["_id"])
         return self._pushed(context, campaign)

@@ -5,14 +5,22 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq.exceptions import OtpiqServerError, OtpiqValidationError
 from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator, UpdateCampaignOperator
 from tests.conftest import needs_task_state
-from tests.contract import CAMPAIGN_ID, CREATE, TEMPLATE_ID, TaskInstance, tomorrow
+from tests.contract import (
+    CAMPAIGN_ID,
+    CREATE,
+    TEMPLATE_ID,
+    BrokenStateStore,
+    StateStore,
+    TaskInstance,
+    execute,
+    tomorrow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,46 +29,11 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
 
-class StateStore:
-    """Airflow's task_state_store, which keeps JSON."""
-
-    def __init__(self) -> None:
-        self.stored: dict[str, str] = {}
-        self.retentions: list[timedelta | None] = []
-
-    def get(self, key: str) -> Any:
-        return json.loads(self.stored[key]) if key in self.stored else None
-
-    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
-        self.stored[key] = json.dumps(value)
-        self.retentions.append(retention)
-
-
-class BrokenStateStore(StateStore):
-    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
-        raise RuntimeError("the API server is away")
-
-
-@pytest.fixture
-def dag() -> DAG:
-    return DAG("dag", schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Baghdad"))
-
-
-@pytest.fixture
-def context(dag: DAG, sandbox_hook: OtpiqHook) -> dict[str, Any]:
-    return {"ti": TaskInstance(), "dag": dag, "params": {"name": "Autumn"}}
-
-
 _task_numbers = count()
 
 
 def create(dag: DAG, **fields: Any) -> CreateCampaignOperator:
     return CreateCampaignOperator(task_id=f"create_{next(_task_numbers)}", dag=dag, **(CREATE | fields))
-
-
-def execute(task: Any, context: dict[str, Any]) -> Any:
-    task.render_template_fields(context)
-    return task.execute(context)
 
 
 # XCom
@@ -92,6 +65,7 @@ def test_do_xcom_push_off_pushes_nothing(dag: DAG, context: dict[str, Any]) -> N
 
 def test_every_field_of_the_api_is_a_template_field() -> None:
     fields = {"name", "template_id", "phone_number_id", "schedule_type", "scheduled_for", "otpiq_conn_id"}
+    fields |= {"template_name", "template_language", "phone_number"}
     assert set(CreateCampaignOperator.template_fields) == fields
     assert set(UpdateCampaignOperator.template_fields) == fields | {"campaign_id", "category"}
 

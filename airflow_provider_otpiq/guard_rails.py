@@ -1,0 +1,143 @@
+"""
+Whom a connection may reach, and how many: so that a wrong DAG, or a staging one, cannot message real people.
+
+Guard rails fail closed. What cannot be understood, or has a name that is nearly right, refuses every request that
+could reach somebody.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
+from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
+from airflow_provider_otpiq.phone_numbers import in_api_form
+from airflow_provider_otpiq.problems import listed_problems
+from airflow_provider_otpiq.redaction import masked_number, presentable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PREFIX = re.compile(r"[1-9][0-9]{0,14}")
+_PUNCTUATION = re.compile(r"[\s()./-]")
+_ALIKE = 0.75
+
+
+def _prefixes(value: Any) -> tuple[str, ...]:
+    entries = value.split(",") if isinstance(value, str) else value
+    if not isinstance(entries, list) or not entries:
+        raise ValueError("must be a list, or a comma-separated text, of phone numbers or their beginnings")
+    return tuple(_prefix(entry) for entry in entries)
+
+
+def _prefix(entry: object) -> str:
+    text = str(entry) if isinstance(entry, int) and not isinstance(entry, bool) else entry
+    digits = _PUNCTUATION.sub("", text) if isinstance(text, str) else ""
+    international = re.sub(r"^(\+|00)", "", digits)
+    if _PREFIX.fullmatch(international):
+        return international
+    try:
+        return in_api_form(digits)  # a national number, such as 0770…
+    except ValueError:
+        raise ValueError(
+            "has an entry that is neither a phone number nor the beginning of one, such as +964770"
+        ) from None
+
+
+def _count(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, and is a bool")
+    return value
+
+
+class GuardRails(BaseModel):
+    """What a connection says of the people that it may reach."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    allowed_recipients: Annotated[tuple[str, ...] | None, BeforeValidator(_prefixes)] = None
+    """The numbers, or beginnings of numbers, that may get a message: digits. None allows all."""
+    max_recipients: Annotated[int | None, BeforeValidator(_count), Field(ge=1, le=1000)] = None
+    """How many recipients a campaign may have. None leaves it to OTPIQ."""
+
+    @classmethod
+    def of(cls, connection_id: str, extras: Mapping[str, object]) -> GuardRails:
+        """
+        Read them.
+
+        :param connection_id: the connection that they belong to.
+        :param extras: its extras; None stands for a field of the form that was left blank.
+        :return: the guard rails.
+        :raises OtpiqConfigurationError: if any of them cannot be understood.
+        """
+        given = {name: value for name, value in extras.items() if name in cls.model_fields and value is not None}
+        problems = [f"{name}: is no guard rail; is {right} meant?" for name, right in _nearly_right_names(extras)]
+        try:
+            rails = cls.model_validate(given)
+        except ValidationError as error:
+            problems += listed_problems(error)
+        if not problems:
+            return rails
+        raise OtpiqConfigurationError(
+            f"The guard rails of connection {connection_id!r} cannot be understood, so nobody is messaged over it:\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+        )
+
+    def allow(self, recipients: Mapping[int, Mapping[str, Any]]) -> None:
+        """
+        Refuse whom the connection may not reach.
+
+        :param recipients: recipients in the API's shape, by their position.
+        :raises OtpiqValidationError: if there are too many, or any number is not allowed; the text lists those.
+        """
+        if self.max_recipients is not None and len(recipients) > self.max_recipients:
+            raise OtpiqValidationError(
+                f"There are {len(recipients)} recipients, and the connection's max_recipients is {self.max_recipients};"
+                " nothing was sent."
+            )
+        prefixes = self.allowed_recipients
+        if prefixes is None or all(recipient["phoneNumber"].startswith(prefixes) for recipient in recipients.values()):
+            return
+        problems = [
+            f"recipients[{position}] ({masked_number(recipient['phoneNumber'])})"
+            for position, recipient in recipients.items()
+            if not recipient["phoneNumber"].startswith(prefixes)
+        ]
+        raise OtpiqValidationError(
+            f"{len(problems)} of {len(recipients)} recipients are not among the connection's allowed_recipients, and"
+            " nothing was sent. By their position, counted from 0:\n"
+            + "\n".join(f"  - {problem}" for problem in problems),
+            problems=problems,
+        )
+
+    def allow_total(self, campaign: Mapping[str, Any]) -> None:
+        """
+        Refuse a campaign that several attaches have filled beyond what the connection allows.
+
+        :param campaign: the campaign as OTPIQ answers it; without ``totalRecipients`` nothing is known.
+        :raises OtpiqValidationError: if it holds too many.
+        """
+        total = campaign.get("totalRecipients")
+        if self.max_recipients is not None and isinstance(total, int | float) and total > self.max_recipients:
+            raise OtpiqValidationError(
+                f"Campaign {campaign['_id']} now holds {total} recipients, and the connection's max_recipients is"
+                f" {self.max_recipients}. They were attached, nothing was started. Do not start it, and take back to a"
+                " draft what is scheduled."
+            )
+
+
+def _nearly_right_names(extras: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Find the extras that look like a guard rail and are none, each with the name that is probably meant."""
+    found = []
+    for name in extras.keys() - CONNECTION_FIELDS.keys():
+        letters = re.sub(r"[^a-z]", "", name.lower())
+        alike = get_close_matches(letters, _LETTERS, n=1, cutoff=0 if "recipient" in letters else _ALIKE)
+        found += [(presentable(name), _LETTERS[right]) for right in alike]
+    return sorted(found)
+
+
+_LETTERS = {name.replace("_", ""): name for name in GuardRails.model_fields}

@@ -1,0 +1,171 @@
+"""The hook's lower half: from an Airflow connection to a session, and from a request to its answer."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import requests
+from airflow.providers.common.compat.sdk import BaseHook
+from pydantic_core import to_json
+from urllib3.exceptions import HTTPError
+
+from airflow_provider_otpiq import __version__
+from airflow_provider_otpiq.answers import (
+    Answer,
+    accepted,
+    leaves_the_outcome_unknown,
+    no_answer,
+    outcome_unknown,
+    too_large,
+)
+from airflow_provider_otpiq.connection import ConnectionSettings, extras
+from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqConfigurationError
+from airflow_provider_otpiq.guard_rails import GuardRails
+from airflow_provider_otpiq.models import is_given
+from airflow_provider_otpiq.repeats import Repeats
+from airflow_provider_otpiq.transport import BearerAuth, Session, read_whole
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+    from pydantic import BaseModel
+
+
+class OtpiqBaseHook(BaseHook):
+    """
+    Everything of :class:`~airflow_provider_otpiq.hooks.otpiq.OtpiqHook` but the endpoints.
+
+    :param otpiq_conn_id: the Airflow connection of type ``otpiq`` to use, ``otpiq_default`` by default.
+    """
+
+    conn_name_attr = "otpiq_conn_id"
+    default_conn_name = "otpiq_default"
+    conn_type = "otpiq"
+    hook_name = "OTPIQ"
+
+    def __init__(self, otpiq_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.otpiq_conn_id = otpiq_conn_id
+
+    @cached_property
+    def settings(self) -> ConnectionSettings:
+        """
+        The connection, read and checked.
+
+        :raises OtpiqConfigurationError: if anything in the connection cannot be used.
+        :raises AirflowNotFoundException: if there is no such connection. Airflow tries the task again then, as a
+            secrets backend that was away may be back.
+        """
+        if not is_given(self.otpiq_conn_id):
+            raise OtpiqConfigurationError("otpiq_conn_id: is empty, or the text 'None'; nothing was sent.")
+        return ConnectionSettings.of(self._connection)
+
+    @cached_property
+    def guard_rails(self) -> GuardRails:
+        """
+        Whom the connection may reach.
+
+        :raises OtpiqConfigurationError: if they cannot be understood: then nobody may be messaged over it.
+        """
+        return GuardRails.of(self.otpiq_conn_id, extras(self._connection))
+
+    def check_connection(self) -> None:
+        """
+        Make sure that everything in the connection can be used, guard rails included. Nothing is sent.
+
+        :raises OtpiqConfigurationError: if anything cannot.
+        :raises AirflowNotFoundException: if there is no such connection.
+        """
+        self.get_conn()
+        self.guard_rails  # noqa: B018  # reading them is the check
+
+    @cached_property
+    def _connection(self) -> Connection:
+        return self.get_connection(self.otpiq_conn_id)
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        session = Session()
+        # Over plain http, which is for a sandbox, a proxy of the environment would see the API key.
+        session.trust_env = not self.settings.host.startswith("http://")
+        session.auth = BearerAuth(self.settings.password.get_secret_value())
+        session.headers["User-Agent"] = f"airflow-provider-otpiq/{__version__} {session.headers['User-Agent']!s}"
+        return session
+
+    def get_conn(self) -> requests.Session:
+        """
+        Give the session that all calls go over, with the API key in it.
+
+        It sends the key wherever it is used: the hook's own methods take care of the address, of time limits
+        and of what may be repeated.
+
+        :return: the session, the same one each time.
+        :raises OtpiqConfigurationError: if anything in the connection cannot be used.
+        """
+        return self._session
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        model: type[BaseModel],
+        body: dict[str, Any] | None = None,
+        *,
+        costs_money: bool = False,
+    ) -> dict[str, Any]:
+        """Send a request, repeat it where that is allowed, and return the answer's body."""
+        repeats = Repeats(method, self.settings.max_retries)
+        while True:
+            try:
+                return self._once(method, path, model, body, costs_money=costs_money)
+            except OtpiqApiError as error:
+                pause = repeats.pause_after(error)
+                if pause is None:
+                    raise
+                self.log.warning("%s The same call repeats the request in %.0f s.", error, pause)
+            time.sleep(pause)
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        model: type[BaseModel],
+        body: dict[str, Any] | None,
+        *,
+        costs_money: bool = False,
+    ) -> dict[str, Any]:
+        """Send a request once, and return the answer's body."""
+        try:
+            return accepted(self._send(method, path, body), model)
+        except BaseException as error:  # Airflow's timeout, and its end of a task, are no Exceptions
+            if not (costs_money and leaves_the_outcome_unknown(error)):
+                raise
+            unknown = outcome_unknown(self._name_of(method, path), error)
+            raise unknown from error
+
+    def _name_of(self, method: str, path: str) -> str:
+        return f"{method} {path} (connection {self.otpiq_conn_id!r})"
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Answer:
+        """Send a request once, and read the answer whole."""
+        settings, call = self.settings, self._name_of(method, path)
+        try:
+            with self.get_conn().request(
+                method,
+                settings.host + path,
+                data=None if body is None else to_json(body, inf_nan_mode="null"),
+                headers=None if body is None else {"Content-Type": "application/json"},
+                timeout=(settings.connect_timeout, settings.read_timeout),
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                content = read_whole(response)
+        except (requests.RequestException, HTTPError, OSError) as error:
+            failure = no_answer(call, error, settings.password)
+        else:
+            if content is not None:
+                return Answer(call, response.status_code, response.headers, content, settings.password)
+            failure = too_large(call)
+        # Outside of the handler: the error's context would hold the request, and with it the API key.
+        raise failure

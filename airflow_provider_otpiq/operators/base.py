@@ -1,0 +1,73 @@
+"""What all operators share. Nothing of HTTP or of the models is imported while a DAG file is parsed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.sdk import RetryPolicy
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+    Text = str | XComArg
+    Time = str | datetime | XComArg
+
+DEFAULT_RETRY_POLICY: RetryPolicy | None
+try:
+    from airflow_provider_otpiq.retry_policy import OtpiqRetryPolicy
+except ImportError:  # Airflow before 3.3
+    DEFAULT_RETRY_POLICY = None
+else:
+    DEFAULT_RETRY_POLICY = OtpiqRetryPolicy()
+
+
+_DOCUMENTED = frozenset({
+    "_id", "campaignId", "name", "template", "phoneNumber", "scheduledFor", "startedAt", "completedAt", "createdAt",
+    "updatedAt", "totalRecipients", "sentCount", "deliveredCount", "failedCount", "estimatedTotalCost",
+    "reservedAmount", "reconciledAmount", "isSampleCampaign", "sampleOfCampaign", "status",
+})  # fmt: skip
+
+
+class OtpiqBaseOperator(BaseOperator):
+    """What all operators on a campaign share."""
+
+    ui_color = "#d7f5e3"
+
+    def __init__(
+        self,
+        *,
+        otpiq_conn_id: Text = "otpiq_default",
+        retry_policy: RetryPolicy | None = DEFAULT_RETRY_POLICY,
+        **kwargs: Any,
+    ) -> None:
+        if DEFAULT_RETRY_POLICY is not None:  # BaseOperator knows the argument
+            kwargs["retry_policy"] = retry_policy
+        super().__init__(**kwargs)
+        self.otpiq_conn_id = otpiq_conn_id
+
+    def _hook(self) -> OtpiqHook:
+        from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+        return OtpiqHook(str(self.otpiq_conn_id))
+
+    def _pushed(self, context: Context, campaign: Mapping[str, Any]) -> str:
+        """Push the campaign object beside the id, and return the id for ``return_value``."""
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="campaign", value=campaign)
+        return str(campaign["_id"])
+
+
+def documented(campaign: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Keep of a campaign what OTPIQ documents: an answer to recipients could repeat them.
+
+    :param campaign: the campaign as OTPIQ answers it.
+    :return: its documented fields, and its ``status`` if it has one.
+    """
+    return {name: value for name, value in campaign.items() if name in _DOCUMENTED}

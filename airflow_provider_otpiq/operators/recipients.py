@@ -1,0 +1,206 @@
+"""The operators that reach people: attach recipients to a campaign, and send a sample of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_otpiq.memory import SpendingMemory
+from airflow_provider_otpiq.operators.base import OtpiqBaseOperator, documented
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from airflow.providers.common.compat.sdk import Context, XComArg
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.operators.base import Text
+
+    Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]]
+
+
+class Audience:
+    """
+    Recipients in a template field that was rendered: Airflow stores and shows their count, and nobody's number.
+
+    :param given: what the field rendered to.
+    """
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+    def __str__(self) -> str:
+        if callable(self.given):
+            name = getattr(self.given, "__qualname__", type(self.given).__qualname__)
+            return f"the recipients that {name} gives"
+        if isinstance(self.given, Sized) and not isinstance(self.given, str | bytes):
+            return f"{len(self.given)} recipients"
+        return f"recipients as a {type(self.given).__name__}"
+
+
+class _RecipientsOperator(OtpiqBaseOperator):
+    """What the operators share that take recipients."""
+
+    template_fields: Sequence[str] = ("campaign_id", "recipients", "otpiq_conn_id")
+    # What a callable gives is known only after the task has executed.
+    overwrite_rtif_after_execution = True
+
+    def __init__(
+        self,
+        *,
+        campaign_id: Text,
+        recipients: Recipients,
+        default_region: str = "IQ",
+        validate_parameters: bool = True,
+        on_invalid: Literal["fail", "skip"] = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.campaign_id: Any = campaign_id
+        self.recipients: Any = recipients
+        self.default_region = default_region
+        self.validate_parameters = validate_parameters
+        self.on_invalid = on_invalid
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        # Airflow calls it for a plain and for a mapped task, `render_template_fields` for a plain one only. It would
+        # also call a callable, before the task executes.
+        if parent is self and callable(self.recipients):
+            template_fields = [name for name in template_fields if name != "recipients"]
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        if parent is self:
+            self.recipients = Audience(self.recipients)
+
+    def _checked_recipients(self, context: Context, hook: OtpiqHook) -> list[dict[str, Any]]:
+        checked = hook.check_recipients(
+            campaign_id=self.campaign_id,
+            recipients=self._read_recipients(context),
+            default_region=self.default_region,
+            validate_parameters=self.validate_parameters,
+            on_invalid=self.on_invalid,
+        )
+        self.recipients = Audience(checked)
+        return checked
+
+    def _read_recipients(self, context: Context) -> Any:
+        given = self.recipients.given if isinstance(self.recipients, Audience) else self.recipients
+        if not callable(given):
+            return given
+        from airflow.providers.common.compat.sdk import determine_kwargs
+
+        # The last two are what Airflow itself gives to a callable in a template field.
+        available = {**context, "context": context, "jinja_env": self.get_template_env()}
+        return given(**determine_kwargs(given, [], available))
+
+
+class AttachRecipientsOperator(_RecipientsOperator):
+    """
+    Add recipients to a campaign that is a draft or scheduled. Nobody gets a message by it, unless it is scheduled.
+
+    Every recipient is checked before anything is sent: the phone number, and the parameters that the campaign's
+    template requires, for which OTPIQ is asked once. One error lists all wrong ones by their position, with the numbers
+    masked. It can be repeated: OTPIQ skips the numbers that are on the campaign already.
+
+    No person's data goes into Airflow's UI, logs or XCom by this operator; the field shows as "1000 recipients". But
+    a literal list stands in the DAG file, and in the serialized DAG of Airflow's database, whatever an operator does:
+    give a callable.
+
+    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is what OTPIQ answers of the campaign,
+    a dict with at least ``_id``.
+
+    Rules: https://docs.otpiq.com, *Add recipients*.
+
+    :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters, such as the output of a
+        :class:`CreateCampaignOperator`; not its ``campaignId``. (templated)
+    :param recipients: 1 to 1000 recipients: dicts in the API's shape, ``{"phoneNumber": "9647712345678",
+        "templateParameters": {"body": {"1": "Ali"}}}``, or only phone numbers where the template has no parameters. A
+        list, an ``XComArg`` of one, or a callable that returns or yields them when the task executes, and may take
+        variables of the task's context by their names. A number may be written as ``+964 771…``, ``00964771…``,
+        ``0771…`` or ``964771…``, with spaces and in Arabic digits. (templated)
+    :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.
+    :param validate_parameters: whether to check the template's required parameters, True by default; False saves the
+        call.
+    :param on_invalid: ``fail``, the default, sends nothing if any recipient is wrong; ``skip`` takes the others, and
+        logs how many are left out and why.
+    :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
+    :param retry_policy: whether and when Airflow 3.3+ tries the task again,
+        :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``
+        and ``retry_delay``. Ignored before Airflow 3.3.
+    """
+
+    def execute(self, context: Context) -> str:
+        """
+        Attach the recipients.
+
+        :param context: the task's context.
+        :return: the campaign's ``_id``.
+        :raises OtpiqValidationError: if a field or a recipient is wrong, or the connection does not allow it; nothing
+            was sent.
+        :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be used; nothing was sent.
+        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
+        :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
+        """
+        hook = self._hook()
+        recipients = self._checked_recipients(context, hook)
+        campaign = documented(hook.attach_recipients(campaign_id=self.campaign_id, recipients=recipients))
+        self.log.info("Attached %d recipients to campaign %s.", len(recipients), campaign["_id"])
+        return self._pushed(context, campaign)
+
+
+class SendSampleOperator(_RecipientsOperator):
+    """
+    Send a campaign's message to a few people at once, such as the team. It costs money.
+
+    OTPIQ makes a separate campaign of it and leaves this one as it is. It is never sent twice on a guess: see
+    :class:`~airflow_provider_otpiq.operators.campaign.StartCampaignOperator`. What is remembered on Airflow 3.3+ is
+    the campaign and not the recipients, so a cleared task does not send a sample of the same campaign again, whoever
+    the recipients are; ``durable=False`` does.
+
+    XCom: ``return_value`` is the sample campaign's ``_id``, a string; key ``campaign`` is the sample campaign, a dict,
+    whose ``sampleOfCampaign`` is the other's id.
+
+    Rules: https://docs.otpiq.com, *Send sample*.
+
+    :param campaign_id: the ``_id`` of the campaign to send a sample of, 24 hexadecimal characters. (templated)
+    :param recipients: who gets it, as for :class:`AttachRecipientsOperator`. (templated)
+    :param default_region: as for :class:`AttachRecipientsOperator`.
+    :param validate_parameters: as for :class:`AttachRecipientsOperator`.
+    :param on_invalid: as for :class:`AttachRecipientsOperator`.
+    :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
+    :param durable: whether to remember from one try to the next, True by default. Before Airflow 3.3 there is nothing
+        to remember it in.
+    :param retry_policy: as for :class:`AttachRecipientsOperator`.
+    """
+
+    def __init__(self, *, durable: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.durable = durable
+
+    def execute(self, context: Context) -> str:
+        """
+        Send the sample, unless an earlier try of this task instance did.
+
+        :param context: the task's context.
+        :return: the sample campaign's ``_id``.
+        :raises OtpiqValidationError: if a field or a recipient is wrong, or the connection does not allow it; nothing
+            was sent.
+        :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be used; nothing was sent.
+        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
+        :raises OtpiqOutcomeUnknownError: if nobody knows whether the sample was sent.
+        :raises OtpiqApiError: if OTPIQ refuses, or cannot be reached.
+        """
+        memory = SpendingMemory(context, "sample", self.campaign_id, durable=self.durable)
+        if sample := memory.answer():
+            self.log.info(
+                "An earlier try sent sample %s of campaign %s; nothing was sent.", sample["_id"], self.campaign_id
+            )
+        else:
+            hook = self._hook()
+            recipients = self._checked_recipients(context, hook)
+            sample = memory.once(
+                lambda: documented(hook.send_sample(campaign_id=self.campaign_id, recipients=recipients))
+            )
+            self.log.info("Sent sample %s of campaign %s to %d.", sample["_id"], self.campaign_id, len(recipients))
+        return self._pushed(context, sample)

@@ -1,0 +1,76 @@
+"""Phone numbers, however people write them, in the form that OTPIQ takes: digits, with the country's code first."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+DEFAULT_REGION = "IQ"
+
+# Ten digits may be a national number that lost its zero in a spreadsheet, so they are looked at twice. Iraq's own
+# mobile numbers have a length that is known here, so that most mistyped ones are noticed.
+_IN_API_FORM = re.compile(r"(?!964)[1-9][0-9]{10,14}|9647[0-9]{9}")
+_SHORTEST = 10
+_BEYOND_PHONE_NUMBERS = 10**15
+_PLUS_SIGNS = "+\uff0b"
+_AS_PEOPLE_WRITE = re.compile(rf"[\s(]*[{_PLUS_SIGNS}]?[\d\s()./\-\u2010-\u2015]*")
+
+
+def in_api_form(value: object, default_region: str = DEFAULT_REGION) -> str:
+    """
+    Write a phone number as OTPIQ takes it (``^[0-9]{10,15}$``, no plus).
+
+    A text of 11 to 15 digits that does not begin with 0 is in that form already, and taken as it stands. Anything
+    else must be a valid number by
+    `phonenumbers <https://github.com/daviddrysdale/python-phonenumbers>`__.
+
+    :param value: a text with any digits and the usual spaces and dashes, which begins with ``+``, ``00`` or the
+        country's code, or is a national number; or an int that is a valid international number.
+    :param default_region: the country of a national number, two letters.
+    :return: such as ``9647701234567``.
+    :raises ValueError: if it is no phone number; the text tells why, and does not hold the number.
+    """
+    if isinstance(value, str):
+        return value if _IN_API_FORM.fullmatch(value) else _of_text(value, default_region)
+    if value is None:
+        raise ValueError("is required, and was not given")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"must be text, and is a {type(value).__name__}")
+    if 0 < value < _BEYOND_PHONE_NUMBERS and (valid := _valid(f"+{value}", None)):
+        return valid
+    raise ValueError("is an int and no valid international number: a plus or a zero was lost, give it as text")
+
+
+def _of_text(text: str, default_region: str) -> str:
+    # Copied from a text that runs from right to left, a number has invisible marks around it.
+    visible = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    if visible.strip() in ("", "None"):
+        raise ValueError("is required, and was not given")
+    if not _AS_PEOPLE_WRITE.fullmatch(visible):
+        raise ValueError("holds characters that a phone number does not have")
+    digits = "".join(str(unicodedata.decimal(character)) for character in visible if character.isdecimal())
+    for number, region in _readings(digits, any(sign in visible for sign in _PLUS_SIGNS), default_region):
+        if valid := _valid(number, region):
+            return valid
+    raise ValueError(f"is no valid phone number, neither an international one nor one of {default_region}")
+
+
+def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[str, str | None]]:
+    """List what the digits may mean, the likelier first."""
+    if has_plus:
+        return [(f"+{digits}", None)]
+    if digits.startswith("00"):
+        return [(f"+{digits[2:]}", None)]
+    national = (digits, default_region)
+    return [national] if digits.startswith("0") else [(f"+{digits}", None), national]
+
+
+def _valid(number: str, region: str | None) -> str | None:
+    import phonenumbers
+
+    try:
+        parsed = phonenumbers.parse(number, region)
+    except phonenumbers.NumberParseException:
+        return None
+    digits: str = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    return digits if phonenumbers.is_valid_number(parsed) and len(digits) >= _SHORTEST else None

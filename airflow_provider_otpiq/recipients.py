@@ -1,0 +1,227 @@
+"""
+Recipients: read, checked one by one, and never shown.
+
+Each recipient is a person's phone number and the values that fill the template for this person. No text that is made
+here holds either of them: a wrong recipient is named by its position, with most of the number masked.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    PlainValidator,
+    ValidationInfo,
+)
+from pydantic_core import PydanticSerializationError, to_json
+
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq.models import CheckedRequest, ObjectId, Payload, PayloadField, one_of
+from airflow_provider_otpiq.phone_numbers import DEFAULT_REGION, in_api_form
+from airflow_provider_otpiq.redaction import masked_number, presentable, shown
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq.exceptions import OtpiqRequestError
+
+log = logging.getLogger(__name__)
+
+MOST_RECIPIENTS = 1000
+"""What a campaign can hold, and what one request can carry."""
+
+_BLANK = ("", "None")  # the latter is what None renders to
+
+
+class CheckedRecipients(list[dict[str, Any]]):
+    """Recipients in the API's shape that have passed every check, as they are sent."""
+
+
+class Recipients:
+    """
+    Recipients as they were given, sorted into good and wrong ones.
+
+    Reading ends when there are more good, or more wrong, than a campaign can hold.
+
+    :param given: an iterable of dicts in the API's shape, or of phone numbers.
+    :param default_region: the country of national phone numbers, two letters.
+    :raises ValueError: if it is no such iterable, or an empty one.
+    """
+
+    def __init__(self, given: object, default_region: str) -> None:
+        self.good: dict[int, dict[str, Any]] = {}
+        self._problems: dict[int, list[str]] = {}
+        self._given: list[Mapping[Any, Any]] = []
+        for position, value in enumerate(_iterable(given)):
+            row = value if isinstance(value, (dict, Mapping)) else {"phoneNumber": value}
+            self._given.append(row)
+            recipient, problems = _checked(row, default_region)
+            if problems:
+                self._problems[position] = problems
+            else:
+                self.good[position] = recipient
+            if len(self.good) > MOST_RECIPIENTS or len(self._problems) > MOST_RECIPIENTS:
+                break
+        if not self._given:
+            raise ValueError("is empty: at least one recipient is needed")
+
+    def require(self, payload: Mapping[str, Any]) -> None:
+        """
+        Check the template's own required parameters.
+
+        :param payload: OTPIQ's recipient payload.
+        """
+        for parameter in [_Parameter(field) for field in Payload.model_validate(payload).fields if field.required]:
+            for position, given in enumerate(self._given):
+                if parameter.is_missing_in(given):
+                    self.good.pop(position, None)
+                    self._problems.setdefault(position, []).append(f"{parameter.name} is required, and was not given")
+
+    def taken(self, *, skip_invalid: bool) -> CheckedRecipients:
+        """
+        Take the good ones.
+
+        :param skip_invalid: whether to leave out the wrong ones, which is logged, instead of refusing them all.
+        :return: the recipients in the API's shape.
+        :raises OtpiqValidationError: if there are wrong ones and they are not to be skipped, if no good one is left,
+            or if there are more than a campaign can hold. The text lists each wrong one.
+        """
+        self._refuse_what_is_no_json()
+        if len(self.good) > MOST_RECIPIENTS:
+            raise OtpiqValidationError(
+                f"There are more than {MOST_RECIPIENTS} recipients, which is what a campaign can hold; nothing was"
+                " sent. Divide them over several campaigns."
+            )
+        if self._problems and not (skip_invalid and self.good):
+            raise self._error()
+        if self._problems:
+            reasons = Counter(problem for problems in self._problems.values() for problem in problems)
+            listed = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common())
+            log.warning("%d of %d recipients are skipped. %s", len(self._problems), len(self._given), listed)
+        return CheckedRecipients(self.good.values())
+
+    def _refuse_what_is_no_json(self) -> None:
+        if not _is_json(list(self.good.values())):  # all at once, as it is rare
+            for position in [at for at, recipient in self.good.items() if not _is_json(recipient)]:
+                del self.good[position]
+                self._problems[position] = ["templateParameters holds what is no JSON, or half a character"]
+
+    def _error(self) -> OtpiqValidationError:
+        problems = [
+            f"recipients[{position}] ({masked_number(self._given[position].get('phoneNumber'))}): {'; '.join(found)}"
+            for position, found in sorted(self._problems.items())
+        ]
+        more = " or more" if len(problems) > MOST_RECIPIENTS else ""
+        return OtpiqValidationError(
+            f"{len(problems)}{more} of {len(self._given)} recipients are wrong, and nothing was sent. By their"
+            " position, counted from 0:\n" + "\n".join(f"  - {problem}" for problem in problems),
+            problems=problems,
+        )
+
+
+def were_all_attached_before(error: OtpiqRequestError) -> bool:
+    """
+    Tell whether OTPIQ refuses an attach only because every number is on the campaign already.
+
+    That this is a 400 is documented, its wording is not: **these words are an assumption**. Where they are wrong, a
+    repeated attach fails and nothing is lost; so that no other refusal passes for it, they are narrow.
+
+    :param error: the refusal of an attach.
+    :return: whether there was nothing left to add.
+    """
+    said = (error.server_message or "").lower()
+    every = re.search(r"\b(all|every|each|no new|nothing new)\b", said)
+    already = re.search(r"\b(already|duplicates?|no new|nothing new)\b", said)
+    people = re.search(r"\b(recipients?|(phone )?numbers?|contacts?)\b", said)
+    otherwise = re.search(r"start|running|complet|status|limit|maxim|exceed|invalid|must|required|opted", said)
+    return error.status_code == 400 and bool(every and already and people and not otherwise)  # noqa: PLR2004
+
+
+class _Parameter:
+    """A required parameter of a template."""
+
+    def __init__(self, field: PayloadField) -> None:
+        self._keys = field.path.split(".")
+        self.name = presentable(f"{field.path} ({field.label})" if field.label else field.path)
+
+    def is_missing_in(self, recipient: Mapping[Any, Any]) -> bool:
+        value: Any = recipient
+        try:
+            for key in self._keys:
+                value = value[key]
+        except (KeyError, TypeError):
+            return True
+        if isinstance(value, str):
+            return value.strip() in _BLANK
+        return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _iterable(given: object) -> Iterable[Any]:
+    if isinstance(given, str | bytes):
+        raise ValueError(
+            f"must be a list, an XComArg or a callable; found a text of {len(given)} characters (a template renders to"
+            " text unless the DAG has render_template_as_native_obj)"
+        )
+    if isinstance(given, Mapping) or not isinstance(given, Iterable):
+        raise ValueError(f"must be a list of recipients; found a {type(given).__name__}")
+    return given
+
+
+def _checked(given: Mapping[Any, Any], default_region: str) -> tuple[dict[str, Any], list[str]]:
+    number, parameters = given.get("phoneNumber"), given.get("templateParameters")
+    problems = []
+    try:
+        number = in_api_form(number, default_region)
+    except ValueError as error:
+        problems.append(f"phoneNumber {error}")
+    if parameters is not None and not _are_sections(parameters):
+        problems.append('templateParameters must be like {"body": {"1": "Ali"}}')
+    if others := len(given) - ("phoneNumber" in given) - ("templateParameters" in given):
+        problems.append(f"has {others} other keys than phoneNumber and templateParameters")
+    if parameters is None:
+        return {"phoneNumber": number}, problems
+    return {"phoneNumber": number, "templateParameters": parameters}, problems
+
+
+def _are_sections(parameters: object) -> bool:
+    if not isinstance(parameters, dict):
+        return False
+    for section in parameters.values():  # noqa: SIM110  # `all` would cost a third of the whole check
+        if not isinstance(section, dict):
+            return False
+    return True
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        to_json(value)
+    except PydanticSerializationError:
+        return False
+    return True
+
+
+def _region(region: str) -> str:
+    if not re.fullmatch("[A-Z]{2}", region):
+        raise ValueError(f"must be a country's two capital letters, such as {DEFAULT_REGION}; found {shown(region)}")
+    return region
+
+
+def _read(given: object, info: ValidationInfo) -> CheckedRecipients | Recipients:
+    if isinstance(given, CheckedRecipients):
+        return given
+    return Recipients(given, info.data.get("default_region", DEFAULT_REGION))
+
+
+class RecipientsRequest(CheckedRequest):
+    """Recipients for a campaign, and how they are to be checked."""
+
+    title = "The list of recipients"
+
+    campaign_id: ObjectId
+    on_invalid: Annotated[Literal["fail", "skip"], one_of("fail", "skip")] = "fail"
+    default_region: Annotated[str, AfterValidator(_region)] = DEFAULT_REGION
+    recipients: Annotated[CheckedRecipients | Recipients, PlainValidator(_read)]

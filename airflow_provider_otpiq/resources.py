@@ -1,0 +1,162 @@
+"""Templates and phone numbers by the names that people know, found in what ``GET /whatsapp/resources`` answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq.phone_numbers import in_api_form
+from airflow_provider_otpiq.redaction import masked_number, presentable, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MOST_LISTED = 30
+
+
+def _list(value: object) -> object:
+    return [] if value is None else value
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+class Template(_Part):
+    """A message template."""
+
+    id: str
+    name: str
+    language: str | None = None
+    status: str | None = None
+
+    def __str__(self) -> str:
+        return presentable(f"{self.name!r} in {self.language} ({self.status}, template_id {self.id})")
+
+
+class PhoneNumber(_Part):
+    """A number that sends."""
+
+    id: str
+    number: Annotated[str, Field(alias="phoneNumber")]
+    verified_name: Annotated[str | None, Field(alias="verifiedName")] = None
+    status: str | None = None
+
+    def __str__(self) -> str:
+        name = presentable(str(self.verified_name))
+        return f"{masked_number(self.number)} {name!r} ({self.status}, phone_number_id {presentable(self.id)})"
+
+
+class Account(_Part):
+    """A WhatsApp account, whose templates can only be sent from its own numbers."""
+
+    numbers: Annotated[list[PhoneNumber], BeforeValidator(_list), Field(alias="phoneNumbers")] = []
+    templates: Annotated[list[Template], BeforeValidator(_list)] = []
+
+
+class Business(_Part):
+    """A business with its WhatsApp accounts."""
+
+    accounts: Annotated[list[Account], BeforeValidator(_list), Field(alias="whatsappAccounts")] = []
+
+
+class Resources(_Part):
+    """What a project can send, and from where."""
+
+    businesses: Annotated[list[Business], BeforeValidator(_list)] = []
+
+
+class ResourcesAnswer(_Part):
+    """The answer to ``GET /whatsapp/resources``."""
+
+    data: Resources
+
+
+class Wanted(BaseModel):
+    """A template, a sending number or both, each by its id or by what people call it."""
+
+    template_id: str | None = None
+    template_name: str | None = None
+    template_language: str | None = None
+    phone_number_id: str | None = None
+    phone_number: str | None = None
+
+    def found_in(self, resources: Resources) -> dict[str, str]:
+        """
+        Find the ids: of an approved template and of a connected number, both of one WhatsApp account.
+
+        An id that is given and not listed is left for OTPIQ itself to judge.
+
+        :param resources: what the project has.
+        :return: ``template_id`` and ``phone_number_id``, of each that was found.
+        :raises OtpiqValidationError: if there is no such template or number, if there are several, or if they belong
+            to different accounts. The text lists what there is.
+        """
+        accounts = list(enumerate(account for business in resources.businesses for account in business.accounts))
+        templates = [(at, template) for at, account in accounts for template in account.templates]
+        numbers = [(at, number) for at, account in accounts for number in account.numbers]
+        template_matches = [(at, template) for at, template in templates if self._is_template(template)]
+        number_matches = [(at, number) for at, number in numbers if self._is_number(number)]
+        if self.template_name is not None and not template_matches:
+            raise _refusal(f"template_name: there is no approved template {self._template()}.", templates)
+        if self.phone_number is not None and not number_matches:
+            raise _refusal(f"phone_number: {masked_number(self.phone_number)} is no connected number.", numbers)
+        if template_matches and number_matches:
+            shared = {at for at, _ in template_matches} & {at for at, _ in number_matches}
+            if not shared:
+                problem = "the template and the phone number belong to different WhatsApp accounts."
+                raise _refusal(problem, [*template_matches, *number_matches])
+            template_matches = [(at, template) for at, template in template_matches if at in shared]
+            number_matches = [(at, number) for at, number in number_matches if at in shared]
+        return {
+            **_the_one("template_id", template_matches, "template_language or "),
+            **_the_one("phone_number_id", number_matches),
+        }
+
+    def _is_template(self, template: Template) -> bool:
+        if self.template_name is None:
+            return template.id.lower() == (self.template_id or "").lower()
+        any_language = self.template_language is None
+        return (
+            template.name == self.template_name
+            and str(template.status).upper() == "APPROVED"
+            and (any_language or _plain(template.language) == _plain(self.template_language))
+        )
+
+    def _is_number(self, number: PhoneNumber) -> bool:
+        if self.phone_number is None:
+            return number.id.lower() == (self.phone_number_id or "").lower()
+        return str(number.status).upper() == "CONNECTED" and _digits(number.number) == self.phone_number
+
+    def _template(self) -> str:
+        language = f" in {shown(self.template_language)}" if self.template_language else ""
+        return f"{shown(self.template_name)}{language}"
+
+
+def _plain(language: str | None) -> str:
+    return str(language).lower().replace("-", "_")
+
+
+def _digits(number: str) -> str | None:
+    try:
+        return in_api_form(number)
+    except ValueError:
+        return None
+
+
+def _the_one(field: str, matches: Sequence[tuple[int, Template | PhoneNumber]], or_else: str = "") -> dict[str, str]:
+    ids = {found.id for _, found in matches}
+    if len(ids) > 1:
+        raise _refusal(f"{field}: several fit what was given; give {or_else}{field}.", matches)
+    return {field: ids.pop()} if ids else {}
+
+
+def _refusal(problem: str, there_is: Sequence[tuple[int, Template | PhoneNumber]]) -> OtpiqValidationError:
+    listed = [f"\n  - {each}" for _, each in there_is[:_MOST_LISTED]] or [" nothing."]
+    more = f"\n  and {len(there_is) - _MOST_LISTED} more" if len(there_is) > _MOST_LISTED else ""
+    return OtpiqValidationError(
+        f"Nothing was sent: {problem} There is:{''.join(listed)}{more}",
+        problems=[problem],
+    )

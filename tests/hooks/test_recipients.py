@@ -1,0 +1,277 @@
+"""The hook's calls that fill, sample and start a campaign."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException, AirflowTaskTimeout
+
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConfigurationError,
+    OtpiqConnectionError,
+    OtpiqCreditError,
+    OtpiqOutcomeUnknownError,
+    OtpiqRateLimitError,
+    OtpiqRequestError,
+    OtpiqResponseError,
+    OtpiqServerError,
+    OtpiqValidationError,
+)
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from tests.conftest import BASE_URL
+from tests.contract import ANSWER, CAMPAIGN, CAMPAIGN_ID, CREATE, TEMPLATE_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from requests_mock import Mocker
+
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+CAMPAIGN_URL = f"{BASE_URL}/whatsapp/campaigns/{CAMPAIGN_ID}"
+ATTACH_URL, SAMPLE_URL, START_URL = (f"{CAMPAIGN_URL}/{what}" for what in ("recipients", "sample", "start"))
+PAYLOAD_URL = f"{BASE_URL}/whatsapp/campaigns/recipient-payload"
+ALI = "9647701234567"
+
+
+def attach(hook: OtpiqHook, *recipients: Any) -> dict[str, Any]:
+    return hook.attach_recipients(campaign_id=CAMPAIGN_ID, recipients=recipients or [ALI])
+
+
+def sample(hook: OtpiqHook) -> dict[str, Any]:
+    return hook.send_sample(campaign_id=CAMPAIGN_ID, recipients=[ALI])
+
+
+def start(hook: OtpiqHook) -> dict[str, Any]:
+    return hook.start_campaign(campaign_id=CAMPAIGN_ID)
+
+
+SPENDING = [pytest.param(sample, SAMPLE_URL, id="sample"), pytest.param(start, START_URL, id="start")]
+
+
+# What goes out
+
+
+def test_an_attach_posts_the_recipients_in_one_request(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(ATTACH_URL, json=ANSWER)
+    rows = [f"96477{number:08}" for number in range(1000)]
+    assert attach(hook, *rows) == CAMPAIGN
+    (request,) = requests_mock.request_history
+    assert request.json() == {"recipients": [{"phoneNumber": number} for number in rows]}
+    assert request.headers["Content-Type"] == "application/json"
+
+
+def test_a_start_has_no_body(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(START_URL, json=ANSWER)
+    assert start(hook) == CAMPAIGN
+    (request,) = requests_mock.request_history
+    assert request.body is None
+    assert request.headers["Content-Length"] == "0"
+
+
+def test_the_payload_is_asked_for_by_the_apis_names(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.get(PAYLOAD_URL, json={"data": {"fields": [], "template": {}}})
+    assert hook.get_recipient_payload(campaign_id=CAMPAIGN_ID) == {"fields": [], "template": {}}
+    hook.get_recipient_payload(template_id=TEMPLATE_ID)
+    queries = [request.query for request in requests_mock.request_history]
+    assert queries == [f"_id={CAMPAIGN_ID}", f"templateid={TEMPLATE_ID}"]  # requests-mock makes all of it small
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ({}, "template_id: is required, and was not given, nor was campaign_id"),
+        ({"campaign_id": CAMPAIGN_ID, "template_id": TEMPLATE_ID}, "template_id: is given, and so is campaign_id"),
+        ({"campaign_id": "../x"}, "campaign_id: must be 24 hexadecimal characters"),
+    ],
+)
+def test_the_payload_is_of_one_campaign_or_one_template(
+    hook: OtpiqHook, requests_mock: Mocker, asked: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(OtpiqValidationError, match=problem):
+        hook.get_recipient_payload(**asked)
+    assert not requests_mock.called
+
+
+def test_everything_wrong_with_a_request_is_one_error_and_nothing_is_sent(
+    hook: OtpiqHook, requests_mock: Mocker
+) -> None:
+    wrong: dict[str, Any] = {"campaign_id": "x", "recipients": [], "default_region": "Iraq", "on_invalid": "drop"}
+    with pytest.raises(OtpiqValidationError) as caught:
+        hook.check_recipients(**wrong)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "campaign_id",
+        "on_invalid",
+        "default_region",
+        "recipients",
+    ]
+    for call in (hook.attach_recipients, hook.send_sample):
+        with pytest.raises(OtpiqValidationError, match="recipients: is required, and was not given"):
+            call(campaign_id=CAMPAIGN_ID, recipients=None)
+    with pytest.raises(OtpiqValidationError, match="campaign_id"):
+        hook.start_campaign(campaign_id="None")
+    assert not requests_mock.called
+
+
+def test_the_templates_own_parameters_are_checked_before_anything_is_sent(
+    hook: OtpiqHook, requests_mock: Mocker
+) -> None:
+    fields = [{"key": "1", "required": True, "templateParametersPath": "templateParameters.header.image.link"}]
+    requests_mock.get(PAYLOAD_URL, json={"success": True, "data": {"fields": fields}})
+    good = {"phoneNumber": ALI, "templateParameters": {"header": {"image": {"link": "https://example.com/a.png"}}}}
+    assert hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[good]) == [good]
+    with pytest.raises(OtpiqValidationError, match="2 of 3 recipients are wrong") as caught:
+        hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[good, ALI, "0770"])
+    assert len(caught.value.problems) == 2
+    assert hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[ALI, good], on_invalid="skip") == [good]
+    assert {request.method for request in requests_mock.request_history} == {"GET"}
+
+
+def test_without_the_check_no_question_is_asked(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    checked = hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=["0770 123 4567"], validate_parameters=False)
+    assert checked == [{"phoneNumber": ALI}]
+    assert not requests_mock.called
+
+
+# What comes back of an attach
+
+
+def test_an_attach_that_is_repeated_after_a_lost_answer_is_a_success(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:
+    campaign_id = sandbox_hook.create_campaign(**CREATE)["_id"]
+    rows = [f"96477{number:08}" for number in range(500)]
+    sandbox.arm("attach", when="after", connection="drop")
+    with pytest.raises(OtpiqConnectionError):
+        sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=rows)
+    assert sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=rows) == {"_id": campaign_id}
+    assert [request["status"] for request in sandbox.requests[1:]] == [None, 400]
+    assert sandbox.campaigns[0]["totalRecipients"] == 500
+
+
+def test_any_other_400_is_the_error_that_it_is(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:
+    campaign_id = sandbox_hook.create_campaign(**CREATE)["_id"]
+    sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=[f"96477{number:08}" for number in range(1000)])
+    with pytest.raises(OtpiqRequestError, match="at most 1000"):
+        sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
+    sandbox_hook.start_campaign(campaign_id=campaign_id)
+    with pytest.raises(OtpiqRequestError, match="Only campaigns in draft or scheduled"):
+        sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647700000000"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "returned"),
+    [
+        ({"success": True}, {"_id": CAMPAIGN_ID}),
+        ({"success": True, "data": None}, {"_id": CAMPAIGN_ID}),
+        ({"message": "2 recipients added"}, {"_id": CAMPAIGN_ID}),
+        ({"success": True, "data": {"added": 2}}, {"_id": CAMPAIGN_ID, "added": 2}),
+        ({"success": True, "data": {"_id": "another", "added": 2}}, {"_id": CAMPAIGN_ID, "added": 2}),
+    ],
+)
+def test_an_attachs_answer_is_not_documented_so_any_object_will_do(
+    hook: OtpiqHook, requests_mock: Mocker, answer: Any, returned: dict[str, Any]
+) -> None:
+    requests_mock.post(ATTACH_URL, json=answer)
+    assert attach(hook) == returned
+
+
+@pytest.mark.parametrize("text", ["<html>", "", "[]", "{}", '{"success": false, "message": "no"}', '{"data": [1]}'])
+def test_what_is_no_object_or_no_success_is_none(hook: OtpiqHook, requests_mock: Mocker, text: str) -> None:
+    requests_mock.post(ATTACH_URL, text=text)
+    with pytest.raises(OtpiqResponseError):
+        attach(hook)
+
+
+# What spends money
+
+
+@pytest.mark.parametrize(("call", "url"), SPENDING)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status_code": 500},
+        {"status_code": 503, "headers": {"Retry-After": "3"}},
+        {"text": "<html>"},
+        {"json": {"success": False}},
+        {"exc": requests.ReadTimeout("read timed out")},
+        {"exc": requests.ConnectionError("reset")},
+        {"exc": AirflowTaskTimeout("Timeout, PID: 1")},
+        {"exc": SystemExit(1)},
+    ],
+    ids=str,
+)
+def test_an_unknown_outcome_fails_at_once_after_one_request(
+    hook: OtpiqHook, requests_mock: Mocker, call: Callable[[OtpiqHook], Any], url: str, fault: dict[str, Any]
+) -> None:
+    requests_mock.post(url, **fault)
+    with pytest.raises(OtpiqOutcomeUnknownError) as caught:
+        call(hook)
+    assert isinstance(caught.value, AirflowFailException)
+    assert "Nobody knows whether POST /whatsapp/campaigns" in str(caught.value)
+    assert "look at the campaign in OTPIQ's dashboard" in str(caught.value)
+    assert caught.value.retry_after is None
+    assert len(requests_mock.request_history) == 1
+
+
+@pytest.mark.parametrize(("call", "url"), SPENDING)
+@pytest.mark.parametrize(
+    ("fault", "error", "sent"),
+    [
+        ({"exc": requests.ConnectTimeout("connect timed out")}, OtpiqConnectionError, 3),
+        ({"status_code": 429}, OtpiqRateLimitError, 2),
+        ({"status_code": 400, "json": {"error": "no"}}, OtpiqRequestError, 1),
+        ({"status_code": 400, "json": {"error": "credit", "requiredCredit": 5}}, OtpiqCreditError, 1),
+    ],
+    ids=["never reached", "429", "400", "credit"],
+)
+@pytest.mark.usefixtures("slept")
+def test_a_refusal_is_no_unknown_outcome(
+    hook: OtpiqHook,
+    requests_mock: Mocker,
+    call: Callable[[OtpiqHook], Any],
+    url: str,
+    fault: dict[str, Any],
+    error: type[Exception],
+    sent: int,
+) -> None:
+    requests_mock.post(url, **fault)
+    with pytest.raises(error) as caught:
+        call(hook)
+    assert type(caught.value) is error
+    assert len(requests_mock.request_history) == sent
+
+
+@pytest.mark.parametrize("call", [sample, start])
+def test_a_timeout_between_two_requests_is_the_tasks_own(
+    hook: OtpiqHook, requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch, call: Callable[[OtpiqHook], Any]
+) -> None:
+    requests_mock.post(f"{CAMPAIGN_URL}/{call.__name__}", status_code=429)
+
+    def time_is_over(seconds: float) -> None:
+        raise AirflowTaskTimeout("Timeout, PID: 1")
+
+    monkeypatch.setattr("time.sleep", time_is_over)
+    with pytest.raises(AirflowTaskTimeout):
+        call(hook)
+
+
+def test_only_what_spends_money_has_unknown_outcomes(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(ATTACH_URL, status_code=500)
+    with pytest.raises(OtpiqServerError):
+        attach(hook)
+    timeout: Any = AirflowTaskTimeout("Timeout, PID: 1")
+    requests_mock.post(ATTACH_URL, exc=timeout)
+    with pytest.raises(AirflowTaskTimeout):
+        attach(hook)
+
+
+@pytest.mark.parametrize("call", [attach, sample, start])
+def test_a_connection_that_cannot_be_used_sends_nothing(
+    connect: Callable[..., OtpiqHook], requests_mock: Mocker, call: Callable[[OtpiqHook], Any]
+) -> None:
+    with pytest.raises(OtpiqConfigurationError):
+        call(connect(password="a b"))
+    with pytest.raises(AirflowNotFoundException):
+        call(OtpiqHook("there_is_no_such_connection"))
+    assert not requests_mock.called

@@ -1,0 +1,309 @@
+"""Operators that take recipients: what the field may be, what Airflow gets to see of it, what is pushed."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_otpiq.exceptions import OtpiqConnectionError, OtpiqValidationError
+from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
+from airflow_provider_otpiq.operators.recipients import Audience
+from tests.contract import CREATE, TaskInstance, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+PEOPLE = ["0770 123 4567", "+964 780 123 4567", 9647501234567]
+DIGITS = ["9647701234567", "9647801234567", "9647501234567"]
+WITH_PARAMETERS = {"template_id": "665f1c2ab3d4e5f601234567", "phone_number_id": "665f1c2ab3d4e5f601234568"}
+
+_task_numbers = count()
+
+
+@pytest.fixture
+def campaign_id(sandbox_hook: OtpiqHook) -> str:
+    return str(sandbox_hook.create_campaign(**CREATE)["_id"])
+
+
+def attach(dag: DAG, campaign_id: str, recipients: Any, **fields: Any) -> AttachRecipientsOperator:
+    number = next(_task_numbers)
+    return AttachRecipientsOperator(
+        task_id=f"attach_{number}", dag=dag, campaign_id=campaign_id, recipients=recipients, **fields
+    )
+
+
+def attached(sandbox: Sandbox) -> list[str]:
+    return [recipient["phoneNumber"] for recipient in sandbox.requests[-1]["body"]["recipients"]]
+
+
+def as_airflow_stores_it(operator: Any) -> Any:
+    from airflow.serialization.helpers import serialize_template_field
+
+    return serialize_template_field(operator.recipients, "recipients")
+
+
+# What it may be
+
+
+def people() -> Iterator[Any]:
+    yield from PEOPLE
+
+
+def of_the_context(ti: Any, params: dict[str, Any]) -> list[Any]:
+    assert ti.try_number == 1
+    assert params["name"] == "Autumn"
+    return PEOPLE
+
+
+def as_airflow_calls_it(context: Any, jinja_env: Any) -> list[Any]:
+    assert context["ti"]
+    assert jinja_env.from_string("{{ 1 }}").render() == "1"
+    return PEOPLE
+
+
+def of_all(**context: Any) -> list[Any]:
+    assert context["params"]
+    return PEOPLE
+
+
+class Reader:
+    def __call__(self) -> Iterator[Any]:
+        return people()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        PEOPLE,
+        tuple(PEOPLE),
+        people,
+        Reader(),
+        lambda: PEOPLE,
+        partial(list, PEOPLE),
+        of_the_context,
+        as_airflow_calls_it,
+        of_all,
+        [{"phoneNumber": "{{ '0770 123 4567' }}"}, *PEOPLE[1:]],
+    ],
+)
+def test_recipients_are_a_list_or_a_callable(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, given: Any
+) -> None:
+    assert execute(attach(dag, campaign_id, given), context) == campaign_id
+    assert attached(sandbox) == DIGITS
+
+
+def test_an_xcom_arg_makes_the_dependency(dag: DAG) -> None:
+    with dag:
+
+        @task
+        def read() -> list[str]:
+            return []
+
+        operator = attach(dag, "{{ 1 }}", read())
+    assert operator.upstream_task_ids == {"read"}
+
+
+def test_native_rendering_gives_a_list(context: dict[str, Any], sandbox: Sandbox, campaign_id: str) -> None:
+    native = DAG("native", schedule=None, render_template_as_native_obj=True)
+    context |= {"dag": native, "people": PEOPLE}
+    operator = attach(native, campaign_id, "{{ people }}")
+    execute(operator, context)
+    assert attached(sandbox) == DIGITS
+    assert as_airflow_stores_it(operator) == "3 recipients"
+
+
+def test_a_text_is_no_list(dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str) -> None:
+    operator = attach(dag, campaign_id, "{{ ['9647701234567'] }}")
+    with pytest.raises(OtpiqValidationError, match="render_template_as_native_obj") as caught:
+        execute(operator, context)
+    assert "9647701234567" not in f"{caught.value}{as_airflow_stores_it(operator)}"
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("given", [None, "", [], lambda: None, lambda: [], lambda: iter(())])
+def test_no_recipients_are_an_error_that_sends_nothing(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, given: Any
+) -> None:
+    with pytest.raises(OtpiqValidationError, match="recipients: "):
+        execute(attach(dag, campaign_id, given), context)
+    assert len(sandbox.requests) == 1
+
+
+def test_a_callable_is_called_when_the_task_executes_and_not_before(
+    dag: DAG, context: dict[str, Any], campaign_id: str
+) -> None:
+    called = []
+
+    def people() -> list[Any]:
+        called.append(True)
+        return PEOPLE
+
+    operator = attach(dag, campaign_id, people)
+    operator.render_template_fields(context)  # type: ignore[arg-type]
+    assert not called
+    operator.execute(context)  # type: ignore[arg-type]
+    assert called == [True]
+
+
+def test_an_error_of_the_callable_is_its_own(dag: DAG, context: dict[str, Any], campaign_id: str) -> None:
+    def people() -> Iterator[str]:
+        yield DIGITS[0]
+        raise FileNotFoundError("the audience is missing")
+
+    with pytest.raises(FileNotFoundError):
+        execute(attach(dag, campaign_id, people), context)
+
+
+# What Airflow gets to see
+
+
+@pytest.mark.parametrize(
+    ("given", "before", "after"),
+    [
+        (PEOPLE, "3 recipients", "3 recipients"),
+        (tuple(PEOPLE), "3 recipients", "3 recipients"),
+        (people, "the recipients that people gives", "3 recipients"),
+        (Reader(), "the recipients that Reader gives", "3 recipients"),
+    ],
+)
+def test_the_rendered_field_is_a_count(
+    dag: DAG, context: dict[str, Any], campaign_id: str, given: Any, before: str, after: str
+) -> None:
+    operator = attach(dag, campaign_id, given)
+    operator.render_template_fields(context)  # type: ignore[arg-type]
+    assert as_airflow_stores_it(operator) == before
+    operator.execute(context)  # type: ignore[arg-type]
+    assert as_airflow_stores_it(operator) == after
+
+
+@pytest.mark.parametrize("given", [iter(PEOPLE), "0770 123 4567", b"0770", object()])
+def test_of_anything_else_only_its_type_is_shown(given: Any) -> None:
+    shown = str(Audience(given))
+    assert shown == f"recipients as a {type(given).__name__}"
+
+
+def test_nothing_of_a_person_is_logged_pushed_or_raised(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(attach(dag, campaign_id, people), context)
+    execute(attach(dag, campaign_id, people), context)  # all of them are there already
+    answer = {"success": True, "data": {"_id": campaign_id, "name": "x", "recipients": DIGITS}}
+    sandbox.arm("attach", status=200, body=answer, times=1)
+    execute(attach(dag, campaign_id, people), context)
+    sandbox.arm("attach", status=400, body={"error": f"{DIGITS[0]} has opted out"})
+    with pytest.raises(Exception, match="964770•••4567 has opted out") as caught:
+        execute(attach(dag, campaign_id, people), context)
+    logged = capsys.readouterr()
+    seen = f"{logged.out}{logged.err}{json.dumps(context['ti'].pushed)}{caught.value}"
+    assert "Attached 3 recipients to campaign" in seen
+    for number in (*DIGITS, *map(str, PEOPLE)):
+        assert number not in seen
+
+
+# Checks
+
+
+def test_a_thousand_with_17_wrong_ones_lists_those_and_sends_nothing(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, sandbox_hook: OtpiqHook
+) -> None:
+    campaign_id = sandbox_hook.create_campaign(name="Summer", **WITH_PARAMETERS)["_id"]
+    rows: list[Any] = [
+        {"phoneNumber": f"96477{number:08}", "templateParameters": {"body": {"1": "Ali"}}} for number in range(1000)
+    ]
+    wrong = list(range(5, 1000, 60))
+    for position in wrong:
+        rows[position] = "0770" if position % 2 else {"phoneNumber": "9647701234567"}
+    with pytest.raises(OtpiqValidationError, match="17 of 1000 recipients are wrong") as caught:
+        execute(attach(dag, campaign_id, rows), context)
+    assert [int(problem[11 : problem.index("]")]) for problem in caught.value.problems] == wrong
+    assert [request["method"] for request in sandbox.requests] == ["POST", "GET"]
+    assert execute(attach(dag, campaign_id, rows, on_invalid="skip"), context) == campaign_id
+    assert len(attached(sandbox)) == 983
+
+
+def test_the_parameters_are_checked_unless_that_is_turned_off(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, sandbox_hook: OtpiqHook
+) -> None:
+    campaign_id = sandbox_hook.create_campaign(name="Summer", **WITH_PARAMETERS)["_id"]
+    with pytest.raises(OtpiqValidationError, match=r"\(Body \{\{1\}\}\) is required"):
+        execute(attach(dag, campaign_id, DIGITS), context)
+    with pytest.raises(Exception, match="answered with 400"):
+        execute(attach(dag, campaign_id, DIGITS, validate_parameters=False), context)
+    assert [request["method"] for request in sandbox.requests] == ["POST", "GET", "POST"]
+
+
+def test_a_region_is_the_one_of_national_numbers(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
+) -> None:
+    execute(attach(dag, campaign_id, ["0532 123 45 67"], default_region="TR"), context)
+    assert attached(sandbox) == ["905321234567"]
+
+
+def test_a_wrong_option_is_an_error_that_sends_nothing(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
+) -> None:
+    with pytest.raises(OtpiqValidationError) as caught:
+        execute(attach(dag, campaign_id, DIGITS, on_invalid="ignore", default_region="Iraq"), context)
+    assert len(caught.value.problems) == 2
+    assert len(sandbox.requests) == 1
+
+
+# What is pushed, and what repeats
+
+
+def test_an_attach_pushes_the_campaign(dag: DAG, context: dict[str, Any], campaign_id: str) -> None:
+    execute(attach(dag, campaign_id, PEOPLE), context)
+    assert context["ti"].pushed["campaign"]["_id"] == campaign_id
+    assert context["ti"].pushed["campaign"]["totalRecipients"] == 3
+
+
+def test_a_repeated_attach_ends_with_each_number_once(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
+) -> None:
+    sandbox.arm("attach", when="after", status=502)
+    with pytest.raises(Exception, match="502"):
+        execute(attach(dag, campaign_id, PEOPLE), context)
+    later = context | {"ti": TaskInstance(try_number=2)}
+    assert execute(attach(dag, campaign_id, PEOPLE), later) == campaign_id
+    assert later["ti"].pushed["campaign"] == {"_id": campaign_id}
+    assert sandbox.campaigns[0]["totalRecipients"] == 3
+
+
+def test_a_sample_pushes_the_sample_campaign_and_leaves_the_other_alone(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
+) -> None:
+    parent = sandbox.campaigns[0]
+    operator = SendSampleOperator(task_id="sample", dag=dag, campaign_id=campaign_id, recipients=people)
+    sample_id = execute(operator, context)
+    assert sandbox.campaigns[0] == parent
+    assert sandbox.campaigns[1]["_id"] == sample_id != campaign_id
+    pushed = context["ti"].pushed["campaign"]
+    assert (pushed["_id"], pushed["sampleOfCampaign"]) == (sample_id, campaign_id)
+    assert as_airflow_stores_it(operator) == "3 recipients"
+
+
+def test_every_field_of_the_api_is_a_template_field() -> None:
+    for operator in (AttachRecipientsOperator, SendSampleOperator):
+        assert set(operator.template_fields) == {"campaign_id", "recipients", "otpiq_conn_id"}
+
+
+def test_init_only_assigns(dag: DAG) -> None:
+    operator = attach(dag, "{{ ti }}", "{{ params.people }}", default_region="?", on_invalid="?")
+    assert (operator.campaign_id, operator.recipients) == ("{{ ti }}", "{{ params.people }}")
+
+
+def test_a_lost_connection_is_tried_again_by_airflow(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
+) -> None:
+    sandbox.arm("attach", connection="drop")
+    with pytest.raises(OtpiqConnectionError):
+        execute(attach(dag, campaign_id, PEOPLE), context)

@@ -1,0 +1,279 @@
+"""A start and a sample, which spend money: once, and never again on a guess."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowNotFoundException
+
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConfigurationError,
+    OtpiqConnectionError,
+    OtpiqCreditError,
+    OtpiqOutcomeUnknownError,
+    OtpiqRateLimitError,
+    OtpiqRequestError,
+    OtpiqValidationError,
+)
+from airflow_provider_otpiq.operators.campaign import SendSampleOperator, StartCampaignOperator
+from tests.conftest import needs_task_state
+from tests.contract import CREATE, BrokenStateStore, StateStore, TaskInstance, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+TEAM = ["9647701234567"]
+
+_task_numbers = count()
+
+
+@pytest.fixture(params=["start", "sample"])
+def action(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def new_campaign(sandbox_hook: OtpiqHook) -> Callable[[], str]:
+    def new_campaign() -> str:
+        campaign_id = str(sandbox_hook.create_campaign(**CREATE)["_id"])
+        sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
+        return campaign_id
+
+    return new_campaign
+
+
+@pytest.fixture
+def spend(action: str, dag: DAG, context: dict[str, Any], new_campaign: Callable[[], str]) -> Callable[..., Any]:
+    """Make a try of a task that starts, or samples, the same campaign each time."""
+    same = new_campaign()
+
+    def spend(campaign_id: str = same, try_number: int = 1, **fields: Any) -> Any:
+        kind: Any = StartCampaignOperator if action == "start" else SendSampleOperator
+        fields |= {} if action == "start" else {"recipients": TEAM, "validate_parameters": False}
+        operator = kind(task_id=f"spend_{next(_task_numbers)}", dag=dag, campaign_id=campaign_id, **fields)
+        context["ti"] = TaskInstance(try_number)
+        return execute(operator, context)
+
+    return spend
+
+
+def sent(sandbox: Sandbox, action: str) -> int:
+    return sum(request["path"].endswith(f"/{action}") for request in sandbox.requests)
+
+
+def test_it_pushes_the_campaign(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
+) -> None:
+    returned = spend()
+    concerned = sandbox.campaigns[-1]
+    assert returned == concerned["_id"]
+    assert context["ti"].pushed["campaign"]["_id"] == returned
+    assert concerned["startedAt"]
+    assert concerned["isSampleCampaign"] is (action == "sample")
+
+
+@needs_task_state
+def test_a_later_try_returns_the_same_and_sends_nothing(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    first, pushed = spend(), context["ti"].pushed
+    assert spend(try_number=2) == first
+    assert context["ti"].pushed == pushed
+    assert sent(sandbox, action) == 1
+    assert all(retention == retention.max for retention in store.retentions if retention)
+    assert "9647701234567" not in json.dumps(store.stored)
+
+
+@needs_task_state
+def test_another_campaign_is_another_matter(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    action: str,
+    new_campaign: Callable[[], str],
+) -> None:
+    context["task_state_store"] = StateStore()
+    first, other = spend(), new_campaign()
+    assert spend(other) != first
+    assert sent(sandbox, action) == 2
+    assert spend() == first  # each is remembered for itself
+    assert sent(sandbox, action) == 2
+
+
+FAULTS: list[dict[str, Any]] = [
+    {"when": "after", "connection": "drop"},
+    {"connection": "drop"},
+    {"when": "after", "status": 503},
+    {"connection": "cut"},
+    {"status": 200, "body": "<html>"},
+]
+
+
+@needs_task_state
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_an_unknown_outcome_stays_unknown(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str, fault: dict[str, Any]
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    sandbox.arm(action, **fault)
+    with pytest.raises(OtpiqOutcomeUnknownError) as first:
+        spend()
+    with pytest.raises(OtpiqOutcomeUnknownError, match="Nothing was sent now") as later:
+        spend(try_number=2)
+    assert sent(sandbox, action) == 1
+    assert context["ti"].pushed == {}
+    (key,) = store.stored
+    assert key.startswith(f"otpiq_{action}_")
+    for error in (first, later):
+        path = f"/api/v2/dags/dag/dagRuns/manual__1/taskInstances/task/state-store/{key}?map_index=-1"
+        assert f"DELETE {path}" in str(error.value)
+        assert "mark this task as success" in str(error.value)
+        assert "durable=False" in str(error.value)
+
+
+@needs_task_state
+def test_what_a_person_releases_is_sent(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    sandbox.arm(action, connection="drop")
+    with pytest.raises(OtpiqOutcomeUnknownError):
+        spend()
+    (key,) = store.stored
+    store.delete(key)
+    assert spend(try_number=2) == sandbox.campaigns[-1]["_id"]
+
+
+@needs_task_state
+@pytest.mark.parametrize("kept", [{}, {"try_number": 1}, {"campaign": None}, {"campaign": {}}, [], "text", 0, False])
+def test_a_mark_without_an_answer_sends_nothing(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str, kept: Any
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    store.set(f"otpiq_{action}_{sandbox.campaigns[0]['_id']}", kept)
+    with pytest.raises(OtpiqOutcomeUnknownError):
+        spend()
+    assert sent(sandbox, action) == 0
+
+
+@needs_task_state
+@pytest.mark.usefixtures("slept")
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"status": 429, "times": 2}, OtpiqRateLimitError),
+        ({"status": 400, "body": {"error": "no"}}, OtpiqRequestError),
+        ({"status": 400, "body": {"error": "no", "requiredCredit": 5}}, OtpiqCreditError),
+    ],
+    ids=["429", "400", "credit"],
+)
+def test_a_refusal_takes_the_mark_back(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    action: str,
+    fault: dict[str, Any],
+    error: type[Exception],
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    sandbox.arm(action, **fault)
+    with pytest.raises(error):
+        spend()
+    assert store.stored == {}
+    assert spend(try_number=2)
+
+
+@needs_task_state
+@pytest.mark.usefixtures("slept")
+def test_a_refused_connection_takes_the_mark_back(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    connect: Callable[..., OtpiqHook],
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    connect(host="http://127.0.0.1:1/api", password="key")
+    with pytest.raises(OtpiqConnectionError):
+        spend()
+    assert store.stored == {}
+
+
+@needs_task_state
+def test_what_is_wrong_before_it_is_sent_leaves_no_mark(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    action: str,
+    connect: Callable[..., OtpiqHook],
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    with pytest.raises(OtpiqValidationError):
+        spend("../../x")
+    with pytest.raises(AirflowNotFoundException):
+        spend(otpiq_conn_id="there_is_no_such_connection")
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": 0})
+    with pytest.raises(OtpiqConfigurationError):
+        spend()
+    assert store.stored == {}
+    assert sent(sandbox, action) == 0
+
+
+@needs_task_state
+def test_what_cannot_be_marked_is_not_sent(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
+) -> None:
+    context["task_state_store"] = BrokenStateStore()
+    with pytest.raises(RuntimeError, match="the API server is away"):
+        spend()
+    assert sent(sandbox, action) == 0
+
+
+@needs_task_state
+def test_an_answer_that_cannot_be_kept_is_still_returned_and_not_sent_again(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    action: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class KeepsOnlyTheMark(StateStore):
+        def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+            if "campaign" in value:
+                raise RuntimeError("the API server is away")
+            super().set(key, value, retention=retention)
+
+    context["task_state_store"] = KeepsOnlyTheMark()
+    assert spend() == sandbox.campaigns[-1]["_id"]
+    assert "could not be remembered" in caplog.text
+    with pytest.raises(OtpiqOutcomeUnknownError):
+        spend(try_number=2)
+    assert sent(sandbox, action) == 1
+
+
+def test_durable_false_remembers_nothing(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    sandbox.arm(action, connection="drop")
+    with pytest.raises(OtpiqOutcomeUnknownError):
+        spend(durable=False)
+    assert spend(durable=False, try_number=2)
+    assert sent(sandbox, action) == 2
+    assert store.stored == {}
+
+
+def test_without_a_store_a_second_try_says_what_it_cannot_know(
+    spend: Callable[..., Any], sandbox: Sandbox, action: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.arm(action, status=500)
+    with pytest.raises(OtpiqOutcomeUnknownError):  # which no retry follows
+        spend()
+    assert "cannot remember" not in caplog.text
+    spend(try_number=2)
+    assert f"If one was killed during this {action}, it may now be sent and paid for again" in caplog.text

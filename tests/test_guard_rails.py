@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
+from airflow_provider_otpiq.guard_rails import GuardRails
+from tests.contract import CAMPAIGN_ID, CREATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+TEAM = "9647701234567"
+STRANGER = "9647809999999"
+
+
+def rails(**extras: Any) -> GuardRails:
+    return GuardRails.of("otpiq_staging", extras)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "prefixes"),
+    [
+        (["+964 770 123 4567"], (TEAM,)),
+        ([9647701234567, "00964 771"], (TEAM, "964771")),
+        ("+964770", ("964770",)),
+        (" 964770, 0780 123 4567 ,00964-751", ("964770", "9647801234567", "964751")),
+        ("٠٧٧٠ ١٢٣ ٤٥٦٧", (TEAM,)),
+    ],
+)
+def test_numbers_and_beginnings_of_numbers_are_read_as_people_write_them(
+    allowed: Any, prefixes: tuple[str, ...]
+) -> None:
+    assert rails(allowed_recipients=allowed).allowed_recipients == prefixes
+
+
+def test_a_blank_field_of_the_form_is_no_guard_rail() -> None:
+    assert rails(allowed_recipients=None, max_recipients=None, read_timeout=5) == GuardRails()
+
+
+@pytest.mark.parametrize(("value", "most"), [(1, 1), (1000, 1000), ("50", 50), (50.0, 50)])
+def test_the_most_recipients_may_be_text_as_in_a_uri(value: Any, most: int) -> None:
+    assert rails(max_recipients=value).max_recipients == most
+
+
+NO_LIST: list[Any] = [
+    "",
+    " ",
+    ",",
+    "964,",
+    "all",
+    "*",
+    "+",
+    "0770",
+    "None",
+    "['964']",
+    [],
+    {},
+    {"964": True},
+    964,
+    True,
+]
+NO_NUMBER: list[Any] = [None, "", True, 1.5, [], "staff@example.com"]
+NO_COUNT: list[Any] = ["", 0, -1, 1001, True, False, "many", "None", [], 1.5, "nan"]
+BROKEN: list[dict[str, Any]] = [
+    *({"allowed_recipients": value} for value in NO_LIST),
+    *({"allowed_recipients": [value]} for value in NO_NUMBER),
+    *({"max_recipients": value} for value in NO_COUNT),
+    {"allowedRecipients": "964"},
+    {"allowed_recipient": "964"},
+    {"allowed_recpients": "964"},
+    {"allow_recipients": None},
+    {"extra__otpiq__allowed_recipients": "964"},
+    {"MAX_RECIPIENTS": 5},
+    {"max-recipients": 5},
+    {"max_recepients": 5},
+    {"recipients": 5},
+]
+
+
+@pytest.mark.parametrize("extras", BROKEN, ids=str)
+def test_what_cannot_be_understood_fails_closed(extras: dict[str, Any]) -> None:
+    with pytest.raises(OtpiqConfigurationError) as caught:
+        rails(**extras)
+    (name,) = extras
+    assert "'otpiq_staging'" in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_all_that_is_wrong_is_listed() -> None:
+    with pytest.raises(OtpiqConfigurationError) as caught:
+        rails(allowed_recipients="", max_recipients=0, maxRecipients=5)
+    assert str(caught.value).count("\n  - ") == 3
+
+
+@pytest.mark.parametrize("extras", [{}, {"timeout": 5}, {"retries": 3}, {"region": "IQ"}, {"max_retries": 1}])
+def test_other_extras_are_none_of_its_business(extras: dict[str, Any]) -> None:
+    assert rails(**extras) == GuardRails()
+
+
+# Over a connection
+
+
+def sent(sandbox: Sandbox) -> list[dict[str, Any]]:
+    return sandbox.requests[2:]  # after those that have made the campaign
+
+
+@pytest.fixture
+def guarded(
+    sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+) -> Callable[..., tuple[OtpiqHook, str, dict[str, Callable[..., Any]]]]:
+    """Make a hook with guard rails, a campaign, and the three calls that reach people."""
+
+    def guarded(**extras: Any) -> tuple[OtpiqHook, str, dict[str, Callable[..., Any]]]:
+        free = connect(host=sandbox.url, password=sandbox.api_key)
+        campaign_id = free.create_campaign(**CREATE)["_id"]
+        free.attach_recipients(campaign_id=campaign_id, recipients=["9647701111111"])
+        hook = connect(host=sandbox.url, password=sandbox.api_key, extra=extras)
+        calls = {
+            "attach": lambda *to: hook.attach_recipients(campaign_id=campaign_id, recipients=to),
+            "sample": lambda *to: hook.send_sample(campaign_id=campaign_id, recipients=to),
+            "start": lambda *to: hook.start_campaign(campaign_id=campaign_id),
+        }
+        return hook, campaign_id, calls
+
+    return guarded
+
+
+@pytest.mark.parametrize("call", ["attach", "sample", "start"])
+@pytest.mark.parametrize("extras", [{"allowed_recipients": ""}, {"max_recipients": 0}, {"max_recipient": 5}])
+def test_a_broken_guard_rail_refuses_every_call_that_reaches_people(
+    guarded: Callable[..., Any], sandbox: Sandbox, call: str, extras: dict[str, Any]
+) -> None:
+    hook, _, calls = guarded(**extras)
+    with pytest.raises(OtpiqConfigurationError, match="nobody is messaged over it"):
+        calls[call](TEAM)
+    assert sent(sandbox) == []
+    assert hook.create_campaign(**CREATE)  # which reaches nobody
+
+
+@pytest.mark.parametrize("call", ["attach", "sample"])
+@pytest.mark.parametrize("allowed", ["+964770", ["0770 123 4567"]])
+def test_only_who_is_allowed_is_reached(guarded: Callable[..., Any], sandbox: Sandbox, call: str, allowed: Any) -> None:
+    hook, campaign_id, calls = guarded(allowed_recipients=allowed)
+    with pytest.raises(OtpiqValidationError, match="1 of 2 recipients are not among") as caught:
+        calls[call](TEAM, STRANGER)
+    assert caught.value.problems == ("recipients[1] (964780•••9999)",)
+    with pytest.raises(OtpiqValidationError, match="1 of 1 recipients are not among"):
+        hook.check_recipients(campaign_id=campaign_id, recipients=[STRANGER], on_invalid="skip")
+    assert sent(sandbox) == []
+    calls[call]("0770 123 4567")
+    assert sandbox.requests[-1]["status"] < 300
+
+
+def test_what_another_connection_has_checked_is_checked_again(
+    guarded: Callable[..., Any], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+) -> None:
+    hook, campaign_id, _ = guarded(allowed_recipients="964770")
+    assert hook.guard_rails.allowed_recipients
+    free = connect(host=sandbox.url, password=sandbox.api_key)
+    checked = free.check_recipients(campaign_id=campaign_id, recipients=[STRANGER])
+    with pytest.raises(OtpiqValidationError, match="not among"):
+        hook.attach_recipients(campaign_id=campaign_id, recipients=checked)
+
+
+@pytest.mark.parametrize("call", ["attach", "sample"])
+def test_no_more_than_the_most_are_reached(guarded: Callable[..., Any], sandbox: Sandbox, call: str) -> None:
+    _, _, calls = guarded(max_recipients=2)
+    with pytest.raises(OtpiqValidationError, match="There are 3 recipients, and the connection's max_recipients is 2"):
+        calls[call]("9647700000001", "9647700000002", "9647700000003")
+    assert sent(sandbox) == []
+
+
+def test_a_campaign_that_several_attaches_have_filled_too_far_is_an_error(guarded: Callable[..., Any]) -> None:
+    _, campaign_id, calls = guarded(max_recipients=2)
+    assert calls["attach"]("9647700000001")["totalRecipients"] == 2
+    with pytest.raises(OtpiqValidationError, match=f"Campaign {campaign_id} now holds 3 recipients"):
+        calls["attach"]("9647700000002")
+
+
+def test_the_test_button_tells_of_a_broken_guard_rail(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> None:
+    hook = connect(host=sandbox.url, password=sandbox.api_key, extra={"allowed_recipients": []})
+    works, said = hook.test_connection()
+    assert not works
+    assert "allowed_recipients: must be a list" in said
+
+
+def test_a_uri_can_carry_them(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+    address = sandbox.url.removeprefix("http://")
+    uri = f"otpiq://:{sandbox.api_key}@{address}?allowed_recipients=%2B964770,0780+123+4567&max_recipients=5"
+    monkeypatch.setenv("AIRFLOW_CONN_OTPIQ_URI", uri)
+    assert OtpiqHook("otpiq_uri").guard_rails == GuardRails(
+        allowed_recipients=["964770", "9647801234567"], max_recipients=5
+    )
+
+
+def test_extras_that_are_no_object_refuse_everything(connect: Callable[..., OtpiqHook]) -> None:
+    hook = connect(extra=json.dumps(["allowed_recipients"]))
+    with pytest.raises(OtpiqConfigurationError):
+        hook.start_campaign(campaign_id=CAMPAIGN_ID)

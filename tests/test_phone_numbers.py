@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from airflow_provider_otpiq.phone_numbers import in_api_form
+from airflow_provider_otpiq.redaction import masked_number
+
+NUMBER = "9647701234567"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        NUMBER,
+        "+9647701234567",
+        "+964 770 123 4567",
+        "\uff0b964 770 123 4567",
+        "(+964) 770-123-4567",
+        "+964 (0) 770 123 4567",
+        "009647701234567",
+        "00964 770 1234567",
+        "07701234567",
+        "0770 123 4567",
+        "0770.123.45.67",
+        "0770\u2011123\u20114567",
+        "7701234567",  # a spreadsheet has taken the zero
+        "964 770 123 4567",
+        "٠٧٧٠١٢٣٤٥٦٧",
+        "+٩٦٤ ٧٧٠ ١٢٣ ٤٥٦٧",
+        "۰۷۷۰۱۲۳۴۵۶۷",
+        "\u202a+964 770 123 4567\u202c",
+        " 0770\u00a0123\u00a04567\n",
+        9647701234567,
+    ],
+)
+def test_a_number_may_be_written_as_people_do(written: Any) -> None:
+    assert in_api_form(written) == NUMBER
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "digits"),
+    [
+        ("0770 123 4567", "IQ", NUMBER),
+        ("0532 123 45 67", "TR", "905321234567"),
+        ("(212) 555-2368", "US", "12125552368"),
+        ("00964 770 123 4567", "US", NUMBER),
+        ("+44 7400 123456", "IQ", "447400123456"),
+        ("447400123456", "IQ", "447400123456"),
+        ("6581234567", "IQ", "6581234567"),  # ten digits that are an international number
+    ],
+)
+def test_the_region_is_the_one_of_national_numbers_only(written: str, region: str, digits: str) -> None:
+    assert in_api_form(written, region) == digits
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (None, "is required, and was not given"),
+        ("", "is required, and was not given"),
+        (" ", "is required, and was not given"),
+        ("None", "is required, and was not given"),
+        ("\u200f", "is required, and was not given"),
+        (True, "must be text, and is a bool"),
+        (9647701234567.0, "must be text, and is a float"),
+        ([NUMBER], "must be text, and is a list"),
+        (7701234567, "a plus or a zero was lost"),
+        (770, "a plus or a zero was lost"),
+        (-9647701234567, "a plus or a zero was lost"),
+        pytest.param(10**5000, "a plus or a zero was lost", id="endless"),
+        ("9.64770123E+12", "holds characters that a phone number does not have"),
+        ("0770 123 4567 ext 5", "holds characters"),
+        ("0770-ABC-DEFG", "holds characters"),
+        ("tel:+9647701234567", "holds characters"),
+        ("770+1234567", "holds characters"),
+        ("²³", "holds characters"),
+        ("+", "is no valid phone number"),
+        ("0770", "is no valid phone number, neither an international one nor one of IQ"),
+        ("96477012345", "is no valid phone number"),  # two digits are missing
+        ("96477012345678", "is no valid phone number"),
+        ("0700 123 4567", "is no valid phone number"),
+        ("1234567890", "is no valid phone number"),
+        ("+99977012345678", "is no valid phone number"),
+        ("1" * 16, "is no valid phone number"),
+        ("+290 22000", "is no valid phone number"),  # valid, and shorter than the API takes
+        ("0770 123 4567 / 0771 123 4567", "is no valid phone number"),
+    ],
+)
+def test_what_is_no_phone_number_is_refused_without_showing_it(given: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        in_api_form(given)
+    assert not any(part in str(caught.value) for part in ("770", "123", "567", "220", "999"))
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (NUMBER, "964770•••4567"),
+        ("+964 770 123 4567", "964770•••4567"),
+        (9647701234567, "964770•••4567"),
+        ("0770123456", "077•••3456"),
+        ("07701234", "no phone number"),
+        ("1" * 20, "no phone number"),
+        pytest.param(10**5000, "no phone number", id="endless"),
+        (None, "no phone number"),
+        ({"phoneNumber": NUMBER}, "no phone number"),
+    ],
+)
+def test_a_masked_number_can_be_recognised_and_not_dialled(given: Any, shown: str) -> None:
+    assert masked_number(given) == shown
+
+
+def test_numbers_in_the_apis_form_do_not_load_the_library() -> None:
+    code = (
+        "import sys; from airflow_provider_otpiq.phone_numbers import in_api_form\n"
+        f"in_api_form('{NUMBER}'); assert 'phonenumbers' not in sys.modules\n"
+        "in_api_form('0770 123 4567'); assert 'phonenumbers' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

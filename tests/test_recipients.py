@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidationError
+from airflow_provider_otpiq.recipients import CheckedRecipients, Recipients, were_all_attached_before
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAYLOAD = {
+    "fields": [
+        {"required": True, "templateParametersPath": "templateParameters.body.1", "label": "Body {{1}}"},
+        {"required": False, "templateParametersPath": "templateParameters.body.2", "label": "Body {{2}}"},
+    ]
+}
+
+
+def ali(number: Any = "9647701234567", **parameters: Any) -> dict[str, Any]:
+    return {"phoneNumber": number, "templateParameters": {"body": {"1": "Ali"} | parameters}}
+
+
+def numbers(count: int) -> list[str]:
+    return [f"96477{number:08}" for number in range(count)]
+
+
+def problems(given: Any, payload: dict[str, Any] | None = None) -> tuple[str, ...]:
+    recipients = Recipients(given, "IQ")
+    if payload:
+        recipients.require(payload)
+    with pytest.raises(OtpiqValidationError) as caught:
+        recipients.taken(skip_invalid=False)
+    return caught.value.problems
+
+
+def taken(given: Any, *, skip_invalid: bool = False) -> CheckedRecipients:
+    return Recipients(given, "IQ").taken(skip_invalid=skip_invalid)
+
+
+# What is taken
+
+
+def test_dicts_in_the_apis_shape_and_plain_numbers_are_taken() -> None:
+    assert taken([ali("0770 123 4567"), "+964 771 234 5678", 9647801234567]) == [
+        ali("9647701234567"),
+        {"phoneNumber": "9647712345678"},
+        {"phoneNumber": "9647801234567"},
+    ]
+
+
+def test_none_for_the_parameters_is_not_given() -> None:
+    assert taken([{"phoneNumber": "9647701234567", "templateParameters": None}]) == [{"phoneNumber": "9647701234567"}]
+
+
+def test_anything_that_can_be_gone_through_is_taken() -> None:
+    def generated() -> Iterator[str]:
+        yield from numbers(3)
+
+    class Lazy:
+        def __iter__(self) -> Iterator[str]:
+            return generated()
+
+    for given_as in (tuple(numbers(3)), generated(), Lazy(), dict.fromkeys(numbers(3)).keys()):
+        assert [recipient["phoneNumber"] for recipient in taken(given_as)] == numbers(3)
+
+
+def test_what_was_given_is_left_as_it_was() -> None:
+    row = ali("0770 123 4567")
+    taken([row])
+    assert row == ali("0770 123 4567")
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000])
+def test_one_to_a_thousand(count: int) -> None:
+    assert len(taken(numbers(count))) == count
+
+
+def test_more_than_a_thousand_are_refused_without_reading_on() -> None:
+    read = []
+
+    def endless() -> Iterator[str]:
+        for number in numbers(5000):
+            read.append(number)
+            yield number
+
+    with pytest.raises(OtpiqValidationError, match="more than 1000 recipients"):
+        taken(endless())
+    assert len(read) == 1001
+    with pytest.raises(OtpiqValidationError, match="1001 or more of 1001 recipients are wrong"):
+        taken(repeat("nobody"))
+    assert len(taken([*numbers(1000), *["nobody"] * 1000], skip_invalid=True)) == 1000
+
+
+@pytest.mark.parametrize(
+    ("nothing", "said"),
+    [
+        ("9647701234567", "found a text of 13 characters"),
+        ("['9647701234567']", "render_template_as_native_obj"),
+        (b"9647701234567", "found a text"),
+        (ali(), "must be a list of recipients; found a dict"),
+        (5, "must be a list of recipients; found a int"),
+        (object(), "must be a list of recipients; found a object"),
+        ([], "is empty"),
+        (iter(()), "is empty"),
+    ],
+)
+def test_what_is_no_list_of_recipients_is_refused(nothing: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        Recipients(nothing, "IQ")
+    assert "9647701234567" not in str(caught.value)
+
+
+# What is wrong
+
+
+def test_exactly_the_wrong_ones_are_listed_by_position_with_their_numbers_masked() -> None:
+    rows: list[Any] = [ali(number) for number in numbers(1000)]
+    wrong = {at * 57 + 3: row for at, row in enumerate([ali("0770"), ali(None), "9647701234567", 7701234567, None] * 4)}
+    wrong.popitem(), wrong.popitem(), wrong.popitem()
+    for position, row in wrong.items():
+        rows[position] = row
+    found = problems(rows, PAYLOAD)
+    assert len(found) == 17
+    assert [int(problem.split("]")[0].removeprefix("recipients[")) for problem in found] == sorted(wrong)
+    assert "recipients[3] (no phone number): phoneNumber is no valid phone number" in found[0]
+    missing = "templateParameters.body.1 (Body {{1}}) is required, and was not given"
+    assert found[2] == f"recipients[117] (964770•••4567): {missing}"
+    assert found[3].startswith("recipients[174] (770•••4567): phoneNumber is an int")
+    assert found[3].endswith(f"; {missing}")
+    assert not any("9647701234567" in problem for problem in found)
+
+
+@pytest.mark.parametrize("blank", [None, "", "  ", "None", float("nan")])
+def test_a_required_parameter_that_is_blank_is_missing(blank: Any) -> None:
+    (problem,) = problems([ali(**{"1": blank})], PAYLOAD)
+    assert problem.endswith("templateParameters.body.1 (Body {{1}}) is required, and was not given")
+
+
+@pytest.mark.parametrize("parameters", [{}, {"body": {}}, {"header": {"1": "Ali"}}, {"body": {"2": "Ali"}}])
+def test_a_required_parameter_has_its_place(parameters: dict[str, Any]) -> None:
+    assert problems([{"phoneNumber": "9647701234567", "templateParameters": parameters}], PAYLOAD)
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, False, "0"])
+def test_zero_is_a_value(zero: Any) -> None:
+    recipients = Recipients([ali(**{"1": zero})], "IQ")
+    recipients.require(PAYLOAD)
+    assert len(recipients.taken(skip_invalid=False)) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (ali() | {"templateParameters": "Ali"}, "templateParameters must be like"),
+        (ali() | {"templateParameters": {"body": ["Ali"]}}, "templateParameters must be like"),
+        (ali() | {"templateParameters": {"body": None}}, "templateParameters must be like"),
+        (ali() | {"Ali Hassan": 1}, "has 1 other keys than phoneNumber and templateParameters"),
+        ({"phone": "9647701234567"}, "phoneNumber is required, and was not given; has 1 other keys"),
+        (ali(**{"2": object()}), "no JSON"),
+        (ali(**{"2": "\ud800"}), "half a character"),
+        (["9647701234567"], "phoneNumber must be text, and is a list"),
+    ],
+)
+def test_a_wrong_row_says_why_and_nothing_of_the_person(row: Any, said: str) -> None:
+    (problem,) = problems([row])
+    assert said in problem
+    assert "Ali Hassan" not in problem
+    assert "9647701234567" not in problem
+
+
+def test_skipping_takes_the_others_and_logs_counts_and_reasons(caplog: pytest.LogCaptureFixture) -> None:
+    assert taken(["9647701234567", "0770", "0771", None, "9647701234568"], skip_invalid=True) == [
+        {"phoneNumber": "9647701234567"},
+        {"phoneNumber": "9647701234568"},
+    ]
+    assert "3 of 5 recipients are skipped" in caplog.text
+    assert "2x phoneNumber is no valid phone number" in caplog.text
+    assert "1x phoneNumber is required" in caplog.text
+
+
+def test_skipping_all_of_them_is_an_error() -> None:
+    with pytest.raises(OtpiqValidationError, match="2 of 2 recipients are wrong"):
+        taken(["0770", None], skip_invalid=True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(st.text(), st.integers(), st.none(), st.dictionaries(st.text(), st.text())), min_size=1))
+def test_whatever_the_rows_are_each_is_taken_or_listed(rows: list[Any]) -> None:
+    recipients = Recipients(rows, "IQ")
+    recipients.require(PAYLOAD)
+    wrong = len(rows) - len(recipients.good)
+    if not wrong:
+        assert len(recipients.taken(skip_invalid=False)) == len(rows)
+        return
+    with pytest.raises(OtpiqValidationError) as caught:
+        recipients.taken(skip_invalid=False)
+    assert len(caught.value.problems) == wrong
+
+
+# The one 400 that is a success
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "All of these recipients are already on this campaign",
+        "All recipients already exist in this campaign",
+        "every phone number is already on the campaign",
+        "No new recipients to add",
+        "All numbers are duplicates",
+    ],
+)
+def test_an_attach_of_what_is_attached_is_recognised(words: str) -> None:
+    assert were_all_attached_before(OtpiqRequestError("no", status_code=400, server_message=words))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, None),
+        (400, ""),
+        (400, "Campaign has already started"),
+        (400, "All recipients must be added before the campaign is already running"),
+        (400, "Campaign already has 1000 recipients"),
+        (400, "A campaign can hold at most 1000 recipients; all of its places are already taken (limit)"),
+        (400, "No such campaign"),
+        (400, "Insufficient credit for all recipients"),
+        (400, "Invalid phone number"),
+        (422, "All recipients already exist in this campaign"),
+    ],
+)
+def test_no_other_refusal_passes_for_it(status: int, words: str | None) -> None:
+    assert not were_all_attached_before(OtpiqRequestError("no", status_code=status, server_message=words))
