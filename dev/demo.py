@@ -1,60 +1,93 @@
-"""Run the example DAG in a real Airflow against the sandbox, and show what each of them saw."""
+"""Run a whole campaign in a real Airflow against the sandbox, a person's approval included, and show what happened."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.sandbox import Sandbox
-from dev.local_airflow import REPOSITORY, LocalAirflow
+from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
+from dev.running_airflow import RunningAirflow, eventually
 
-DAG = "example_otpiq_campaign"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DAG = "example_otpiq_lifecycle"
+EXPECTED = ["POST /campaigns", "POST /recipients", "POST /sample", "POST /start"]
 
 
 def main() -> None:
     """Run the demo; exit with 1 if anything did not happen."""
     began = time.monotonic()
     home = REPOSITORY / ".airflow-demo"
+    shutil.rmtree(home, ignore_errors=True)  # what an earlier demo left unfinished would go on
     with Sandbox() as sandbox:
         print(f"A sandbox of OTPIQ listens on {sandbox.url}; nobody gets a message.", flush=True)
-        airflow = LocalAirflow(home)
+        airflow = RunningAirflow(home, EXAMPLE_DAGS)
         airflow.connect("otpiq_default", host=sandbox.url, password=sandbox.api_key)
-        print(f"Airflow {version('apache-airflow')} makes its database …", flush=True)
+        print(f"Airflow {version('apache-airflow')} makes its database and starts …", flush=True)
         airflow.migrate()
-        migrated = time.monotonic()
-        print(f"… and runs the DAG {DAG}:\n", flush=True)
-        run = airflow.run("dags", "test", DAG)
-        ran = time.monotonic()
-        log = home / "demo.log"
-        log.write_text(run.stdout)
-        _show_tasks(run.stdout)
+        with (home / "airflow.log").open("wb") as log, airflow.started(log):
+            airflow.wait_until_it_answers()
+            started = time.monotonic()
+            print(f"… and runs the DAG {DAG}:\n", flush=True)
+            run = airflow.trigger(DAG)
+            state = _run_to_its_end(airflow, run, sandbox)
+        sandbox.move_clock(seconds=2)
         _show_sandbox(sandbox)
-        print(f"\n{migrated - began:.0f} s for the database, {ran - migrated:.0f} s for the run.", end=" ")
-        print(f"Airflow's whole log: {log.relative_to(REPOSITORY)}")
-        if run.returncode or [request["method"] for request in sandbox.requests] != ["POST", "PATCH"]:
+        print(f"\n{started - began:.0f} s to start Airflow, {time.monotonic() - started:.0f} s for the run.", end=" ")
+        print(f"Airflow's log: {(home / 'airflow.log').relative_to(REPOSITORY)}")
+        if state != "success" or _sent(sandbox) != EXPECTED:
             sys.exit("The demo did not do what it should; the log tells why.")
 
 
-def _show_tasks(log: str) -> None:
-    ours = "airflow_provider_otpiq.operators"
-    for line in log.splitlines():
-        _, _, text = line.partition("] ")
-        if "[DAG TEST] starting task_id=" in line:
-            print("  Airflow, task", line.split("task_id=")[1].split()[0])
-        elif ours in line:
-            print("   ", text.split(f" [airflow.task.operators.{ours}")[0].strip())
+def _run_to_its_end(airflow: RunningAirflow, run: str, sandbox: Sandbox) -> str:
+    shown: set[str] = set()
+
+    def is_in_state(task_id: str, *states: str) -> bool:
+        tasks = {task["task_id"]: task for task in airflow.tasks(run)}
+        for task in tasks.values():
+            if task["state"] == "success" and task["task_id"] not in shown:
+                shown.add(task["task_id"])
+                print(f"  Airflow  {task['task_id']:<8} success  {_xcom(airflow, run, task['task_id'])}", flush=True)
+        return tasks[task_id]["state"] in states
+
+    eventually(lambda: is_in_state("approve", "awaiting_input", "failed", "upstream_failed"))
+    draft = sandbox.campaigns[0]
+    print(f"  Airflow  approve  waits for a person; OTPIQ's campaign is a {draft['status']}", flush=True)
+    airflow.respond(run, "approve", "Approve")
+    eventually(lambda: is_in_state("start", "success", "failed", "upstream_failed"))
+    return airflow.finished(run)
+
+
+def _xcom(airflow: RunningAirflow, run: str, task_id: str) -> str:
+    value: Any = airflow.xcom(run, task_id)
+    return f"XCom {value}" if isinstance(value, str) else ""
+
+
+def _calls(sandbox: Sandbox) -> Iterator[dict[str, Any]]:
+    """Give the requests that change something."""
+    return (request for request in sandbox.requests if request["method"] != "GET")
+
+
+def _sent(sandbox: Sandbox) -> list[str]:
+    return [f"{request['method']} /{request['path'].rsplit('/', maxsplit=1)[-1]}" for request in _calls(sandbox)]
 
 
 def _show_sandbox(sandbox: Sandbox) -> None:
-    for request in sandbox.requests:
+    for request in _calls(sandbox):
         print(f"\n  OTPIQ received  {request['method']} {request['path']}  -> {request['status']}")
-        print(f"    {json.dumps(request['body'])}")
+        if body := request["body"]:
+            people = body.get("recipients")
+            print(f"    {len(people)} recipients" if people else f"    {json.dumps(body)}")
     for campaign in sandbox.campaigns:
         print(f"\n  OTPIQ holds campaign {campaign['_id']}")
-        for field in ("name", "status", "scheduledFor"):
-            print(f"    {field:<14}{campaign[field]}")
+        for field in ("name", "status", "totalRecipients", "sentCount", "failedCount", "reconciledAmount"):
+            print(f"    {field:<18}{campaign[field]}")
 
 
 if __name__ == "__main__":

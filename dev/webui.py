@@ -27,8 +27,9 @@ def main(port: int) -> None:
         connection = {"conn_type": "otpiq", "host": sandbox.url, "password": sandbox.api_key}
         airflow.run("connections", "delete", "otpiq_default")
         airflow.run("connections", "add", "otpiq_default", "--conn-json", json.dumps(connection)).check_returncode()
+        airflow.run("pools", "set", "otpiq", "2", "Calls to OTPIQ").check_returncode()
         print(f"Airflow will be at {airflow.url} in half a minute, as an admin, without a password.")
-        print(f"The sandbox of OTPIQ: {sandbox.url.removesuffix('/api')}/_sandbox/state\nCtrl-C ends both.", flush=True)
+        print(f"The sandbox of OTPIQ: {sandbox.url.removesuffix('api')}\nCtrl-C ends both.", flush=True)
         with airflow.started() as process:
             process.wait()
 

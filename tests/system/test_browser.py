@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS
-from dev.running_airflow import RunningAirflow
+from dev.running_airflow import RunningAirflow, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,9 @@ def photograph(shown: Page | Locator, name: str) -> None:
         shown.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", animations="disabled")
 
 
-def fill_in_a_connection(page: Page, connection_id: str, sandbox: Sandbox, api_key: str) -> None:
+def fill_in_a_connection(
+    page: Page, connection_id: str, sandbox: Sandbox, api_key: str, allowed_recipients: str = ""
+) -> None:
     page.goto("/connections")
     page.get_by_role("button", name="Add Connection").first.click()
     form = page.get_by_role("dialog")
@@ -86,6 +88,7 @@ def fill_in_a_connection(page: Page, connection_id: str, sandbox: Sandbox, api_k
     photograph(form, connection_id)
     form.get_by_role("button", name="Extra Fields", exact=True).click()
     expect(form.get_by_text("Repeats within a call")).to_be_visible()
+    form.locator("input[name=element_allowed_recipients]").fill(allowed_recipients)
     form.get_by_role("button", name="Save").click()
     expect(form).to_be_hidden()
 
@@ -110,6 +113,33 @@ def test_a_wrong_key_is_told_in_a_persons_words(page: Page, ui_sandbox: Sandbox)
     press_test(page, "otpiq_wrong")
     expect(page.get_by_text("Check the API key in the connection's password")).to_be_visible()
     assert "sk_live_wrong_key" not in page.content()
+
+
+def test_a_guard_rail_of_the_form_that_is_no_number_is_told(page: Page, ui_sandbox: Sandbox) -> None:
+    fill_in_a_connection(page, "otpiq_guarded", ui_sandbox, ui_sandbox.api_key, allowed_recipients="the team")
+    press_test(page, "otpiq_guarded")
+    expect(page.get_by_text("allowed_recipients: has an entry that is neither a phone number")).to_be_visible()
+
+
+def test_a_person_approves_a_campaign_and_looks_at_what_became_of_it(
+    airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox
+) -> None:
+    ui_sandbox.reset()
+    run = airflow.trigger("example_otpiq_lifecycle")
+    eventually(lambda: any(task["state"] == "awaiting_input" for task in airflow.tasks(run)))
+    airflow.wait_for_a_loop_of_the_scheduler()
+    run_id = run.rsplit("/", maxsplit=1)[-1]
+    page.goto(f"/dags/example_otpiq_lifecycle/runs/{run_id}/tasks/approve/required_actions")
+    expect(page.get_by_text("sends it to 11 people for about 132 IQD")).to_be_visible()
+    page.get_by_role("button", name="Approve").click()
+    assert airflow.finished(run) == "success"
+    page.set_viewport_size({"width": 1100, "height": 800})
+    page.goto(ui_sandbox.url.removesuffix("api"))
+    campaigns = page.get_by_role("table").first.get_by_role("row")
+    expect(campaigns.filter(has_text="Summer offer of")).to_have_count(2)
+    expect(page.get_by_text("9647•••").first).to_be_visible()
+    assert "9647700000101" not in page.content()
+    photograph(page, "sandbox")
 
 
 def test_the_manual_example_is_triggered_from_its_form(

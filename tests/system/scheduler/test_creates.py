@@ -1,75 +1,35 @@
-"""What a provider's users fear, where it would happen: under a real scheduler, with real processes that die."""
+"""A create that is killed, limited, refused, cleared or mapped, where it would happen: under a real scheduler."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy
-from cryptography.fernet import Fernet
 
-from airflow_provider_otpiq.sandbox import Sandbox
-from dev.local_airflow import EXAMPLE_DAGS
-from dev.running_airflow import RunningAirflow, eventually
-from tests.system.postgresql import a_postgresql
+from dev.running_airflow import eventually
+from tests.system.scheduler.observing import (
+    KEY,
+    STORED_KEY,
+    WRONG_KEY,
+    clear,
+    everything_that_airflow_has_written,
+    log_of,
+    set_variable,
+    the_task,
+    wait_for_state,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from airflow_provider_otpiq.sandbox import Sandbox
+    from dev.running_airflow import RunningAirflow
 
 pytestmark = pytest.mark.scheduler
-
-KEY = "sk_live_only_in_the_connection"
-WRONG_KEY = "sk_live_wrong_and_never_to_be_seen"
-STORED_KEY = "sk_live_stored_and_never_to_be_seen"
-
-
-@pytest.fixture(scope="module")
-def scheduler_sandbox() -> Iterator[Sandbox]:
-    with Sandbox(api_key=KEY) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory, scheduler_sandbox: Sandbox) -> Iterator[RunningAirflow]:
-    """One Airflow for all tests of this module."""
-    home = tmp_path_factory.mktemp("scheduler")
-    (home / "dags").mkdir()
-    (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
-    (home / "dags" / "tests").symlink_to(Path(__file__).parent / "dags")
-    airflow = RunningAirflow(home, home / "dags")
-    airflow.environment["AIRFLOW__CORE__FERNET_KEY"] = Fernet.generate_key().decode()
-    airflow.connect("otpiq_default", host=scheduler_sandbox.url, password=KEY)
-    airflow.connect("otpiq_wrong_key", host=scheduler_sandbox.url, password=WRONG_KEY)
-    with a_postgresql(airflow.environment):
-        airflow.migrate()
-        airflow.run("variables", "set", "otpiq_name", "First").check_returncode()
-        airflow.run("pools", "set", "otpiq", "3", "for campaigns").check_returncode()
-        with (home / "standalone.log").open("wb") as output, airflow.started(output):
-            airflow.wait_until_it_answers()
-            yield airflow
-
-
-@pytest.fixture
-def sandbox(scheduler_sandbox: Sandbox) -> Sandbox:
-    scheduler_sandbox.reset()
-    return scheduler_sandbox
-
-
-def the_task(airflow: RunningAirflow, run: str, task_id: str = "create") -> dict[str, Any]:
-    (found,) = [task for task in airflow.tasks(run) if task["task_id"] == task_id]
-    return found
-
-
-def wait_for_state(airflow: RunningAirflow, run: str, state: str, task_id: str = "create") -> dict[str, Any]:
-    eventually(lambda: the_task(airflow, run, task_id)["state"] == state)
-    return the_task(airflow, run, task_id)
 
 
 def asked_delay(airflow: RunningAirflow, task: dict[str, Any]) -> float | None:
@@ -191,7 +151,7 @@ def test_what_the_form_cannot_check_fails_at_once_and_sends_nothing(
 ) -> None:
     run = airflow.trigger("example_otpiq_manual", **broken)
     assert airflow.finished(run) == "failed"
-    log = airflow.api("GET", f"{run}/taskInstances/create/logs/1").text
+    log = log_of(airflow, run, "create")
     assert "OtpiqValidationError" in log
     assert "scheduled_for: " in log
     assert sandbox.requests == []
@@ -200,28 +160,18 @@ def test_what_the_form_cannot_check_fails_at_once_and_sends_nothing(
 def test_a_cleared_create_returns_its_campaign_until_its_fields_change(
     airflow: RunningAirflow, sandbox: Sandbox
 ) -> None:
-    def clear(run: str) -> None:
-        body = {
-            "dry_run": False,
-            "only_failed": False,
-            "dag_run_id": run.rsplit("/", maxsplit=1)[-1],
-            "task_ids": ["create"],
-        }
-        airflow.api("POST", "/dags/cleared/clearTaskInstances", body).raise_for_status()
-        assert airflow.finished(run) == "success"
-
     run = airflow.trigger("cleared")
     assert airflow.finished(run) == "success"
     first = airflow.xcom(run, "create")
-    clear(run)
+    clear(airflow, run, "create")
     assert airflow.xcom(run, "create") == first
     assert len(sandbox.requests) == 1
-    airflow.api("PATCH", "/variables/otpiq_name", {"key": "otpiq_name", "value": "Second"}).raise_for_status()
-    clear(run)
+    set_variable(airflow, "otpiq_name", "Second")
+    clear(airflow, run, "create")
     second = airflow.xcom(run, "create")
     assert second != first
     assert [campaign["name"] for campaign in sandbox.campaigns] == ["First", "Second"]
-    log = airflow.api("GET", f"{run}/taskInstances/create/logs/3").text
+    log = log_of(airflow, run, "create", 3)
     assert f"An earlier try made campaign {first}, but name changed since" in log
 
 
@@ -251,12 +201,3 @@ def test_the_keys_are_nowhere_but_in_the_connections(airflow: RunningAirflow, sa
     assert "Check the API key" in found
     for key in (KEY, WRONG_KEY, STORED_KEY):
         assert key not in found
-
-
-def everything_that_airflow_has_written(airflow: RunningAirflow) -> Iterator[str]:
-    """Logs, SQLite's file, and what a dump of PostgreSQL holds; a stored key is encrypted in both."""
-    for file in Path(airflow.environment["AIRFLOW_HOME"]).rglob("*"):
-        with suppress(FileNotFoundError, IsADirectoryError):  # SQLite's journal comes and goes
-            yield file.read_bytes().decode(errors="replace")
-    if dump := airflow.environment.get("OTPIQ_TEST_DUMP"):
-        yield subprocess.run(dump.split(), capture_output=True, check=True, text=True).stdout

@@ -1,0 +1,92 @@
+"""
+A whole campaign: a draft, its audience from a file, a sample for the team, a person's approval, the start.
+
+It runs as it stands against the sandbox, with the connection ``otpiq_default``, on Airflow 3.1 or later.
+
+The campaign is a draft, which only the last task starts. A *scheduled* campaign starts by itself at its time, so an
+approval after it would guard nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG
+
+from airflow_provider_otpiq.operators.campaign import (
+    AttachRecipientsOperator,
+    CreateCampaignOperator,
+    SendSampleOperator,
+    StartCampaignOperator,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class RecipientsFile:
+    """
+    The recipients in a CSV file, read when a task executes: nobody's number is in the DAG.
+
+    A dataclass says what it is in the same words at each parsing, which Airflow keeps with the DAG.
+
+    :param path: the file, of any kind that Airflow's object storage reads, such as ``s3://…``.
+    """
+
+    path: str
+
+    def __call__(self) -> Iterator[dict[str, Any]]:
+        """Give a recipient for each row."""
+        from airflow.sdk import ObjectStoragePath
+
+        text = ObjectStoragePath(self.path).read_text(encoding="utf-8-sig")
+        for row in csv.DictReader(io.StringIO(text)):
+            yield {"phoneNumber": row["phone"], "templateParameters": {"body": {"1": row["name"]}}}
+
+
+with DAG(
+    dag_id="example_otpiq_lifecycle",
+    description="Draft a WhatsApp campaign, fill it, show the team a sample, and start it when a person approves",
+    schedule=None,
+    tags=["otpiq", "example"],
+) as dag:
+    create = CreateCampaignOperator(
+        task_id="create",
+        name="Summer offer of {{ dag_run.run_after | ds }}",
+        template_name="summer_promo",
+        template_language="ar",
+        phone_number="+964 770 123 4567",
+    )
+    attach = AttachRecipientsOperator(
+        task_id="attach",
+        campaign_id=create.output,
+        recipients=RecipientsFile(f"file://{FOLDER}/audience.csv"),
+    )
+    sample = SendSampleOperator(
+        task_id="sample",
+        campaign_id=create.output,
+        recipients=RecipientsFile(f"file://{FOLDER}/team.csv"),
+    )
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject="Send the summer offer?",
+        body=(
+            "The team has a sample on its phones. Approving sends it to"
+            " {{ ti.xcom_pull(task_ids='attach', key='campaign').get('totalRecipients', 'all') }} people for about"
+            " {{ ti.xcom_pull(task_ids='attach', key='campaign').get('estimatedTotalCost', 'an unknown number of') }}"
+            " IQD; rejecting sends nothing."
+        ),
+        response_timeout=timedelta(hours=12),  # then the task fails, and nothing is sent
+    )
+    start = StartCampaignOperator(task_id="start", campaign_id=create.output)
+
+    attach >> sample >> approve >> start

@@ -1,0 +1,56 @@
+"""One running Airflow for all tests that need a scheduler, and one sandbox behind it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.fernet import Fernet
+
+from airflow_provider_otpiq.sandbox import Sandbox
+from dev.local_airflow import EXAMPLE_DAGS
+from dev.running_airflow import RunningAirflow
+from tests.system.scheduler.observing import KEY, WRONG_KEY
+from tests.system.scheduler.postgresql import a_postgresql
+from tests.test_readme import WHOLE_CAMPAIGN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def scheduler_sandbox() -> Iterator[Sandbox]:
+    with Sandbox(api_key=KEY) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory, scheduler_sandbox: Sandbox) -> Iterator[RunningAirflow]:
+    """A running Airflow."""
+    home = tmp_path_factory.mktemp("scheduler")
+    (home / "dags").mkdir()
+    (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
+    (home / "dags" / "tests").symlink_to(Path(__file__).parent.parent / "dags")
+    (home / "dags" / "readme.py").write_text(WHOLE_CAMPAIGN)
+    for name in ("audience.csv", "team.csv"):
+        shutil.copy(EXAMPLE_DAGS / name, home / "dags")
+    airflow = RunningAirflow(home, home / "dags")
+    airflow.environment["AIRFLOW__CORE__FERNET_KEY"] = Fernet.generate_key().decode()
+    airflow.connect("otpiq_default", host=scheduler_sandbox.url, password=KEY)
+    airflow.connect("otpiq_wrong_key", host=scheduler_sandbox.url, password=WRONG_KEY)
+    with a_postgresql(airflow.environment):
+        airflow.migrate()
+        airflow.run("variables", "set", "otpiq_name", "First").check_returncode()
+        airflow.run("variables", "set", "otpiq_campaign", "none").check_returncode()
+        airflow.run("pools", "set", "otpiq", "3", "for campaigns").check_returncode()
+        with (home / "standalone.log").open("wb") as output, airflow.started(output):
+            airflow.wait_until_it_answers()
+            yield airflow
+
+
+@pytest.fixture
+def sandbox(scheduler_sandbox: Sandbox) -> Sandbox:
+    scheduler_sandbox.reset()
+    return scheduler_sandbox

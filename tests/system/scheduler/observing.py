@@ -1,0 +1,54 @@
+"""What the scheduler's tests ask of a running Airflow."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dev.running_airflow import RunningAirflow, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEY = "sk_live_only_in_the_connection"
+WRONG_KEY = "sk_live_wrong_and_never_to_be_seen"
+STORED_KEY = "sk_live_stored_and_never_to_be_seen"
+
+
+def the_task(airflow: RunningAirflow, run: str, task_id: str = "create") -> dict[str, Any]:
+    (found,) = [task for task in airflow.tasks(run) if task["task_id"] == task_id]
+    return found
+
+
+def wait_for_state(airflow: RunningAirflow, run: str, state: str, task_id: str = "create") -> dict[str, Any]:
+    eventually(lambda: the_task(airflow, run, task_id)["state"] == state)
+    return the_task(airflow, run, task_id)
+
+
+def clear(airflow: RunningAirflow, run: str, task_id: str) -> None:
+    """Clear a task, as a person does in the UI, and wait for the end of the run."""
+    dag_id, run_id = run.split("/")[2], run.rsplit("/", maxsplit=1)[-1]
+    body = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [task_id]}
+    airflow.api("POST", f"/dags/{dag_id}/clearTaskInstances", body).raise_for_status()
+    airflow.finished(run)
+
+
+def set_variable(airflow: RunningAirflow, key: str, value: str) -> None:
+    airflow.api("PATCH", f"/variables/{key}", {"key": key, "value": value}).raise_for_status()
+
+
+def log_of(airflow: RunningAirflow, run: str, task_id: str, try_number: int = 1) -> str:
+    return airflow.api("GET", f"{run}/taskInstances/{task_id}/logs/{try_number}").text
+
+
+def everything_that_airflow_has_written(airflow: RunningAirflow) -> Iterator[str]:
+    """Logs, SQLite's file, and what a dump of PostgreSQL holds; a stored key is encrypted in both."""
+    for file in Path(airflow.environment["AIRFLOW_HOME"]).rglob("*"):
+        if "dags" in file.parts:  # the DAG files themselves, and what stands beside them
+            continue
+        with suppress(FileNotFoundError, IsADirectoryError):  # SQLite's journal comes and goes
+            yield file.read_bytes().decode(errors="replace")
+    if dump := airflow.environment.get("OTPIQ_TEST_DUMP"):
+        yield subprocess.run(dump.split(), capture_output=True, check=True, text=True).stdout

@@ -1,0 +1,243 @@
+"""Campaigns that are filled, sampled, approved and started under a real scheduler, with all that can go wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from airflow_provider_otpiq.phone_numbers import in_api_form
+from dev.local_airflow import EXAMPLE_DAGS
+from dev.running_airflow import eventually
+from tests.system.scheduler.observing import (
+    clear,
+    everything_that_airflow_has_written,
+    log_of,
+    set_variable,
+    the_task,
+    wait_for_state,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq.sandbox import Sandbox
+    from dev.running_airflow import RunningAirflow
+
+pytestmark = pytest.mark.scheduler
+
+IDS = {"templateId": "665f1c2ab3d4e5f601234567", "phoneNumberId": "665f1c2ab3d4e5f601234568"}
+
+
+@pytest.fixture
+def campaign_id(sandbox: Sandbox) -> str:
+    """A draft with one recipient."""
+    return new_campaign(sandbox)
+
+
+def new_campaign(sandbox: Sandbox, recipients: int = 1) -> str:
+    headers = {"Authorization": f"Bearer {sandbox.api_key}"}
+    url = f"{sandbox.url}/whatsapp/campaigns"
+    made = requests.post(url, json={"name": "Summer", **IDS}, headers=headers, timeout=10).json()["data"]
+    recipient = {"phoneNumber": "9647901112222", "templateParameters": {"body": {"1": "Ali"}}}
+    if recipients:
+        body = {"recipients": [recipient]}
+        requests.post(f"{url}/{made['_id']}/recipients", json=body, headers=headers, timeout=10).raise_for_status()
+    return str(made["_id"])
+
+
+def sent(sandbox: Sandbox, what: str) -> int:
+    return sum(request["path"].endswith(f"/{what}") for request in sandbox.requests)
+
+
+def statuses(sandbox: Sandbox) -> list[str]:
+    return [campaign["status"] for campaign in sandbox.campaigns]
+
+
+# Money is never spent twice on a guess
+
+
+@pytest.mark.parametrize("action", ["start", "sample"])
+def test_a_lost_answer_fails_as_unknown_and_was_sent_once(
+    airflow: RunningAirflow, sandbox: Sandbox, campaign_id: str, action: str
+) -> None:
+    sandbox.arm(action, when="after", connection="drop")
+    run = airflow.trigger(action, campaign_id=campaign_id)
+    assert airflow.finished(run) == "failed"
+    assert the_task(airflow, run, action)["try_number"] == 1
+    assert "OtpiqOutcomeUnknownError" in log_of(airflow, run, action)
+    clear(airflow, run, action)
+    assert the_task(airflow, run, action)["state"] == "failed"
+    assert "Nothing was sent now" in log_of(airflow, run, action, 2)
+    assert sent(sandbox, action) == 1
+
+
+def test_what_the_error_names_releases_it(airflow: RunningAirflow, sandbox: Sandbox, campaign_id: str) -> None:
+    sandbox.arm("start", connection="drop")
+    run = airflow.trigger("start", campaign_id=campaign_id)
+    assert airflow.finished(run) == "failed"
+    log = log_of(airflow, run, "start")
+    path = log.partition("DELETE /api/v2")[2].partition(")")[0]
+    airflow.api("DELETE", path).raise_for_status()
+    clear(airflow, run, "start")
+    assert the_task(airflow, run, "start")["state"] == "success"
+    assert airflow.xcom(run, "start") == campaign_id
+    assert airflow.xcom(run, "start", "campaign")["_id"] == campaign_id
+
+
+def test_a_start_that_its_timeout_cuts_off_fails_as_unknown_and_was_sent_once(
+    airflow: RunningAirflow, sandbox: Sandbox, campaign_id: str
+) -> None:
+    sandbox.arm("start", delay=25)
+    run = airflow.trigger("start_cut_off", campaign_id=campaign_id)
+    assert airflow.finished(run) == "failed"
+    assert the_task(airflow, run, "start")["try_number"] == 1
+    log = log_of(airflow, run, "start")
+    assert "OtpiqOutcomeUnknownError" in log
+    assert "AirflowTaskTimeout" in log
+    assert sent(sandbox, "start") == 1
+
+
+def test_a_start_that_is_killed_fails_as_unknown_and_was_sent_once(
+    airflow: RunningAirflow, sandbox: Sandbox, campaign_id: str
+) -> None:
+    sandbox.arm("start", delay=25)
+    run = airflow.trigger("start_killed", campaign_id=campaign_id)
+    eventually(lambda: sent(sandbox, "start"))
+    os.kill(int((Path(airflow.environment["AIRFLOW_HOME"]) / "process-of-the-task").read_text()), signal.SIGKILL)
+    assert airflow.finished(run) == "failed"
+    task = the_task(airflow, run, "start")
+    assert (task["try_number"], task["max_tries"]) == (2, 3)
+    assert "Nothing was sent now: an earlier try" in log_of(airflow, run, "start", 2)
+    assert sent(sandbox, "start") == 1
+
+
+def test_a_start_that_is_killed_after_its_success_is_not_sent_again(
+    airflow: RunningAirflow, sandbox: Sandbox, campaign_id: str
+) -> None:
+    run = airflow.trigger("start_killed_after", campaign_id=campaign_id)
+    assert airflow.finished(run) == "success"
+    assert the_task(airflow, run, "start")["try_number"] == 2
+    assert airflow.xcom(run, "start") == campaign_id
+    assert sent(sandbox, "start") == 1
+
+
+def test_a_cleared_start_starts_another_campaign_and_never_the_same(
+    airflow: RunningAirflow, sandbox: Sandbox, campaign_id: str
+) -> None:
+    set_variable(airflow, "otpiq_campaign", campaign_id)
+    run = airflow.trigger("start_cleared")
+    assert airflow.finished(run) == "success"
+    clear(airflow, run, "start")
+    assert sent(sandbox, "start") == 1
+    other = new_campaign(sandbox)
+    set_variable(airflow, "otpiq_campaign", other)
+    clear(airflow, run, "start")
+    assert sent(sandbox, "start") == 2
+    assert airflow.xcom(run, "start") == other
+    assert "draft" not in statuses(sandbox)
+
+
+# Recipients
+
+
+def test_an_attach_whose_answer_is_lost_ends_with_each_number_once(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    empty = new_campaign(sandbox, recipients=0)
+    sandbox.arm("attach", when="after", connection="drop")
+    run = airflow.trigger("attach", campaign_id=empty)
+    assert airflow.finished(run) == "success"
+    assert the_task(airflow, run, "attach")["try_number"] == 2
+    assert airflow.xcom(run, "attach") == empty
+    assert sandbox.campaigns[0]["totalRecipients"] == 1000
+    assert [request["status"] for request in sandbox.requests if request["path"].endswith("recipients")] == [None, 400]
+
+
+def test_mapped_attaches_show_counts_too(airflow: RunningAirflow, sandbox: Sandbox, campaign_id: str) -> None:
+    run = airflow.trigger("attach_mapped", campaign_id=campaign_id)
+    assert airflow.finished(run) == "success"
+    tasks = airflow.api("GET", f"{run}/taskInstances/attach/listMapped").json()["task_instances"]
+    assert {task["rendered_fields"]["recipients"] for task in tasks} == {"3 recipients", "4 recipients"}
+
+
+# The examples
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "option", "state", "starts"),
+    [
+        ("example_otpiq_lifecycle", "Approve", "success", 1),
+        ("example_otpiq_lifecycle", "Reject", "skipped", 0),
+        ("summer_offer", "Approve", "success", 1),  # the README's
+    ],
+)
+def test_a_whole_campaign_waits_for_a_person(
+    airflow: RunningAirflow, sandbox: Sandbox, dag_id: str, option: str, state: str, starts: int
+) -> None:
+    run = airflow.trigger(dag_id)
+    wait_for_state(airflow, run, "awaiting_input", "approve")
+    sandbox.move_clock(days=365)  # no draft starts by itself, however long nobody answers
+    draft, sample = sandbox.campaigns
+    assert (draft["status"], draft["totalRecipients"]) == ("draft", 11)
+    assert (sample["sampleOfCampaign"], sample["totalRecipients"]) == (draft["_id"], 2)
+    assert airflow.xcom(run, "sample") == sample["_id"]
+    assert sent(sandbox, "start") == 0
+    if dag_id == "example_otpiq_lifecycle":
+        asked = airflow.api("GET", f"{run}/taskInstances/approve/-1/hitlDetails").json()
+        assert "sends it to 11 people for about 132 IQD" in asked["body"]
+    airflow.respond(run, "approve", option)
+    assert airflow.finished(run) == "success"
+    assert the_task(airflow, run, "start")["state"] == state
+    assert sent(sandbox, "start") == starts
+    assert statuses(sandbox)[0] in (("draft",) if option == "Reject" else ("running", "completed"))
+
+
+def test_the_mapped_example_plans_a_campaign_for_each_city(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    run = airflow.trigger("example_otpiq_mapped")
+    assert airflow.finished(run) == "success"
+    planned = {campaign["name"]: campaign for campaign in sandbox.campaigns}
+    assert {name: campaign["totalRecipients"] for name, campaign in planned.items()} == {
+        "Summer offer for Baghdad": 5,
+        "Summer offer for Basra": 3,
+        "Summer offer for Erbil": 3,
+    }
+    assert statuses(sandbox) == ["scheduled"] * 3
+    assert {task["pool"] for task in airflow.tasks(run)} == {"otpiq"}
+
+
+def test_no_phone_number_is_in_anything_that_airflow_has_written(
+    airflow: RunningAirflow, sandbox: Sandbox, campaign_id: str
+) -> None:
+    approved = airflow.trigger("example_otpiq_lifecycle")
+    wait_for_state(airflow, approved, "awaiting_input", "approve")
+    airflow.respond(approved, "approve", "Approve")
+    runs = [airflow.trigger(dag, campaign_id=campaign_id) for dag in ("attach_wrong", "attach_skipping", "sample")]
+    runs += [approved, airflow.trigger("example_otpiq_mapped")]
+    states = [airflow.finished(run) for run in runs]
+    assert states == ["failed", "success", "success", "success", "success"]
+    assert the_task(airflow, runs[0], "attach")["try_number"] == 1
+    assert "17 of 1000 recipients are wrong" in log_of(airflow, runs[0], "attach")
+    assert "17 of 22 recipients are skipped" in log_of(airflow, runs[1], "attach")
+    wanted = numbers_of_the_examples() | {
+        number for request in sandbox.requests for number in numbers_in(request["body"])
+    }
+    assert len(wanted) > 20
+    found = "".join(everything_that_airflow_has_written(airflow))
+    assert "Attached 11 recipients" in found
+    assert '"11 recipients"' in found
+    assert [number for number in wanted if number in found] == []
+
+
+def numbers_of_the_examples() -> set[str]:
+    numbers = set()
+    for name in ("audience.csv", "team.csv"):
+        for row in csv.DictReader(io.StringIO((EXAMPLE_DAGS / name).read_text())):
+            numbers |= {row["phone"], in_api_form(row["phone"])}
+    return numbers
+
+
+def numbers_in(body: Any) -> set[str]:
+    return {recipient["phoneNumber"] for recipient in (body or {}).get("recipients", [])}
