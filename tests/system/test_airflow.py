@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,42 @@ def test_every_field_can_be_given_in_every_way(airflow: LocalAirflow, sandbox: S
         assert (campaign["status"], campaign["scheduledFor"]) == ("scheduled", "2099-12-02T06:00:00Z")
     creates = [request["body"] for request in sandbox.requests if request["method"] == "POST"]
     assert [body.get("scheduledFor") for body in creates].count("2099-12-01T06:00:00Z") == 5
+
+
+@pytest.mark.parametrize("rendering", ["text", "native"])
+def test_recipients_can_be_given_in_every_way_and_are_shown_as_a_count(
+    airflow: LocalAirflow, sandbox: Sandbox, rendering: str
+) -> None:
+    log = run_dag(airflow, f"every_way_of_recipients_{rendering}")
+    campaigns = {campaign["name"]: campaign for campaign in sandbox.campaigns}
+    expected = {
+        "Way literal": 2,
+        "Way xcom_arg": 3,
+        "Way callable": 4,
+        "Mapped 0": 5,
+        "Mapped 1": 6,
+        "Mapped people": 3,
+    }
+    expected |= {"Way template": 3} if rendering == "native" else {}
+    assert {name: campaigns[name]["totalRecipients"] for name in expected} == expected
+    last = "Way template" if rendering == "native" else "Way callable"
+    assert campaigns[f"{last} (sample)"]["totalRecipients"] == 4
+    assert {name for name in expected if campaigns[name]["startedAt"]} == {last, "Mapped 0", "Mapped 1"}
+    shown = rendered_recipients(airflow, f"every_way_of_recipients_{rendering}")
+    assert {"2 recipients", "3 recipients", "1 recipients"} <= shown
+    assert all(re.fullmatch(r"\d recipients|the recipients that from_the_context gives", each) for each in shown)
+    for request in sandbox.requests:
+        for recipient in (request["body"] or {}).get("recipients", []):
+            assert recipient["phoneNumber"] not in log
+
+
+def rendered_recipients(airflow: LocalAirflow, dag_id: str) -> set[str]:
+    """Give what Airflow has stored of the recipients of a DAG's tasks."""
+    database = sqlite3.connect(Path(airflow.environment["AIRFLOW_HOME"]) / "airflow.db")
+    query = "SELECT rendered_fields FROM rendered_task_instance_fields WHERE dag_id = ?"
+    rows = [json.loads(fields) for (fields,) in database.execute(query, [dag_id])]
+    database.close()
+    return {fields["recipients"] for fields in rows if "recipients" in fields}
 
 
 @needs_task_state
