@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqOutcomeUnknownError
 
@@ -83,8 +82,12 @@ class SpendingMemory:
     """
 
     def __init__(self, context: Context, action: str, campaign_id: object, *, durable: bool) -> None:
+        from airflow_provider_otpiq.models import is_object_id
+
+        # What is no id is refused before anything is sent, so there is nothing to remember.
+        durable = durable and is_object_id(campaign_id)
         self._store = context.get("task_state_store") if durable else None
-        self._key = f"otpiq_{action}_{quote(str(campaign_id).lower(), safe='')}"
+        self._key = f"otpiq_{action}_{str(campaign_id).lower()}" if durable else ""
         self._ti = context["ti"]
         if durable and self._store is None and self._ti.try_number > 1:
             log.warning(
@@ -106,7 +109,7 @@ class SpendingMemory:
         if isinstance(kept, dict) and isinstance(campaign := kept.get("campaign"), dict) and campaign.get("_id"):
             return campaign
         raise OtpiqOutcomeUnknownError(
-            f"Nothing was sent now: an earlier try of this task asked OTPIQ for the same, and ended before it kept an"
+            "Nothing was sent now: an earlier try of this task asked OTPIQ for the same, and ended before it kept an"
             f" answer. {OtpiqOutcomeUnknownError.remedy} {self._how_to_go_on}"
         )
 
@@ -127,13 +130,16 @@ class SpendingMemory:
         except OtpiqOutcomeUnknownError as error:
             raise error.followed_by(self._how_to_go_on) from error
         except OtpiqError:
-            self._store.delete(self._key)
+            self._or_warn(lambda store: store.delete(self._key))
             raise
-        try:
-            _keep(self._store, self._key, {"campaign": campaign})
-        except Exception:  # it was done and answered: failing now would not undo it
-            log.warning("OTPIQ's answer could not be remembered. %s", self._how_to_go_on, exc_info=True)
+        self._or_warn(lambda store: _keep(store, self._key, {"campaign": campaign}))
         return campaign
+
+    def _or_warn(self, remember: Callable[[Any], None]) -> None:
+        try:
+            remember(self._store)
+        except Exception:  # OTPIQ has answered, and what it said counts
+            log.warning("OTPIQ's answer could not be remembered: a later try will not know it.", exc_info=True)
 
     @property
     def _how_to_go_on(self) -> str:

@@ -74,6 +74,19 @@ def _object_id(value: object) -> str:
     raise ValueError(f"{rule}; found {len(text)} characters{among}")
 
 
+def is_object_id(value: object) -> bool:
+    """
+    Tell whether a value is an id of OTPIQ's.
+
+    :param value: any value of a template field.
+    :return: whether it has 24 hexadecimal characters.
+    """
+    try:
+        return bool(_object_id(value))
+    except ValueError:
+        return False
+
+
 def _name(value: object) -> str:
     rule = f"must be {_SHORTEST_NAME} to {_LONGEST_NAME} characters long"
     text = _text(value, rule)
@@ -284,29 +297,6 @@ class StartCampaign(CheckedRequest):
     campaign_id: ObjectId
 
 
-class RecipientPayload(CheckedRequest):
-    """The query of what each recipient must carry."""
-
-    title = "The question for the recipient payload"
-
-    campaign_id: ObjectId | None = None
-    template_id: ObjectId | None = Field(default=None, validate_default=True)
-
-    @field_validator("template_id")
-    @classmethod
-    def _one_of_both(cls, template_id: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("campaign_id", "wrong itself") is not None and template_id is not None:
-            raise ValueError("is given, and so is campaign_id; keep one of them")
-        if info.data.get("campaign_id", "wrong itself") is None and template_id is None:
-            raise ValueError("is required, and was not given, nor was campaign_id")
-        return template_id
-
-    @property
-    def query(self) -> str:
-        """The URL's query, by the API's names: a campaign's is its ``_id``."""
-        return f"_id={self.campaign_id}" if self.campaign_id else f"templateId={self.template_id}"
-
-
 class Campaign(BaseModel):
     """A campaign as OTPIQ answers it. Only its id is relied on: other fields may be missing, null or new."""
 
@@ -344,50 +334,6 @@ class CampaignAnswer(BaseModel):
 
     success: Literal[True]
     data: Campaign
-
-
-class AttachAnswer(BaseModel):
-    """
-    The answer to an attach. OTPIQ does not document it, so that any JSON object is taken: **an assumption**.
-
-    What is documented of a campaign is read where it is there.
-    """
-
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
-
-    success: Literal[True] = True
-    data: dict[str, Any] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _says_something(cls, body: object) -> object:
-        if not body:
-            raise ValueError("it is no JSON object, or an empty one")
-        return body
-
-
-class PayloadField(BaseModel):
-    """A parameter that each recipient may, or must, carry."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    required: bool = False
-    path: Annotated[str, Field(alias="templateParametersPath")]
-    label: str | None = None
-
-
-class Payload(BaseModel):
-    """What each recipient must carry for a template."""
-
-    fields: list[PayloadField]
-
-
-class PayloadAnswer(BaseModel):
-    """The answer to the question for the recipient payload."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    data: Payload
 
 
 class ProjectInfo(BaseModel):

@@ -1,5 +1,5 @@
 """
-Recipients: read, checked one by one, and never shown.
+Recipients: read, checked one by one, and never shown; and what OTPIQ asks and answers about them.
 
 Each recipient is a person's phone number and the values that fill the template for this person. No text that is made
 here holds either of them: a wrong recipient is named by its position, with most of the number masked.
@@ -16,13 +16,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
     PlainValidator,
     ValidationInfo,
+    field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticSerializationError, to_json
 
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from airflow_provider_otpiq.models import CheckedRequest, ObjectId, Payload, PayloadField, one_of
+from airflow_provider_otpiq.models import CheckedRequest, ObjectId, one_of
 from airflow_provider_otpiq.phone_numbers import DEFAULT_REGION, in_api_form
 from airflow_provider_otpiq.redaction import masked_number, presentable, shown
 
@@ -35,6 +40,30 @@ MOST_RECIPIENTS = 1000
 """What a campaign can hold, and what one request can carry."""
 
 _BLANK = ("", "None")  # the latter is what None renders to
+
+
+class PayloadField(BaseModel):
+    """A parameter that each recipient may, or must, carry."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    required: bool = False
+    path: Annotated[str, Field(alias="templateParametersPath")]
+    label: str | None = None
+
+
+class Payload(BaseModel):
+    """What each recipient must carry for a template."""
+
+    fields: list[PayloadField]
+
+
+class PayloadAnswer(BaseModel):
+    """The answer to the question for the recipient payload."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    data: Payload
 
 
 class CheckedRecipients(list[dict[str, Any]]):
@@ -225,3 +254,46 @@ class RecipientsRequest(CheckedRequest):
     on_invalid: Annotated[Literal["fail", "skip"], one_of("fail", "skip")] = "fail"
     default_region: Annotated[str, AfterValidator(_region)] = DEFAULT_REGION
     recipients: Annotated[CheckedRecipients | Recipients, PlainValidator(_read)]
+
+
+class RecipientPayload(CheckedRequest):
+    """The query of what each recipient must carry."""
+
+    title = "The question for the recipient payload"
+
+    campaign_id: ObjectId | None = None
+    template_id: ObjectId | None = Field(default=None, validate_default=True)
+
+    @field_validator("template_id")
+    @classmethod
+    def _one_of_both(cls, template_id: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("campaign_id", "wrong itself") is not None and template_id is not None:
+            raise ValueError("is given, and so is campaign_id; keep one of them")
+        if info.data.get("campaign_id", "wrong itself") is None and template_id is None:
+            raise ValueError("is required, and was not given, nor was campaign_id")
+        return template_id
+
+    @property
+    def query(self) -> str:
+        """The URL's query, by the API's names: a campaign's is its ``_id``."""
+        return f"_id={self.campaign_id}" if self.campaign_id else f"templateId={self.template_id}"
+
+
+class AttachAnswer(BaseModel):
+    """
+    The answer to an attach. OTPIQ does not document it, so that any JSON object is taken: **an assumption**.
+
+    What is documented of a campaign is read where it is there.
+    """
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+
+    success: Literal[True] = True
+    data: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_something(cls, body: object) -> object:
+        if not body:
+            raise ValueError("it is no JSON object, or an empty one")
+        return body

@@ -12,17 +12,21 @@ from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqRequestError
 from airflow_provider_otpiq.get_provider_info import FIELD_BEHAVIOUR
 from airflow_provider_otpiq.hooks.base import OtpiqBaseHook
 from airflow_provider_otpiq.models import (
-    AttachAnswer,
     CampaignAnswer,
     CreateCampaign,
-    PayloadAnswer,
     ProjectInfo,
-    RecipientPayload,
     StartCampaign,
     UpdateCampaign,
 )
 from airflow_provider_otpiq.phone_numbers import DEFAULT_REGION
-from airflow_provider_otpiq.recipients import CheckedRecipients, RecipientsRequest, were_all_attached_before
+from airflow_provider_otpiq.recipients import (
+    AttachAnswer,
+    CheckedRecipients,
+    PayloadAnswer,
+    RecipientPayload,
+    RecipientsRequest,
+    were_all_attached_before,
+)
 from airflow_provider_otpiq.redaction import presentable
 from airflow_provider_otpiq.resources import ResourcesAnswer
 

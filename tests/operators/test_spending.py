@@ -213,8 +213,9 @@ def test_what_is_wrong_before_it_is_sent_leaves_no_mark(
     connect: Callable[..., OtpiqHook],
 ) -> None:
     context["task_state_store"] = store = StateStore()
-    with pytest.raises(OtpiqValidationError):
-        spend("../../x")
+    for no_id in ("../../x", "\ud800", "x" * 1000, 10**5000, None):
+        with pytest.raises(OtpiqValidationError):
+            spend(no_id)
     with pytest.raises(AirflowNotFoundException):
         spend(otpiq_conn_id="there_is_no_such_connection")
     connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": 0})
@@ -250,6 +251,28 @@ def test_an_answer_that_cannot_be_kept_is_still_returned_and_not_sent_again(
 
     context["task_state_store"] = KeepsOnlyTheMark()
     assert spend() == sandbox.campaigns[-1]["_id"]
+    assert "could not be remembered" in caplog.text
+    with pytest.raises(OtpiqOutcomeUnknownError):
+        spend(try_number=2)
+    assert sent(sandbox, action) == 1
+
+
+@needs_task_state
+def test_a_mark_that_cannot_be_taken_back_does_not_hide_the_refusal(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    action: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class KeepsEverything(StateStore):
+        def delete(self, key: str) -> None:
+            raise RuntimeError("the API server is away")
+
+    context["task_state_store"] = KeepsEverything()
+    sandbox.arm(action, status=400, body={"error": "no"})
+    with pytest.raises(OtpiqRequestError):
+        spend()
     assert "could not be remembered" in caplog.text
     with pytest.raises(OtpiqOutcomeUnknownError):
         spend(try_number=2)
