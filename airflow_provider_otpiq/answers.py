@@ -136,6 +136,8 @@ def leaves_the_outcome_unknown(error: BaseException) -> bool:
     """
     if isinstance(error, OtpiqConnectionError | OtpiqServerError | OtpiqResponseError):
         return not error.never_processed
+    if isinstance(error, OtpiqRedirectError):
+        return error.status_code == HTTPStatus.SEE_OTHER  # "done, look there"
     return not isinstance(error, OtpiqError)
 
 
@@ -147,9 +149,12 @@ def outcome_unknown(call: str, error: BaseException) -> OtpiqOutcomeUnknownError
     :param error: what was raised before an answer was read.
     :return: the error to raise.
     """
-    said = str(error) if isinstance(error, OtpiqError) else f"{type(error).__name__}: {presentable(str(error))}"
+    if isinstance(error, OtpiqApiError):
+        said = str(error).removesuffix(error.remedy)  # which says that a later try can succeed
+    else:
+        said = f"{type(error).__name__}: {presentable(str(error))}"
     return OtpiqOutcomeUnknownError(
-        f"Nobody knows whether {call} took effect. {OtpiqOutcomeUnknownError.remedy} What was seen: {said}",
+        f"Nobody knows whether {call} took effect. {OtpiqOutcomeUnknownError.remedy} What was seen: {said.strip()}",
         status_code=getattr(error, "status_code", None),
         server_message=getattr(error, "server_message", None),
     )

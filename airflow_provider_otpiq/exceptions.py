@@ -49,7 +49,9 @@ class OtpiqConfigurationError(OtpiqError, AirflowFailException):
 
 class OtpiqValidationError(OtpiqError, AirflowFailException):
     """
-    One or more fields break the API's rules. Nothing was sent.
+    One or more fields break the API's rules, or the connection's guard rails. Nothing was sent.
+
+    Only an attach can tell afterwards that a campaign holds more recipients than the connection allows.
 
     :param message: the whole text, as it stands in the task's log.
     :param problems: each problem by itself, as ``"field: rule; what was found"``.

@@ -7,7 +7,9 @@ could reach somebody.
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +22,7 @@ from airflow_provider_otpiq.problems import listed_problems
 from airflow_provider_otpiq.redaction import masked_number, presentable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _PUNCTUATION = re.compile(r"[\s()./-]")
@@ -35,17 +37,13 @@ def _prefixes(value: Any) -> tuple[str, ...]:
 
 
 def _prefix(entry: object) -> str:
-    text = str(entry) if isinstance(entry, int) and not isinstance(entry, bool) else entry
-    digits = _PUNCTUATION.sub("", text) if isinstance(text, str) else ""
-    international = re.sub(r"^(\+|00)", "", digits)
-    if _PREFIX.fullmatch(international):
-        return international
-    try:
-        return in_api_form(digits)  # a national number, such as 0770…
-    except ValueError:
-        raise ValueError(
-            "has an entry that is neither a phone number nor the beginning of one, such as +964770"
-        ) from None
+    text = str(entry) if isinstance(entry, int) and not isinstance(entry, bool) and entry > 0 else entry
+    with suppress(ValueError):
+        return in_api_form(text)  # a whole number, written in any way
+    beginning = re.sub(r"^(\+|00)", "", _PUNCTUATION.sub("", text)) if isinstance(text, str) else ""
+    if _PREFIX.fullmatch(beginning):
+        return beginning
+    raise ValueError("has an entry that is neither a phone number nor the beginning of one, such as +964770")
 
 
 def _count(value: object) -> object:
@@ -92,13 +90,8 @@ class GuardRails(BaseModel):
         Refuse whom the connection may not reach.
 
         :param recipients: recipients in the API's shape, by their position.
-        :raises OtpiqValidationError: if there are too many, or any number is not allowed; the text lists those.
+        :raises OtpiqValidationError: if any number is not allowed; the text lists those.
         """
-        if self.max_recipients is not None and len(recipients) > self.max_recipients:
-            raise OtpiqValidationError(
-                f"There are {len(recipients)} recipients, and the connection's max_recipients is {self.max_recipients};"
-                " nothing was sent."
-            )
         prefixes = self.allowed_recipients
         if prefixes is None or all(recipient["phoneNumber"].startswith(prefixes) for recipient in recipients.values()):
             return
@@ -114,6 +107,17 @@ class GuardRails(BaseModel):
             problems=problems,
         )
 
+    def allow_count(self, count: int) -> None:
+        """
+        Refuse more recipients than the connection may reach.
+
+        :param count: how many there are.
+        :raises OtpiqValidationError: if there are too many.
+        """
+        if self.max_recipients is not None and count > self.max_recipients:
+            problem = f"recipients: are {count}, and the connection's max_recipients is {self.max_recipients}"
+            raise OtpiqValidationError(f"{problem}; nothing was sent.", problems=[problem])
+
     def allow_total(self, campaign: Mapping[str, Any]) -> None:
         """
         Refuse a campaign that several attaches have filled beyond what the connection allows.
@@ -121,23 +125,36 @@ class GuardRails(BaseModel):
         :param campaign: the campaign as OTPIQ answers it; without ``totalRecipients`` nothing is known.
         :raises OtpiqValidationError: if it holds too many.
         """
-        total = campaign.get("totalRecipients")
-        if self.max_recipients is not None and isinstance(total, int | float) and total > self.max_recipients:
+        total = str(campaign.get("totalRecipients"))
+        if self.max_recipients is not None and total.isdecimal() and int(total) > self.max_recipients:
             raise OtpiqValidationError(
                 f"Campaign {campaign['_id']} now holds {total} recipients, and the connection's max_recipients is"
-                f" {self.max_recipients}. They were attached, nothing was started. Do not start it, and take back to a"
-                " draft what is scheduled."
+                f" {self.max_recipients}. They were attached, nothing was started. Do not start it, take it back to a"
+                " draft if it is scheduled, and do not clear this task: OTPIQ would only say that all are there."
             )
 
 
 def _nearly_right_names(extras: Mapping[str, object]) -> list[tuple[str, str]]:
     """Find the extras that look like a guard rail and are none, each with the name that is probably meant."""
     found = []
-    for name in extras.keys() - CONNECTION_FIELDS.keys():
+    for name, is_deeper in _names(extras, is_deeper=False):
+        if name in CONNECTION_FIELDS and not is_deeper:
+            continue
         letters = re.sub(r"[^a-z]", "", name.lower())
-        alike = get_close_matches(letters, _LETTERS, n=1, cutoff=0 if "recipient" in letters else _ALIKE)
+        is_surely_meant = "recipient" in letters or "whitelist" in letters or letters.startswith("allow")
+        alike = get_close_matches(letters, _LETTERS, n=1, cutoff=0 if is_surely_meant else _ALIKE)
         found += [(presentable(name), _LETTERS[right]) for right in alike]
     return sorted(found)
+
+
+def _names(extras: Mapping[str, object], *, is_deeper: bool) -> Iterator[tuple[str, bool]]:
+    """Name the extras, and those that were put a level too deep."""
+    for name, value in extras.items():
+        yield name, is_deeper
+        with suppress(ValueError):
+            inner = json.loads(value) if isinstance(value, str) else value
+            if isinstance(inner, dict):
+                yield from _names(inner, is_deeper=True)
 
 
 _LETTERS = {name.replace("_", ""): name for name in GuardRails.model_fields}

@@ -73,7 +73,9 @@ class SpendingMemory:
     """
     What a task instance remembers of a request that spends money: that it was sent, and what was answered.
 
-    There is one for each campaign, so that a cleared task with another campaign is free to send.
+    There is one for each campaign, so that a cleared task with another campaign is free to send. A mark goes before
+    the request and the answer after it; what ends the task in between, be it a timeout in a pause after a 429, leaves
+    the mark alone. Two processes at the same moment, of which Airflow has given up one, are not kept apart.
 
     :param context: the task's context.
     :param action: what is done with the campaign: ``start`` or ``sample``.
@@ -122,13 +124,12 @@ class SpendingMemory:
         :return: the campaign.
         :raises OtpiqOutcomeUnknownError: if nobody knows whether it took effect; the mark stays.
         """
-        if self._store is None:
-            return send()
-        _keep(self._store, self._key, {"try_number": self._ti.try_number})
+        if self._store is not None:
+            _keep(self._store, self._key, {"try_number": self._ti.try_number})
         try:
             campaign = send()
         except OtpiqOutcomeUnknownError as error:
-            raise error.followed_by(self._how_to_go_on) from error
+            raise error.followed_by(self._how_to_go_on) from error.__cause__
         except OtpiqError:
             self._or_warn(lambda store: store.delete(self._key))
             raise
@@ -136,6 +137,8 @@ class SpendingMemory:
         return campaign
 
     def _or_warn(self, remember: Callable[[Any], None]) -> None:
+        if self._store is None:
+            return
         try:
             remember(self._store)
         except Exception:  # OTPIQ has answered, and what it said counts
@@ -143,6 +146,8 @@ class SpendingMemory:
 
     @property
     def _how_to_go_on(self) -> str:
+        if self._store is None:
+            return "If it did happen, mark this task as success. If not, clear it."
         ti = self._ti
         task = f"/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/state-store"
         return (
@@ -159,7 +164,7 @@ def _keep(store: Any, key: str, value: Any) -> None:
 
 
 def _comparable(name: str, value: object) -> str | None:
-    """Write a field so that two spellings of the same request are the same."""
+    """Write a field so that two spellings of the same time are the same."""
     from airflow_provider_otpiq import times
     from airflow_provider_otpiq.models import is_given
 

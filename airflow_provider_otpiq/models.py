@@ -273,6 +273,11 @@ class UpdateCampaign(_NamesItsSender):
             raise ValueError("contradicts schedule_type 'now', which takes the campaign back to a draft")
         return scheduled_for
 
+    @property
+    def starts_by_itself(self) -> bool:
+        """Whether the campaign is to start at a time."""
+        return self.schedule_type == "schedule" or self.scheduled_for is not None
+
     @model_validator(mode="before")
     @classmethod
     def _count_the_changes(cls, fields: dict[str, object]) -> dict[str, object]:

@@ -7,8 +7,8 @@ import unicodedata
 
 DEFAULT_REGION = "IQ"
 
-# Ten digits may be a national number that lost its zero in a spreadsheet, so they are looked at twice. Iraq's own
-# mobile numbers have a length that is known here, so that most mistyped ones are noticed.
+# Only for Iraq, whose own numbers have ten digits without the zero that a spreadsheet takes: these are looked at twice.
+# The length of its mobile numbers is known here, so that most mistyped ones are noticed.
 _IN_API_FORM = re.compile(r"(?!964)[1-9][0-9]{10,14}|9647[0-9]{9}")
 _SHORTEST = 10
 _BEYOND_PHONE_NUMBERS = 10**15
@@ -20,9 +20,10 @@ def in_api_form(value: object, default_region: str = DEFAULT_REGION) -> str:
     """
     Write a phone number as OTPIQ takes it (``^[0-9]{10,15}$``, no plus).
 
-    A text of 11 to 15 digits that does not begin with 0 is in that form already, and taken as it stands. Anything
-    else must be a valid number by
-    `phonenumbers <https://github.com/daviddrysdale/python-phonenumbers>`__.
+    In the default region, a text of 11 to 15 digits that does not begin with 0 is in that form already, and taken as
+    it stands. Anything else must be a valid number by
+    `phonenumbers <https://github.com/daviddrysdale/python-phonenumbers>`__; digits without a plus may be an
+    international number or a national one, and if both are valid they are refused.
 
     :param value: a text with any digits and the usual spaces and dashes, which begins with ``+``, ``00`` or the
         country's code, or is a national number; or an int that is a valid international number.
@@ -31,7 +32,8 @@ def in_api_form(value: object, default_region: str = DEFAULT_REGION) -> str:
     :raises ValueError: if it is no phone number; the text tells why, and does not hold the number.
     """
     if isinstance(value, str):
-        return value if _IN_API_FORM.fullmatch(value) else _of_text(value, default_region)
+        fits = default_region == DEFAULT_REGION and _IN_API_FORM.fullmatch(value)
+        return value if fits else _of_text(value, default_region)
     if value is None:
         raise ValueError("is required, and was not given")
     if isinstance(value, bool) or not isinstance(value, int):
@@ -49,14 +51,17 @@ def _of_text(text: str, default_region: str) -> str:
     if not _AS_PEOPLE_WRITE.fullmatch(visible):
         raise ValueError("holds characters that a phone number does not have")
     digits = "".join(str(unicodedata.decimal(character)) for character in visible if character.isdecimal())
-    for number, region in _readings(digits, any(sign in visible for sign in _PLUS_SIGNS), default_region):
-        if valid := _valid(number, region):
-            return valid
+    readings = _readings(digits, any(sign in visible for sign in _PLUS_SIGNS), default_region)
+    valid = {number for number in (_valid(*reading) for reading in readings) if number}
+    if len(valid) > 1:
+        raise ValueError(f"may be an international number or one of {default_region}: write it with a plus")
+    if valid:
+        return valid.pop()
     raise ValueError(f"is no valid phone number, neither an international one nor one of {default_region}")
 
 
 def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[str, str | None]]:
-    """List what the digits may mean, the likelier first."""
+    """List what the digits may mean."""
     if has_plus:
         return [(f"+{digits}", None)]
     if digits.startswith("00"):

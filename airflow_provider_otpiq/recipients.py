@@ -11,7 +11,9 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
+from copy import deepcopy
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -32,14 +34,19 @@ from airflow_provider_otpiq.phone_numbers import DEFAULT_REGION, in_api_form
 from airflow_provider_otpiq.redaction import masked_number, presentable, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_provider_otpiq.exceptions import OtpiqRequestError
 
 log = logging.getLogger(__name__)
 
 MOST_RECIPIENTS = 1000
 """What a campaign can hold, and what one request can carry."""
+MOST_ROWS = 100_000
+"""What is read at the most, where wrong ones are to be skipped."""
 
-_BLANK = ("", "None")  # the latter is what None renders to
+_EMPTY = "is empty: at least one recipient is needed"
+_BLANK = ("", "None", "nan")  # the text of None, and of what pandas has for a missing value
 
 
 class PayloadField(BaseModel):
@@ -66,37 +73,36 @@ class PayloadAnswer(BaseModel):
     data: Payload
 
 
-class CheckedRecipients(list[dict[str, Any]]):
+class CheckedRecipients(tuple[dict[str, Any], ...]):
     """Recipients in the API's shape that have passed every check, as they are sent."""
+
+    __slots__ = ()
 
 
 class Recipients:
     """
     Recipients as they were given, sorted into good and wrong ones.
 
-    Reading ends when there are more good, or more wrong, than a campaign can hold.
-
-    :param given: an iterable of dicts in the API's shape, or of phone numbers.
+    :param given: dicts in the API's shape, or phone numbers. What going through them raises is left as it is.
     :param default_region: the country of national phone numbers, two letters.
-    :raises ValueError: if it is no such iterable, or an empty one.
+    :raises OtpiqValidationError: if there are none, or far too many.
     """
 
-    def __init__(self, given: object, default_region: str) -> None:
+    def __init__(self, given: Iterable[Any], default_region: str) -> None:
         self.good: dict[int, dict[str, Any]] = {}
         self._problems: dict[int, list[str]] = {}
         self._given: list[Mapping[Any, Any]] = []
-        for position, value in enumerate(_iterable(given)):
-            row = value if isinstance(value, (dict, Mapping)) else {"phoneNumber": value}
-            self._given.append(row)
+        for position, row in enumerate(_rows(given)):
             recipient, problems = _checked(row, default_region)
+            self._given.append(row)
             if problems:
                 self._problems[position] = problems
             else:
                 self.good[position] = recipient
-            if len(self.good) > MOST_RECIPIENTS or len(self._problems) > MOST_RECIPIENTS:
-                break
         if not self._given:
-            raise ValueError("is empty: at least one recipient is needed")
+            raise _refusal(_EMPTY)
+        if len(self._given) > MOST_ROWS:
+            raise _refusal(f"are more than {MOST_ROWS}, which is more than is read")
 
     def require(self, payload: Mapping[str, Any]) -> None:
         """
@@ -104,7 +110,8 @@ class Recipients:
 
         :param payload: OTPIQ's recipient payload.
         """
-        for parameter in [_Parameter(field) for field in Payload.model_validate(payload).fields if field.required]:
+        fields = Payload.model_validate(payload).fields
+        for parameter in [_RequiredParameter(field) for field in fields if field.required]:
             for position, given in enumerate(self._given):
                 if parameter.is_missing_in(given):
                     self.good.pop(position, None)
@@ -120,11 +127,9 @@ class Recipients:
             or if there are more than a campaign can hold. The text lists each wrong one.
         """
         self._refuse_what_is_no_json()
-        if len(self.good) > MOST_RECIPIENTS:
-            raise OtpiqValidationError(
-                f"There are more than {MOST_RECIPIENTS} recipients, which is what a campaign can hold; nothing was"
-                " sent. Divide them over several campaigns."
-            )
+        count = len(self.good if skip_invalid else self._given)
+        if count > MOST_RECIPIENTS:
+            raise _refusal(f"are {count}, and a campaign can hold {MOST_RECIPIENTS}; divide them over several")
         if self._problems and not (skip_invalid and self.good):
             raise self._error()
         if self._problems:
@@ -142,12 +147,14 @@ class Recipients:
     def _error(self) -> OtpiqValidationError:
         problems = [
             f"recipients[{position}] ({masked_number(self._given[position].get('phoneNumber'))}): {'; '.join(found)}"
-            for position, found in sorted(self._problems.items())
+            for position, found in sorted(self._problems.items())[:MOST_RECIPIENTS]
         ]
-        more = " or more" if len(problems) > MOST_RECIPIENTS else ""
+        more = len(self._problems) - len(problems)
         return OtpiqValidationError(
-            f"{len(problems)}{more} of {len(self._given)} recipients are wrong, and nothing was sent. By their"
-            " position, counted from 0:\n" + "\n".join(f"  - {problem}" for problem in problems),
+            f"{len(self._problems)} of {len(self._given)} recipients are wrong, and nothing was sent. By their"
+            " position, counted from 0:\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+            + (f"\n  and {more} more" if more else ""),
             problems=problems,
         )
 
@@ -163,14 +170,19 @@ def were_all_attached_before(error: OtpiqRequestError) -> bool:
     :return: whether there was nothing left to add.
     """
     said = (error.server_message or "").lower()
-    every = re.search(r"\b(all|every|each|no new|nothing new)\b", said)
-    already = re.search(r"\b(already|duplicates?|no new|nothing new)\b", said)
-    people = re.search(r"\b(recipients?|(phone )?numbers?|contacts?)\b", said)
-    otherwise = re.search(r"start|running|complet|status|limit|maxim|exceed|invalid|must|required|opted", said)
-    return error.status_code == 400 and bool(every and already and people and not otherwise)  # noqa: PLR2004
+    every = re.search(r"\b(all|every|each)\b.*\b(recipients?|numbers?|contacts?)\b", said)
+    already = re.search(r"\balready (been )?(on|in|added|attached|part of|exists?)\b", said)
+    otherwise = _OTHER_REASONS.search(said)
+    return error.status_code == 400 and bool(every and already and not otherwise)  # noqa: PLR2004
 
 
-class _Parameter:
+_OTHER_REASONS = re.compile(
+    "start|running|complet|status|sent|messag|receiv|limit|maxim|exceed|invalid|must|required|opt|block|unsubscri"
+    "|archiv|clos|cancel|paus|lock|another|other|previous"
+)
+
+
+class _RequiredParameter:
     """A required parameter of a template."""
 
     def __init__(self, field: PayloadField) -> None:
@@ -181,8 +193,8 @@ class _Parameter:
         value: Any = recipient
         try:
             for key in self._keys:
-                value = value[key]
-        except (KeyError, TypeError):
+                value = value.get(key)
+        except AttributeError:
             return True
         if isinstance(value, str):
             return value.strip() in _BLANK
@@ -195,9 +207,35 @@ def _iterable(given: object) -> Iterable[Any]:
             f"must be a list, an XComArg or a callable; found a text of {len(given)} characters (a template renders to"
             " text unless the DAG has render_template_as_native_obj)"
         )
-    if isinstance(given, Mapping) or not isinstance(given, Iterable):
-        raise ValueError(f"must be a list of recipients; found a {type(given).__name__}")
-    return given
+    if isinstance(given, Mapping) or hasattr(given, "iterrows") or not _can_be_gone_through(given):
+        raise ValueError(
+            f"must be a list of recipients; found a {type(given).__name__} (a data frame's is .to_dict('records'))"
+        )
+    if isinstance(given, Sized) and not len(given):
+        raise ValueError(_EMPTY)
+    return given  # type: ignore[return-value]  # _can_be_gone_through has tried
+
+
+def _can_be_gone_through(given: Any) -> bool:
+    try:
+        iter(given)
+    except TypeError:  # an XComArg has the method, and refuses
+        return False
+    return True
+
+
+def _rows(given: Iterable[Any]) -> Iterator[Mapping[Any, Any]]:
+    """Go through the recipients as mappings, one more than is read at the most."""
+    kept_by_others = isinstance(given, list | tuple)
+    for value in islice(given, MOST_ROWS + 1):
+        if not isinstance(value, (dict, Mapping)):
+            yield {"phoneNumber": value}
+        else:
+            yield value if kept_by_others else deepcopy(value)  # whoever yields may use the same dict again
+
+
+def _refusal(problem: str) -> OtpiqValidationError:
+    return OtpiqValidationError(f"recipients: {problem}; nothing was sent.", problems=[f"recipients: {problem}"])
 
 
 def _checked(given: Mapping[Any, Any], default_region: str) -> tuple[dict[str, Any], list[str]]:
@@ -239,12 +277,6 @@ def _region(region: str) -> str:
     return region
 
 
-def _read(given: object, info: ValidationInfo) -> CheckedRecipients | Recipients:
-    if isinstance(given, CheckedRecipients):
-        return given
-    return Recipients(given, info.data.get("default_region", DEFAULT_REGION))
-
-
 class RecipientsRequest(CheckedRequest):
     """Recipients for a campaign, and how they are to be checked."""
 
@@ -253,7 +285,8 @@ class RecipientsRequest(CheckedRequest):
     campaign_id: ObjectId
     on_invalid: Annotated[Literal["fail", "skip"], one_of("fail", "skip")] = "fail"
     default_region: Annotated[str, AfterValidator(_region)] = DEFAULT_REGION
-    recipients: Annotated[CheckedRecipients | Recipients, PlainValidator(_read)]
+    # Not read yet: that runs code of the DAG's author, whose errors are not to become ours.
+    recipients: Annotated[Iterable[Any], PlainValidator(_iterable)]
 
 
 class RecipientPayload(CheckedRequest):
@@ -296,4 +329,6 @@ class AttachAnswer(BaseModel):
     def _says_something(cls, body: object) -> object:
         if not body:
             raise ValueError("it is no JSON object, or an empty one")
+        if isinstance(body, dict) and (body.get("error") or body.get("errors")):
+            raise ValueError("it tells of an error")
         return body

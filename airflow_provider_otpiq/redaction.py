@@ -43,7 +43,7 @@ def masked_number(value: object) -> str:
     :return: such as ``964771•••5678``; of anything shorter or longer than a phone number not a digit.
     """
     if isinstance(value, int):
-        value = str(value) if value < _BEYOND_PHONE_NUMBERS else ""
+        value = str(value) if 0 < value < _BEYOND_PHONE_NUMBERS else ""
     digits = "".join(filter(str.isdecimal, value)) if isinstance(value, str) else ""
     return _first_and_last(digits) if len(digits) in _LENGTHS_OF_A_PHONE_NUMBER else "no phone number"
 

@@ -27,8 +27,8 @@ class _Part(BaseModel):
 class Template(_Part):
     """A message template."""
 
-    id: str
-    name: str
+    id: str | None = None
+    name: str | None = None
     language: str | None = None
     status: str | None = None
 
@@ -39,14 +39,14 @@ class Template(_Part):
 class PhoneNumber(_Part):
     """A number that sends."""
 
-    id: str
-    number: Annotated[str, Field(alias="phoneNumber")]
+    id: str | None = None
+    number: Annotated[str | None, Field(alias="phoneNumber")] = None
     verified_name: Annotated[str | None, Field(alias="verifiedName")] = None
     status: str | None = None
 
     def __str__(self) -> str:
         name = presentable(str(self.verified_name))
-        return f"{masked_number(self.number)} {name!r} ({self.status}, phone_number_id {presentable(self.id)})"
+        return f"{masked_number(self.number)} {name!r} ({self.status}, phone_number_id {presentable(str(self.id))})"
 
 
 class Account(_Part):
@@ -95,14 +95,17 @@ class Wanted(BaseModel):
             to different accounts. The text lists what there is.
         """
         accounts = list(enumerate(account for business in resources.businesses for account in business.accounts))
-        templates = [(at, template) for at, account in accounts for template in account.templates]
-        numbers = [(at, number) for at, account in accounts for number in account.numbers]
+        templates = [(at, template) for at, account in accounts for template in account.templates if template.id]
+        numbers = [(at, number) for at, account in accounts for number in account.numbers if number.id]
         template_matches = [(at, template) for at, template in templates if self._is_template(template)]
         number_matches = [(at, number) for at, number in numbers if self._is_number(number)]
         if self.template_name is not None and not template_matches:
             raise _refusal(f"template_name: there is no approved template {self._template()}.", templates)
         if self.phone_number is not None and not number_matches:
-            raise _refusal(f"phone_number: {masked_number(self.phone_number)} is no connected number.", numbers)
+            raise _refusal(
+                f"phone_number: {masked_number(self.phone_number)} is no connected number (compare what is masked).",
+                numbers,
+            )
         if template_matches and number_matches:
             shared = {at for at, _ in template_matches} & {at for at, _ in number_matches}
             if not shared:
@@ -117,7 +120,7 @@ class Wanted(BaseModel):
 
     def _is_template(self, template: Template) -> bool:
         if self.template_name is None:
-            return template.id.lower() == (self.template_id or "").lower()
+            return str(template.id).lower() == str(self.template_id).lower()
         any_language = self.template_language is None
         return (
             template.name == self.template_name
@@ -127,7 +130,7 @@ class Wanted(BaseModel):
 
     def _is_number(self, number: PhoneNumber) -> bool:
         if self.phone_number is None:
-            return number.id.lower() == (self.phone_number_id or "").lower()
+            return str(number.id).lower() == str(self.phone_number_id).lower()
         return str(number.status).upper() == "CONNECTED" and _digits(number.number) == self.phone_number
 
     def _template(self) -> str:
@@ -139,7 +142,7 @@ def _plain(language: str | None) -> str:
     return str(language).lower().replace("-", "_")
 
 
-def _digits(number: str) -> str | None:
+def _digits(number: str | None) -> str | None:
     try:
         return in_api_form(number)
     except ValueError:
@@ -147,7 +150,7 @@ def _digits(number: str) -> str | None:
 
 
 def _the_one(field: str, matches: Sequence[tuple[int, Template | PhoneNumber]], or_else: str = "") -> dict[str, str]:
-    ids = {found.id for _, found in matches}
+    ids = {str(found.id) for _, found in matches}
     if len(ids) > 1:
         raise _refusal(f"{field}: several fit what was given; give {or_else}{field}.", matches)
     return {field: ids.pop()} if ids else {}

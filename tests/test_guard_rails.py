@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 from airflow_provider_otpiq.guard_rails import GuardRails
-from tests.contract import CAMPAIGN_ID, CREATE
+from tests.contract import CAMPAIGN_ID, CREATE, tomorrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,8 @@ def rails(**extras: Any) -> GuardRails:
         ("+964770", ("964770",)),
         (" 964770, 0780 123 4567 ,00964-751", ("964770", "9647801234567", "964751")),
         ("٠٧٧٠ ١٢٣ ٤٥٦٧", (TEAM,)),
+        ("7701234567", (TEAM,)),  # a spreadsheet has taken the zero
+        ("9647701234", ("9647701234",)),
     ],
 )
 def test_numbers_and_beginnings_of_numbers_are_read_as_people_write_them(
@@ -65,7 +67,7 @@ NO_LIST: list[Any] = [
     964,
     True,
 ]
-NO_NUMBER: list[Any] = [None, "", True, 1.5, [], "staff@example.com"]
+NO_NUMBER: list[Any] = [None, "", True, 1.5, [], "staff@example.com", -964, 0]
 NO_COUNT: list[Any] = ["", 0, -1, 1001, True, False, "many", "None", [], 1.5, "nan"]
 BROKEN: list[dict[str, Any]] = [
     *({"allowed_recipients": value} for value in NO_LIST),
@@ -80,7 +82,25 @@ BROKEN: list[dict[str, Any]] = [
     {"max-recipients": 5},
     {"max_recepients": 5},
     {"recipients": 5},
+    {"recipient_list": "964"},
+    {"whitelist": "964"},
+    {"allowlist": "964"},
+    {"allowed": "964"},
 ]
+
+
+@pytest.mark.parametrize(
+    "extras",
+    [
+        {"extra": {"allowed_recipients": "964"}},
+        {"extra": '{"allowed_recipients": "964"}'},
+        {"otpiq": {"guards": {"max_recipients": 1}}},
+    ],
+    ids=str,
+)
+def test_a_guard_rail_that_stands_too_deep_fails_closed(extras: dict[str, Any]) -> None:
+    with pytest.raises(OtpiqConfigurationError, match=r"is no guard rail; is (allowed|max)_recipients meant"):
+        rails(**extras)
 
 
 @pytest.mark.parametrize("extras", BROKEN, ids=str)
@@ -98,7 +118,10 @@ def test_all_that_is_wrong_is_listed() -> None:
     assert str(caught.value).count("\n  - ") == 3
 
 
-@pytest.mark.parametrize("extras", [{}, {"timeout": 5}, {"retries": 3}, {"region": "IQ"}, {"max_retries": 1}])
+@pytest.mark.parametrize(
+    "extras",
+    [{}, {"timeout": 5}, {"region": "IQ"}, {"max_retries": 1}, {"allow_insecure_http": True}, {"note": "{broken"}],
+)
 def test_other_extras_are_none_of_its_business(extras: dict[str, Any]) -> None:
     assert rails(**extras) == GuardRails()
 
@@ -143,6 +166,19 @@ def test_a_broken_guard_rail_refuses_every_call_that_reaches_people(
     assert hook.create_campaign(**CREATE)  # which reaches nobody
 
 
+@pytest.mark.parametrize(
+    "schedule", [{"schedule_type": "schedule", "scheduled_for": tomorrow()}, {"scheduled_for": tomorrow()}]
+)
+def test_a_broken_guard_rail_refuses_to_let_a_campaign_start_by_itself(
+    guarded: Callable[..., Any], sandbox: Sandbox, schedule: dict[str, Any]
+) -> None:
+    hook, campaign_id, _ = guarded(allowed_recipients="")
+    with pytest.raises(OtpiqConfigurationError, match="nobody is messaged over it"):
+        hook.update_campaign(campaign_id=campaign_id, **schedule)
+    assert sent(sandbox) == []
+    hook.update_campaign(campaign_id=campaign_id, name="Winter", schedule_type="now")
+
+
 @pytest.mark.parametrize("call", ["attach", "sample"])
 @pytest.mark.parametrize("allowed", ["+964770", ["0770 123 4567"]])
 def test_only_who_is_allowed_is_reached(guarded: Callable[..., Any], sandbox: Sandbox, call: str, allowed: Any) -> None:
@@ -171,9 +207,17 @@ def test_what_another_connection_has_checked_is_checked_again(
 @pytest.mark.parametrize("call", ["attach", "sample"])
 def test_no_more_than_the_most_are_reached(guarded: Callable[..., Any], sandbox: Sandbox, call: str) -> None:
     _, _, calls = guarded(max_recipients=2)
-    with pytest.raises(OtpiqValidationError, match="There are 3 recipients, and the connection's max_recipients is 2"):
+    with pytest.raises(OtpiqValidationError, match="recipients: are 3, and the connection's max_recipients is 2"):
         calls[call]("9647700000001", "9647700000002", "9647700000003")
     assert sent(sandbox) == []
+    if call == "sample":
+        assert calls[call]("9647700000001", "9647700000002")["totalRecipients"] == 2
+
+
+def test_only_those_that_are_taken_are_counted(guarded: Callable[..., Any]) -> None:
+    hook, campaign_id, _ = guarded(max_recipients=2)
+    rows = ["9647700000001", "nobody", "9647700000002", "nobody"]
+    assert len(hook.check_recipients(campaign_id=campaign_id, recipients=rows, on_invalid="skip")) == 2
 
 
 def test_a_campaign_that_several_attaches_have_filled_too_far_is_an_error(guarded: Callable[..., Any]) -> None:

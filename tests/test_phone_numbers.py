@@ -51,10 +51,21 @@ def test_a_number_may_be_written_as_people_do(written: Any) -> None:
         ("+44 7400 123456", "IQ", "447400123456"),
         ("447400123456", "IQ", "447400123456"),
         ("6581234567", "IQ", "6581234567"),  # ten digits that are an international number
+        ("13912345678", "CN", "8613912345678"),  # eleven that are a national one
+        ("11987654321", "BR", "5511987654321"),
+        ("139 1234 5678", "CN", "8613912345678"),
     ],
 )
 def test_the_region_is_the_one_of_national_numbers_only(written: str, region: str, digits: str) -> None:
     assert in_api_form(written, region) == digits
+
+
+@pytest.mark.parametrize(
+    ("written", "region"), [("5321234567", "TR"), ("15123456789", "DE"), ("2035551234", "US"), ("203 555 1234", "US")]
+)
+def test_digits_that_are_two_peoples_numbers_are_refused(written: str, region: str) -> None:
+    with pytest.raises(ValueError, match="may be an international number or one of"):
+        in_api_form(written, region)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +92,8 @@ def test_the_region_is_the_one_of_national_numbers_only(written: str, region: st
         ("+", "is no valid phone number"),
         ("0770", "is no valid phone number, neither an international one nor one of IQ"),
         ("96477012345", "is no valid phone number"),  # two digits are missing
+        ("964770123456", "is no valid phone number"),  # one is
+        ("00770 123 4567", "is no valid phone number"),
         ("96477012345678", "is no valid phone number"),
         ("0700 123 4567", "is no valid phone number"),
         ("1234567890", "is no valid phone number"),
@@ -106,6 +119,7 @@ def test_what_is_no_phone_number_is_refused_without_showing_it(given: Any, reaso
         ("07701234", "no phone number"),
         ("1" * 20, "no phone number"),
         pytest.param(10**5000, "no phone number", id="endless"),
+        pytest.param(-(10**5000), "no phone number", id="endless and below zero"),
         (None, "no phone number"),
         ({"phoneNumber": NUMBER}, "no phone number"),
     ],

@@ -8,10 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidationError
-from airflow_provider_otpiq.recipients import CheckedRecipients, Recipients, were_all_attached_before
+from airflow_provider_otpiq.recipients import Recipients, RecipientsRequest, were_all_attached_before
+from tests.contract import CAMPAIGN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+class DataFrame:
+    """What going through pandas' own would give: the names of its columns."""
+
+    def iterrows(self) -> None: ...
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["9647701234567"])
+
 
 PAYLOAD = {
     "fields": [
@@ -38,8 +49,8 @@ def problems(given: Any, payload: dict[str, Any] | None = None) -> tuple[str, ..
     return caught.value.problems
 
 
-def taken(given: Any, *, skip_invalid: bool = False) -> CheckedRecipients:
-    return Recipients(given, "IQ").taken(skip_invalid=skip_invalid)
+def taken(given: Any, *, skip_invalid: bool = False) -> list[dict[str, Any]]:
+    return list(Recipients(given, "IQ").taken(skip_invalid=skip_invalid))
 
 
 # What is taken
@@ -80,25 +91,48 @@ def test_one_to_a_thousand(count: int) -> None:
     assert len(taken(numbers(count))) == count
 
 
-def test_more_than_a_thousand_are_refused_without_reading_on() -> None:
-    read = []
+def test_more_than_a_thousand_are_refused() -> None:
+    with pytest.raises(OtpiqValidationError, match="are 1001, and a campaign can hold 1000"):
+        taken(numbers(1001))
+    with pytest.raises(OtpiqValidationError, match="are 1001, and a campaign can hold 1000"):
+        taken(["nobody", *numbers(1001)], skip_invalid=True)
 
-    def endless() -> Iterator[str]:
-        for number in numbers(5000):
-            read.append(number)
-            yield number
 
-    with pytest.raises(OtpiqValidationError, match="more than 1000 recipients"):
-        taken(endless())
-    assert len(read) == 1001
-    with pytest.raises(OtpiqValidationError, match="1001 or more of 1001 recipients are wrong"):
-        taken(repeat("nobody"))
-    assert len(taken([*numbers(1000), *["nobody"] * 1000], skip_invalid=True)) == 1000
+def test_skipping_reads_on_to_the_last_good_one() -> None:
+    assert len(taken([*numbers(500), *["nobody"] * 3000, *numbers(1000)[500:]], skip_invalid=True)) == 1000
+    recipients = Recipients([ali(number) if at % 4 else number for at, number in enumerate(numbers(1200))], "IQ")
+    recipients.require(PAYLOAD)
+    assert len(recipients.taken(skip_invalid=True)) == 900
+
+
+@pytest.mark.parametrize("row", ["nobody", "9647701234567"])
+def test_what_never_ends_is_refused(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_otpiq.recipients.MOST_ROWS", 2000)  # to save time
+    with pytest.raises(OtpiqValidationError, match="are more than 2000, which is more than is read"):
+        Recipients(repeat(row), "IQ")
+
+
+def test_a_dict_that_a_generator_uses_again_keeps_what_it_had() -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        row: dict[str, Any] = {"templateParameters": {"body": {}}}
+        for number, name in (("9647701234567", "Ali"), ("9647801234567", "Sara")):
+            row["phoneNumber"] = number
+            row["templateParameters"]["body"]["1"] = name
+            yield row
+
+    assert [each["templateParameters"]["body"]["1"] for each in taken(rows())] == ["Ali", "Sara"]
+
+
+def test_many_wrong_ones_are_not_all_listed() -> None:
+    with pytest.raises(OtpiqValidationError, match="and 500 more") as caught:
+        taken(["nobody"] * 1500, skip_invalid=True)
+    assert len(caught.value.problems) == 1000
 
 
 @pytest.mark.parametrize(
     ("nothing", "said"),
     [
+        (DataFrame(), "found a DataFrame"),
         ("9647701234567", "found a text of 13 characters"),
         ("['9647701234567']", "render_template_as_native_obj"),
         (b"9647701234567", "found a text"),
@@ -106,13 +140,17 @@ def test_more_than_a_thousand_are_refused_without_reading_on() -> None:
         (5, "must be a list of recipients; found a int"),
         (object(), "must be a list of recipients; found a object"),
         ([], "is empty"),
-        (iter(()), "is empty"),
     ],
 )
 def test_what_is_no_list_of_recipients_is_refused(nothing: Any, said: str) -> None:
-    with pytest.raises(ValueError, match=said) as caught:
-        Recipients(nothing, "IQ")
+    with pytest.raises(OtpiqValidationError, match=said) as caught:
+        RecipientsRequest.checked(campaign_id=CAMPAIGN_ID, recipients=nothing)
     assert "9647701234567" not in str(caught.value)
+
+
+def test_an_iterator_without_any_is_refused() -> None:
+    with pytest.raises(OtpiqValidationError, match="recipients: is empty"):
+        Recipients(iter(()), "IQ")
 
 
 # What is wrong
@@ -135,7 +173,7 @@ def test_exactly_the_wrong_ones_are_listed_by_position_with_their_numbers_masked
     assert not any("9647701234567" in problem for problem in found)
 
 
-@pytest.mark.parametrize("blank", [None, "", "  ", "None", float("nan")])
+@pytest.mark.parametrize("blank", [None, "", "  ", "None", "nan", float("nan")])
 def test_a_required_parameter_that_is_blank_is_missing(blank: Any) -> None:
     (problem,) = problems([ali(**{"1": blank})], PAYLOAD)
     assert problem.endswith("templateParameters.body.1 (Body {{1}}) is required, and was not given")
@@ -211,8 +249,7 @@ def test_whatever_the_rows_are_each_is_taken_or_listed(rows: list[Any]) -> None:
         "All of these recipients are already on this campaign",
         "All recipients already exist in this campaign",
         "every phone number is already on the campaign",
-        "No new recipients to add",
-        "All numbers are duplicates",
+        "All numbers have already been added",
     ],
 )
 def test_an_attach_of_what_is_attached_is_recognised(words: str) -> None:
@@ -225,6 +262,14 @@ def test_an_attach_of_what_is_attached_is_recognised(words: str) -> None:
         (400, None),
         (400, ""),
         (400, "Campaign has already started"),
+        (400, "No new recipients can be added to this campaign"),
+        (400, "No new recipients can be added: the campaign was already sent"),
+        (400, "All recipients are already unsubscribed"),
+        (400, "All numbers are already blocked"),
+        (400, "Each recipient has already received a message today"),
+        (400, "All recipients were already messaged in a previous campaign"),
+        (400, "All phone numbers already exist in another campaign"),
+        (400, "Campaign already archived, all recipients are in it"),
         (400, "All recipients must be added before the campaign is already running"),
         (400, "Campaign already has 1000 recipients"),
         (400, "A campaign can hold at most 1000 recipients; all of its places are already taken (limit)"),

@@ -98,6 +98,29 @@ def test_of_several_accounts_the_shared_one_is_meant() -> None:
     assert "several fit" in refused(shop, branch, template_name="promo")
 
 
+def test_a_number_in_several_accounts_is_the_one_of_the_templates_account() -> None:
+    shop, branch = account([template("1")], [number("3")]), account([template("2", "news")], [number("4")])
+    assert found(shop, branch, template_name="news", phone_number=NUMBER) == {
+        "template_id": "2",
+        "phone_number_id": "4",
+    }
+    assert "phone_number_id: several fit" in refused(shop, branch, phone_number=NUMBER)
+
+
+def test_an_id_in_capitals_is_the_same() -> None:
+    shop, branch = (
+        account([template("ab1")], [number("cd3")]),
+        account([template("ab2")], [number("cd4", OTHER_NUMBER)]),
+    )
+    assert found(shop, branch, template_name="promo", phone_number_id="CD4")["template_id"] == "ab2"
+    assert "belong to different" in refused(shop, branch, template_id="AB1", phone_number=OTHER_NUMBER)
+
+
+def test_entries_that_lack_something_are_no_obstacle() -> None:
+    odd = account([{"id": None, "name": None}, {}, template("1")], [{"phoneNumber": None}, {"id": "9"}, number("3")])
+    assert found(odd, template_name="promo", phone_number=NUMBER) == {"template_id": "1", "phone_number_id": "3"}
+
+
 def test_an_id_that_is_not_listed_is_left_to_otpiq() -> None:
     assert found(ONE, template_name="promo", phone_number_id="unknown") == {"template_id": "1"}
     assert found(ONE, template_id="unknown", phone_number=NUMBER) == {"phone_number_id": "3"}

@@ -67,7 +67,9 @@ class OtpiqBaseHook(BaseHook):
         Whom the connection may reach.
 
         :raises OtpiqConfigurationError: if they cannot be understood: then nobody may be messaged over it.
+        :raises AirflowNotFoundException: if there is no such connection.
         """
+        self.get_conn()  # whatever else is wrong with the connection comes first
         return GuardRails.of(self.otpiq_conn_id, extras(self._connection))
 
     def check_connection(self) -> None:

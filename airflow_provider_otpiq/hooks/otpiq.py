@@ -24,6 +24,7 @@ from airflow_provider_otpiq.recipients import (
     CheckedRecipients,
     PayloadAnswer,
     RecipientPayload,
+    Recipients,
     RecipientsRequest,
     were_all_attached_before,
 )
@@ -139,6 +140,8 @@ class OtpiqHook(OtpiqBaseHook):
             template_language=template_language,
             phone_number=phone_number,
         )
+        if request.starts_by_itself:  # whom it holds would get the message
+            self.check_connection()
         return self._campaign("PATCH", f"/whatsapp/campaigns/{request.campaign_id}", self._with_ids(request).body())
 
     def check_recipients(
@@ -328,14 +331,17 @@ class OtpiqHook(OtpiqBaseHook):
 
     def _checked(self, request: RecipientsRequest, *, validate_parameters: bool = False) -> CheckedRecipients:
         self.check_connection()
-        recipients = request.recipients
-        if isinstance(recipients, CheckedRecipients):
-            self.guard_rails.allow(dict(enumerate(recipients)))
-            return recipients
-        self.guard_rails.allow(recipients.good)
-        if validate_parameters:
-            recipients.require(self.get_recipient_payload(campaign_id=request.campaign_id))
-        return recipients.taken(skip_invalid=request.on_invalid == "skip")
+        checked = request.recipients
+        if isinstance(checked, CheckedRecipients):
+            self.guard_rails.allow(dict(enumerate(checked)))
+        else:
+            recipients = Recipients(checked, request.default_region)
+            self.guard_rails.allow(recipients.good)
+            if validate_parameters:
+                recipients.require(self.get_recipient_payload(campaign_id=request.campaign_id))
+            checked = recipients.taken(skip_invalid=request.on_invalid == "skip")
+        self.guard_rails.allow_count(len(checked))
+        return checked
 
     def _campaign(
         self, method: str, path: str, body: dict[str, Any] | None = None, *, costs_money: bool = False

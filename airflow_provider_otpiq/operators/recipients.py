@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Sized
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_otpiq.memory import SpendingMemory
 from airflow_provider_otpiq.operators.base import OtpiqBaseOperator, documented
@@ -15,19 +16,29 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.operators.base import Text
+    from airflow_provider_otpiq.recipients import CheckedRecipients
 
     Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]]
 
 
 class Audience:
     """
-    Recipients in a template field that was rendered: Airflow stores and shows their count, and nobody's number.
+    Recipients in a template field that is rendered: Airflow stores and shows their count, and nobody's number.
 
-    :param given: what the field rendered to.
+    :param given: what the field holds.
     """
 
     def __init__(self, given: Any) -> None:
         self.given = given
+
+    def render(self, render: Callable[[Any], Any]) -> None:
+        """
+        Render what the field holds, unless it is a callable: that is called when the task executes.
+
+        :param render: renders a value.
+        """
+        if not callable(self.given):
+            self.given = render(self.given)
 
     def __str__(self) -> str:
         if callable(self.given):
@@ -42,7 +53,7 @@ class _RecipientsOperator(OtpiqBaseOperator):
     """What the operators share that take recipients."""
 
     template_fields: Sequence[str] = ("campaign_id", "recipients", "otpiq_conn_id")
-    # What a callable gives is known only after the task has executed.
+    # What a callable gives is known only after the task has executed. Airflow 2 never looks again.
     overwrite_rtif_after_execution = True
 
     def __init__(
@@ -65,15 +76,16 @@ class _RecipientsOperator(OtpiqBaseOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
-        # Airflow calls it for a plain and for a mapped task, `render_template_fields` for a plain one only. It would
-        # also call a callable, before the task executes.
-        if parent is self and callable(self.recipients):
+        # Airflow calls this for a plain and for a mapped task, `render_template_fields` for a plain one only. Where a
+        # field cannot be rendered, it would log this one's template and store what the others have come to; and it
+        # would call a callable, before the task executes.
+        if parent is self and not isinstance(self.recipients, Audience):
             template_fields = [name for name in template_fields if name != "recipients"]
-        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
-        if parent is self:
             self.recipients = Audience(self.recipients)
+            self.recipients.render(lambda given: self.render_template(given, context, jinja_env, seen_oids))
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
-    def _checked_recipients(self, context: Context, hook: OtpiqHook) -> list[dict[str, Any]]:
+    def _checked_recipients(self, context: Context, hook: OtpiqHook) -> CheckedRecipients:
         checked = hook.check_recipients(
             campaign_id=self.campaign_id,
             recipients=self._read_recipients(context),
@@ -91,8 +103,12 @@ class _RecipientsOperator(OtpiqBaseOperator):
         from airflow.providers.common.compat.sdk import determine_kwargs
 
         # The last two are what Airflow itself gives to a callable in a template field.
-        available = {**context, "context": context, "jinja_env": self.get_template_env()}
-        return given(**determine_kwargs(given, [], available))
+        available = ChainMap(
+            {"context": context, "jinja_env": self.get_template_env()}, cast("dict[str, Any]", context)
+        )
+        wanted = determine_kwargs(given, [], available)
+        bound = getattr(given, "keywords", {})  # of a partial, which has chosen its own value
+        return given(**{name: value for name, value in wanted.items() if name not in bound})
 
 
 class AttachRecipientsOperator(_RecipientsOperator):
@@ -145,7 +161,8 @@ class AttachRecipientsOperator(_RecipientsOperator):
         hook = self._hook()
         recipients = self._checked_recipients(context, hook)
         campaign = documented(hook.attach_recipients(campaign_id=self.campaign_id, recipients=recipients))
-        self.log.info("Attached %d recipients to campaign %s.", len(recipients), campaign["_id"])
+        holds = f", which now holds {campaign['totalRecipients']}" if "totalRecipients" in campaign else ""
+        self.log.info("Sent %d recipients to campaign %s%s.", len(recipients), campaign["_id"], holds)
         return self._pushed(context, campaign)
 
 

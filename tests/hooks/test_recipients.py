@@ -14,6 +14,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqCreditError,
     OtpiqOutcomeUnknownError,
     OtpiqRateLimitError,
+    OtpiqRedirectError,
     OtpiqRequestError,
     OtpiqResponseError,
     OtpiqServerError,
@@ -121,17 +122,17 @@ def test_the_templates_own_parameters_are_checked_before_anything_is_sent(
     fields = [{"key": "1", "required": True, "templateParametersPath": "templateParameters.header.image.link"}]
     requests_mock.get(PAYLOAD_URL, json={"success": True, "data": {"fields": fields}})
     good = {"phoneNumber": ALI, "templateParameters": {"header": {"image": {"link": "https://example.com/a.png"}}}}
-    assert hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[good]) == [good]
+    assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[good])) == [good]
     with pytest.raises(OtpiqValidationError, match="2 of 3 recipients are wrong") as caught:
         hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[good, ALI, "0770"])
     assert len(caught.value.problems) == 2
-    assert hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[ALI, good], on_invalid="skip") == [good]
+    assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[ALI, good], on_invalid="skip")) == [good]
     assert {request.method for request in requests_mock.request_history} == {"GET"}
 
 
 def test_without_the_check_no_question_is_asked(hook: OtpiqHook, requests_mock: Mocker) -> None:
     checked = hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=["0770 123 4567"], validate_parameters=False)
-    assert checked == [{"phoneNumber": ALI}]
+    assert list(checked) == [{"phoneNumber": ALI}]
     assert not requests_mock.called
 
 
@@ -176,7 +177,19 @@ def test_an_attachs_answer_is_not_documented_so_any_object_will_do(
     assert attach(hook) == returned
 
 
-@pytest.mark.parametrize("text", ["<html>", "", "[]", "{}", '{"success": false, "message": "no"}', '{"data": [1]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<html>",
+        "",
+        "[]",
+        "{}",
+        '{"success": false, "message": "no"}',
+        '{"data": [1]}',
+        '{"error": "nothing was added"}',
+        '{"success": true, "errors": ["no"]}',
+    ],
+)
 def test_what_is_no_object_or_no_success_is_none(hook: OtpiqHook, requests_mock: Mocker, text: str) -> None:
     requests_mock.post(ATTACH_URL, text=text)
     with pytest.raises(OtpiqResponseError):
@@ -194,6 +207,7 @@ def test_what_is_no_object_or_no_success_is_none(hook: OtpiqHook, requests_mock:
         {"status_code": 503, "headers": {"Retry-After": "3"}},
         {"text": "<html>"},
         {"json": {"success": False}},
+        {"status_code": 303, "headers": {"Location": "/done"}},
         {"exc": requests.ReadTimeout("read timed out")},
         {"exc": requests.ConnectionError("reset")},
         {"exc": AirflowTaskTimeout("Timeout, PID: 1")},
@@ -210,6 +224,7 @@ def test_an_unknown_outcome_fails_at_once_after_one_request(
     assert isinstance(caught.value, AirflowFailException)
     assert "Nobody knows whether POST /whatsapp/campaigns" in str(caught.value)
     assert "look at the campaign in OTPIQ's dashboard" in str(caught.value)
+    assert "A later try can succeed" not in str(caught.value)
     assert caught.value.retry_after is None
     assert len(requests_mock.request_history) == 1
 
@@ -220,10 +235,11 @@ def test_an_unknown_outcome_fails_at_once_after_one_request(
     [
         ({"exc": requests.ConnectTimeout("connect timed out")}, OtpiqConnectionError, 3),
         ({"status_code": 429}, OtpiqRateLimitError, 2),
+        ({"status_code": 302, "headers": {"Location": "/"}}, OtpiqRedirectError, 1),
         ({"status_code": 400, "json": {"error": "no"}}, OtpiqRequestError, 1),
         ({"status_code": 400, "json": {"error": "credit", "requiredCredit": 5}}, OtpiqCreditError, 1),
     ],
-    ids=["never reached", "429", "400", "credit"],
+    ids=["never reached", "429", "302", "400", "credit"],
 )
 @pytest.mark.usefixtures("slept")
 def test_a_refusal_is_no_unknown_outcome(

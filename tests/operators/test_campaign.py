@@ -185,7 +185,16 @@ def test_a_campaign_is_remembered_before_anything_else_can_fail(
 
 
 @needs_task_state
-@pytest.mark.parametrize("changed", [{"name": "Winter"}, {"template_id": CAMPAIGN_ID}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "Winter"},
+        {"template_id": CAMPAIGN_ID},
+        {"template_name": "branch_news", "template_id": None},
+        {"phone_number": "0770 123 4567", "phone_number_id": None},
+        {"otpiq_conn_id": "OTPIQ_default"},  # the same connection, in the environment, by another name
+    ],
+)
 def test_other_fields_make_a_new_campaign_and_warn(
     dag: DAG,
     context: dict[str, Any],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
+from jinja2 import UndefinedError
 
 from airflow_provider_otpiq.exceptions import OtpiqConnectionError, OtpiqValidationError
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
@@ -154,13 +156,34 @@ def test_a_callable_is_called_when_the_task_executes_and_not_before(
     assert called == [True]
 
 
-def test_an_error_of_the_callable_is_its_own(dag: DAG, context: dict[str, Any], campaign_id: str) -> None:
+@pytest.mark.parametrize("error", [FileNotFoundError("no file"), ValueError("row 5"), UnicodeError("half a byte")])
+def test_an_error_of_the_callable_is_its_own(
+    dag: DAG, context: dict[str, Any], campaign_id: str, error: Exception
+) -> None:
     def people() -> Iterator[str]:
         yield DIGITS[0]
-        raise FileNotFoundError("the audience is missing")
+        raise error
 
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(type(error)) as caught:
         execute(attach(dag, campaign_id, people), context)
+    assert caught.value is error
+
+
+def test_what_a_partial_has_chosen_is_not_taken_from_the_context(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
+) -> None:
+    def people_of(params: list[Any]) -> list[Any]:
+        return params
+
+    execute(attach(dag, campaign_id, partial(people_of, params=PEOPLE)), context)
+    assert attached(sandbox) == DIGITS
+
+
+def test_a_task_that_was_not_called_is_no_list(dag: DAG, context: dict[str, Any], campaign_id: str) -> None:
+    other: Any = attach(dag, campaign_id, PEOPLE)
+    operator = attach(dag, campaign_id, lambda: other.output)
+    with pytest.raises(OtpiqValidationError, match="must be a list of recipients; found a PlainXComArg"):
+        execute(operator, context)
 
 
 # What Airflow gets to see
@@ -204,9 +227,33 @@ def test_nothing_of_a_person_is_logged_pushed_or_raised(
         execute(attach(dag, campaign_id, people), context)
     logged = capsys.readouterr()
     seen = f"{logged.out}{logged.err}{json.dumps(context['ti'].pushed)}{caught.value}"
-    assert "Attached 3 recipients to campaign" in seen
+    assert f"Sent 3 recipients to campaign {campaign_id}, which now holds 3." in seen
+    assert f"All 3 recipients were on campaign {campaign_id} already." in seen
     for number in (*DIGITS, *map(str, PEOPLE)):
         assert number not in seen
+
+
+@pytest.mark.parametrize(
+    "broken", [{"otpiq_conn_id": "{{ nothing.at.all }}"}, {"recipients": [*PEOPLE, "{{ nothing.at.all }}"]}]
+)
+def test_where_a_field_cannot_be_rendered_nobody_is_shown(
+    dag: DAG, context: dict[str, Any], campaign_id: str, broken: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    operator = attach(dag, campaign_id, **({"recipients": PEOPLE} | broken))
+    with pytest.raises(UndefinedError):
+        operator.render_template_fields(context)  # type: ignore[arg-type]
+    assert re.fullmatch(r"\d recipients", as_airflow_stores_it(operator))
+    logged = capfd.readouterr()
+    assert not any(number in logged.out + logged.err for number in map(str, PEOPLE))
+
+
+def test_rendering_twice_is_rendering_once(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
+) -> None:
+    operator = attach(dag, campaign_id, PEOPLE)
+    operator.render_template_fields(context)  # type: ignore[arg-type]
+    execute(operator, context)
+    assert attached(sandbox) == DIGITS
 
 
 # Checks

@@ -107,6 +107,32 @@ def test_another_campaign_is_another_matter(
     assert sent(sandbox, action) == 2
 
 
+@needs_task_state
+def test_the_same_id_in_capitals_is_the_same_campaign(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
+) -> None:
+    context["task_state_store"] = StateStore()
+    first = spend()
+    assert spend(sandbox.campaigns[0]["_id"].upper(), try_number=2) == first
+    assert sent(sandbox, action) == 1
+
+
+@needs_task_state
+def test_a_mapped_task_is_told_its_own_mark(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    action: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context["task_state_store"] = StateStore()
+    monkeypatch.setattr(TaskInstance, "map_index", 7)
+    sandbox.arm(action, status=503)
+    with pytest.raises(OtpiqOutcomeUnknownError, match=r"map_index=7\b") as caught:
+        spend()
+    assert caught.value.status_code == 503
+
+
 FAULTS: list[dict[str, Any]] = [
     {"when": "after", "connection": "drop"},
     {"connection": "drop"},
@@ -294,9 +320,11 @@ def test_durable_false_remembers_nothing(
 def test_without_a_store_a_second_try_says_what_it_cannot_know(
     spend: Callable[..., Any], sandbox: Sandbox, action: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sandbox.arm(action, status=500)
-    with pytest.raises(OtpiqOutcomeUnknownError):  # which no retry follows
+    sandbox.arm(action, status=500, times=2)
+    with pytest.raises(OtpiqOutcomeUnknownError, match="If not, clear it"):  # which no retry follows
         spend()
+    with pytest.raises(OtpiqOutcomeUnknownError):
+        spend(try_number=2, durable=False)
     assert "cannot remember" not in caplog.text
     spend(try_number=2)
     assert f"If one was killed during this {action}, it may now be sent and paid for again" in caplog.text
