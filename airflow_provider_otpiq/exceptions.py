@@ -54,7 +54,7 @@ class OtpiqValidationError(OtpiqError, AirflowFailException):
     Only an attach can tell afterwards that a campaign holds more recipients than the connection allows.
 
     :param message: the whole text, as it stands in the task's log.
-    :param problems: each problem by itself, as ``"field: rule; what was found"``.
+    :param problems: each problem by itself, such as ``"field: rule; what was found"``.
     """
 
     def __init__(self, message: str, *, problems: Sequence[str] = ()) -> None:

@@ -52,7 +52,11 @@ class Row:
     @property
     def leaves_unknown(self) -> bool:
         """Whether nobody can tell from the failure that the request was not processed."""
-        return self.error in ("OtpiqServerError", "OtpiqConnectionError", "OtpiqResponseError")
+        return self.fault.startswith("303") or self.error in (
+            "OtpiqServerError",
+            "OtpiqConnectionError",
+            "OtpiqResponseError",
+        )
 
 
 NO, YES, HINT = "no", "yes", "yes, when OTPIQ says, within an hour"
@@ -67,6 +71,13 @@ MATRIX = [
     Row("404", "OtpiqNotFoundError", NO, {"status": 404}),
     Row("409", "OtpiqConflictError", NO, {"status": 409}),
     Row("a redirect", "OtpiqRedirectError", NO, {"status": 302, "headers": {"Location": "https://example.com/"}}),
+    Row(
+        "303, which says that it was done",
+        "OtpiqRedirectError",
+        NO,
+        {"status": 303, "headers": {"Location": "/done"}, "when": "after"},
+        leaves=True,
+    ),
     Row("429, a wait of over a minute", "OtpiqRateLimitError", HINT, {"status": 429, "body": {"waitMinutes": 8}}),
     Row("429, a wait of over a minute", "OtpiqRateLimitError", HINT, {"status": 429, "headers": {"Retry-After": "90"}}),
     Row(

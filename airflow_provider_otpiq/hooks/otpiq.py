@@ -75,7 +75,8 @@ class OtpiqHook(OtpiqBaseHook):
         :param template_language: its language, where the name alone fits several.
         :param phone_number: a connected number, such as ``+964 770 123 4567``, looked up as well.
         :return: the campaign as OTPIQ answers it; its id is ``_id``.
-        :raises OtpiqValidationError: if a field breaks a rule; nothing was sent.
+        :raises OtpiqValidationError: if a field breaks a rule, or a name is not found or fits several; nothing was
+            created.
         :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
         :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
@@ -123,8 +124,10 @@ class OtpiqHook(OtpiqBaseHook):
         :param template_language: its language, where the name alone fits several.
         :param phone_number: another connected number, instead of its id.
         :return: the campaign as OTPIQ answers it.
-        :raises OtpiqValidationError: if a field breaks a rule or nothing is changed; nothing was sent.
-        :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
+        :raises OtpiqValidationError: if a field breaks a rule, nothing is changed, or a name is not found or fits
+            several; nothing was changed.
+        :raises OtpiqConfigurationError: if the connection cannot be used, or the campaign is to start by itself and a
+            guard rail cannot be understood; nothing was sent.
         :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
         """
@@ -166,6 +169,7 @@ class OtpiqHook(OtpiqBaseHook):
         :raises OtpiqValidationError: if a field or a recipient is wrong, or the connection does not allow it; the text
             lists each by its position, with the number masked.
         :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be understood.
+        :raises AirflowNotFoundException: if there is no such connection.
         :raises OtpiqApiError: if OTPIQ does not tell the parameters.
         """
         request = RecipientsRequest.checked(
@@ -188,9 +192,11 @@ class OtpiqHook(OtpiqBaseHook):
         :param default_region: the country of national phone numbers, two letters.
         :return: what OTPIQ answers, which is not documented, and ``_id``.
         :raises OtpiqValidationError: if a field or a recipient is wrong, or the connection does not allow it; nothing
-            was sent.
+            was sent. Also, after it was sent, if OTPIQ answers that the campaign now holds more than the connection's
+            ``max_recipients``.
         :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be understood; nothing was
             sent.
+        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
         """
         request = RecipientsRequest.checked(
@@ -224,6 +230,7 @@ class OtpiqHook(OtpiqBaseHook):
         :return: the sample campaign as OTPIQ answers it; its id is ``_id``, the other's ``sampleOfCampaign``.
         :raises OtpiqValidationError: as :meth:`attach_recipients`.
         :raises OtpiqConfigurationError: as :meth:`attach_recipients`.
+        :raises AirflowNotFoundException: as :meth:`attach_recipients`.
         :raises OtpiqOutcomeUnknownError: if nobody knows whether it was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or cannot be reached.
         """
@@ -245,6 +252,7 @@ class OtpiqHook(OtpiqBaseHook):
         :raises OtpiqValidationError: if the id is wrong; nothing was sent.
         :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be understood; nothing was
             sent.
+        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqOutcomeUnknownError: if nobody knows whether it has started.
         :raises OtpiqApiError: if OTPIQ refuses, or cannot be reached.
         """
@@ -262,6 +270,8 @@ class OtpiqHook(OtpiqBaseHook):
         :param template_id: a template's id. Exactly one of both.
         :return: ``template``, ``fields`` and ``exampleRecipient``.
         :raises OtpiqValidationError: if none, both or a wrong one is given; nothing was sent.
+        :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
+        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
         """
         request = RecipientPayload.checked(campaign_id=campaign_id, template_id=template_id)
@@ -274,6 +284,8 @@ class OtpiqHook(OtpiqBaseHook):
         Read the project's WhatsApp accounts, with their templates and phone numbers (``GET /whatsapp/resources``).
 
         :return: ``project``, ``summary`` and ``businesses``.
+        :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
+        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
         """
         resources: dict[str, Any] = self._call("GET", "/whatsapp/resources", ResourcesAnswer)["data"]

@@ -135,7 +135,8 @@ class CreateCampaignOperator(_ScheduledOperator):
 
         :param context: the task's context.
         :return: the campaign's ``_id``.
-        :raises OtpiqValidationError: if a field breaks a rule; nothing was sent.
+        :raises OtpiqValidationError: if a field breaks a rule, or a name is not found or fits several; nothing was
+            created.
         :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
         :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
@@ -257,7 +258,8 @@ class UpdateCampaignOperator(_ScheduledOperator):
 
         :param context: the task's context.
         :return: the campaign's ``_id``.
-        :raises OtpiqValidationError: if a field breaks a rule or nothing is changed; nothing was sent.
+        :raises OtpiqValidationError: if a field breaks a rule, nothing is changed, or a name is not found or fits
+            several; nothing was changed.
         :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
         :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
@@ -305,6 +307,7 @@ class StartCampaignOperator(OtpiqBaseOperator):
         :return: the campaign's ``_id``.
         :raises OtpiqValidationError: if the id is wrong; nothing was sent.
         :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be used; nothing was sent.
+        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqOutcomeUnknownError: if nobody knows whether the campaign has started.
         :raises OtpiqApiError: if OTPIQ refuses, or cannot be reached.
         """

@@ -153,7 +153,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
         :param context: the task's context.
         :return: the campaign's ``_id``.
         :raises OtpiqValidationError: if a field or a recipient is wrong, or the connection does not allow it; nothing
-            was sent.
+            was sent. Also, after it was sent, if the campaign now holds more than the connection allows.
         :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be used; nothing was sent.
         :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
