@@ -3,8 +3,8 @@ A whole campaign: a draft, its audience from a file, a sample for the team, a pe
 
 It runs as it stands against the sandbox, with the connection ``otpiq_default``, on Airflow 3.1 or later.
 
-The campaign is a draft, which only the last task starts. A *scheduled* campaign starts by itself at its time, so an
-approval after it would guard nothing.
+The campaign is a draft, which only the last task starts: rejecting it, or not answering for twelve hours, sends nothing
+but the sample. A *scheduled* campaign starts by itself at its time, so an approval after it would guard nothing.
 """
 
 from __future__ import annotations

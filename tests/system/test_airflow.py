@@ -105,6 +105,14 @@ def test_recipients_can_be_given_in_every_way_and_are_shown_as_a_count(
             assert recipient["phoneNumber"] not in log
 
 
+def test_where_a_field_cannot_be_rendered_airflow_stores_nobody(airflow: LocalAirflow) -> None:
+    dag_id = "recipients_beside_a_field_that_cannot_be_rendered"
+    log = airflow.run("dags", "test", dag_id).stdout
+    assert "UndefinedError" in log
+    assert rendered_recipients(airflow, dag_id) <= {"3 recipients"}  # Airflow 2 stores nothing then
+    assert "96476" not in log
+
+
 def rendered_recipients(airflow: LocalAirflow, dag_id: str) -> set[str]:
     """Give what Airflow has stored of the recipients of a DAG's tasks."""
     database = sqlite3.connect(Path(airflow.environment["AIRFLOW_HOME"]) / "airflow.db")

@@ -60,3 +60,8 @@ for native in (False, True):
         AttachRecipientsOperator.partial(task_id="attach_mapped_people", campaign_id=one.output).expand(
             recipients=[["0750 000 0001"], ["0750 000 0002", "0750 000 0003"]]
         )
+
+with DAG("recipients_beside_a_field_that_cannot_be_rendered", schedule=None):
+    AttachRecipientsOperator(
+        task_id="attach", campaign_id="1", recipients=people(), otpiq_conn_id="{{ nothing.at.all }}"
+    )
