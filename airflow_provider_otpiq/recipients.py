@@ -193,12 +193,13 @@ class _RequiredParameter:
         value: Any = recipient
         try:
             for key in self._keys:
-                value = value.get(key)
-        except AttributeError:
+                value = value[key]
+        except (KeyError, TypeError):
             return True
         if isinstance(value, str):
             return value.strip() in _BLANK
-        return value is None or (isinstance(value, float) and math.isnan(value))
+        # Asked for a key, a defaultdict makes an empty value up.
+        return value is None or value in ([], {}) or (isinstance(value, float) and math.isnan(value))
 
 
 def _iterable(given: object) -> Iterable[Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,14 @@ def test_a_required_parameter_that_is_blank_is_missing(blank: Any) -> None:
 @pytest.mark.parametrize("parameters", [{}, {"body": {}}, {"header": {"1": "Ali"}}, {"body": {"2": "Ali"}}])
 def test_a_required_parameter_has_its_place(parameters: dict[str, Any]) -> None:
     assert problems([{"phoneNumber": "9647701234567", "templateParameters": parameters}], PAYLOAD)
+
+
+def test_what_a_defaultdict_makes_up_was_not_given() -> None:
+    for empty in (list, dict, str):
+        (problem,) = problems(
+            [{"phoneNumber": "9647701234567", "templateParameters": {"body": defaultdict(empty)}}], PAYLOAD
+        )
+        assert problem.endswith("is required, and was not given")
 
 
 @pytest.mark.parametrize("zero", [0, 0.0, False, "0"])
