@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
-from airflow_provider_otpiq.problems import listed_problems
+from airflow_provider_otpiq.problems import as_lines, listed_problems
 from airflow_provider_otpiq.redaction import presentable
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ class ConnectionSettings(BaseModel):
         except ValueError as error:
             problems = [str(error)]
         raise OtpiqConfigurationError(
-            f"Connection {connection.conn_id!r} cannot be used, and nothing was sent:\n"
-            + "\n".join(f"  - {problem}" for problem in problems)
+            f"Connection {connection.conn_id!r} cannot be used, and nothing was sent:" + as_lines(problems)
         )
 
 

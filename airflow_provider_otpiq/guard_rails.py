@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 from airflow_provider_otpiq.phone_numbers import in_api_form
-from airflow_provider_otpiq.problems import listed_problems
+from airflow_provider_otpiq.problems import as_lines, listed_problems
 from airflow_provider_otpiq.redaction import masked_number, presentable
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ class GuardRails(BaseModel):
         if not problems:
             return rails
         raise OtpiqConfigurationError(
-            f"The guard rails of connection {connection_id!r} cannot be understood, so nobody is messaged over it:\n"
-            + "\n".join(f"  - {problem}" for problem in problems)
+            f"The guard rails of connection {connection_id!r} cannot be understood, so nobody is messaged over it:"
+            + as_lines(problems)
         )
 
     def allow(self, recipients: Mapping[int, Mapping[str, Any]]) -> None:
@@ -92,20 +92,19 @@ class GuardRails(BaseModel):
         :param recipients: recipients in the API's shape, by their position.
         :raises OtpiqValidationError: if any number is not allowed; the text lists those.
         """
-        prefixes = self.allowed_recipients
-        if prefixes is None or all(recipient["phoneNumber"].startswith(prefixes) for recipient in recipients.values()):
+        if self.allowed_recipients is None:
             return
         problems = [
             f"recipients[{position}] ({masked_number(recipient['phoneNumber'])})"
             for position, recipient in recipients.items()
-            if not recipient["phoneNumber"].startswith(prefixes)
+            if not recipient["phoneNumber"].startswith(self.allowed_recipients)
         ]
-        raise OtpiqValidationError(
-            f"{len(problems)} of {len(recipients)} recipients are not among the connection's allowed_recipients, and"
-            " nothing was sent. By their position, counted from 0:\n"
-            + "\n".join(f"  - {problem}" for problem in problems),
-            problems=problems,
-        )
+        if problems:
+            raise OtpiqValidationError(
+                f"{len(problems)} of {len(recipients)} recipients are not among the connection's allowed_recipients,"
+                f" and nothing was sent. By their position, counted from 0:{as_lines(problems)}",
+                problems=problems,
+            )
 
     def allow_count(self, count: int) -> None:
         """

@@ -32,7 +32,7 @@ from pydantic.alias_generators import to_camel
 from airflow_provider_otpiq import times
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.phone_numbers import in_api_form
-from airflow_provider_otpiq.problems import listed_problems
+from airflow_provider_otpiq.problems import as_lines, listed_problems
 from airflow_provider_otpiq.redaction import shown
 from airflow_provider_otpiq.resources import Resources, Wanted
 
@@ -166,7 +166,7 @@ class CheckedRequest(BaseModel):
         except ValidationError as error:
             problems = [problem.removeprefix("changes: ") for problem in listed_problems(error)]
         raise OtpiqValidationError(
-            f"{cls.title} was not sent, because of:\n" + "\n".join(f"  - {problem}" for problem in problems),
+            f"{cls.title} was not sent, because of:{as_lines(problems)}",
             problems=problems,
         )
 

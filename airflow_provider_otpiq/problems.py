@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
@@ -17,6 +19,16 @@ def listed_problems(error: ValidationError) -> list[str]:
     :return: lines such as ``"name: must be 3 to 80 characters long; found 2"``.
     """
     return [_line(details) for details in error.errors(include_url=False, include_input=False)]
+
+
+def as_lines(problems: Iterable[str]) -> str:
+    """
+    Write problems one below the other, as the end of an error's text.
+
+    :param problems: the problems.
+    :return: a line for each, each after a line break.
+    """
+    return "".join(f"\n  - {problem}" for problem in problems)
 
 
 def _line(details: ErrorDetails) -> str:

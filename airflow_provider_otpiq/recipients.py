@@ -31,6 +31,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.models import CheckedRequest, ObjectId, one_of
 from airflow_provider_otpiq.phone_numbers import DEFAULT_REGION, in_api_form
+from airflow_provider_otpiq.problems import as_lines
 from airflow_provider_otpiq.redaction import masked_number, presentable, shown
 
 if TYPE_CHECKING:
@@ -152,9 +153,7 @@ class Recipients:
         more = len(self._problems) - len(problems)
         return OtpiqValidationError(
             f"{len(self._problems)} of {len(self._given)} recipients are wrong, and nothing was sent. By their"
-            " position, counted from 0:\n"
-            + "\n".join(f"  - {problem}" for problem in problems)
-            + (f"\n  and {more} more" if more else ""),
+            " position, counted from 0:" + as_lines(problems) + (f"\n  and {more} more" if more else ""),
             problems=problems,
         )
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.phone_numbers import in_api_form
+from airflow_provider_otpiq.problems import as_lines
 from airflow_provider_otpiq.redaction import masked_number, presentable, shown
 
 if TYPE_CHECKING:
@@ -157,9 +158,9 @@ def _the_one(field: str, matches: Sequence[tuple[int, Template | PhoneNumber]], 
 
 
 def _refusal(problem: str, there_is: Sequence[tuple[int, Template | PhoneNumber]]) -> OtpiqValidationError:
-    listed = [f"\n  - {each}" for _, each in there_is[:_MOST_LISTED]] or [" nothing."]
+    listed = as_lines(str(each) for _, each in there_is[:_MOST_LISTED]) or " nothing."
     more = f"\n  and {len(there_is) - _MOST_LISTED} more" if len(there_is) > _MOST_LISTED else ""
     return OtpiqValidationError(
-        f"Nothing was sent: {problem} There is:{''.join(listed)}{more}",
+        f"Nothing was sent: {problem} There is:{listed}{more}",
         problems=[problem],
     )
