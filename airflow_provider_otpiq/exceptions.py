@@ -93,6 +93,14 @@ class OtpiqApiError(OtpiqError):
         self.amounts = dict(amounts or {})
         self.never_processed = never_processed
 
+    def add_advice(self, advice: str) -> None:
+        """
+        Add to the text what a person should know or do.
+
+        :param advice: one or more sentences.
+        """
+        self.args = (f"{self} {advice}",)
+
 
 class OtpiqRequestError(OtpiqApiError, AirflowFailException):
     """OTPIQ refuses the request as it stands (400, 422 and other 4xx)."""
@@ -161,22 +169,12 @@ class OtpiqConnectionError(OtpiqApiError):
 
 class OtpiqOutcomeUnknownError(OtpiqApiError, AirflowFailException):
     """
-    A start or a sample was sent, and nobody knows whether it took effect.
+    A start or a sample was sent, and whether it took effect is unknown.
 
     It may have been paid for and be on its way to people, so no program sends it again: a person looks first.
     """
 
-    remedy = "It may have happened. Before anything is sent again, look at the campaign in OTPIQ's dashboard."
-
-    def followed_by(self, advice: str) -> OtpiqOutcomeUnknownError:
-        """
-        Make the same error with a longer text.
-
-        :param advice: what a person can do next.
-        :return: the error.
-        """
-        text = f"{self} {advice}"
-        return OtpiqOutcomeUnknownError(text, status_code=self.status_code, server_message=self.server_message)
+    remedy = "It may have taken effect: look at the campaign in OTPIQ's dashboard before anything is sent again."
 
 
 _CLASS_BY_STATUS: dict[int, type[OtpiqApiError]] = {

@@ -310,28 +310,6 @@ class Campaign(BaseModel):
     id: Annotated[str, Field(alias="_id", strict=True, pattern=_OBJECT_ID.pattern, min_length=24, max_length=24)]
 
 
-class RememberedCampaign(BaseModel):
-    """What a task instance keeps of the campaign that it made."""
-
-    request: dict[str, str | None]
-    campaign: dict[str, Any]
-
-    @classmethod
-    def read(cls, kept: object) -> RememberedCampaign | None:
-        """
-        Read what was kept.
-
-        :param kept: any value.
-        :return: the request and the campaign; None if the value is not what this provider keeps.
-        """
-        try:
-            remembered = cls.model_validate(kept)
-            Campaign.model_validate(remembered.campaign)
-        except ValidationError:
-            return None
-        return remembered
-
-
 class CampaignAnswer(BaseModel):
     """The answer to every call that makes or changes a campaign."""
 

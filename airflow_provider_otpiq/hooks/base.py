@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import requests
 from airflow.providers.common.compat.sdk import BaseHook
@@ -30,6 +30,26 @@ from airflow_provider_otpiq.transport import BearerAuth, Session, read_whole
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
     from pydantic import BaseModel
+
+
+class PendingMarker(Protocol):
+    """What is told before an attempt of a non-idempotent request, and after one that provably had no effect."""
+
+    def save_pending_marker(self, in_flight_for: float) -> None:
+        """Save that an attempt is about to be sent, whose outcome is settled after so many seconds."""
+
+    def delete_pending_marker(self) -> None:
+        """Delete the marker: the attempt had no effect, and a retry saves a new one."""
+
+
+class NoPendingMarker:
+    """A pending marker that nobody saves: for calls outside of the operators."""
+
+    def save_pending_marker(self, in_flight_for: float) -> None:
+        """Save nothing."""
+
+    def delete_pending_marker(self) -> None:
+        """Delete nothing."""
 
 
 class OtpiqBaseHook(BaseHook):
@@ -114,13 +134,15 @@ class OtpiqBaseHook(BaseHook):
         model: type[BaseModel],
         body: dict[str, Any] | None = None,
         *,
-        costs_money: bool = False,
+        at_most_once: PendingMarker | None = None,
     ) -> dict[str, Any]:
-        """Send a request, repeat it where that is allowed, and return the answer's body."""
+        """Send a request, retry it where that is allowed, and return the response's body."""
         repeats = Repeats(method, self.settings.max_retries)
         while True:
             try:
-                return self._once(method, path, model, body, costs_money=costs_money)
+                if at_most_once:
+                    return self._once_with_marker(method, path, model, body, at_most_once)
+                return accepted(self._send(method, path, body), model)
             except OtpiqApiError as error:
                 pause = repeats.pause_after(error)
                 if pause is None:
@@ -128,20 +150,16 @@ class OtpiqBaseHook(BaseHook):
                 self.log.warning("%s The same call repeats the request in %.0f s.", error, pause)
             time.sleep(pause)
 
-    def _once(
-        self,
-        method: str,
-        path: str,
-        model: type[BaseModel],
-        body: dict[str, Any] | None,
-        *,
-        costs_money: bool = False,
+    def _once_with_marker(
+        self, method: str, path: str, model: type[BaseModel], body: dict[str, Any] | None, marker: PendingMarker
     ) -> dict[str, Any]:
-        """Send a request once, and return the answer's body."""
+        """Send a request whose outcome must not stay open unnoticed, and return the response's body."""
+        marker.save_pending_marker(self.settings.connect_timeout + 2 * self.settings.read_timeout)
         try:
             return accepted(self._send(method, path, body), model)
         except BaseException as error:  # Airflow's timeout, and its end of a task, are no Exceptions
-            if not (costs_money and leaves_the_outcome_unknown(error)):
+            if not leaves_the_outcome_unknown(error):
+                marker.delete_pending_marker()
                 raise
             unknown = outcome_unknown(self._name_of(method, path), error)
             raise unknown from error

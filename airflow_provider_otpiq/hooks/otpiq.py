@@ -10,7 +10,7 @@ from airflow_provider_otpiq.answers import accepted
 from airflow_provider_otpiq.connection_form import widgets
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqRequestError
 from airflow_provider_otpiq.get_provider_info import FIELD_BEHAVIOUR
-from airflow_provider_otpiq.hooks.base import OtpiqBaseHook
+from airflow_provider_otpiq.hooks.base import NoPendingMarker, OtpiqBaseHook, PendingMarker
 from airflow_provider_otpiq.models import (
     CampaignAnswer,
     CreateCampaign,
@@ -216,7 +216,12 @@ class OtpiqHook(OtpiqBaseHook):
         return campaign
 
     def send_sample(
-        self, *, campaign_id: str, recipients: object, default_region: str = DEFAULT_REGION
+        self,
+        *,
+        campaign_id: str,
+        recipients: object,
+        default_region: str = DEFAULT_REGION,
+        pending_marker: PendingMarker | None = None,
     ) -> dict[str, Any]:
         """
         Send a campaign's message to a few people at once (``POST /whatsapp/campaigns/{_id}/sample``).
@@ -227,6 +232,8 @@ class OtpiqHook(OtpiqBaseHook):
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
         :param recipients: 1 to 1000 of them, as :meth:`check_recipients` takes or gives them.
         :param default_region: the country of national phone numbers, two letters.
+        :param pending_marker: what is told before each attempt, and after one that provably had no effect; the
+            operators save it in the task's state.
         :return: the sample campaign as OTPIQ answers it; its id is ``_id``, the other's ``sampleOfCampaign``.
         :raises OtpiqValidationError: as :meth:`attach_recipients`.
         :raises OtpiqConfigurationError: as :meth:`attach_recipients`.
@@ -238,9 +245,11 @@ class OtpiqHook(OtpiqBaseHook):
             campaign_id=campaign_id, recipients=recipients, default_region=default_region
         )
         body = {"recipients": self._checked(request)}
-        return self._campaign("POST", f"/whatsapp/campaigns/{request.campaign_id}/sample", body, costs_money=True)
+        return self._campaign(
+            "POST", f"/whatsapp/campaigns/{request.campaign_id}/sample", body, pending_marker or NoPendingMarker()
+        )
 
-    def start_campaign(self, *, campaign_id: str) -> dict[str, Any]:
+    def start_campaign(self, *, campaign_id: str, pending_marker: PendingMarker | None = None) -> dict[str, Any]:
         """
         Start a draft or scheduled campaign (``POST /whatsapp/campaigns/{_id}/start``): its messages go out.
 
@@ -248,6 +257,7 @@ class OtpiqHook(OtpiqBaseHook):
         so recipients that were attached elsewhere are not seen by the connection's guard rails.
 
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
+        :param pending_marker: as for :meth:`send_sample`.
         :return: the campaign as OTPIQ answers it.
         :raises OtpiqValidationError: if the id is wrong; nothing was sent.
         :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be understood; nothing was
@@ -258,7 +268,8 @@ class OtpiqHook(OtpiqBaseHook):
         """
         request = StartCampaign.checked(campaign_id=campaign_id)
         self.check_connection()
-        return self._campaign("POST", f"/whatsapp/campaigns/{request.campaign_id}/start", costs_money=True)
+        path = f"/whatsapp/campaigns/{request.campaign_id}/start"
+        return self._campaign("POST", path, None, pending_marker or NoPendingMarker())
 
     def get_recipient_payload(
         self, *, campaign_id: str | None = None, template_id: str | None = None
@@ -356,7 +367,7 @@ class OtpiqHook(OtpiqBaseHook):
         return checked
 
     def _campaign(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, costs_money: bool = False
+        self, method: str, path: str, body: dict[str, Any] | None, at_most_once: PendingMarker | None = None
     ) -> dict[str, Any]:
-        campaign: dict[str, Any] = self._call(method, path, CampaignAnswer, body, costs_money=costs_money)["data"]
+        campaign: dict[str, Any] = self._call(method, path, CampaignAnswer, body, at_most_once=at_most_once)["data"]
         return campaign

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_otpiq.memory import CampaignMemory, SpendingMemory
+from airflow_provider_otpiq._state.at_most_once import AtMostOnce
+from airflow_provider_otpiq._state.created_campaign import CreatedCampaignState
 from airflow_provider_otpiq.operators.base import OtpiqBaseOperator, documented
 from airflow_provider_otpiq.operators.recipients import AttachRecipientsOperator, SendSampleOperator
 
@@ -142,43 +143,16 @@ class CreateCampaignOperator(_ScheduledOperator):
         :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
         """
         fields = self._rendered_fields(context)
-        memory = CampaignMemory(context, {"otpiq_conn_id": self.otpiq_conn_id, **fields}) if self.durable else None
-        campaign = self._remembered(context, memory) if memory else None
-        if campaign is None:
+        request = {"otpiq_conn_id": self.otpiq_conn_id, **fields}
+        state = CreatedCampaignState(context, request, durable=self.durable)
+        if campaign := state.campaign:
+            self.log.info("An earlier try created campaign %s from the same fields; nothing was sent.", campaign["_id"])
+        else:
             campaign = self._hook().create_campaign(**fields)
-            if memory:
-                self._remember(memory, campaign)
+            state.save(campaign)
             self.log.info("Created campaign %s.", campaign["_id"])
             self._log_time(context, fields["scheduled_for"])
         return self._pushed(context, campaign)
-
-    def _remembered(self, context: Context, memory: CampaignMemory) -> dict[str, Any] | None:
-        if not memory.exists and context["ti"].try_number > 1:
-            self.log.warning(
-                "Airflow before 3.3 cannot remember what an earlier try did. If one made a campaign and failed"
-                " after it, this makes another; the first stays behind without recipients and sends nothing."
-            )
-        if memory.campaign is None or memory.changed_fields:
-            return None
-        self.log.info("An earlier try made campaign %s for the same fields; nothing was sent.", memory.campaign["_id"])
-        return memory.campaign
-
-    def _remember(self, memory: CampaignMemory, campaign: dict[str, Any]) -> None:
-        try:
-            memory.keep(campaign)
-        except Exception:  # the campaign exists: failing now would only make a second one
-            self.log.warning(
-                "Campaign %s could not be remembered; a later try would make another.",
-                campaign["_id"],
-                exc_info=True,
-            )
-        if memory.campaign is not None:
-            self.log.warning(
-                "An earlier try made campaign %s, but %s changed since, so this one made a new campaign. The old one"
-                " stays as it is: if it is scheduled, it will start.",
-                memory.campaign["_id"],
-                ", ".join(memory.changed_fields),
-            )
 
 
 class UpdateCampaignOperator(_ScheduledOperator):
@@ -273,12 +247,17 @@ class UpdateCampaignOperator(_ScheduledOperator):
 
 class StartCampaignOperator(OtpiqBaseOperator):
     """
-    Start a campaign that is a draft or scheduled: its messages go out, and cost money.
+    Start a campaign now, even if it is scheduled for later: its messages go out immediately, and cost money.
 
-    It is never started twice on a guess. Where OTPIQ does not answer, nobody knows whether the campaign has started:
-    the task fails at once, its retries stay unused, and a person looks first. On Airflow 3.3+ the task instance also
-    remembers, for each campaign, that it asked and what was answered: a later try, and a cleared task, returns the
-    answer; where there is none, because the worker died, it sends nothing and fails, and the error says how to go on.
+    To send at a time, schedule the draft instead, with an :class:`UpdateCampaignOperator` (``schedule_type="schedule"``
+    and ``scheduled_for``): that is idempotent, and the campaign then starts by itself.
+
+    A start is sent at most once. Where OTPIQ's response is lost, whether the campaign has started is unknown: the task
+    fails immediately, its retries stay unused, and a person looks first. On Airflow 3.3+ a pending marker is saved in
+    the task's state before the request, and the response after it: a later try, and a cleared task, returns the saved
+    response; where there is only the marker, because the worker died, nothing is sent and the error says how to go on.
+    A mapped task whose input changed its order or length before a clear sends nothing either: Airflow keeps state by
+    map index. (An index that is new after the clear has no state, and sends.)
 
     XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is the campaign, a dict.
 
@@ -311,12 +290,32 @@ class StartCampaignOperator(OtpiqBaseOperator):
         :raises OtpiqOutcomeUnknownError: if nobody knows whether the campaign has started.
         :raises OtpiqApiError: if OTPIQ refuses, or cannot be reached.
         """
-        memory = SpendingMemory(context, "start", self.campaign_id, durable=self.durable)
-        if campaign := memory.answer():
+        state = AtMostOnce(context, "start", self.campaign_id, durable=self.durable)
+        if campaign := state.previous_result():
             self.log.info("An earlier try started campaign %s; nothing was sent.", self.campaign_id)
         else:
-            hook = self._hook()
-            hook.check_connection()  # what is raised here was not sent, so it comes before the memory's mark
-            campaign = memory.once(lambda: documented(hook.start_campaign(campaign_id=self.campaign_id)))
+            campaign = state.run_once(self._start)
             self.log.info("Started campaign %s.", campaign["_id"])
+            self._warn_if_scheduled_for_later(campaign)
         return self._pushed(context, campaign)
+
+    def _start(self, pending_marker: AtMostOnce) -> dict[str, Any]:
+        hook = self._hook()
+        return documented(hook.start_campaign(campaign_id=self.campaign_id, pending_marker=pending_marker))
+
+    def _warn_if_scheduled_for_later(self, campaign: dict[str, Any]) -> None:
+        from contextlib import suppress
+
+        import pendulum
+
+        from airflow_provider_otpiq import times
+
+        with suppress(ValueError):  # there is no time in the response, or none that can be read
+            scheduled_for = times.moment(campaign.get("scheduledFor"))
+            if scheduled_for > pendulum.now("UTC"):
+                self.log.warning(
+                    "Campaign %s was scheduled for %s. A start does not wait: its messages go out now, not at the"
+                    " scheduled time.",
+                    campaign["_id"],
+                    times.as_sent(scheduled_for),
+                )

@@ -6,7 +6,7 @@ from collections import ChainMap
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from airflow_provider_otpiq.memory import SpendingMemory
+from airflow_provider_otpiq._state.at_most_once import AtMostOnce
 from airflow_provider_otpiq.operators.base import OtpiqBaseOperator, documented
 
 if TYPE_CHECKING:
@@ -208,16 +208,18 @@ class SendSampleOperator(_RecipientsOperator):
         :raises OtpiqOutcomeUnknownError: if nobody knows whether the sample was sent.
         :raises OtpiqApiError: if OTPIQ refuses, or cannot be reached.
         """
-        memory = SpendingMemory(context, "sample", self.campaign_id, durable=self.durable)
-        if sample := memory.answer():
+        state = AtMostOnce(context, "sample", self.campaign_id, durable=self.durable)
+        if sample := state.previous_result():
             self.log.info(
                 "An earlier try sent sample %s of campaign %s; nothing was sent.", sample["_id"], self.campaign_id
             )
         else:
             hook = self._hook()
             recipients = self._checked_recipients(context, hook)
-            sample = memory.once(
-                lambda: documented(hook.send_sample(campaign_id=self.campaign_id, recipients=recipients))
+            sample = state.run_once(
+                lambda marker: documented(
+                    hook.send_sample(campaign_id=self.campaign_id, recipients=recipients, pending_marker=marker)
+                )
             )
             self.log.info("Sent sample %s of campaign %s to %d.", sample["_id"], self.campaign_id, len(recipients))
         return self._pushed(context, sample)

@@ -167,7 +167,7 @@ def test_the_same_request_in_another_spelling_is_the_same(
         {"campaign": {"_id": "../../x"}, "request": {}},
     ],
 )
-def test_a_memory_that_cannot_be_read_is_passed_over(
+def test_a_saved_state_that_cannot_be_read_is_ignored(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, kept: Any
 ) -> None:
     context["task_state_store"] = store = StateStore()
@@ -176,9 +176,7 @@ def test_a_memory_that_cannot_be_read_is_passed_over(
 
 
 @needs_task_state
-def test_a_campaign_is_remembered_before_anything_else_can_fail(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox
-) -> None:
+def test_a_campaign_is_saved_before_anything_else_can_fail(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
     context["task_state_store"] = StateStore()
     last = create(dag, schedule_type="schedule", scheduled_for="9999-12-31T23:30:00Z")
     assert execute(last, context) == sandbox.campaigns[0]["_id"]
@@ -199,19 +197,19 @@ def test_other_fields_make_a_new_campaign_and_warn(
     dag: DAG,
     context: dict[str, Any],
     sandbox: Sandbox,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     changed: dict[str, str],
 ) -> None:
     context["task_state_store"] = StateStore()
     first = execute(create(dag), context)
-    capsys.readouterr()
+    caplog.clear()
     second = execute(create(dag, **changed), context)
     assert second != first
     assert len(sandbox.campaigns) == 2
-    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "earlier try" in line]
+    (warning,) = [message for message in caplog.messages if "earlier try" in message]
     assert first in warning
     assert next(iter(changed)) in warning
-    # From now on the new one is remembered.
+    # From now on the new one is saved.
     assert execute(create(dag, **changed), context) == second
 
 
@@ -223,7 +221,7 @@ def test_durable_false_makes_a_new_campaign_each_time(dag: DAG, context: dict[st
     assert store.stored == {}
 
 
-def test_a_failed_create_is_not_remembered(
+def test_a_failed_create_is_not_saved(
     dag: DAG, context: dict[str, Any], connect: Callable[..., OtpiqHook], requests_mock: Any
 ) -> None:
     connect()
@@ -235,20 +233,20 @@ def test_a_failed_create_is_not_remembered(
 
 
 @needs_task_state
-def test_a_campaign_that_cannot_be_remembered_is_still_returned(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+def test_a_campaign_that_cannot_be_saved_is_still_returned(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     context["task_state_store"] = BrokenStateStore()
     assert execute(create(dag), context) == sandbox.campaigns[0]["_id"]
-    assert "could not be remembered" in capsys.readouterr().out
+    assert "could not be saved" in caplog.text
 
 
 def test_without_a_store_a_second_try_says_what_it_cannot_know(
-    dag: DAG, context: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    dag: DAG, context: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     for try_number, warned in ((1, False), (2, True)):
         execute(create(dag), context | {"ti": TaskInstance(try_number)})
-        assert ("cannot remember" in capsys.readouterr().out) is warned
+        assert ("cannot tell what an earlier try did" in caplog.text) is warned
 
 
 @pytest.mark.parametrize("name", [10**5000, "\ud800ab"], ids=["int", "text"])

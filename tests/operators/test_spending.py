@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowNotFoundException
 
@@ -20,7 +22,7 @@ from airflow_provider_otpiq.exceptions import (
 )
 from airflow_provider_otpiq.operators.campaign import SendSampleOperator, StartCampaignOperator
 from tests.conftest import needs_task_state
-from tests.contract import CREATE, BrokenStateStore, StateStore, TaskInstance, execute
+from tests.contract import CREATE, BrokenStateStore, StateStore, TaskInstance, execute, tomorrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +163,8 @@ def test_an_unknown_outcome_stays_unknown(
         path = f"/api/v2/dags/dag/dagRuns/manual__1/taskInstances/task/state-store/{key}?map_index=-1"
         assert f"DELETE {path}" in str(error.value)
         assert "mark this task as success" in str(error.value)
-        assert "durable=False" in str(error.value)
+        assert "durable=False" not in str(error.value)  # which would send it again
+        assert "docs/unknown-outcome.md" in str(error.value)
 
 
 @needs_task_state
@@ -277,7 +280,7 @@ def test_an_answer_that_cannot_be_kept_is_still_returned_and_not_sent_again(
 
     context["task_state_store"] = KeepsOnlyTheMark()
     assert spend() == sandbox.campaigns[-1]["_id"]
-    assert "could not be remembered" in caplog.text
+    assert "could not be saved" in caplog.text
     with pytest.raises(OtpiqOutcomeUnknownError):
         spend(try_number=2)
     assert sent(sandbox, action) == 1
@@ -299,10 +302,98 @@ def test_a_mark_that_cannot_be_taken_back_does_not_hide_the_refusal(
     sandbox.arm(action, status=400, body={"error": "no"})
     with pytest.raises(OtpiqRequestError):
         spend()
-    assert "could not be remembered" in caplog.text
+    assert "could not be saved" in caplog.text
     with pytest.raises(OtpiqOutcomeUnknownError):
         spend(try_number=2)
     assert sent(sandbox, action) == 1
+
+
+@needs_task_state
+def test_there_is_no_pending_marker_during_a_pause(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    action: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    saved_during_pauses: list[dict[str, str]] = []
+    monkeypatch.setattr("time.sleep", lambda _: saved_during_pauses.append(dict(store.stored)))
+    sandbox.arm(action, status=429, headers={"Retry-After": "54"})
+    assert spend()
+    assert saved_during_pauses == [{}]
+    assert sent(sandbox, action) == 2
+
+
+@needs_task_state
+def test_a_process_that_outlives_its_supervisor_in_a_pause_sends_nothing(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    action: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context["task_state_store"] = StateStore()
+
+    def lose_the_supervisor(_: float) -> None:
+        context["task_state_store"].set = BrokenStateStore().set
+
+    monkeypatch.setattr("time.sleep", lose_the_supervisor)
+    sandbox.arm(action, status=429, headers={"Retry-After": "54"})
+    with pytest.raises(RuntimeError, match="the API server is away"):
+        spend()
+    assert sent(sandbox, action) == 1
+
+
+@needs_task_state
+def test_a_pending_marker_says_how_long_its_attempt_may_be_in_flight(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
+) -> None:
+    context["task_state_store"] = StateStore()
+    sandbox.arm(action, connection="drop")
+    before = pendulum.now("UTC").start_of("second")  # as precise as the text is
+    with pytest.raises(OtpiqOutcomeUnknownError):
+        spend()
+    with pytest.raises(OtpiqOutcomeUnknownError) as later:
+        spend(try_number=2)
+    (until,) = re.findall(r"Look after (.+?) UTC", str(later.value))
+    # The default timeouts: 5 s to connect, and twice the 30 s to read.
+    assert 65 <= (pendulum.parse(until) - before).total_seconds() <= 75  # type: ignore[operator]
+
+
+@needs_task_state
+def test_a_map_index_that_holds_another_campaigns_state_sends_nothing(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    action: str,
+    new_campaign: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(TaskInstance, "map_index", 0)
+    context["task_state_store"] = store = StateStore()
+    first, held, other = spend(), sandbox.campaigns[0]["_id"], new_campaign()
+    with pytest.raises(OtpiqOutcomeUnknownError, match=rf"index 0 holds that of campaign {held}") as caught:
+        spend(other, try_number=2)
+    assert f"the {action} of campaign {other}" in str(caught.value)
+    assert spend(try_number=2) == first
+    assert sent(sandbox, action) == 1
+    (key,) = store.stored
+    assert f"/state-store/{key}?map_index=0" in str(caught.value)
+    store.delete(key)
+    assert spend(other, try_number=3)
+    assert sent(sandbox, action) == 2
+
+
+def test_a_start_warns_that_it_did_not_wait_for_the_scheduled_time(
+    dag: DAG, context: dict[str, Any], sandbox_hook: OtpiqHook, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later: dict[str, Any] = {"schedule_type": "schedule", "scheduled_for": tomorrow()}
+    for when, warned in ((later, True), ({}, False)):
+        campaign_id = sandbox_hook.create_campaign(**CREATE, **when)["_id"]
+        sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
+        execute(StartCampaignOperator(task_id=f"start_{warned}", dag=dag, campaign_id=campaign_id), context)
+        assert ("its messages go out now, not at the scheduled time" in capsys.readouterr().out) is warned
 
 
 def test_durable_false_remembers_nothing(
@@ -321,10 +412,10 @@ def test_without_a_store_a_second_try_says_what_it_cannot_know(
     spend: Callable[..., Any], sandbox: Sandbox, action: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.arm(action, status=500, times=2)
-    with pytest.raises(OtpiqOutcomeUnknownError, match="If not, clear it"):  # which no retry follows
+    with pytest.raises(OtpiqOutcomeUnknownError, match="If it did not, clear it"):  # which no retry follows
         spend()
     with pytest.raises(OtpiqOutcomeUnknownError):
         spend(try_number=2, durable=False)
-    assert "cannot remember" not in caplog.text
+    assert "cannot tell" not in caplog.text
     spend(try_number=2)
     assert f"If one was killed during this {action}, it may now be sent and paid for again" in caplog.text

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_otpiq.operators.campaign import (
     AttachRecipientsOperator,
@@ -68,6 +68,16 @@ with campaign_dag("start_killed_after"):
 
 with campaign_dag("start_cleared"):
     StartCampaignOperator(task_id="start", campaign_id="{{ var.value.otpiq_campaign }}")
+
+with DAG("sample_mapped", schedule=None):
+
+    @task
+    def campaigns(variable: str) -> list[str]:
+        return variable.split()
+
+    SendSampleOperator.partial(task_id="sample", recipients=Numbered(2), **AT_ONCE).expand(
+        campaign_id=campaigns("{{ var.value.otpiq_campaigns }}")
+    )
 
 with campaign_dag("attach"):
     AttachRecipientsOperator(task_id="attach", campaign_id=CAMPAIGN, recipients=Numbered(1000), **AT_ONCE)

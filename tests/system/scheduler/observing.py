@@ -27,10 +27,10 @@ def wait_for_state(airflow: RunningAirflow, run: str, state: str, task_id: str =
     return the_task(airflow, run, task_id)
 
 
-def clear(airflow: RunningAirflow, run: str, task_id: str) -> None:
-    """Clear a task, as a person does in the UI, and wait for the end of the run."""
+def clear(airflow: RunningAirflow, run: str, *task_ids: str) -> None:
+    """Clear tasks, as a person does in the UI, and wait for the end of the run."""
     dag_id, run_id = run.split("/")[2], run.rsplit("/", maxsplit=1)[-1]
-    body = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [task_id]}
+    body = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": task_ids}
     airflow.api("POST", f"/dags/{dag_id}/clearTaskInstances", body).raise_for_status()
     airflow.finished(run)
 

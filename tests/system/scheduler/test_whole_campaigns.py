@@ -142,6 +142,22 @@ def test_a_cleared_start_starts_another_campaign_and_never_the_same(
     assert "draft" not in statuses(sandbox)
 
 
+def test_a_cleared_mapped_sample_is_not_sent_again_when_its_input_changed_order_or_length(
+    airflow: RunningAirflow, sandbox: Sandbox
+) -> None:
+    first, second = new_campaign(sandbox), new_campaign(sandbox)
+    set_variable(airflow, "otpiq_campaigns", f"{first} {second}")
+    run = airflow.trigger("sample_mapped")
+    assert airflow.finished(run) == "success"
+    for changed in (f"{second} {first}", second):
+        set_variable(airflow, "otpiq_campaigns", changed)
+        clear(airflow, run, "campaigns", "sample")
+        assert airflow.api("GET", run).json()["state"] == "failed"
+    log = airflow.api("GET", f"{run}/taskInstances/sample/logs/3?map_index=0").text
+    assert f"index 0 holds that of campaign {first}" in log
+    assert sent(sandbox, "sample") == 2
+
+
 # Recipients
 
 

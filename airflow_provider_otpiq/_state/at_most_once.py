@@ -1,0 +1,140 @@
+"""A start or a sample, sent at most once for a campaign by a task instance."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_otpiq._state.saved_state import SavedState
+from airflow_provider_otpiq.exceptions import OtpiqOutcomeUnknownError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.providers.common.compat.sdk import Context
+
+RUNBOOK = "docs/unknown-outcome.md"
+
+
+class AtMostOnce:
+    """
+    What a task instance knows of a non-idempotent request: that an attempt is pending, or the response.
+
+    A pending marker is saved before each attempt and replaced by the response after it. It is deleted where the
+    attempt provably had no effect, so that there is none during a pause: whoever dies in a pause has sent nothing, and
+    a process that Airflow has given up cannot save a new marker, so it cannot send either.
+
+    An unmapped task has a key for each campaign: a cleared task with another campaign may send. A mapped one has a
+    single key, because Airflow keys state by map index: where the mapped input changed its order or length, the index
+    holds another campaign's state, while the state of this one may be under another index.
+
+    :param context: the task's context.
+    :param action: what is done with the campaign: ``start`` or ``sample``.
+    :param campaign_id: the campaign.
+    :param durable: False saves nothing.
+    """
+
+    def __init__(self, context: Context, action: str, campaign_id: object, *, durable: bool) -> None:
+        from airflow_provider_otpiq.models import is_object_id
+
+        self._ti = context["ti"]
+        self._campaign_id = str(campaign_id).lower() if is_object_id(campaign_id) else ""
+        self._action = action
+        key = f"otpiq_{action}" if self._is_mapped else f"otpiq_{action}_{self._campaign_id}"
+        # An invalid id is refused before anything is sent, so there is nothing to save.
+        self._state = SavedState(context, key, durable=durable and bool(self._campaign_id))
+        self._state.warn_if_missing(f"If one was killed during this {action}, it may now be sent and paid for again.")
+
+    def previous_result(self) -> dict[str, Any] | None:
+        """
+        Look for the response that an earlier try got.
+
+        :return: the campaign; None if nothing was sent.
+        :raises OtpiqOutcomeUnknownError: if something was sent and its response is not known, or if it cannot be
+            known whether something was sent.
+        """
+        saved = self._state.load()
+        if saved is None:
+            return None
+        saved = saved if isinstance(saved, dict) else {}
+        if saved.get("campaign_id", self._campaign_id) != self._campaign_id:
+            raise OtpiqOutcomeUnknownError(self._of_another_campaign(saved))
+        campaign = saved.get("campaign")
+        if isinstance(campaign, dict) and campaign.get("_id"):
+            return campaign
+        raise OtpiqOutcomeUnknownError(self._still_pending(saved))
+
+    def save_pending_marker(self, in_flight_for: float) -> None:
+        """
+        Save that an attempt is about to be sent.
+
+        :param in_flight_for: seconds after which its outcome is settled at the latest.
+        """
+        import pendulum
+
+        until = pendulum.now("UTC").add(seconds=math.ceil(in_flight_for))
+        self._state.save(
+            {
+                "campaign_id": self._campaign_id,
+                "try_number": self._ti.try_number,
+                "in_flight_until": until.format("YYYY-MM-DD HH:mm:ss [UTC]"),
+            }
+        )
+
+    def delete_pending_marker(self) -> None:
+        """Delete the marker of an attempt that provably had no effect."""
+        self._state.settle(None)
+
+    def run_once(self, send: Callable[[AtMostOnce], dict[str, Any]]) -> dict[str, Any]:
+        """
+        Send the request and save the response.
+
+        :param send: sends it with this object as its pending marker, and returns the campaign.
+        :return: the campaign.
+        :raises OtpiqOutcomeUnknownError: if the outcome is unknown; the pending marker stays.
+        """
+        try:
+            campaign = send(self)
+        except OtpiqOutcomeUnknownError as error:
+            error.add_advice(self._how_to_go_on)
+            raise
+        self._state.settle({"campaign_id": self._campaign_id, "campaign": campaign})
+        return campaign
+
+    @property
+    def _is_mapped(self) -> bool:
+        return self._ti.map_index is not None and self._ti.map_index >= 0
+
+    def _still_pending(self, saved: dict[str, Any]) -> str:
+        until = saved.get("in_flight_until")
+        wait = f" Look after {until}: until then that attempt may still be in flight." if until else ""
+        return (
+            f"Nothing was sent now: an earlier try of this task sent the {self._action} of campaign"
+            f" {self._campaign_id}, and no response was saved. {OtpiqOutcomeUnknownError.remedy}{wait}"
+            f" {self._how_to_go_on}"
+        )
+
+    def _of_another_campaign(self, saved: dict[str, Any]) -> str:
+        return (
+            f"Nothing was sent now: whether the {self._action} of campaign {self._campaign_id} was sent before is"
+            f" unknown. Airflow keeps this task's state by map index, and index {self._ti.map_index} holds that of"
+            f" campaign {saved['campaign_id']}: the mapped input changed its order or length since, so another index"
+            f" may have sent this one. {OtpiqOutcomeUnknownError.remedy} {self._how_to_go_on}"
+        )
+
+    @property
+    def _how_to_go_on(self) -> str:
+        if not self._state.is_available:
+            release = "clear it"
+        else:
+            ti, key = self._ti, self._state.key
+            task = f"/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/state-store"
+            release = (
+                f"delete {key!r} from its Task State Store, in Airflow's UI or API (DELETE /api/v2{task}/{key}"
+                f"?map_index={ti.map_index}), and clear the task"
+            )
+        return (
+            "If it took effect, mark this task as success: the DAG run then goes on with the tasks downstream. This"
+            " task has no XCom then; the campaign's id is in the XCom of the task that created it. If it did not,"
+            f" {release}. Runbook: {RUNBOOK}."
+        )

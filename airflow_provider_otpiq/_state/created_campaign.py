@@ -1,0 +1,85 @@
+"""The campaign that a task instance created, so that a later try does not create another."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_otpiq._state.saved_state import SavedState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.providers.common.compat.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+class CreatedCampaignState:
+    """
+    The campaign that a task instance created, saved together with the request.
+
+    The request itself is the fingerprint: where it differs, the log can name the fields.
+
+    :param context: the task's context.
+    :param request: the rendered fields of this try.
+    :param durable: False saves nothing.
+    """
+
+    def __init__(self, context: Context, request: Mapping[str, object], *, durable: bool) -> None:
+        self._state = SavedState(context, "otpiq_campaign", durable=durable)
+        self._state.warn_if_missing(
+            "If one created a campaign and failed after it, this try creates another; the first stays behind without"
+            " recipients and sends nothing."
+        )
+        self._request = {name: _comparable(name, value) for name, value in request.items()}
+        self._saved = self._load()
+
+    def _load(self) -> dict[str, Any]:
+        from airflow_provider_otpiq.models import is_object_id
+
+        match self._state.load():
+            case None:
+                return {}
+            case {"request": dict(), "campaign": {"_id": campaign_id}} as saved if is_object_id(campaign_id):
+                return dict(saved)
+        log.warning("The saved state %r cannot be read and is ignored.", self._state.key)
+        return {}
+
+    @property
+    def campaign(self) -> dict[str, Any] | None:
+        """The campaign that an earlier try created with the same request; None if there is none."""
+        return None if self._changed_fields else self._saved.get("campaign")
+
+    def save(self, campaign: dict[str, Any]) -> None:
+        """
+        Save the new campaign, and warn if it replaces one of an earlier try.
+
+        :param campaign: the campaign as OTPIQ returned it.
+        """
+        self._state.settle({"request": self._request, "campaign": campaign})
+        if self._saved:
+            log.warning(
+                "An earlier try created campaign %s, but %s changed since, so this try created a new one. The old"
+                " campaign stays as it is: if it is scheduled, it will start.",
+                self._saved["campaign"]["_id"],
+                ", ".join(self._changed_fields),
+            )
+
+    @property
+    def _changed_fields(self) -> list[str]:
+        before = self._saved.get("request", {})
+        return sorted(name for name, value in self._request.items() if before.get(name) != value)
+
+
+def _comparable(name: str, value: object) -> str | None:
+    """Write a field so that two spellings of the same time are equal."""
+    from airflow_provider_otpiq import times
+    from airflow_provider_otpiq.models import is_given
+
+    if not is_given(value):
+        return None
+    try:
+        return times.as_sent(times.moment(value)) if name == "scheduled_for" else str(value)
+    except ValueError:  # no request comes of it: the validation that follows says why
+        return f"an invalid {type(value).__name__}"

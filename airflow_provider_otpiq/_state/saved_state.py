@@ -1,0 +1,81 @@
+"""One key of Airflow's task state store."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+class SavedState:
+    """
+    One value in the ``task_state_store`` of a task instance, which Airflow keys by DAG run, task and map index.
+
+    Airflow before 3.3 has no such store (and deletes a task's XCom before each try): nothing is saved then.
+
+    :param context: the task's context.
+    :param key: the key.
+    :param durable: False saves nothing.
+    """
+
+    def __init__(self, context: Context, key: str, *, durable: bool) -> None:
+        self.key = key
+        self._store = context.get("task_state_store") if durable else None
+        self._is_later_try = durable and context["ti"].try_number > 1
+
+    @property
+    def is_available(self) -> bool:
+        """Whether anything can be saved."""
+        return self._store is not None
+
+    def warn_if_missing(self, consequence: str) -> None:
+        """
+        Warn on a later try that what an earlier one did cannot be known.
+
+        :param consequence: what may happen because of it.
+        """
+        if self._is_later_try and not self.is_available:
+            log.warning("Airflow before 3.3 cannot tell what an earlier try did. %s", consequence)
+
+    def load(self) -> Any:
+        """
+        Read the saved value.
+
+        :return: the value; None if there is none.
+        """
+        return None if self._store is None else self._store.get(self.key)
+
+    def save(self, value: dict[str, Any]) -> None:
+        """
+        Save a value for as long as the task instance exists.
+
+        :param value: anything that JSON can express.
+        """
+        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # missing in its stub
+
+        if self._store is not None:
+            self._store.set(self.key, value, retention=NEVER_EXPIRE)
+
+    def delete(self) -> None:
+        """Delete the saved value."""
+        if self._store is not None:
+            self._store.delete(self.key)
+
+    def settle(self, value: dict[str, Any] | None) -> None:
+        """
+        Save what a response told. A failure is only logged: the response counts, whether it can be saved or not.
+
+        :param value: the value; None deletes the saved one.
+        """
+        try:
+            self.save(value) if value else self.delete()
+        except Exception:
+            log.warning(
+                "The task state %r could not be saved: a later try will not know OTPIQ's response.",
+                self.key,
+                exc_info=True,
+            )
