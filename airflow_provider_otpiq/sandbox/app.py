@@ -7,7 +7,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Body, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
@@ -148,8 +148,11 @@ def _control(state: SandboxState) -> APIRouter:
         return {"notice": NOTICE, "faults": state.faults}
 
     @control.post("/faults", status_code=201)
-    async def arm(fault: Fault) -> dict[str, Any]:
-        state.faults.append(fault)
+    async def arm(fields: Annotated[Any, Body()] = None) -> dict[str, Any]:
+        try:
+            state.faults.append(Fault.parse(fields))
+        except ValueError as error:
+            raise RefusedError(str(error)) from None
         return {"notice": NOTICE, "faults": state.faults}
 
     @control.post("/clock")

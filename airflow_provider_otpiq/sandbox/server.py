@@ -83,9 +83,9 @@ class Sandbox:
         :param fault: the fields of a :class:`~airflow_provider_otpiq.sandbox.faults.Fault`: ``times``, ``when``
             (``before`` or ``after`` the request is processed), ``delay`` in seconds, ``status``, ``body``,
             ``headers``, and ``connection`` (``drop``, ``cut`` or ``endless``).
-        :raises pydantic.ValidationError: if there is no such call or field.
+        :raises ValueError: if there is no such call or field, or a value is invalid; its text lists what is known.
         """
-        self._state.faults.append(Fault(call=call, **fault))
+        self._state.faults.append(Fault.parse({"call": call, **fault}))
 
     def move_clock(self, **by: float) -> None:
         """

@@ -6,14 +6,13 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import pydantic
 import pytest
 import requests
 
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.sandbox.fixtures import otpiq_sandbox
 from tests.contract import CREATE, CREATE_BODY
-from tests.sandbox.client import PAYLOAD, attach, call, create, filled, people, sample, start, update
+from tests.sandbox.client import PAYLOAD, attach, call, control, create, filled, people, sample, start, update
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,10 +145,51 @@ def test_a_header_of_a_fault_replaces_the_sandboxs_own(sandbox: Sandbox) -> None
     "nonsense", [{"status": 99}, {"times": 0}, {"when": "never"}, {"colour": "red"}, {"headers": {"A": "b\n"}}]
 )
 def test_a_fault_that_makes_no_sense_is_refused(sandbox: Sandbox, nonsense: dict[str, Any]) -> None:
-    with pytest.raises(pydantic.ValidationError):
+    with pytest.raises(ValueError, match=f"fault.*{next(iter(nonsense))}"):
         sandbox.arm("create", **nonsense)
-    with pytest.raises(pydantic.ValidationError):
+    with pytest.raises(ValueError, match="call"):
         sandbox.arm("send", status=500)
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (
+            {"call": "creat"},
+            "Invalid fault: call must be info, resources, create, update, payload, attach, sample or start, got 'creat'",
+        ),
+        ({"call": "info", "when": "never"}, "Invalid fault: when must be before or after, got 'never'"),
+        ({"call": "info", "times": 0}, "Invalid fault: times must be a whole number, 1 or more, got 0"),
+        ({"call": "info", "status": True}, "Invalid fault: status must be an HTTP status, 200 to 599, got True"),
+        (
+            {"call": "info", "colour": "red"},
+            "Invalid fault: there is no field colour; the fields are call, times, when, delay, status, body, headers and"
+            " connection",
+        ),
+        (
+            {"call": "info", "headers": {"A": "b\n", "B": 1}, "delay": "long"},
+            "Invalid fault: delay must be seconds, 0 or more, got 'long'; headers must be strings of printable ASCII by"
+            " name, got {'A': 'b\\n', 'B': 1}",
+        ),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_fault_that_is_refused_says_what_is_wrong_and_what_is_known(
+    sandbox: Sandbox, fields: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ValueError, match="fault") as caught:
+        sandbox.arm(**fields)
+    assert str(caught.value) == text
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    assert control(sandbox, "POST", "/_sandbox/faults", fields) == {"error": text}
+    assert control(sandbox, "GET", "/_sandbox/faults")["faults"] == []
+
+
+@pytest.mark.parametrize("fields", [None, [], "create", {}])
+def test_the_control_plane_wants_an_object_with_a_call(sandbox: Sandbox, fields: Any) -> None:
+    error = control(sandbox, "POST", "/_sandbox/faults", fields)["error"]
+    assert error.startswith("Invalid fault: ")
+    assert "call" in error
 
 
 def test_the_control_plane_arms_and_moves_the_clock(sandbox: Sandbox) -> None:
