@@ -141,7 +141,9 @@ def _control(state: SandboxState) -> APIRouter:
     @control.get("/requests")
     async def requests() -> Response:
         # As ASCII: half a character of a broken request cannot be written as UTF-8.
-        return Response(json.dumps({"notice": NOTICE, "requests": state.requests}), media_type="application/json")
+        return Response(
+            json.dumps({"notice": NOTICE, "requests": state.requests.newest()}), media_type="application/json"
+        )
 
     @control.get("/faults")
     async def faults() -> dict[str, Any]:

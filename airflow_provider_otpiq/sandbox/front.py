@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq.sandbox.faults import Answer, Fault, answered, deliver, made
 
@@ -34,9 +33,9 @@ class Front:
             await self._app(scope, receive, send)
             return
         body = await _body(receive)
-        received = self._state.keep_request(scope["method"], scope["path"], _json_or_none(body))
+        received = self._state.log_request(scope["method"], scope["path"], body)
         if not self._is_authorized(scope):
-            received["status"] = 401
+            received.status = 401
             await deliver(made(401, _UNAUTHORIZED), None, send, asyncio.Event())
             return
         fault = self._state.take_fault(scope["method"], scope["path"])
@@ -46,7 +45,7 @@ class Front:
         if answer is None:
             self._state.drop_connection(scope["client"])
             return
-        received["status"] = answer.status
+        received.status = answer.status
         gone = asyncio.Event()
         watch = asyncio.create_task(_watch(receive, gone))
         try:
@@ -80,10 +79,3 @@ async def _watch(receive: Receive, gone: asyncio.Event) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     gone.set()
-
-
-def _json_or_none(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None

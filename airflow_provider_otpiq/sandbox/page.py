@@ -32,7 +32,7 @@ def page(state: SandboxState) -> str:
         now=state.now().isoformat(sep=" ", timespec="seconds"),
         credit=state.campaigns.credit,
         campaigns=reversed(state.campaigns.state()),
-        requests=list(reversed(state.requests))[:_LAST_REQUESTS],
+        requests=reversed(state.requests.newest(_LAST_REQUESTS)),
     )
 
 

@@ -116,12 +116,13 @@ class Campaigns:
     All campaigns of the sandbox.
 
     :param clock: tells the time.
+    :param credit: what there is to spend at first, in IQD.
     """
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], credit: int) -> None:
         self._clock = clock
         self._by_id: dict[str, Campaign] = {}
-        self.budget = CREDIT
+        self._initial_credit = self.budget = credit
 
     @property
     def credit(self) -> int:
@@ -223,7 +224,7 @@ class Campaigns:
     def clear(self) -> None:
         """Forget all campaigns, and what was spent."""
         self._by_id.clear()
-        self.budget = CREDIT
+        self.budget = self._initial_credit
 
     def _saved(self, campaign: Campaign) -> dict[str, Any]:
         self._by_id[campaign.id] = campaign

@@ -156,15 +156,16 @@ def test_a_fault_that_makes_no_sense_is_refused(sandbox: Sandbox, nonsense: dict
     [
         (
             {"call": "creat"},
-            "Invalid fault: call must be info, resources, create, update, payload, attach, sample or start, got 'creat'",
+            "Invalid fault: call must be info, resources, create, update, payload, attach, sample or start,"
+            " got 'creat'",
         ),
         ({"call": "info", "when": "never"}, "Invalid fault: when must be before or after, got 'never'"),
         ({"call": "info", "times": 0}, "Invalid fault: times must be a whole number, 1 or more, got 0"),
         ({"call": "info", "status": True}, "Invalid fault: status must be an HTTP status, 200 to 599, got True"),
         (
             {"call": "info", "colour": "red"},
-            "Invalid fault: there is no field colour; the fields are call, times, when, delay, status, body, headers and"
-            " connection",
+            "Invalid fault: there is no field colour; the fields are call, times, when, delay, status, body, headers"
+            " and connection",
         ),
         (
             {"call": "info", "headers": {"A": "b\n", "B": 1}, "delay": "long"},

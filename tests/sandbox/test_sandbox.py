@@ -14,7 +14,7 @@ import requests
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.contract import CREATE_BODY
-from tests.sandbox.client import call, control, create, created_id, filled, people, tomorrow, update
+from tests.sandbox.client import CAMPAIGNS, call, control, create, created_id, filled, people, start, tomorrow, update
 
 
 def yesterday() -> str:
@@ -162,6 +162,53 @@ def test_the_control_plane_shows_and_resets_and_says_what_it_is(sandbox: Sandbox
     assert sandbox.campaigns == sandbox.requests == []
 
 
+def test_the_last_1000_requests_are_kept_by_default(sandbox: Sandbox) -> None:
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {sandbox.api_key}"
+        for number in range(1002):
+            session.get(f"{sandbox.url}/{number}", timeout=10)
+    paths = [request["path"] for request in sandbox.requests]
+    assert (len(paths), paths[0], paths[-1]) == (1000, "/api/2", "/api/1001")
+    assert [request["path"] for request in control(sandbox, "GET", "/_sandbox/requests")["requests"]] == paths
+
+
+@pytest.mark.parametrize("keep", [0, 1, 3])
+def test_how_many_requests_are_kept_can_be_chosen(keep: int) -> None:
+    with Sandbox(keep_requests=keep) as sandbox:
+        for number in range(5):
+            create(sandbox, name=f"Campaign {number}")
+        kept = [request["body"]["name"] for request in sandbox.requests]
+    assert kept == [f"Campaign {number}" for number in range(5 - keep, 5)]
+
+
+def test_a_negative_number_of_requests_is_refused() -> None:
+    with pytest.raises(ValueError, match="keep_requests must be 0 or more, got -1"):
+        Sandbox(keep_requests=-1)
+
+
+def test_old_bodies_are_dropped_before_old_requests(sandbox: Sandbox) -> None:
+    campaign_id = created_id(sandbox)
+    body = {"recipients": [], "padding": "x" * 3_000_000}
+    for _ in range(5):
+        call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/recipients", body)
+    assert [request["status"] for request in sandbox.requests] == [201] + [400] * 5
+    assert [request["body"] for request in sandbox.requests] == [None] * 3 + [body] * 3
+    call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/recipients", body | {"padding": "x" * 11_000_000})
+    assert [request["body"] for request in sandbox.requests] == [None] * 7
+    created_id(sandbox)
+    assert sandbox.requests[-1]["body"] == CREATE_BODY
+
+
+def test_a_sandbox_returns_to_the_credit_that_it_was_given() -> None:
+    with Sandbox(credit=40) as sandbox:
+        assert call(sandbox, "GET", "/info").json()["credit"] == 40
+        start(sandbox, filled(sandbox, *people(3)))
+        assert sandbox.credit == 4
+        sandbox.credit = 1000
+        sandbox.reset()
+        assert sandbox.credit == 40
+
+
 def test_two_sandboxes_share_nothing() -> None:
     with Sandbox() as one, Sandbox(api_key="sk_dev_two") as two:
         created_id(two)
@@ -196,9 +243,16 @@ def test_a_taken_port_is_an_error_at_once() -> None:
         assert f"cannot listen on 127.0.0.1:{port}" in run.stderr
 
 
+def test_the_command_refuses_a_negative_number_of_requests() -> None:
+    command = [sys.executable, "-m", "airflow_provider_otpiq.sandbox", "--port", "0", "--keep-requests", "-1"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (run.returncode, run.stderr) == (1, "otpiq-sandbox: keep_requests must be 0 or more, got -1\n")
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_it_is_told_to_end(how: signal.Signals) -> None:
-    command = [sys.executable, "-m", "airflow_provider_otpiq.sandbox", "--port", "0"]
+    options = ["--port", "0", "--credit", "99", "--keep-requests", "1"]
+    command = [sys.executable, "-m", "airflow_provider_otpiq.sandbox", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -206,7 +260,10 @@ def test_the_command_serves_until_it_is_told_to_end(how: signal.Signals) -> None
         assert "not OTPIQ" in printed[0]
         url = printed[1].split()[-1]
         answer = requests.get(f"{url}/info", headers={"Authorization": "Bearer sk_dev_sandbox"}, timeout=10)
-        assert answer.status_code == 200
+        assert (answer.status_code, answer.json()["credit"]) == (200, 99)
+        requests.get(f"{url}/info", timeout=10)
+        kept = requests.get(f"{url.removesuffix('api')}_sandbox/requests", timeout=10).json()["requests"]
+        assert [request["status"] for request in kept] == [401]
         process.send_signal(how)
         assert process.wait(timeout=10) in (0, -how)
         assert process.stderr.read() == ""
