@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_otpiq.sandbox.resources import template_by_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Status = Literal["draft", "scheduled", "running", "completed"]
 
@@ -31,10 +35,19 @@ class Campaign:
     category: str | None = None
     sample_of: str | None = None
     started_at: datetime | None = None
-    recipients: list[str] = field(default_factory=list)
-    """Their phone numbers, in the order in which they get the message."""
+    recipients: dict[str, None] = field(default_factory=dict)
+    """An ordered set of their phone numbers: in this order they get the message."""
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     campaign_id: str = field(default_factory=lambda: f"cmp_{secrets.token_hex(6)}")
+    _failing: list[int] = field(default_factory=list)
+    """The positions, in ``recipients``, of numbers whose messages fail; ascending, so that counting is a bisection."""
+
+    def add_recipients(self, numbers: Iterable[str]) -> None:
+        """Append phone numbers; those that are on the campaign already keep their position."""
+        for number in numbers:
+            if number not in self.recipients and number.endswith(ENDING_OF_NUMBERS_THAT_FAIL):
+                self._failing.append(len(self.recipients))
+            self.recipients[number] = None
 
     @property
     def price(self) -> int:
@@ -100,9 +113,9 @@ class Campaign:
     def _counts(self, now: datetime) -> dict[str, int]:
         started = self.started(now)
         seconds = max((now - started).total_seconds(), 0) if started else 0
-        sent = self.recipients[: int(seconds * MESSAGES_A_SECOND)]
-        failed = sum(number.endswith(ENDING_OF_NUMBERS_THAT_FAIL) for number in sent)
-        return {"sentCount": len(sent), "deliveredCount": len(sent) - failed, "failedCount": failed}
+        sent = min(int(seconds * MESSAGES_A_SECOND), len(self.recipients))
+        failed = bisect_left(self._failing, sent)
+        return {"sentCount": sent, "deliveredCount": sent - failed, "failedCount": failed}
 
     def _money(self, now: datetime) -> dict[str, int]:
         done = self.completed(now) is not None

@@ -81,13 +81,17 @@ class Changes(BaseModel):
 
 
 class TemplateParameters(BaseModel):
-    """What fills the template for a recipient."""
+    """
+    What fills the template for a recipient.
+
+    Factories make the defaults, here and below: pydantic copies a mutable default deeply, for each recipient anew.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    body: dict[str, Text] = {}
-    header: dict[str, Any] = {}
-    buttons: dict[str, Any] = {}
+    body: dict[str, Text] = Field(default_factory=dict)
+    header: dict[str, Any] = Field(default_factory=dict)
+    buttons: dict[str, Any] = Field(default_factory=dict)
 
 
 class Recipient(BaseModel):
@@ -96,7 +100,7 @@ class Recipient(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     phoneNumber: Digits  # noqa: N815
-    templateParameters: TemplateParameters = TemplateParameters()  # noqa: N815
+    templateParameters: TemplateParameters = Field(default_factory=TemplateParameters)  # noqa: N815
 
 
 class NewRecipients(BaseModel):
@@ -182,7 +186,7 @@ class Campaigns:
             raise RefusedError("All of these recipients are already on this campaign")
         if len(campaign.recipients) + len(added) > MOST_RECIPIENTS:
             raise RefusedError(f"A campaign can hold at most {MOST_RECIPIENTS} recipients")
-        campaign.recipients += added
+        campaign.add_recipients(added)
         campaign.updated_at = self._clock()
         return campaign.as_answered(self._clock())
 
@@ -198,9 +202,9 @@ class Campaigns:
             created_at=now,
             updated_at=now,
             sample_of=campaign.id,
-            recipients=new.numbers(),
             started_at=now,
         )
+        sample.add_recipients(new.numbers())
         self._refuse_what_costs_too_much(sample)
         return self._saved(sample)
 
