@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-from airflow_provider_otpiq.sandbox.fixtures import otpiq_sandbox
 from tests.contract import CREATE, CREATE_BODY
 from tests.sandbox.client import PAYLOAD, attach, call, control, create, filled, people, sample, start, update
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
-
-__all__ = ["otpiq_sandbox"]
 
 CALLS: dict[str, Callable[[Sandbox, str], requests.Response]] = {
     "info": lambda sandbox, campaign_id: call(sandbox, "GET", "/info"),
@@ -222,8 +219,3 @@ def test_the_clock_starts_a_scheduled_campaign(sandbox: Sandbox, sandbox_hook: O
     sandbox.reset()
     sandbox_hook.create_campaign(**CREATE, schedule_type="schedule", scheduled_for="2099-12-01T06:00:00Z")
     assert sandbox.campaigns[0]["status"] == "scheduled"
-
-
-def test_the_fixture_leads_the_default_connection_to_a_sandbox(otpiq_sandbox: Sandbox) -> None:
-    OtpiqHook().create_campaign(**CREATE)
-    assert len(otpiq_sandbox.campaigns) == 1
