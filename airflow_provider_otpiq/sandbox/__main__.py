@@ -9,7 +9,7 @@ from contextlib import suppress
 from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sandbox.app import NOTICE
 from airflow_provider_otpiq.sandbox.request_log import KEEP_REQUESTS
-from airflow_provider_otpiq.sandbox.rules import CREDIT
+from airflow_provider_otpiq.sandbox.service import CREDIT
 
 
 def main() -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
-from dataclasses import dataclass
-from itertools import repeat
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -15,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pydantic_core import ErrorDetails
-    from starlette.types import ASGIApp, Message, Scope, Send
 
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[ -~]*$")]
 Call = Literal["info", "resources", "create", "update", "payload", "attach", "sample", "start"]
@@ -56,13 +51,13 @@ class Fault(BaseModel):
     """For a fault with a status or a drop: ``before`` keeps the request from having any effect, ``after`` lets it do
     what it asks for first. Any other fault only spoils the way back, and is always ``after``."""
     delay: Annotated[float, Field(ge=0, allow_inf_nan=False, description="seconds, 0 or more")] = 0
-    """Seconds before the answer, or before the connection is dropped."""
+    """Seconds before the response, or before the connection is dropped."""
     status: Annotated[int | None, Field(ge=200, le=599, description="an HTTP status, 200 to 599")] = None
     """The HTTP status of the answer; None lets the request be answered as always."""
     body: Any = None
-    """The body of such an answer: a text is sent as HTML, anything else as JSON."""
+    """The body of such an response: a text is sent as HTML, anything else as JSON."""
     headers: Annotated[dict[str, HeaderValue], Field(description="strings of printable ASCII by name")] = {}
-    """Headers of such an answer, such as ``Retry-After`` or ``Location``."""
+    """Headers of such an response, such as ``Retry-After`` or ``Location``."""
     connection: Annotated[Connection, Field(description=_listed(get_args(Connection)))] = "keep"
     """``drop`` sends nothing, ``cut`` half of the body, and ``endless`` never stops sending one."""
 
@@ -81,7 +76,7 @@ class Fault(BaseModel):
             by_field = {details["loc"][:1]: _describe(details, fields) for details in error.errors()}
         raise ValueError(f"Invalid fault: {'; '.join(by_field.values())}")
 
-    def meets(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         """Tell whether a request is of its kind."""
         expected_method, pattern = _PATHS[self.call]
         return method == expected_method and pattern.fullmatch(path) is not None
@@ -102,81 +97,3 @@ def _describe(error: ErrorDetails, fields: Any) -> str:
         return f"there is no field {name}; the fields are {known}"
     got = f"got {fields[name]!r}" if name in fields else "and is missing"
     return f"{name} must be {Fault.model_fields[name].description}, {got}"
-
-
-@dataclass
-class Answer:
-    """An answer, before it is sent."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-
-async def answered(app: ASGIApp, scope: Scope, body: bytes) -> Answer:
-    """
-    Let an application answer a request, without sending the answer.
-
-    :param app: the application.
-    :param scope: the request.
-    :param body: the request's body.
-    :return: the answer.
-    """
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    start, *rest = sent
-    return Answer(start["status"], start["headers"], b"".join(part.get("body", b"") for part in rest))
-
-
-def made(status: int, body: Any, headers: dict[str, str] | None = None) -> Answer:
-    """
-    Make an answer.
-
-    :param status: its HTTP status.
-    :param body: its body: a text is sent as HTML, anything else as JSON.
-    :param headers: headers beside, or instead of, the two that every answer has.
-    :return: the answer.
-    """
-    is_text = isinstance(body, str)
-    content = body.encode(errors="replace") if is_text else json.dumps(body).encode()
-    own = {"content-type": "text/html" if is_text else "application/json", "content-length": str(len(content))}
-    given = {name.lower(): value for name, value in (headers or {}).items()}
-    return Answer(status, [(name.encode(), value.encode()) for name, value in (own | given).items()], content)
-
-
-async def deliver(answer: Answer, fault: Fault | None, send: Send, gone: asyncio.Event) -> None:
-    """
-    Send an answer, as whole as a fault leaves it.
-
-    :param answer: the answer.
-    :param fault: the fault; None sends it whole.
-    :param send: sends a part.
-    :param gone: set when the client has hung up.
-    """
-    connection = fault.connection if fault else "keep"
-    headers, parts = answer.headers, iter([answer.body])
-    if connection == "cut":
-        parts = iter([answer.body[: len(answer.body) // 2]])
-    if connection == "endless":
-        headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
-        parts = repeat(b" " * 65536)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await _send_parts(parts, send, gone)
-    # After half a body there is no end: the server then closes the connection.
-    if connection != "cut":
-        await send({"type": "http.response.body"})
-
-
-async def _send_parts(parts: Iterable[bytes], send: Send, gone: asyncio.Event) -> None:
-    for part in parts:
-        if gone.is_set():
-            return
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-        await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from airflow_provider_otpiq.sandbox.app import make_app
 from airflow_provider_otpiq.sandbox.faults import Fault
 from airflow_provider_otpiq.sandbox.request_log import KEEP_REQUESTS
-from airflow_provider_otpiq.sandbox.rules import CREDIT
+from airflow_provider_otpiq.sandbox.service import CREDIT
 from airflow_provider_otpiq.sandbox.state import SandboxState
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Sandbox:
     @property
     def campaigns(self) -> list[dict[str, Any]]:
         """All campaigns, oldest first, as the API answers them, with their ``status`` and ``category``."""
-        return self._state.campaigns.state()
+        return self._state.campaigns.list_campaigns()
 
     @property
     def requests(self) -> list[dict[str, Any]]:
@@ -107,7 +107,7 @@ class Sandbox:
 
     def move_clock(self, **by: float) -> None:
         """
-        Move the sandbox's clock, so that a scheduled campaign starts, and a started one runs on.
+        MoveClock the sandbox's clock, so that a scheduled campaign starts, and a started one runs on.
 
         :param by: how far, as for :class:`datetime.timedelta`, such as ``hours=1``.
         :raises OverflowError: if no calendar reaches so far.

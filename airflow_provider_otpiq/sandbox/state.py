@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq.sandbox.request_log import LoggedRequest, RequestLog
-from airflow_provider_otpiq.sandbox.rules import Campaigns
+from airflow_provider_otpiq.sandbox.service import CampaignService
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,21 +26,21 @@ class SandboxState:
 
     def __init__(self, api_key: str, *, credit: int, keep_requests: int) -> None:
         self.api_key = api_key
-        self.campaigns = Campaigns(clock=self.now, credit=credit)
+        self.campaigns = CampaignService(clock=self.now, credit=credit)
         self.requests = RequestLog(keep_requests)
         self.faults: list[Fault] = []
-        self.clock_is_ahead = timedelta()
+        self.clock_offset = timedelta()
         self.drop_connection: Callable[[tuple[str, int]], None] = lambda client: None
 
     def now(self) -> datetime:
         """Tell the time by the sandbox's clock."""
-        return datetime.now(UTC) + self.clock_is_ahead
+        return datetime.now(UTC) + self.clock_offset
 
     def move_clock(self, by: timedelta) -> None:
         """Move the clock; an OverflowError if no calendar reaches so far."""
-        ahead = self.clock_is_ahead + by
+        ahead = self.clock_offset + by
         datetime.now(UTC) + ahead + timedelta(days=1)
-        self.clock_is_ahead = ahead
+        self.clock_offset = ahead
 
     def log_request(self, method: str, path: str, raw_body: bytes) -> LoggedRequest:
         """Log a request, and return its entry, for the response's status."""
@@ -51,7 +51,7 @@ class SandboxState:
     def take_fault(self, method: str, path: str) -> Fault | None:
         """Take the fault that was armed first for a request of this kind."""
         for fault in self.faults:
-            if fault.meets(method, path):
+            if fault.matches(method, path):
                 fault.times -= 1
                 if not fault.times:
                     self.faults.remove(fault)
@@ -63,4 +63,4 @@ class SandboxState:
         self.campaigns.clear()
         self.requests.clear()
         self.faults.clear()
-        self.clock_is_ahead = timedelta()
+        self.clock_offset = timedelta()

@@ -10,7 +10,18 @@ import pytest
 import requests
 
 from tests.contract import CREATE, CREATE_BODY
-from tests.sandbox.client import PAYLOAD, attach, call, control, create, filled, people, sample, start, update
+from tests.sandbox.client import (
+    PAYLOAD,
+    attach,
+    call,
+    control,
+    create,
+    people,
+    sample,
+    start,
+    update,
+    with_recipients,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,10 +61,10 @@ def post(sandbox: Sandbox, **options: Any) -> requests.Response:
 )
 def test_another_answer(sandbox: Sandbox, when: str, campaigns: int, fault: dict[str, Any]) -> None:
     sandbox.arm("create", when=when, **fault)
-    answer = post(sandbox)
-    assert answer.status_code == fault["status"] == sandbox.requests[0]["status"]
-    assert fault.get("headers", {}).items() <= answer.headers.items()
-    assert (answer.text if isinstance(fault.get("body"), str) else answer.json()) == fault.get("body")
+    response = post(sandbox)
+    assert response.status_code == fault["status"] == sandbox.requests[0]["status"]
+    assert fault.get("headers", {}).items() <= response.headers.items()
+    assert (response.text if isinstance(fault.get("body"), str) else response.json()) == fault.get("body")
     assert len(sandbox.campaigns) == campaigns
 
 
@@ -75,8 +86,8 @@ def test_a_body_cut_short(sandbox: Sandbox) -> None:
 
 def test_an_endless_body(sandbox: Sandbox) -> None:
     sandbox.arm("create", connection="endless")
-    with post(sandbox, stream=True) as answer:
-        assert all(next(parts) for parts in [answer.iter_content(65536)] * 200)
+    with post(sandbox, stream=True) as response:
+        assert all(next(parts) for parts in [response.iter_content(65536)] * 200)
     assert post(sandbox).status_code == 201
 
 
@@ -96,7 +107,7 @@ def test_a_fault_meets_the_next_requests_of_its_kind_only(sandbox: Sandbox) -> N
 
 @pytest.mark.parametrize("armed", CALLS)
 def test_a_fault_meets_its_own_kind_of_request_only(sandbox: Sandbox, armed: str) -> None:
-    campaign_id = filled(sandbox)
+    campaign_id = with_recipients(sandbox)
     sandbox.arm(armed, status=418)
     assert [name for name, send in CALLS.items() if send(sandbox, campaign_id).status_code == 418] == [armed]
     assert CALLS[armed](sandbox, campaign_id).status_code != 418
@@ -119,7 +130,7 @@ def test_a_request_that_only_looks_like_another_meets_no_fault(sandbox: Sandbox)
 @pytest.mark.parametrize(("when", "done"), [("before", False), ("after", True)])
 @pytest.mark.parametrize("armed", ["attach", "sample", "start"])
 def test_a_fault_keeps_a_request_from_its_work_or_not(sandbox: Sandbox, armed: str, when: str, done: bool) -> None:
-    campaign_id = filled(sandbox)
+    campaign_id = with_recipients(sandbox)
     before = sandbox.campaigns
     sandbox.arm(armed, status=503, when=when)
     assert CALLS[armed](sandbox, campaign_id).status_code == 503
@@ -208,7 +219,7 @@ def test_the_control_plane_arms_and_moves_the_clock(sandbox: Sandbox) -> None:
 
 
 def test_the_clock_starts_a_scheduled_campaign(sandbox: Sandbox, sandbox_hook: OtpiqHook) -> None:
-    filled(sandbox, *people(1000), scheduleType="schedule", scheduledFor="2099-12-01T06:00:00Z")
+    with_recipients(sandbox, *people(1000), scheduleType="schedule", scheduledFor="2099-12-01T06:00:00Z")
     assert sandbox.campaigns[0]["status"] == "scheduled"
     until_then = datetime(2099, 12, 1, 6, tzinfo=UTC) - datetime.now(UTC)
     sandbox.move_clock(seconds=until_then.total_seconds() - 1000)

@@ -14,7 +14,18 @@ import requests
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.contract import CREATE_BODY
-from tests.sandbox.client import CAMPAIGNS, call, control, create, created_id, filled, people, start, tomorrow, update
+from tests.sandbox.client import (
+    CAMPAIGNS,
+    call,
+    control,
+    create,
+    created_id,
+    people,
+    start,
+    tomorrow,
+    update,
+    with_recipients,
+)
 
 
 def yesterday() -> str:
@@ -39,17 +50,20 @@ def test_info(sandbox: Sandbox) -> None:
     ],
 )
 def test_a_wrong_key_is_answered_as_documented_and_not_kept(sandbox: Sandbox, method: str, path: str) -> None:
-    answer = call(sandbox, method, path, CREATE_BODY, key="sk_live_wrong")
-    assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized, please use your project api key"})
+    response = call(sandbox, method, path, CREATE_BODY, key="sk_live_wrong")
+    assert (response.status_code, response.json()) == (
+        401,
+        {"message": "Unauthorized, please use your project api key"},
+    )
     assert sandbox.campaigns == []
     assert "sk_live_wrong" not in str(sandbox.requests)
 
 
 @pytest.mark.parametrize("schedule", [{}, {"scheduleType": "now"}])
 def test_now_saves_a_draft(sandbox: Sandbox, schedule: dict[str, Any]) -> None:
-    answer = create(sandbox, **schedule)
-    assert answer.json()["success"] is True
-    assert "status" not in answer.json()["data"]
+    response = create(sandbox, **schedule)
+    assert response.json()["success"] is True
+    assert "status" not in response.json()["data"]
     assert sandbox.campaigns[0]["status"] == "draft"
 
 
@@ -84,16 +98,16 @@ def test_schedule_saves_a_scheduled_campaign(sandbox: Sandbox) -> None:
     ],
 )
 def test_a_create_that_breaks_a_rule_is_refused(sandbox: Sandbox, broken: dict[str, Any]) -> None:
-    answer = create(sandbox, **broken)
-    assert answer.status_code == 400
-    assert answer.json()["error"]
+    response = create(sandbox, **broken)
+    assert response.status_code == 400
+    assert response.json()["error"]
     assert sandbox.campaigns == []
 
 
 def test_update_changes_what_is_given(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox)
-    answer = update(sandbox, campaign_id, name="Winter", category="UTILITY")
-    assert answer.status_code == 200
+    response = update(sandbox, campaign_id, name="Winter", category="UTILITY")
+    assert response.status_code == 200
     (campaign,) = sandbox.campaigns
     assert (campaign["name"], campaign["category"]) == ("Winter", "UTILITY")
     assert campaign["template"] == CREATE_BODY["templateId"]
@@ -138,15 +152,15 @@ def test_an_unknown_campaign_is_not_found(sandbox: Sandbox) -> None:
 
 
 def test_a_scheduled_campaign_whose_time_has_come_runs_and_can_no_longer_be_edited(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox, *people(1000), scheduleType="schedule", scheduledFor=tomorrow())
+    campaign_id = with_recipients(sandbox, *people(1000), scheduleType="schedule", scheduledFor=tomorrow())
     soon = datetime.now(UTC) + timedelta(milliseconds=150)
     assert update(sandbox, campaign_id, scheduledFor=soon.isoformat()).status_code == 200
     while sandbox.campaigns[0]["status"] == "scheduled":
         assert datetime.now(UTC) < soon + timedelta(seconds=5)
     assert sandbox.campaigns[0]["status"] == "running"
-    answer = update(sandbox, campaign_id, name="Too late")
-    assert answer.status_code == 400
-    assert "draft or scheduled" in answer.json()["error"]
+    response = update(sandbox, campaign_id, name="Too late")
+    assert response.status_code == 400
+    assert "draft or scheduled" in response.json()["error"]
 
 
 def test_the_control_plane_shows_and_resets_and_says_what_it_is(sandbox: Sandbox) -> None:
@@ -202,7 +216,7 @@ def test_old_bodies_are_dropped_before_old_requests(sandbox: Sandbox) -> None:
 def test_a_sandbox_returns_to_the_credit_that_it_was_given() -> None:
     with Sandbox(credit=40) as sandbox:
         assert call(sandbox, "GET", "/info").json()["credit"] == 40
-        start(sandbox, filled(sandbox, *people(3)))
+        start(sandbox, with_recipients(sandbox, *people(3)))
         assert sandbox.credit == 4
         sandbox.credit = 1000
         sandbox.reset()
@@ -226,9 +240,9 @@ def test_an_open_request_does_not_keep_it_from_ending() -> None:
 
 
 def test_an_unknown_call_says_so(sandbox: Sandbox) -> None:
-    answer = call(sandbox, "DELETE", "/whatsapp/campaigns/x")
-    assert answer.status_code == 405
-    assert "only what OTPIQ documents" in answer.json()["message"]
+    response = call(sandbox, "DELETE", "/whatsapp/campaigns/x")
+    assert response.status_code == 405
+    assert "only what OTPIQ documents" in response.json()["message"]
     assert call(sandbox, "GET", "/sms").status_code == 404
 
 
@@ -259,8 +273,8 @@ def test_the_command_serves_until_it_is_told_to_end(how: signal.Signals) -> None
         printed = [process.stdout.readline() for _ in range(3)]
         assert "not OTPIQ" in printed[0]
         url = printed[1].split()[-1]
-        answer = requests.get(f"{url}/info", headers={"Authorization": "Bearer sk_dev_sandbox"}, timeout=10)
-        assert (answer.status_code, answer.json()["credit"]) == (200, 99)
+        response = requests.get(f"{url}/info", headers={"Authorization": "Bearer sk_dev_sandbox"}, timeout=10)
+        assert (response.status_code, response.json()["credit"]) == (200, 99)
         requests.get(f"{url}/info", timeout=10)
         kept = requests.get(f"{url.removesuffix('api')}_sandbox/requests", timeout=10).json()["requests"]
         assert [request["status"] for request in kept] == [401]
