@@ -17,7 +17,7 @@ from airflow_provider_otpiq import times
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.models import CreateCampaign, UpdateCampaign
 from airflow_provider_otpiq.redaction import presentable, shown
-from airflow_provider_otpiq.sandbox.rules import Changes, NewCampaign
+from airflow_provider_otpiq.sandbox.schemas import CreateCampaignRequest, UpdateCampaignRequest
 from tests.contract import CREATE
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def how_many_are_sent(fields: st.SearchStrategy[dict[str, Any]], send: Callable[
 
 def test_a_create_keeps_the_contract_or_is_refused() -> None:
     def send(fields: dict[str, Any]) -> None:
-        NewCampaign.model_validate(CreateCampaign.checked(**fields).body())
+        CreateCampaignRequest.model_validate(CreateCampaign.checked(**fields).body())
 
     assert how_many_are_sent(mostly(VALID), send)
 
@@ -93,7 +93,7 @@ def test_an_update_keeps_the_contract_or_is_refused() -> None:
     def send(fields: dict[str, Any]) -> None:
         update = UpdateCampaign.checked(**fields)
         assert re.fullmatch("[0-9a-fA-F]{24}", update.campaign_id)
-        assert Changes.model_validate(update.body()).model_fields_set
+        assert UpdateCampaignRequest.model_validate(update.body()).model_fields_set
 
     assert how_many_are_sent(mostly(VALID_UPDATE), send)
 
@@ -107,7 +107,7 @@ def test_a_valid_draft_is_never_refused(
     body = CreateCampaign.checked(**fields, schedule_type=schedule, scheduled_for=blank).body()
     assert body["name"] == name
     assert (body["templateId"], body["phoneNumberId"]) == (template_id, phone_number_id)
-    NewCampaign.model_validate(body)
+    CreateCampaignRequest.model_validate(body)
 
 
 @fuzzed
@@ -120,7 +120,7 @@ def test_a_valid_time_is_never_refused_and_never_moved(start: datetime, render: 
     body = CreateCampaign.checked(**CREATE, schedule_type="schedule", scheduled_for=render(start)).body()
     # Python calls an hour that is repeated unequal to every time of another zone.
     assert datetime.fromisoformat(body["scheduledFor"]) == start.astimezone(UTC)
-    NewCampaign.model_validate(body)
+    CreateCampaignRequest.model_validate(body)
 
 
 @fuzzed
@@ -152,4 +152,4 @@ def test_anything_can_be_shown_in_an_error(value: Any) -> None:
 
 def test_the_contract_of_the_sandbox_can_refuse() -> None:
     with pytest.raises(ValueError, match="name"):
-        NewCampaign.model_validate({"name": "ab", "templateId": "6" * 24, "phoneNumberId": "6" * 24})
+        CreateCampaignRequest.model_validate({"name": "ab", "templateId": "6" * 24, "phoneNumberId": "6" * 24})

@@ -127,5 +127,5 @@ def test_the_wheel_has_one_top_level_package_and_its_type_marker(tmp_path: Path)
     top_level = {name.partition("/")[0] for name in names}
     dist_info = f"airflow_provider_otpiq-{airflow_provider_otpiq.__version__}.dist-info"
     assert top_level == {"airflow_provider_otpiq", dist_info}
-    assert {"airflow_provider_otpiq/py.typed", "airflow_provider_otpiq/sandbox/page.html"} <= set(names)
+    assert {"airflow_provider_otpiq/py.typed", "airflow_provider_otpiq/sandbox/dashboard.html"} <= set(names)
     assert "Requires-Dist: apache-airflow>=2.11\n" in metadata

@@ -7,14 +7,25 @@ gets wrong, it does not get wrong in the same way.
 
 from __future__ import annotations
 
-try:
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox.server import Sandbox
-except ModuleNotFoundError as error:
-    if error.name not in ("fastapi", "jinja2", "uvicorn"):
-        raise
-    raise ModuleNotFoundError(
-        f"The sandbox needs {error.name}; install it with: pip install 'airflow-provider-otpiq[sandbox]'",
-        name=error.name,
-    ) from None
 
 __all__ = ["Sandbox"]
+
+
+def __getattr__(name: str) -> object:
+    """Import ``Sandbox`` when it is asked for: pytest imports this package, for its plugin, in every run."""
+    if name != "Sandbox":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from airflow_provider_otpiq.sandbox.server import Sandbox
+    except ModuleNotFoundError as error:
+        if error.name not in ("fastapi", "jinja2", "uvicorn"):
+            raise
+        raise ModuleNotFoundError(
+            f"The sandbox needs {error.name}; install it with: pip install 'airflow-provider-otpiq[sandbox]'",
+            name=error.name,
+        ) from None
+    return Sandbox

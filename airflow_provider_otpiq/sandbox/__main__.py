@@ -8,6 +8,8 @@ from contextlib import suppress
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sandbox.app import NOTICE
+from airflow_provider_otpiq.sandbox.request_log import KEEP_REQUESTS
+from airflow_provider_otpiq.sandbox.service import CREDIT
 
 
 def main() -> None:
@@ -16,11 +18,22 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8484, help="port to listen on, 0 for any (default: %(default)s)")
     parser.add_argument("--api-key", default="sk_dev_sandbox", help="the key it accepts (default: %(default)s)")
+    parser.add_argument(
+        "--credit", type=int, default=CREDIT, help="what it has to spend, in IQD (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--keep-requests",
+        type=int,
+        default=KEEP_REQUESTS,
+        help="how many of the last requests it lists (default: %(default)s)",
+    )
     options = parser.parse_args()
     try:
-        sandbox = Sandbox(host=options.host, port=options.port, api_key=options.api_key)
+        sandbox = Sandbox(**vars(options))
     except OSError as error:
         sys.exit(f"otpiq-sandbox: cannot listen on {options.host}:{options.port}: {error.strerror}")
+    except ValueError as error:
+        sys.exit(f"otpiq-sandbox: {error}")
     print(NOTICE, f"  base URL   {sandbox.url}", f"  API key    {sandbox.api_key}", sep="\n", flush=True)
     print(f"  look       {sandbox.url.removesuffix('api')}", flush=True)
     with suppress(KeyboardInterrupt):

@@ -7,18 +7,19 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Body, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from airflow_provider_otpiq.sandbox import resources
-from airflow_provider_otpiq.sandbox.campaigns import ENDING_OF_NUMBERS_THAT_FAIL, MESSAGES_A_SECOND, PRICES, Campaign
+from airflow_provider_otpiq.sandbox.campaigns import FAILING_SUFFIX, MESSAGES_PER_SECOND, PRICES, Campaign
+from airflow_provider_otpiq.sandbox.dashboard import render_dashboard
 from airflow_provider_otpiq.sandbox.faults import Fault
-from airflow_provider_otpiq.sandbox.front import Front
-from airflow_provider_otpiq.sandbox.page import page
-from airflow_provider_otpiq.sandbox.rules import Changes, Id, NewCampaign, NewRecipients, RefusedError
+from airflow_provider_otpiq.sandbox.middleware import FaultMiddleware
+from airflow_provider_otpiq.sandbox.schemas import CreateCampaignRequest, Id, RecipientsRequest, UpdateCampaignRequest
+from airflow_provider_otpiq.sandbox.service import BadRequestError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -44,12 +45,12 @@ ASSUMPTIONS = [
     "A sample may be sent of any campaign, a running one or a sample included.",
     "A start or a sample that costs more than the credit is refused; a campaign that starts by itself is not, so that"
     " the credit may fall below zero.",
-    f"{MESSAGES_A_SECOND} messages go out a second, for {PRICES['MARKETING']} IQD each, or {PRICES['UTILITY']} in the"
-    f" category UTILITY. Those to numbers that end in {ENDING_OF_NUMBERS_THAT_FAIL} fail, and cost nothing in the end.",
+    f"{MESSAGES_PER_SECOND} messages go out a second, for {PRICES['MARKETING']} IQD each, or {PRICES['UTILITY']} in the"
+    f" category UTILITY. Those to numbers that end in {FAILING_SUFFIX} fail, and cost nothing in the end.",
 ]
 
 
-class Move(BaseModel):
+class MoveClock(BaseModel):
     """How far to move the sandbox's clock."""
 
     seconds: Annotated[float, Field(allow_inf_nan=False)]
@@ -67,18 +68,18 @@ def make_app(state: SandboxState) -> ASGIApp:
     :return: the application.
     """
     app = FastAPI(title="OTPIQ sandbox", description=NOTICE, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.include_router(_api(state), prefix="/api")
-    app.include_router(_control(state), prefix="/_sandbox")
-    app.add_api_route("/", lambda: HTMLResponse(page(state)), response_class=HTMLResponse)
-    for error, answer in _ANSWERS.items():
-        app.add_exception_handler(error, answer)
-    return Front(app, state)
+    app.include_router(_api_router(state), prefix="/api")
+    app.include_router(_control_router(state), prefix="/_sandbox")
+    app.add_api_route("/", lambda: HTMLResponse(render_dashboard(state)), response_class=HTMLResponse)
+    for error, handler in _ERROR_HANDLERS.items():
+        app.add_exception_handler(error, handler)
+    return FaultMiddleware(app, state)
 
 
-def _api(state: SandboxState) -> APIRouter:
+def _api_router(state: SandboxState) -> APIRouter:
     api = APIRouter()
 
-    def found(campaign_id: str) -> Campaign:
+    def get_campaign(campaign_id: str) -> Campaign:
         campaign = state.campaigns.find(campaign_id)
         if campaign is None:
             raise CampaignNotFoundError
@@ -90,7 +91,7 @@ def _api(state: SandboxState) -> APIRouter:
 
     @api.get("/whatsapp/resources")
     async def all_resources() -> dict[str, Any]:
-        return {"success": True, "data": resources.as_answered()}
+        return {"success": True, "data": resources.to_api()}
 
     @api.get("/whatsapp/campaigns/recipient-payload")
     async def payload(
@@ -99,35 +100,35 @@ def _api(state: SandboxState) -> APIRouter:
         alias_of_id: Annotated[str | None, Query(alias="campaignId")] = None,
     ) -> dict[str, Any]:
         of_campaign = campaign_id or alias_of_id
-        template = found(of_campaign).template if of_campaign else template_id
+        template = get_campaign(of_campaign).template if of_campaign else template_id
         if template is None:
-            raise RefusedError("templateId or _id is required")
+            raise BadRequestError("templateId or _id is required")
         return {"success": True, "data": resources.template_by_id(template).payload()}
 
     @api.post("/whatsapp/campaigns", status_code=201)
-    async def create(new: NewCampaign) -> dict[str, Any]:
+    async def create(new: CreateCampaignRequest) -> dict[str, Any]:
         return {"success": True, "data": state.campaigns.create(new)}
 
     @api.patch("/whatsapp/campaigns/{campaign_id}")
-    async def update(campaign_id: str, changes: Changes) -> dict[str, Any]:
-        return {"success": True, "data": state.campaigns.update(found(campaign_id), changes)}
+    async def update(campaign_id: str, changes: UpdateCampaignRequest) -> dict[str, Any]:
+        return {"success": True, "data": state.campaigns.update(get_campaign(campaign_id), changes)}
 
     @api.post("/whatsapp/campaigns/{campaign_id}/recipients")
-    async def attach(campaign_id: str, new: NewRecipients) -> dict[str, Any]:
-        return {"success": True, "data": state.campaigns.attach(found(campaign_id), new)}
+    async def attach(campaign_id: str, new: RecipientsRequest) -> dict[str, Any]:
+        return {"success": True, "data": state.campaigns.attach(get_campaign(campaign_id), new)}
 
     @api.post("/whatsapp/campaigns/{campaign_id}/sample", status_code=201)
-    async def sample(campaign_id: str, new: NewRecipients) -> dict[str, Any]:
-        return {"success": True, "data": state.campaigns.send_sample(found(campaign_id), new)}
+    async def sample(campaign_id: str, new: RecipientsRequest) -> dict[str, Any]:
+        return {"success": True, "data": state.campaigns.send_sample(get_campaign(campaign_id), new)}
 
     @api.post("/whatsapp/campaigns/{campaign_id}/start")
     async def start(campaign_id: str) -> dict[str, Any]:
-        return {"success": True, "data": state.campaigns.start(found(campaign_id))}
+        return {"success": True, "data": state.campaigns.start(get_campaign(campaign_id))}
 
     return api
 
 
-def _control(state: SandboxState) -> APIRouter:
+def _control_router(state: SandboxState) -> APIRouter:
     control = APIRouter()
 
     @control.get("")
@@ -136,28 +137,33 @@ def _control(state: SandboxState) -> APIRouter:
 
     @control.get("/state")
     async def campaigns() -> dict[str, Any]:
-        return {"notice": NOTICE, "credit": state.campaigns.credit, "campaigns": state.campaigns.state()}
+        return {"notice": NOTICE, "credit": state.campaigns.credit, "campaigns": state.campaigns.list_campaigns()}
 
     @control.get("/requests")
     async def requests() -> Response:
         # As ASCII: half a character of a broken request cannot be written as UTF-8.
-        return Response(json.dumps({"notice": NOTICE, "requests": state.requests}), media_type="application/json")
+        return Response(
+            json.dumps({"notice": NOTICE, "requests": state.requests.newest()}), media_type="application/json"
+        )
 
     @control.get("/faults")
     async def faults() -> dict[str, Any]:
         return {"notice": NOTICE, "faults": state.faults}
 
     @control.post("/faults", status_code=201)
-    async def arm(fault: Fault) -> dict[str, Any]:
-        state.faults.append(fault)
+    async def arm(fields: Annotated[Any, Body()] = None) -> dict[str, Any]:
+        try:
+            state.faults.append(Fault.parse(fields))
+        except ValueError as error:
+            raise BadRequestError(str(error)) from None
         return {"notice": NOTICE, "faults": state.faults}
 
     @control.post("/clock")
-    async def clock(move: Move) -> dict[str, Any]:
+    async def clock(move: MoveClock) -> dict[str, Any]:
         try:
             state.move_clock(timedelta(seconds=move.seconds))
         except OverflowError:
-            raise RefusedError("no calendar reaches so far") from None
+            raise BadRequestError("no calendar reaches so far") from None
         return {"notice": NOTICE, "now": state.now()}
 
     @control.post("/reset")
@@ -172,27 +178,27 @@ async def _not_found(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"message": "Campaign not found"}, status_code=404)
 
 
-async def _no_such_call(request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == HTTPStatus.BAD_REQUEST:
         return JSONResponse({"error": "The body cannot be read"}, status_code=status)
     return JSONResponse({"message": "No such call; the sandbox has only what OTPIQ documents"}, status_code=status)
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:
-    details = error.details if isinstance(error, RefusedError) else {}
+async def _bad_request(request: Request, error: Exception) -> JSONResponse:
+    details = error.details if isinstance(error, BadRequestError) else {}
     return JSONResponse({"error": str(error), **details}, status_code=400)
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _invalid_body(request: Request, error: Exception) -> JSONResponse:
     problems = error.errors() if isinstance(error, RequestValidationError) else []
     texts = [f"{'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}" for problem in problems]
     return JSONResponse({"error": "; ".join(texts)}, status_code=400)
 
 
-_ANSWERS = {
+_ERROR_HANDLERS = {
     CampaignNotFoundError: _not_found,
-    RefusedError: _refused,
-    RequestValidationError: _invalid,
-    HTTPException: _no_such_call,
+    BadRequestError: _bad_request,
+    RequestValidationError: _invalid_body,
+    HTTPException: _http_error,
 }

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import secrets
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_otpiq.sandbox.resources import template_by_id
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 Status = Literal["draft", "scheduled", "running", "completed"]
 
-MESSAGES_A_SECOND = 20
+MESSAGES_PER_SECOND = 20
 PRICES = {"MARKETING": 12, "UTILITY": 6}
 """What a message costs, in IQD."""
-ENDING_OF_NUMBERS_THAT_FAIL = "000"
+FAILING_SUFFIX = "000"
 
 
 @dataclass
@@ -31,18 +35,27 @@ class Campaign:
     category: str | None = None
     sample_of: str | None = None
     started_at: datetime | None = None
-    recipients: list[str] = field(default_factory=list)
-    """Their phone numbers, in the order in which they get the message."""
+    recipients: dict[str, None] = field(default_factory=dict)
+    """An ordered set of their phone numbers: in this order they get the message."""
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     campaign_id: str = field(default_factory=lambda: f"cmp_{secrets.token_hex(6)}")
+    _failing: list[int] = field(default_factory=list)
+    """The positions, in ``recipients``, of numbers whose messages fail; ascending, so that counting is a bisection."""
+
+    def add_recipients(self, numbers: Iterable[str]) -> None:
+        """Append phone numbers; those that are on the campaign already keep their position."""
+        for number in numbers:
+            if number not in self.recipients and number.endswith(FAILING_SUFFIX):
+                self._failing.append(len(self.recipients))
+            self.recipients[number] = None
 
     @property
     def price(self) -> int:
         """What one of its messages costs."""
-        return PRICES[self.own_category]
+        return PRICES[self.effective_category]
 
     @property
-    def own_category(self) -> str:
+    def effective_category(self) -> str:
         """The template's category, unless an update has set another."""
         return self.category or template_by_id(self.template).category
 
@@ -51,23 +64,23 @@ class Campaign:
         """What it costs if every message is delivered."""
         return self.price * len(self.recipients)
 
-    def started(self, now: datetime) -> datetime | None:
+    def start_time(self, now: datetime) -> datetime | None:
         """Tell when it started: by a call, or by itself."""
         if self.started_at or not self.scheduled or self.scheduled_for is None or self.scheduled_for > now:
             return self.started_at
         return self.scheduled_for
 
-    def completed(self, now: datetime) -> datetime | None:
+    def completion_time(self, now: datetime) -> datetime | None:
         """Tell when its last message went out."""
-        started = self.started(now)
-        end = started and started + timedelta(seconds=len(self.recipients) / MESSAGES_A_SECOND)
+        started = self.start_time(now)
+        end = started and started + timedelta(seconds=len(self.recipients) / MESSAGES_PER_SECOND)
         return end if end and end <= now else None
 
     def status(self, now: datetime) -> Status:
         """Tell the status at a time."""
-        if self.completed(now):
+        if self.completion_time(now):
             return "completed"
-        if self.started(now):
+        if self.start_time(now):
             return "running"
         return "scheduled" if self.scheduled else "draft"
 
@@ -76,19 +89,19 @@ class Campaign:
         counts = self._money(now)
         return counts["reservedAmount"] + counts["reconciledAmount"]
 
-    def as_answered(self, now: datetime) -> dict[str, Any]:
-        """Make the campaign object of an answer. As in the vendor's example, it has no status."""
+    def to_api(self, now: datetime) -> dict[str, Any]:
+        """Make the campaign object of an response. As in the vendor's example, it has no status."""
         return {
             "_id": self.id,
             "campaignId": self.campaign_id,
             "name": self.name,
             "template": self.template,
             "phoneNumber": self.phone_number,
-            "scheduledFor": _iso(self.scheduled_for),
-            "startedAt": _iso(self.started(now)),
-            "completedAt": _iso(self.completed(now)),
-            "createdAt": _iso(self.created_at),
-            "updatedAt": _iso(self.updated_at),
+            "scheduledFor": _to_api_time(self.scheduled_for),
+            "startedAt": _to_api_time(self.start_time(now)),
+            "completedAt": _to_api_time(self.completion_time(now)),
+            "createdAt": _to_api_time(self.created_at),
+            "updatedAt": _to_api_time(self.updated_at),
             "totalRecipients": len(self.recipients),
             **self._counts(now),
             "estimatedTotalCost": self.cost,
@@ -98,18 +111,18 @@ class Campaign:
         }
 
     def _counts(self, now: datetime) -> dict[str, int]:
-        started = self.started(now)
+        started = self.start_time(now)
         seconds = max((now - started).total_seconds(), 0) if started else 0
-        sent = self.recipients[: int(seconds * MESSAGES_A_SECOND)]
-        failed = sum(number.endswith(ENDING_OF_NUMBERS_THAT_FAIL) for number in sent)
-        return {"sentCount": len(sent), "deliveredCount": len(sent) - failed, "failedCount": failed}
+        sent = min(int(seconds * MESSAGES_PER_SECOND), len(self.recipients))
+        failed = bisect_left(self._failing, sent)
+        return {"sentCount": sent, "deliveredCount": sent - failed, "failedCount": failed}
 
     def _money(self, now: datetime) -> dict[str, int]:
-        done = self.completed(now) is not None
-        running = self.started(now) is not None and not done
+        done = self.completion_time(now) is not None
+        running = self.start_time(now) is not None and not done
         delivered = self._counts(now)["deliveredCount"] if done else 0
         return {"reservedAmount": self.cost if running else 0, "reconciledAmount": self.price * delivered}
 
 
-def _iso(time: datetime | None) -> str | None:
+def _to_api_time(time: datetime | None) -> str | None:
     return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -14,7 +14,7 @@ class Parameter:
     example: str
     required: bool = True
 
-    def as_answered(self) -> dict[str, Any]:
+    def to_api(self) -> dict[str, Any]:
         """Make it a field of the recipient payload."""
         return {
             "key": self.key,
@@ -36,7 +36,7 @@ class Template:
     status: str = "APPROVED"
     parameters: tuple[Parameter, ...] = ()
 
-    def as_answered(self) -> dict[str, Any]:
+    def to_api(self) -> dict[str, Any]:
         """Make it a template of the resources."""
         return {
             "id": self.id,
@@ -52,7 +52,7 @@ class Template:
         examples = {parameter.key: parameter.example for parameter in self.parameters}
         return {
             "template": {"id": self.id, "name": self.name, "language": self.language},
-            "fields": [parameter.as_answered() for parameter in self.parameters],
+            "fields": [parameter.to_api() for parameter in self.parameters],
             "exampleRecipient": {
                 "phoneNumber": "9647712345678",
                 "templateParameters": {"body": examples, "header": {}, "buttons": {}},
@@ -69,7 +69,7 @@ class Number:
     name: str
     status: str = "CONNECTED"
 
-    def as_answered(self) -> dict[str, Any]:
+    def to_api(self) -> dict[str, Any]:
         """Make it a phone number of the resources."""
         return {
             "id": self.id,
@@ -90,12 +90,12 @@ class Account:
     numbers: tuple[Number, ...]
     templates: tuple[Template, ...] = field(default=())
 
-    def as_answered(self) -> dict[str, Any]:
+    def to_api(self) -> dict[str, Any]:
         """Make it an account of the resources."""
         return {
             "name": self.name,
-            "phoneNumbers": [number.as_answered() for number in self.numbers],
-            "templates": [template.as_answered() for template in self.templates],
+            "phoneNumbers": [number.to_api() for number in self.numbers],
+            "templates": [template.to_api() for template in self.templates],
         }
 
 
@@ -131,7 +131,7 @@ def template_by_id(template_id: str) -> Template:
     return known.get(template_id.lower()) or Template(template_id, "unknown")
 
 
-def are_of_one_account(template_id: str, number_id: str) -> bool:
+def same_account(template_id: str, number_id: str) -> bool:
     """Tell whether a template may be sent from a number, as far as both are the sandbox's own."""
     template_of = {template.id: account for account in ACCOUNTS for template in account.templates}
     number_of = {number.id: account for account in ACCOUNTS for number in account.numbers}
@@ -139,9 +139,9 @@ def are_of_one_account(template_id: str, number_id: str) -> bool:
     return mine is None or other is None or mine is other
 
 
-def as_answered() -> dict[str, Any]:
+def to_api() -> dict[str, Any]:
     """Make the answer's data."""
-    accounts = [account.as_answered() for account in ACCOUNTS]
+    accounts = [account.to_api() for account in ACCOUNTS]
     return {
         "project": {"name": "Sandbox project"},
         "summary": {

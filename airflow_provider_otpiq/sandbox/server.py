@@ -12,6 +12,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from airflow_provider_otpiq.sandbox.app import make_app
 from airflow_provider_otpiq.sandbox.faults import Fault
+from airflow_provider_otpiq.sandbox.request_log import KEEP_REQUESTS
+from airflow_provider_otpiq.sandbox.service import CREDIT
 from airflow_provider_otpiq.sandbox.state import SandboxState
 
 if TYPE_CHECKING:
@@ -30,12 +32,23 @@ class Sandbox:
     :param host: the address to listen on, loopback by default.
     :param port: the port to listen on; 0, the default, takes a free one.
     :param api_key: the only API key that it accepts.
+    :param credit: what the project has to spend at first and after a reset, in IQD.
+    :param keep_requests: how many of the last requests :attr:`requests` lists, 0 or more.
     :raises OSError: if the port is taken.
+    :raises ValueError: if ``keep_requests`` is negative.
     """
 
-    def __init__(self, *, host: str = "127.0.0.1", port: int = 0, api_key: str = "sk_dev_sandbox") -> None:
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str = "sk_dev_sandbox",
+        credit: int = CREDIT,
+        keep_requests: int = KEEP_REQUESTS,
+    ) -> None:
         self.api_key = api_key
-        self._state = SandboxState(api_key)
+        self._state = SandboxState(api_key, credit=credit, keep_requests=keep_requests)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
         config = uvicorn.Config(
@@ -58,12 +71,17 @@ class Sandbox:
     @property
     def campaigns(self) -> list[dict[str, Any]]:
         """All campaigns, oldest first, as the API answers them, with their ``status`` and ``category``."""
-        return self._state.campaigns.state()
+        return self._state.campaigns.list_campaigns()
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """All requests to the API, oldest first: ``at``, ``method``, ``path``, ``body``, ``status``."""
-        return list(self._state.requests)
+        """
+        The last requests to the API, oldest first: dicts of ``at``, ``method``, ``path``, ``body`` and ``status``.
+
+        ``status`` is None if there was no response. ``body`` is None if there was none, if it was not JSON, or if the
+        bodies after it fill 10 MB.
+        """
+        return self._state.requests.newest()
 
     @property
     def credit(self) -> int:
@@ -83,13 +101,13 @@ class Sandbox:
         :param fault: the fields of a :class:`~airflow_provider_otpiq.sandbox.faults.Fault`: ``times``, ``when``
             (``before`` or ``after`` the request is processed), ``delay`` in seconds, ``status``, ``body``,
             ``headers``, and ``connection`` (``drop``, ``cut`` or ``endless``).
-        :raises pydantic.ValidationError: if there is no such call or field.
+        :raises ValueError: if there is no such call or field, or a value is invalid; its text lists what is known.
         """
-        self._state.faults.append(Fault(call=call, **fault))
+        self._state.faults.append(Fault.parse({"call": call, **fault}))
 
     def move_clock(self, **by: float) -> None:
         """
-        Move the sandbox's clock, so that a scheduled campaign starts, and a started one runs on.
+        MoveClock the sandbox's clock, so that a scheduled campaign starts, and a started one runs on.
 
         :param by: how far, as for :class:`datetime.timedelta`, such as ``hours=1``.
         :raises OverflowError: if no calendar reaches so far.
@@ -97,7 +115,7 @@ class Sandbox:
         self._state.move_clock(timedelta(**by))
 
     def reset(self) -> None:
-        """Forget all campaigns, requests and faults, and set the clock right."""
+        """Forget all campaigns, requests and faults, and set the clock and the credit back."""
         self._state.reset()
 
     def serve(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_provider_otpiq.sandbox.rules import Campaigns
+from airflow_provider_otpiq.sandbox.request_log import LoggedRequest, RequestLog
+from airflow_provider_otpiq.sandbox.service import CampaignService
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,36 +19,39 @@ class SandboxState:
     What the sandbox holds. The API key of a request is compared and never kept.
 
     :param api_key: the only key that it accepts.
+    :param credit: what the project has to spend at first, in IQD.
+    :param keep_requests: how many of the last requests are kept.
+    :raises ValueError: if ``keep_requests`` is negative.
     """
 
-    def __init__(self, api_key: str) -> None:
+    def __init__(self, api_key: str, *, credit: int, keep_requests: int) -> None:
         self.api_key = api_key
-        self.campaigns = Campaigns(clock=self.now)
-        self.requests: list[dict[str, Any]] = []
+        self.campaigns = CampaignService(clock=self.now, credit=credit)
+        self.requests = RequestLog(keep_requests)
         self.faults: list[Fault] = []
-        self.clock_is_ahead = timedelta()
+        self.clock_offset = timedelta()
         self.drop_connection: Callable[[tuple[str, int]], None] = lambda client: None
 
     def now(self) -> datetime:
         """Tell the time by the sandbox's clock."""
-        return datetime.now(UTC) + self.clock_is_ahead
+        return datetime.now(UTC) + self.clock_offset
 
     def move_clock(self, by: timedelta) -> None:
         """Move the clock; an OverflowError if no calendar reaches so far."""
-        ahead = self.clock_is_ahead + by
+        ahead = self.clock_offset + by
         datetime.now(UTC) + ahead + timedelta(days=1)
-        self.clock_is_ahead = ahead
+        self.clock_offset = ahead
 
-    def keep_request(self, method: str, path: str, body: Any) -> dict[str, Any]:
-        """Keep a request; its ``status`` is filled in when it is answered, and stays None if it never is."""
-        request = {"at": self.now().isoformat(), "method": method, "path": path, "body": body, "status": None}
-        self.requests.append(request)
+    def log_request(self, method: str, path: str, raw_body: bytes) -> LoggedRequest:
+        """Log a request, and return its entry, for the response's status."""
+        request = LoggedRequest(self.now().isoformat(), method, path, raw_body)
+        self.requests.add(request)
         return request
 
     def take_fault(self, method: str, path: str) -> Fault | None:
         """Take the fault that was armed first for a request of this kind."""
         for fault in self.faults:
-            if fault.meets(method, path):
+            if fault.matches(method, path):
                 fault.times -= 1
                 if not fault.times:
                     self.faults.remove(fault)
@@ -55,8 +59,8 @@ class SandboxState:
         return None
 
     def reset(self) -> None:
-        """Forget all campaigns, requests and faults, and set the clock right."""
+        """Forget all campaigns, requests and faults, and set the clock and the credit back."""
         self.campaigns.clear()
         self.requests.clear()
         self.faults.clear()
-        self.clock_is_ahead = timedelta()
+        self.clock_offset = timedelta()

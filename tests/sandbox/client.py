@@ -60,7 +60,7 @@ def people_without_whatsapp(how_many: int) -> list[dict[str, Any]]:
     return [{"phoneNumber": f"96478{number:04}000"} for number in range(how_many)]
 
 
-def filled(sandbox: Sandbox, *recipients: Any, **changes: Any) -> str:
+def with_recipients(sandbox: Sandbox, *recipients: Any, **changes: Any) -> str:
     """Create a campaign, attach recipients, one by default, and give its id."""
     campaign_id = created_id(sandbox, **changes)
     assert attach(sandbox, campaign_id, *(recipients or people(1))).status_code == 200
@@ -77,7 +77,7 @@ def accounts(sandbox: Sandbox) -> list[dict[str, Any]]:
     return listed
 
 
-def of_template(sandbox: Sandbox, name: str) -> dict[str, str]:
+def ids_of_template(sandbox: Sandbox, name: str) -> dict[str, str]:
     """The two ids of a create for a template of the sandbox's own."""
     for account in accounts(sandbox):
         for template in account["templates"]:

@@ -13,14 +13,14 @@ from tests.sandbox.client import (
     call,
     control,
     created_id,
-    filled,
-    of_template,
+    ids_of_template,
     people,
     people_without_whatsapp,
     sample,
     start,
     tomorrow,
     update,
+    with_recipients,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def check_the_books(sandbox: Sandbox) -> None:
 
 def test_messages_go_out_by_the_clock_until_the_campaign_is_completed(sandbox: Sandbox) -> None:
     started = datetime.fromisoformat(
-        start(sandbox, filled(sandbox, *people(1000))).json()["data"]["startedAt"],
+        start(sandbox, with_recipients(sandbox, *people(1000))).json()["data"]["startedAt"],
     )
     for seconds in (0, 10, 15, 20):
         before = clock(sandbox, seconds)
@@ -73,7 +73,7 @@ def test_messages_go_out_by_the_clock_until_the_campaign_is_completed(sandbox: S
 
 def test_messages_to_numbers_that_fail_cost_nothing_in_the_end(sandbox: Sandbox) -> None:
     recipients = itertools.chain(*zip(people(300), people_without_whatsapp(300), strict=True))
-    start(sandbox, filled(sandbox, *recipients))
+    start(sandbox, with_recipients(sandbox, *recipients))
     sandbox.move_clock(seconds=20)
     (running,) = sandbox.campaigns
     assert running["failedCount"] == pytest.approx(running["sentCount"] / 2, abs=1)
@@ -88,21 +88,23 @@ def test_messages_to_numbers_that_fail_cost_nothing_in_the_end(sandbox: Sandbox)
 
 @pytest.mark.parametrize("number", ["9647700000100", "9647700001000", "9647000000001"])
 def test_only_the_ending_of_a_number_makes_it_fail(sandbox: Sandbox, number: str) -> None:
-    start(sandbox, filled(sandbox, {"phoneNumber": number}))
+    start(sandbox, with_recipients(sandbox, {"phoneNumber": number}))
     sandbox.move_clock(seconds=1)
     assert sandbox.campaigns[0]["failedCount"] == number.endswith("000")
 
 
 def test_a_campaign_that_nobody_gets_gives_all_of_its_money_back(sandbox: Sandbox) -> None:
-    start(sandbox, filled(sandbox, *people_without_whatsapp(1000)))
+    start(sandbox, with_recipients(sandbox, *people_without_whatsapp(1000)))
     assert sandbox.credit == 3000
     sandbox.move_clock(seconds=50)
     assert (sandbox.campaigns[0]["failedCount"], sandbox.credit) == (1000, 15000)
 
 
 def test_the_credit_adds_up_whatever_runs(sandbox: Sandbox) -> None:
-    parent = filled(sandbox, *people(100), *people_without_whatsapp(20))
-    filled(sandbox, *people(300), scheduleType="schedule", scheduledFor=(clock(sandbox, 0) + timedelta(60)).isoformat())
+    parent = with_recipients(sandbox, *people(100), *people_without_whatsapp(20))
+    with_recipients(
+        sandbox, *people(300), scheduleType="schedule", scheduledFor=(clock(sandbox, 0) + timedelta(60)).isoformat()
+    )
     check_the_books(sandbox)
     for step in (
         lambda: sample(sandbox, parent, *people(30), *people_without_whatsapp(30)),
@@ -121,15 +123,15 @@ def test_the_credit_adds_up_whatever_runs(sandbox: Sandbox) -> None:
 
 
 def test_a_utility_message_costs_half(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox, *people(10), **of_template(sandbox, "order_update"))
+    campaign_id = with_recipients(sandbox, *people(10), **ids_of_template(sandbox, "order_update"))
     assert start(sandbox, campaign_id).json()["data"]["reservedAmount"] == 60
-    other = filled(sandbox, *people(10))
+    other = with_recipients(sandbox, *people(10))
     assert update(sandbox, other, category="UTILITY").json()["data"]["estimatedTotalCost"] == 60
     assert update(sandbox, other, category="MARKETING").json()["data"]["estimatedTotalCost"] == 120
 
 
 def test_a_scheduled_campaign_starts_at_its_time_and_costs_nothing_before(sandbox: Sandbox) -> None:
-    filled(sandbox, *people(100), scheduleType="schedule", scheduledFor=tomorrow())
+    with_recipients(sandbox, *people(100), scheduleType="schedule", scheduledFor=tomorrow())
     sandbox.move_clock(hours=23)
     assert (sandbox.campaigns[0]["status"], sandbox.credit) == ("scheduled", 15000)
     sandbox.move_clock(hours=1)
@@ -140,7 +142,7 @@ def test_a_scheduled_campaign_starts_at_its_time_and_costs_nothing_before(sandbo
 
 
 def test_a_scheduled_campaign_that_is_started_by_hand_is_not_started_again_at_its_time(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox, scheduleType="schedule", scheduledFor=tomorrow())
+    campaign_id = with_recipients(sandbox, scheduleType="schedule", scheduledFor=tomorrow())
     started = start(sandbox, campaign_id).json()["data"]["startedAt"]
     sandbox.move_clock(days=2)
     (campaign,) = sandbox.campaigns
@@ -152,20 +154,20 @@ def test_a_scheduled_campaign_that_is_started_by_hand_is_not_started_again_at_it
 def test_what_costs_more_than_the_credit_is_refused_and_leaves_no_trace(
     sandbox: Sandbox, credit: int, can_cover: int
 ) -> None:
-    campaign_id = filled(sandbox, *people(3))
+    campaign_id = with_recipients(sandbox, *people(3))
     before = sandbox.campaigns
     sandbox.credit = credit
-    for answer in (start(sandbox, campaign_id), sample(sandbox, campaign_id, *people(3, first=50))):
-        assert answer.status_code == 400
-        assert answer.json()["error"]
+    for response in (start(sandbox, campaign_id), sample(sandbox, campaign_id, *people(3, first=50))):
+        assert response.status_code == 400
+        assert response.json()["error"]
         details = {"yourCredit": credit, "requiredCredit": 36, "canCover": can_cover}
-        assert details.items() <= answer.json().items()
+        assert details.items() <= response.json().items()
     sandbox.move_clock(days=1)
     assert (sandbox.campaigns, sandbox.credit) == (before, credit)
 
 
 def test_a_campaign_may_take_the_last_of_the_credit(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox, *people(3))
+    campaign_id = with_recipients(sandbox, *people(3))
     sandbox.credit = 36
     assert start(sandbox, campaign_id).status_code == 200
     assert sandbox.credit == 0
@@ -175,7 +177,7 @@ def test_a_campaign_may_take_the_last_of_the_credit(sandbox: Sandbox) -> None:
 
 
 def test_credit_that_is_set_is_spent_and_comes_back_like_any_other(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox, *people(100), *people_without_whatsapp(100))
+    campaign_id = with_recipients(sandbox, *people(100), *people_without_whatsapp(100))
     start(sandbox, campaign_id)
     sandbox.credit = 100
     assert call(sandbox, "GET", "/info").json()["credit"] == sandbox.credit == 100
@@ -192,14 +194,14 @@ def test_one_message_less_is_enough_when_the_credit_is_short(sandbox: Sandbox) -
 
 
 def test_what_runs_already_counts_against_the_credit(sandbox: Sandbox) -> None:
-    first, second = filled(sandbox, *people(700)), filled(sandbox, *people(700))
+    first, second = with_recipients(sandbox, *people(700)), with_recipients(sandbox, *people(700))
     assert start(sandbox, first).status_code == 200
-    answer = start(sandbox, second)
-    assert {"yourCredit": 6600, "requiredCredit": 8400, "canCover": 550}.items() <= answer.json().items()
+    response = start(sandbox, second)
+    assert {"yourCredit": 6600, "requiredCredit": 8400, "canCover": 550}.items() <= response.json().items()
 
 
 def test_a_campaign_that_starts_by_itself_is_not_stopped_by_credit(sandbox: Sandbox) -> None:
-    filled(sandbox, *people(3), scheduleType="schedule", scheduledFor=tomorrow())
+    with_recipients(sandbox, *people(3), scheduleType="schedule", scheduledFor=tomorrow())
     sandbox.credit = 0
     sandbox.move_clock(days=2)
     assert (sandbox.campaigns[0]["deliveredCount"], sandbox.credit) == (3, -36)
@@ -213,6 +215,6 @@ def test_a_campaign_may_be_filled_with_more_than_the_credit(sandbox: Sandbox) ->
 
 @pytest.mark.parametrize("seconds", [-1, -20])
 def test_before_its_start_a_campaign_has_sent_nothing(sandbox: Sandbox, seconds: int) -> None:
-    start(sandbox, filled(sandbox, *people(1000)))
+    start(sandbox, with_recipients(sandbox, *people(1000)))
     sandbox.move_clock(seconds=seconds)
     assert sandbox.campaigns[0]["sentCount"] == 0

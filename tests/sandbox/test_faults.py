@@ -6,21 +6,28 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import pydantic
 import pytest
 import requests
 
-from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-from airflow_provider_otpiq.sandbox.fixtures import otpiq_sandbox
 from tests.contract import CREATE, CREATE_BODY
-from tests.sandbox.client import PAYLOAD, attach, call, create, filled, people, sample, start, update
+from tests.sandbox.client import (
+    PAYLOAD,
+    attach,
+    call,
+    control,
+    create,
+    people,
+    sample,
+    start,
+    update,
+    with_recipients,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
-
-__all__ = ["otpiq_sandbox"]
 
 CALLS: dict[str, Callable[[Sandbox, str], requests.Response]] = {
     "info": lambda sandbox, campaign_id: call(sandbox, "GET", "/info"),
@@ -54,10 +61,10 @@ def post(sandbox: Sandbox, **options: Any) -> requests.Response:
 )
 def test_another_answer(sandbox: Sandbox, when: str, campaigns: int, fault: dict[str, Any]) -> None:
     sandbox.arm("create", when=when, **fault)
-    answer = post(sandbox)
-    assert answer.status_code == fault["status"] == sandbox.requests[0]["status"]
-    assert fault.get("headers", {}).items() <= answer.headers.items()
-    assert (answer.text if isinstance(fault.get("body"), str) else answer.json()) == fault.get("body")
+    response = post(sandbox)
+    assert response.status_code == fault["status"] == sandbox.requests[0]["status"]
+    assert fault.get("headers", {}).items() <= response.headers.items()
+    assert (response.text if isinstance(fault.get("body"), str) else response.json()) == fault.get("body")
     assert len(sandbox.campaigns) == campaigns
 
 
@@ -79,8 +86,8 @@ def test_a_body_cut_short(sandbox: Sandbox) -> None:
 
 def test_an_endless_body(sandbox: Sandbox) -> None:
     sandbox.arm("create", connection="endless")
-    with post(sandbox, stream=True) as answer:
-        assert all(next(parts) for parts in [answer.iter_content(65536)] * 200)
+    with post(sandbox, stream=True) as response:
+        assert all(next(parts) for parts in [response.iter_content(65536)] * 200)
     assert post(sandbox).status_code == 201
 
 
@@ -100,7 +107,7 @@ def test_a_fault_meets_the_next_requests_of_its_kind_only(sandbox: Sandbox) -> N
 
 @pytest.mark.parametrize("armed", CALLS)
 def test_a_fault_meets_its_own_kind_of_request_only(sandbox: Sandbox, armed: str) -> None:
-    campaign_id = filled(sandbox)
+    campaign_id = with_recipients(sandbox)
     sandbox.arm(armed, status=418)
     assert [name for name, send in CALLS.items() if send(sandbox, campaign_id).status_code == 418] == [armed]
     assert CALLS[armed](sandbox, campaign_id).status_code != 418
@@ -123,7 +130,7 @@ def test_a_request_that_only_looks_like_another_meets_no_fault(sandbox: Sandbox)
 @pytest.mark.parametrize(("when", "done"), [("before", False), ("after", True)])
 @pytest.mark.parametrize("armed", ["attach", "sample", "start"])
 def test_a_fault_keeps_a_request_from_its_work_or_not(sandbox: Sandbox, armed: str, when: str, done: bool) -> None:
-    campaign_id = filled(sandbox)
+    campaign_id = with_recipients(sandbox)
     before = sandbox.campaigns
     sandbox.arm(armed, status=503, when=when)
     assert CALLS[armed](sandbox, campaign_id).status_code == 503
@@ -146,10 +153,52 @@ def test_a_header_of_a_fault_replaces_the_sandboxs_own(sandbox: Sandbox) -> None
     "nonsense", [{"status": 99}, {"times": 0}, {"when": "never"}, {"colour": "red"}, {"headers": {"A": "b\n"}}]
 )
 def test_a_fault_that_makes_no_sense_is_refused(sandbox: Sandbox, nonsense: dict[str, Any]) -> None:
-    with pytest.raises(pydantic.ValidationError):
+    with pytest.raises(ValueError, match=f"fault.*{next(iter(nonsense))}"):
         sandbox.arm("create", **nonsense)
-    with pytest.raises(pydantic.ValidationError):
+    with pytest.raises(ValueError, match="call"):
         sandbox.arm("send", status=500)
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (
+            {"call": "creat"},
+            "Invalid fault: call must be info, resources, create, update, payload, attach, sample or start,"
+            " got 'creat'",
+        ),
+        ({"call": "info", "when": "never"}, "Invalid fault: when must be before or after, got 'never'"),
+        ({"call": "info", "times": 0}, "Invalid fault: times must be a whole number, 1 or more, got 0"),
+        ({"call": "info", "status": True}, "Invalid fault: status must be an HTTP status, 200 to 599, got True"),
+        (
+            {"call": "info", "colour": "red"},
+            "Invalid fault: there is no field colour; the fields are call, times, when, delay, status, body, headers"
+            " and connection",
+        ),
+        (
+            {"call": "info", "headers": {"A": "b\n", "B": 1}, "delay": "long"},
+            "Invalid fault: delay must be seconds, 0 or more, got 'long'; headers must be strings of printable ASCII by"
+            " name, got {'A': 'b\\n', 'B': 1}",
+        ),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_fault_that_is_refused_says_what_is_wrong_and_what_is_known(
+    sandbox: Sandbox, fields: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ValueError, match="fault") as caught:
+        sandbox.arm(**fields)
+    assert str(caught.value) == text
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    assert control(sandbox, "POST", "/_sandbox/faults", fields) == {"error": text}
+    assert control(sandbox, "GET", "/_sandbox/faults")["faults"] == []
+
+
+@pytest.mark.parametrize("fields", [None, [], "create", {}])
+def test_the_control_plane_wants_an_object_with_a_call(sandbox: Sandbox, fields: Any) -> None:
+    error = control(sandbox, "POST", "/_sandbox/faults", fields)["error"]
+    assert error.startswith("Invalid fault: ")
+    assert "call" in error
 
 
 def test_the_control_plane_arms_and_moves_the_clock(sandbox: Sandbox) -> None:
@@ -170,7 +219,7 @@ def test_the_control_plane_arms_and_moves_the_clock(sandbox: Sandbox) -> None:
 
 
 def test_the_clock_starts_a_scheduled_campaign(sandbox: Sandbox, sandbox_hook: OtpiqHook) -> None:
-    filled(sandbox, *people(1000), scheduleType="schedule", scheduledFor="2099-12-01T06:00:00Z")
+    with_recipients(sandbox, *people(1000), scheduleType="schedule", scheduledFor="2099-12-01T06:00:00Z")
     assert sandbox.campaigns[0]["status"] == "scheduled"
     until_then = datetime(2099, 12, 1, 6, tzinfo=UTC) - datetime.now(UTC)
     sandbox.move_clock(seconds=until_then.total_seconds() - 1000)
@@ -181,8 +230,3 @@ def test_the_clock_starts_a_scheduled_campaign(sandbox: Sandbox, sandbox_hook: O
     sandbox.reset()
     sandbox_hook.create_campaign(**CREATE, schedule_type="schedule", scheduled_for="2099-12-01T06:00:00Z")
     assert sandbox.campaigns[0]["status"] == "scheduled"
-
-
-def test_the_fixture_leads_the_default_connection_to_a_sandbox(otpiq_sandbox: Sandbox) -> None:
-    OtpiqHook().create_campaign(**CREATE)
-    assert len(otpiq_sandbox.campaigns) == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tests.sandbox.client import CAMPAIGNS, call, control, create, created_id, filled, sample, update
+from tests.sandbox.client import CAMPAIGNS, call, control, create, created_id, sample, update, with_recipients
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -45,8 +45,8 @@ def post(sandbox: Sandbox, path: str, body: bytes) -> requests.Response:
 def test_an_odd_body_is_refused_and_changes_nothing(sandbox: Sandbox, call_name: str, body: bytes) -> None:
     campaign_id = created_id(sandbox)
     before = sandbox.campaigns
-    answer = post(sandbox, f"/{campaign_id}{call_name}" if call_name else "", body)
-    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+    response = post(sandbox, f"/{campaign_id}{call_name}" if call_name else "", body)
+    assert (response.status_code, list(response.json())) == (400, ["error"])
     assert sandbox.campaigns == before
     assert len(control(sandbox, "GET", "/_sandbox/requests")["requests"]) == 2
 
@@ -59,7 +59,7 @@ def test_odd_parameters_do_no_harm(sandbox: Sandbox, parameters: bytes) -> None:
 
 
 def test_start_minds_no_body(sandbox: Sandbox) -> None:
-    assert post(sandbox, f"/{filled(sandbox)}/start", b"{").status_code == 200
+    assert post(sandbox, f"/{with_recipients(sandbox)}/start", b"{").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/%ff/start", "/%00/start", "/\u0661/start", f"/{'6' * 5000}/start", "/../start"])
@@ -68,8 +68,8 @@ def test_an_odd_id_is_not_found(sandbox: Sandbox, path: str) -> None:
 
 
 def test_a_number_that_python_does_not_read_is_a_broken_body(sandbox: Sandbox) -> None:
-    answer = post(sandbox, f"/{created_id(sandbox)}/recipients", HUGE_NUMBER)
-    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+    response = post(sandbox, f"/{created_id(sandbox)}/recipients", HUGE_NUMBER)
+    assert (response.status_code, list(response.json())) == (400, ["error"])
 
 
 def test_a_body_that_is_nested_too_deeply_is_refused(sandbox: Sandbox) -> None:
@@ -77,8 +77,8 @@ def test_a_body_that_is_nested_too_deeply_is_refused(sandbox: Sandbox) -> None:
 
 
 def test_a_time_that_utc_does_not_reach_is_refused(sandbox: Sandbox) -> None:
-    answer = create(sandbox, scheduleType="schedule", scheduledFor="9999-12-31T23:59:59-05:00")
-    assert answer.status_code == 400
+    response = create(sandbox, scheduleType="schedule", scheduledFor="9999-12-31T23:59:59-05:00")
+    assert response.status_code == 400
     assert sandbox.campaigns == []
 
 
@@ -91,8 +91,8 @@ def test_a_time_in_digits_only_is_no_iso_8601(sandbox: Sandbox) -> None:
 
 
 def test_the_name_of_a_sample_keeps_the_rule_for_names(sandbox: Sandbox) -> None:
-    answer = sample(sandbox, created_id(sandbox, name="x" * 80), {"phoneNumber": "9647712345678"})
-    assert len(answer.json()["data"]["name"]) <= 80
+    response = sample(sandbox, created_id(sandbox, name="x" * 80), {"phoneNumber": "9647712345678"})
+    assert len(response.json()["data"]["name"]) <= 80
 
 
 @pytest.mark.parametrize("value", [True, ["Ali"], {"a": 1}, 5])

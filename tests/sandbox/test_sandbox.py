@@ -14,7 +14,18 @@ import requests
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.contract import CREATE_BODY
-from tests.sandbox.client import call, control, create, created_id, filled, people, tomorrow, update
+from tests.sandbox.client import (
+    CAMPAIGNS,
+    call,
+    control,
+    create,
+    created_id,
+    people,
+    start,
+    tomorrow,
+    update,
+    with_recipients,
+)
 
 
 def yesterday() -> str:
@@ -39,17 +50,20 @@ def test_info(sandbox: Sandbox) -> None:
     ],
 )
 def test_a_wrong_key_is_answered_as_documented_and_not_kept(sandbox: Sandbox, method: str, path: str) -> None:
-    answer = call(sandbox, method, path, CREATE_BODY, key="sk_live_wrong")
-    assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized, please use your project api key"})
+    response = call(sandbox, method, path, CREATE_BODY, key="sk_live_wrong")
+    assert (response.status_code, response.json()) == (
+        401,
+        {"message": "Unauthorized, please use your project api key"},
+    )
     assert sandbox.campaigns == []
     assert "sk_live_wrong" not in str(sandbox.requests)
 
 
 @pytest.mark.parametrize("schedule", [{}, {"scheduleType": "now"}])
 def test_now_saves_a_draft(sandbox: Sandbox, schedule: dict[str, Any]) -> None:
-    answer = create(sandbox, **schedule)
-    assert answer.json()["success"] is True
-    assert "status" not in answer.json()["data"]
+    response = create(sandbox, **schedule)
+    assert response.json()["success"] is True
+    assert "status" not in response.json()["data"]
     assert sandbox.campaigns[0]["status"] == "draft"
 
 
@@ -84,16 +98,16 @@ def test_schedule_saves_a_scheduled_campaign(sandbox: Sandbox) -> None:
     ],
 )
 def test_a_create_that_breaks_a_rule_is_refused(sandbox: Sandbox, broken: dict[str, Any]) -> None:
-    answer = create(sandbox, **broken)
-    assert answer.status_code == 400
-    assert answer.json()["error"]
+    response = create(sandbox, **broken)
+    assert response.status_code == 400
+    assert response.json()["error"]
     assert sandbox.campaigns == []
 
 
 def test_update_changes_what_is_given(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox)
-    answer = update(sandbox, campaign_id, name="Winter", category="UTILITY")
-    assert answer.status_code == 200
+    response = update(sandbox, campaign_id, name="Winter", category="UTILITY")
+    assert response.status_code == 200
     (campaign,) = sandbox.campaigns
     assert (campaign["name"], campaign["category"]) == ("Winter", "UTILITY")
     assert campaign["template"] == CREATE_BODY["templateId"]
@@ -138,15 +152,15 @@ def test_an_unknown_campaign_is_not_found(sandbox: Sandbox) -> None:
 
 
 def test_a_scheduled_campaign_whose_time_has_come_runs_and_can_no_longer_be_edited(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox, *people(1000), scheduleType="schedule", scheduledFor=tomorrow())
+    campaign_id = with_recipients(sandbox, *people(1000), scheduleType="schedule", scheduledFor=tomorrow())
     soon = datetime.now(UTC) + timedelta(milliseconds=150)
     assert update(sandbox, campaign_id, scheduledFor=soon.isoformat()).status_code == 200
     while sandbox.campaigns[0]["status"] == "scheduled":
         assert datetime.now(UTC) < soon + timedelta(seconds=5)
     assert sandbox.campaigns[0]["status"] == "running"
-    answer = update(sandbox, campaign_id, name="Too late")
-    assert answer.status_code == 400
-    assert "draft or scheduled" in answer.json()["error"]
+    response = update(sandbox, campaign_id, name="Too late")
+    assert response.status_code == 400
+    assert "draft or scheduled" in response.json()["error"]
 
 
 def test_the_control_plane_shows_and_resets_and_says_what_it_is(sandbox: Sandbox) -> None:
@@ -160,6 +174,53 @@ def test_the_control_plane_shows_and_resets_and_says_what_it_is(sandbox: Sandbox
     assert about["assumptions"]
     control(sandbox, "POST", "/_sandbox/reset")
     assert sandbox.campaigns == sandbox.requests == []
+
+
+def test_the_last_1000_requests_are_kept_by_default(sandbox: Sandbox) -> None:
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {sandbox.api_key}"
+        for number in range(1002):
+            session.get(f"{sandbox.url}/{number}", timeout=10)
+    paths = [request["path"] for request in sandbox.requests]
+    assert (len(paths), paths[0], paths[-1]) == (1000, "/api/2", "/api/1001")
+    assert [request["path"] for request in control(sandbox, "GET", "/_sandbox/requests")["requests"]] == paths
+
+
+@pytest.mark.parametrize("keep", [0, 1, 3])
+def test_how_many_requests_are_kept_can_be_chosen(keep: int) -> None:
+    with Sandbox(keep_requests=keep) as sandbox:
+        for number in range(5):
+            create(sandbox, name=f"Campaign {number}")
+        kept = [request["body"]["name"] for request in sandbox.requests]
+    assert kept == [f"Campaign {number}" for number in range(5 - keep, 5)]
+
+
+def test_a_negative_number_of_requests_is_refused() -> None:
+    with pytest.raises(ValueError, match="keep_requests must be 0 or more, got -1"):
+        Sandbox(keep_requests=-1)
+
+
+def test_old_bodies_are_dropped_before_old_requests(sandbox: Sandbox) -> None:
+    campaign_id = created_id(sandbox)
+    body = {"recipients": [], "padding": "x" * 3_000_000}
+    for _ in range(5):
+        call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/recipients", body)
+    assert [request["status"] for request in sandbox.requests] == [201] + [400] * 5
+    assert [request["body"] for request in sandbox.requests] == [None] * 3 + [body] * 3
+    call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/recipients", body | {"padding": "x" * 11_000_000})
+    assert [request["body"] for request in sandbox.requests] == [None] * 7
+    created_id(sandbox)
+    assert sandbox.requests[-1]["body"] == CREATE_BODY
+
+
+def test_a_sandbox_returns_to_the_credit_that_it_was_given() -> None:
+    with Sandbox(credit=40) as sandbox:
+        assert call(sandbox, "GET", "/info").json()["credit"] == 40
+        start(sandbox, with_recipients(sandbox, *people(3)))
+        assert sandbox.credit == 4
+        sandbox.credit = 1000
+        sandbox.reset()
+        assert sandbox.credit == 40
 
 
 def test_two_sandboxes_share_nothing() -> None:
@@ -179,9 +240,9 @@ def test_an_open_request_does_not_keep_it_from_ending() -> None:
 
 
 def test_an_unknown_call_says_so(sandbox: Sandbox) -> None:
-    answer = call(sandbox, "DELETE", "/whatsapp/campaigns/x")
-    assert answer.status_code == 405
-    assert "only what OTPIQ documents" in answer.json()["message"]
+    response = call(sandbox, "DELETE", "/whatsapp/campaigns/x")
+    assert response.status_code == 405
+    assert "only what OTPIQ documents" in response.json()["message"]
     assert call(sandbox, "GET", "/sms").status_code == 404
 
 
@@ -196,17 +257,27 @@ def test_a_taken_port_is_an_error_at_once() -> None:
         assert f"cannot listen on 127.0.0.1:{port}" in run.stderr
 
 
+def test_the_command_refuses_a_negative_number_of_requests() -> None:
+    command = [sys.executable, "-m", "airflow_provider_otpiq.sandbox", "--port", "0", "--keep-requests", "-1"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (run.returncode, run.stderr) == (1, "otpiq-sandbox: keep_requests must be 0 or more, got -1\n")
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_it_is_told_to_end(how: signal.Signals) -> None:
-    command = [sys.executable, "-m", "airflow_provider_otpiq.sandbox", "--port", "0"]
+    options = ["--port", "0", "--credit", "99", "--keep-requests", "1"]
+    command = [sys.executable, "-m", "airflow_provider_otpiq.sandbox", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         printed = [process.stdout.readline() for _ in range(3)]
         assert "not OTPIQ" in printed[0]
         url = printed[1].split()[-1]
-        answer = requests.get(f"{url}/info", headers={"Authorization": "Bearer sk_dev_sandbox"}, timeout=10)
-        assert answer.status_code == 200
+        response = requests.get(f"{url}/info", headers={"Authorization": "Bearer sk_dev_sandbox"}, timeout=10)
+        assert (response.status_code, response.json()["credit"]) == (200, 99)
+        requests.get(f"{url}/info", timeout=10)
+        kept = requests.get(f"{url.removesuffix('api')}_sandbox/requests", timeout=10).json()["requests"]
+        assert [request["status"] for request in kept] == [401]
         process.send_signal(how)
         assert process.wait(timeout=10) in (0, -how)
         assert process.stderr.read() == ""

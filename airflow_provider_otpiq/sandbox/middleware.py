@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_provider_otpiq.sandbox.faults import Answer, Fault, answered, deliver, made
+from airflow_provider_otpiq.sandbox.responses import Response, call_app, make_response, send_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from airflow_provider_otpiq.sandbox.faults import Fault
     from airflow_provider_otpiq.sandbox.state import SandboxState
 
 _UNAUTHORIZED = {"message": "Unauthorized, please use your project api key"}  # as documented
 
 
-class Front:
+class FaultMiddleware:
     """
     An ASGI application around the API's.
 
@@ -34,33 +34,33 @@ class Front:
             await self._app(scope, receive, send)
             return
         body = await _body(receive)
-        received = self._state.keep_request(scope["method"], scope["path"], _json_or_none(body))
+        received = self._state.log_request(scope["method"], scope["path"], body)
         if not self._is_authorized(scope):
-            received["status"] = 401
-            await deliver(made(401, _UNAUTHORIZED), None, send, asyncio.Event())
+            received.status = 401
+            await send_response(make_response(401, _UNAUTHORIZED), None, send, asyncio.Event())
             return
         fault = self._state.take_fault(scope["method"], scope["path"])
-        answer = await self._answer(scope, body, fault)
+        response = await self._process(scope, body, fault)
         if fault and fault.delay:
             await asyncio.sleep(fault.delay)
-        if answer is None:
+        if response is None:
             self._state.drop_connection(scope["client"])
             return
-        received["status"] = answer.status
-        gone = asyncio.Event()
-        watch = asyncio.create_task(_watch(receive, gone))
+        received.status = response.status
+        disconnected = asyncio.Event()
+        watch = asyncio.create_task(_watch(receive, disconnected))
         try:
-            await deliver(answer, fault, send, gone)
+            await send_response(response, fault, send, disconnected)
         finally:
             watch.cancel()
 
-    async def _answer(self, scope: Scope, body: bytes, fault: Fault | None) -> Answer | None:
+    async def _process(self, scope: Scope, body: bytes, fault: Fault | None) -> Response | None:
         """Process the request where it is to be processed; None where nothing will be answered."""
-        processed = await answered(self._app, scope, body) if fault is None or fault.is_processed else None
+        processed = await call_app(self._app, scope, body) if fault is None or fault.is_processed else None
         if fault and fault.connection == "drop":
             return None
         if fault and fault.status is not None:
-            return made(fault.status, fault.body, fault.headers)
+            return make_response(fault.status, fault.body, fault.headers)
         return processed
 
     def _is_authorized(self, scope: Scope) -> bool:
@@ -76,14 +76,7 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-async def _watch(receive: Receive, gone: asyncio.Event) -> None:
+async def _watch(receive: Receive, disconnected: asyncio.Event) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    gone.set()
-
-
-def _json_or_none(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+    disconnected.set()

@@ -10,7 +10,18 @@ import pytest
 import requests
 
 from tests.contract import CREATE_BODY
-from tests.sandbox.client import CAMPAIGNS, attach, call, create, created_id, filled, people, sample, start, tomorrow
+from tests.sandbox.client import (
+    CAMPAIGNS,
+    attach,
+    call,
+    create,
+    created_id,
+    people,
+    sample,
+    start,
+    tomorrow,
+    with_recipients,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -46,17 +57,17 @@ UNMASKED_SPELLINGS = [
 ]
 
 
-def page(sandbox: Sandbox) -> str:
-    answer = requests.get(sandbox.url.removesuffix("api"), timeout=10)
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    return answer.text
+def dashboard(sandbox: Sandbox) -> str:
+    response = requests.get(sandbox.url.removesuffix("api"), timeout=10)
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    return response.text
 
 
 def tables(sandbox: Sandbox) -> list[list[list[str]]]:
     """The texts of the page's cells, by table and row, without the headings."""
     found = []
-    for table in re.findall("<table>(.*?)</table>", page(sandbox), re.DOTALL):
+    for table in re.findall("<table>(.*?)</table>", dashboard(sandbox), re.DOTALL):
         rows = re.findall("<tr>(.*?)</tr>", table, re.DOTALL)[1:]
         cells = [re.findall("<td.*?>(.*?)</td>", row, re.DOTALL) for row in rows]
         found.append([[unescape(re.sub("<.*?>", "", cell)) for cell in row] for row in cells])
@@ -75,21 +86,21 @@ def is_shown(text: str, digits: str) -> bool:
 
 
 def test_an_empty_page_says_what_it_is(sandbox: Sandbox) -> None:
-    text = page(sandbox)
+    text = dashboard(sandbox)
     assert "not OTPIQ" in text
     assert "Credit: 15000 IQD" in text
     assert tables(sandbox) == [[["none yet"]], [["none yet"]]]
 
 
 def test_the_page_asks_for_no_key_and_is_no_request_to_the_api(sandbox: Sandbox) -> None:
-    page(sandbox)
+    dashboard(sandbox)
     assert sandbox.requests == []
 
 
 def test_campaigns_are_listed_newest_first_with_their_progress(sandbox: Sandbox) -> None:
-    running = filled(sandbox, *people(999), {"phoneNumber": "9647700000000"}, name="Runs")
+    running = with_recipients(sandbox, *people(999), {"phoneNumber": "9647700000000"}, name="Runs")
     start(sandbox, running)
-    waiting = filled(sandbox, *people(2), name="Waits", scheduleType="schedule", scheduledFor=tomorrow())
+    waiting = with_recipients(sandbox, *people(2), name="Waits", scheduleType="schedule", scheduledFor=tomorrow())
     draft = created_id(sandbox, name="Draft")
     sandbox.move_clock(seconds=60)
     campaigns, _ = tables(sandbox)
@@ -103,27 +114,27 @@ def test_campaigns_are_listed_newest_first_with_their_progress(sandbox: Sandbox)
     assert campaigns[1][5:] == ["0 of 2", "0", "0", "0 IQD"]
     assert campaigns[2][5:] == ["1000 of 1000", "999", "1", "11988 IQD"]
     assert [row[3] for row in campaigns] == ["", sandbox.campaigns[1]["scheduledFor"][:19], finished["startedAt"][:19]]
-    assert f"Credit: {15000 - 11988} IQD" in page(sandbox)
+    assert f"Credit: {15000 - 11988} IQD" in dashboard(sandbox)
 
 
 def test_a_campaign_that_was_started_before_its_time_shows_when(sandbox: Sandbox) -> None:
-    start(sandbox, filled(sandbox, scheduleType="schedule", scheduledFor=tomorrow()))
+    start(sandbox, with_recipients(sandbox, scheduleType="schedule", scheduledFor=tomorrow()))
     assert tables(sandbox)[0][0][3] == sandbox.campaigns[0]["startedAt"][:19]
 
 
 def test_the_progress_bar_follows_the_clock(sandbox: Sandbox) -> None:
-    start(sandbox, filled(sandbox, *people(1000)))
-    assert "12000 IQD" in page(sandbox)
+    start(sandbox, with_recipients(sandbox, *people(1000)))
+    assert "12000 IQD" in dashboard(sandbox)
     sandbox.move_clock(seconds=25)
-    ((done, of),) = re.findall(r'<progress value="(\d+)" max="(\d+)">', page(sandbox))
+    ((done, of),) = re.findall(r'<progress value="(\d+)" max="(\d+)">', dashboard(sandbox))
     assert (500 <= int(done) < 1000, of) == (True, "1000")
     sandbox.move_clock(seconds=25)
-    assert '<progress value="1000" max="1000">' in page(sandbox)
+    assert '<progress value="1000" max="1000">' in dashboard(sandbox)
 
 
 def test_an_empty_campaign_has_an_empty_progress_bar(sandbox: Sandbox) -> None:
     created_id(sandbox)
-    assert '<progress value="0" max="1">' in page(sandbox)
+    assert '<progress value="0" max="1">' in dashboard(sandbox)
 
 
 def test_a_sample_is_listed(sandbox: Sandbox) -> None:
@@ -172,7 +183,7 @@ def test_a_long_body_is_shortened_and_masked_to_its_end(sandbox: Sandbox) -> Non
 def check_that_it_is_masked(sandbox: Sandbox, spelling: str) -> None:
     create(sandbox, name=f"To {spelling}")
     call(sandbox, "POST", f"{CAMPAIGNS}/{spelling.replace('/', '-')}/recipients", {spelling: [{"a": spelling}]})
-    text = page(sandbox)
+    text = dashboard(sandbox)
     assert spelling not in unescape(text)
     assert not is_shown(text, "7712345")
 
@@ -190,13 +201,13 @@ def test_a_phone_number_in_a_rarer_spelling_is_masked(sandbox: Sandbox, spelling
 @pytest.mark.parametrize("separator", ["\n", "\t", "\x00"])
 def test_a_phone_number_after_a_control_character_is_masked(sandbox: Sandbox, separator: str) -> None:
     call(sandbox, "POST", CAMPAIGNS, {"name": f"To{separator}9647712345678"})
-    assert not is_shown(page(sandbox), "7712345")
+    assert not is_shown(dashboard(sandbox), "7712345")
 
 
 def test_the_numbers_of_an_attach_are_masked(sandbox: Sandbox) -> None:
     parameters = {"body": {"1": "+964 780 765 4321"}}
     attach(sandbox, created_id(sandbox), {"phoneNumber": "9647712345678", "templateParameters": parameters})
-    text = page(sandbox)
+    text = dashboard(sandbox)
     assert not is_shown(text, "7712345")
     assert not is_shown(text, "780765")
     assert "9647•••78" in text
@@ -204,7 +215,7 @@ def test_the_numbers_of_an_attach_are_masked(sandbox: Sandbox) -> None:
 
 def test_ids_and_times_are_not_taken_for_phone_numbers(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox, scheduleType="schedule", scheduledFor="2099-12-01T06:00:00Z")
-    text = page(sandbox)
+    text = dashboard(sandbox)
     assert campaign_id in text
     assert text.count(CREATE_BODY["templateId"]) == 1
     assert "2099-12-01T06:00:00Z" in tables(sandbox)[1][0][3]
@@ -212,14 +223,14 @@ def test_ids_and_times_are_not_taken_for_phone_numbers(sandbox: Sandbox) -> None
 
 def test_a_time_with_a_space_is_not_taken_for_a_phone_number(sandbox: Sandbox) -> None:
     create(sandbox, scheduleType="schedule", scheduledFor="2099-12-01 06:00:00Z")
-    assert "2099-12-01 06:00:00Z" in page(sandbox)
+    assert "2099-12-01 06:00:00Z" in dashboard(sandbox)
 
 
 def test_html_is_escaped(sandbox: Sandbox) -> None:
     script = "<script>alert('\"&')</script>"
     create(sandbox, name=script)
     call(sandbox, "POST", f"{CAMPAIGNS}/{script.replace('/', '')}/start")
-    text = page(sandbox)
+    text = dashboard(sandbox)
     assert "<script" not in text
     assert text.count("&lt;script&gt;") == 4
 
@@ -227,11 +238,11 @@ def test_html_is_escaped(sandbox: Sandbox) -> None:
 def test_no_api_key_is_shown(sandbox: Sandbox) -> None:
     created_id(sandbox)
     call(sandbox, "GET", "/info", key="sk_live_wrong")
-    text = page(sandbox)
+    text = dashboard(sandbox)
     assert sandbox.api_key not in text
     assert "sk_" not in text
 
 
 def test_half_a_character_in_a_body_does_not_break_the_page(sandbox: Sandbox) -> None:
     call(sandbox, "POST", CAMPAIGNS, {"name": "\ud800"})
-    page(sandbox)
+    dashboard(sandbox)

@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox.state import SandboxState
 
-_LAST_REQUESTS = 50
-_LONGEST_BODY = 300
-_MOST_SHOWN = 10
+_MAX_REQUESTS = 50
+_MAX_BODY_LENGTH = 300
+_MAX_ITEMS = 10
 # What has the digits of a phone number and is none comes first, so that it is passed over: an id, a time.
 _PHONE_NUMBER = re.compile(
     r"(?P<other>(?<![0-9a-zA-Z])[0-9a-fA-F]{24}(?![0-9a-zA-Z])|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)"
@@ -21,47 +21,47 @@ _PHONE_NUMBER = re.compile(
 )
 
 
-def page(state: SandboxState) -> str:
+def render_dashboard(state: SandboxState) -> str:
     """
     Write the page: campaigns and their progress, and the last requests, with phone numbers masked.
 
     :param state: what the sandbox holds.
     :return: HTML.
     """
-    return _environment.get_template("page.html").render(
+    return _environment.get_template("dashboard.html").render(
         now=state.now().isoformat(sep=" ", timespec="seconds"),
         credit=state.campaigns.credit,
-        campaigns=reversed(state.campaigns.state()),
-        requests=list(reversed(state.requests))[:_LAST_REQUESTS],
+        campaigns=reversed(state.campaigns.list_campaigns()),
+        requests=reversed(state.requests.newest(_MAX_REQUESTS)),
     )
 
 
-def _masked(text: object) -> str:
+def _mask(text: object) -> str:
     whole = str(text).encode(errors="replace").decode()  # half a character cannot be sent
-    return _PHONE_NUMBER.sub(_without_the_middle, whole)
+    return _PHONE_NUMBER.sub(_mask_digits, whole)
 
 
-def _without_the_middle(match: re.Match[str]) -> str:
+def _mask_digits(match: re.Match[str]) -> str:
     if match["other"]:
         return match.group()
     digits = "".join(filter(str.isdecimal, match.group()))
     return f"{digits[:4]}•••{digits[-2:]}"
 
 
-def _masked_within(value: Any) -> Any:
+def _mask_within(value: Any) -> Any:
     if isinstance(value, dict):
-        return {_masked(key): _masked_within(each) for key, each in value.items()}
+        return {_mask(key): _mask_within(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_masked_within(each) for each in value[:_MOST_SHOWN]]
-    return value if value is None or isinstance(value, bool) else _masked(value)
+        return [_mask_within(each) for each in value[:_MAX_ITEMS]]
+    return value if value is None or isinstance(value, bool) else _mask(value)
 
 
-def _shown(body: object) -> str:
+def _format_body(body: object) -> str:
     if body is None:
         return ""
-    text = json.dumps(_masked_within(body), ensure_ascii=False)
-    return text if len(text) <= _LONGEST_BODY else f"{text[:_LONGEST_BODY]}…"
+    text = json.dumps(_mask_within(body), ensure_ascii=False)
+    return text if len(text) <= _MAX_BODY_LENGTH else f"{text[:_MAX_BODY_LENGTH]}…"
 
 
 _environment = Environment(loader=PackageLoader("airflow_provider_otpiq.sandbox", ""), autoescape=True)
-_environment.filters |= {"masked": _masked, "shown": _shown}
+_environment.filters |= {"mask": _mask, "format_body": _format_body}

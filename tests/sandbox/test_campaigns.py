@@ -16,13 +16,13 @@ from tests.sandbox.client import (
     call,
     create,
     created_id,
-    filled,
-    of_template,
+    ids_of_template,
     people,
     sample,
     start,
     tomorrow,
     update,
+    with_recipients,
 )
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def total(sandbox: Sandbox, campaign_id: str) -> int:
 
 def test_attach_answers_the_campaign_with_its_recipients(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox)
-    answer = attach(sandbox, campaign_id, *people(2))
-    assert (answer.status_code, answer.json()["success"]) == (200, True)
-    data = answer.json()["data"]
+    response = attach(sandbox, campaign_id, *people(2))
+    assert (response.status_code, response.json()["success"]) == (200, True)
+    data = response.json()["data"]
     assert (data["_id"], data["totalRecipients"], data["estimatedTotalCost"]) == (campaign_id, 2, 24)
     assert (data["startedAt"], data["sentCount"], data["reservedAmount"]) == (None, 0, 0)
     assert sandbox.campaigns[0]["status"] == "draft"
@@ -88,10 +88,10 @@ def test_a_phone_number_has_10_to_15_digits(sandbox: Sandbox, number: str) -> No
 def test_recipients_that_break_a_rule_are_refused_and_change_nothing(
     sandbox: Sandbox, call_name: str, recipients: Any
 ) -> None:
-    campaign_id = filled(sandbox, *people(1, first=5000))
+    campaign_id = with_recipients(sandbox, *people(1, first=5000))
     before = sandbox.campaigns
-    answer = call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", {"recipients": recipients})
-    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+    response = call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", {"recipients": recipients})
+    assert (response.status_code, list(response.json())) == (400, ["error"])
     assert sandbox.campaigns == before
 
 
@@ -104,34 +104,34 @@ def test_a_body_that_is_no_list_of_recipients_is_refused(sandbox: Sandbox, call_
 
 
 def test_duplicates_within_one_request_are_removed(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox, *people(2), *people(3), *people(1))
+    campaign_id = with_recipients(sandbox, *people(2), *people(3), *people(1))
     assert total(sandbox, campaign_id) == 3
 
 
 def test_numbers_that_are_on_the_campaign_already_are_skipped(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox, *people(3))
+    campaign_id = with_recipients(sandbox, *people(3))
     assert attach(sandbox, campaign_id, *people(3, first=2)).json()["data"]["totalRecipients"] == 4
 
 
 def test_a_number_of_another_campaign_is_not_skipped(sandbox: Sandbox) -> None:
-    filled(sandbox, *people(2))
-    assert total(sandbox, filled(sandbox, *people(2))) == 2
+    with_recipients(sandbox, *people(2))
+    assert total(sandbox, with_recipients(sandbox, *people(2))) == 2
 
 
 def test_a_repeated_attach_is_refused_and_harmless(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox, *people(3))
+    campaign_id = with_recipients(sandbox, *people(3))
     before = sandbox.campaigns
-    answer = attach(sandbox, campaign_id, *people(3))
-    assert (answer.status_code, "already" in answer.json()["error"]) == (400, True)
+    response = attach(sandbox, campaign_id, *people(3))
+    assert (response.status_code, "already" in response.json()["error"]) == (400, True)
     assert attach(sandbox, campaign_id, *people(1), *people(1)).status_code == 400
     assert sandbox.campaigns == before
 
 
 def test_a_campaign_holds_1000_recipients_in_all(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox, *people(998))
+    campaign_id = with_recipients(sandbox, *people(998))
     before = sandbox.campaigns
-    answer = attach(sandbox, campaign_id, *people(3, first=999))
-    assert (answer.status_code, "1000" in answer.json()["error"]) == (400, True)
+    response = attach(sandbox, campaign_id, *people(3, first=999))
+    assert (response.status_code, "1000" in response.json()["error"]) == (400, True)
     assert sandbox.campaigns == before
     assert attach(sandbox, campaign_id, *people(3, first=998)).json()["data"]["totalRecipients"] == 1000
     assert "already" in attach(sandbox, campaign_id, *people(1000)).json()["error"]
@@ -140,7 +140,7 @@ def test_a_campaign_holds_1000_recipients_in_all(sandbox: Sandbox) -> None:
 
 
 def test_1000_recipients_go_in_one_request(sandbox: Sandbox) -> None:
-    assert total(sandbox, filled(sandbox, *people(1000))) == 1000
+    assert total(sandbox, with_recipients(sandbox, *people(1000))) == 1000
 
 
 @pytest.mark.parametrize("call_name", ["recipients", "sample"])
@@ -148,26 +148,26 @@ def test_1000_recipients_go_in_one_request(sandbox: Sandbox) -> None:
 def test_a_parameter_that_the_template_requires_is_required(
     sandbox: Sandbox, call_name: str, parameters: dict[str, Any]
 ) -> None:
-    campaign_id = created_id(sandbox, **of_template(sandbox, "summer_promo"))
+    campaign_id = created_id(sandbox, **ids_of_template(sandbox, "summer_promo"))
     first, second = people(2)
     recipients = [first | {"templateParameters": ALI}, second | {"templateParameters": parameters}]
-    answer = call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", {"recipients": recipients})
-    assert answer.status_code == 400
-    assert "recipients.1.templateParameters.body.1" in answer.json()["error"]
+    response = call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", {"recipients": recipients})
+    assert response.status_code == 400
+    assert "recipients.1.templateParameters.body.1" in response.json()["error"]
     assert [campaign["totalRecipients"] for campaign in sandbox.campaigns] == [0]
 
 
 def test_a_parameter_that_is_not_required_may_be_left_out(sandbox: Sandbox) -> None:
-    campaign_id = created_id(sandbox, **of_template(sandbox, "summer_promo"))
+    campaign_id = created_id(sandbox, **ids_of_template(sandbox, "summer_promo"))
     assert attach(sandbox, campaign_id, {"phoneNumber": NUMBER, "templateParameters": ALI}).status_code == 200
 
 
 @pytest.mark.parametrize("schedule", [{}, {"scheduleType": "schedule", "scheduledFor": tomorrow()}])
 def test_a_draft_or_scheduled_campaign_is_filled_and_started_once(sandbox: Sandbox, schedule: dict[str, Any]) -> None:
-    campaign_id = filled(sandbox, *people(1000), **schedule)
-    answer = start(sandbox, campaign_id)
-    assert (answer.status_code, answer.json()["success"]) == (200, True)
-    data = answer.json()["data"]
+    campaign_id = with_recipients(sandbox, *people(1000), **schedule)
+    response = start(sandbox, campaign_id)
+    assert (response.status_code, response.json()["success"]) == (200, True)
+    data = response.json()["data"]
     assert data["startedAt"] == data["updatedAt"] > data["createdAt"]
     assert (data["completedAt"], data["isSampleCampaign"], "status" in data) == (None, False, False)
     assert sandbox.campaigns[0]["status"] == "running"
@@ -175,17 +175,17 @@ def test_a_draft_or_scheduled_campaign_is_filled_and_started_once(sandbox: Sandb
 
 @pytest.mark.parametrize(("seconds", "status"), [(0, "running"), (3600, "completed")])
 def test_a_campaign_that_has_started_takes_no_more_of_anything(sandbox: Sandbox, seconds: int, status: str) -> None:
-    campaign_id = filled(sandbox, *people(999))
+    campaign_id = with_recipients(sandbox, *people(999))
     start(sandbox, campaign_id)
     sandbox.move_clock(seconds=seconds)
     (before,) = sandbox.campaigns
     assert before["status"] == status
-    for answer in (
+    for response in (
         start(sandbox, campaign_id),
         attach(sandbox, campaign_id, *people(1, first=5000)),
         update(sandbox, campaign_id, name="Too late"),
     ):
-        assert (answer.status_code, "draft or scheduled" in answer.json()["error"]) == (400, True)
+        assert (response.status_code, "draft or scheduled" in response.json()["error"]) == (400, True)
     (after,) = sandbox.campaigns
     for unchanged in ("name", "totalRecipients", "startedAt", "updatedAt", "status"):
         assert after[unchanged] == before[unchanged]
@@ -193,17 +193,17 @@ def test_a_campaign_that_has_started_takes_no_more_of_anything(sandbox: Sandbox,
 
 def test_a_campaign_without_recipients_is_not_started(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox)
-    answer = start(sandbox, campaign_id)
-    assert (answer.status_code, "without recipients" in answer.json()["error"]) == (400, True)
+    response = start(sandbox, campaign_id)
+    assert (response.status_code, "without recipients" in response.json()["error"]) == (400, True)
     assert sandbox.campaigns[0]["status"] == "draft"
 
 
 def test_a_sample_is_a_campaign_of_its_own_and_leaves_its_parent_alone(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox, *people(5))
+    campaign_id = with_recipients(sandbox, *people(5))
     before = sandbox.campaigns
-    answer = sample(sandbox, campaign_id.upper(), *people(2), *people(2))
-    assert (answer.status_code, answer.json()["success"]) == (201, True)
-    data = answer.json()["data"]
+    response = sample(sandbox, campaign_id.upper(), *people(2), *people(2))
+    assert (response.status_code, response.json()["success"]) == (201, True)
+    data = response.json()["data"]
     assert (data["isSampleCampaign"], data["sampleOfCampaign"]) == (True, campaign_id)
     assert (data["template"], data["phoneNumber"]) == (CREATE_BODY["templateId"], CREATE_BODY["phoneNumberId"])
     assert (data["totalRecipients"], data["reservedAmount"]) == (2, 24)
@@ -229,14 +229,14 @@ def test_a_sample_goes_out_with_the_category_of_its_campaign(sandbox: Sandbox) -
 
 
 def test_the_resources(sandbox: Sandbox) -> None:
-    answer = call(sandbox, "GET", "/whatsapp/resources").json()
+    response = call(sandbox, "GET", "/whatsapp/resources").json()
     listed = accounts(sandbox)
     numbers = [number for account in listed for number in account["phoneNumbers"]]
     templates = [template for account in listed for template in account["templates"]]
-    assert answer["success"] is True
-    assert answer["data"]["project"]
+    assert response["success"] is True
+    assert response["data"]["project"]
     summary = {"businesses": 1, "whatsappAccounts": 2, "phoneNumbers": len(numbers), "templates": len(templates)}
-    assert answer["data"]["summary"] == summary
+    assert response["data"]["summary"] == summary
     assert len({each["id"] for each in numbers}) == len(numbers)
     assert len({each["id"] for each in templates}) == len(templates)
     for number in numbers:
@@ -255,13 +255,13 @@ def test_the_resources(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("key", ["templateId", "_id", "campaignId"])
 def test_the_payload_of_a_template_and_of_a_campaign(sandbox: Sandbox, key: str) -> None:
-    ids = of_template(sandbox, "summer_promo")
+    ids = ids_of_template(sandbox, "summer_promo")
     campaign_id = created_id(sandbox, **ids)
     given = ids["templateId"] if key == "templateId" else campaign_id
-    answer = call(sandbox, "GET", f"{PAYLOAD}?{key}={given.upper()}").json()
-    assert answer["success"] is True
-    assert answer["data"]["template"] == {"id": ids["templateId"], "name": "summer_promo", "language": "ar"}
-    first, second = answer["data"]["fields"]
+    response = call(sandbox, "GET", f"{PAYLOAD}?{key}={given.upper()}").json()
+    assert response["success"] is True
+    assert response["data"]["template"] == {"id": ids["templateId"], "name": "summer_promo", "language": "ar"}
+    first, second = response["data"]["fields"]
     assert first == {
         "key": "1",
         "label": "Body {{1}}",
@@ -270,13 +270,13 @@ def test_the_payload_of_a_template_and_of_a_campaign(sandbox: Sandbox, key: str)
         "templateParametersPath": "templateParameters.body.1",
     }
     assert (second["key"], second["required"]) == ("2", False)
-    assert attach(sandbox, campaign_id, answer["data"]["exampleRecipient"]).status_code == 200
+    assert attach(sandbox, campaign_id, response["data"]["exampleRecipient"]).status_code == 200
 
 
 def test_the_payload_follows_the_campaigns_template(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox)
     assert call(sandbox, "GET", f"{PAYLOAD}?_id={campaign_id}").json()["data"]["fields"] == []
-    update(sandbox, campaign_id, templateId=of_template(sandbox, "summer_promo")["templateId"])
+    update(sandbox, campaign_id, templateId=ids_of_template(sandbox, "summer_promo")["templateId"])
     assert len(call(sandbox, "GET", f"{PAYLOAD}?_id={campaign_id}").json()["data"]["fields"]) == 2
 
 
@@ -294,21 +294,21 @@ def test_the_payload_follows_the_campaigns_template(sandbox: Sandbox) -> None:
     ],
 )
 def test_the_payload_of_what_is_not_there(sandbox: Sandbox, query: str, status: int) -> None:
-    answer = call(sandbox, "GET", PAYLOAD + query)
-    assert answer.status_code == status
+    response = call(sandbox, "GET", PAYLOAD + query)
+    assert response.status_code == status
     if status == 200:
-        assert answer.json()["data"]["fields"] == []
+        assert response.json()["data"]["fields"] == []
 
 
 @pytest.mark.parametrize("campaign_id", [UNKNOWN, "x", "recipient-payload", NUMBER])
 @pytest.mark.parametrize("call_name", ["recipients", "sample", "start"])
 def test_what_is_asked_of_an_unknown_campaign_is_not_found(sandbox: Sandbox, call_name: str, campaign_id: str) -> None:
-    answer = call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", {"recipients": people(1)})
-    assert (answer.status_code, answer.json()) == (404, {"message": "Campaign not found"})
+    response = call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", {"recipients": people(1)})
+    assert (response.status_code, response.json()) == (404, {"message": "Campaign not found"})
 
 
 def test_the_campaign_id_that_is_not_the_path_id_is_not_found(sandbox: Sandbox) -> None:
-    filled(sandbox)
+    with_recipients(sandbox)
     assert start(sandbox, sandbox.campaigns[0]["campaignId"]).status_code == 404
 
 
@@ -316,14 +316,14 @@ def test_a_known_template_and_number_must_be_of_one_account(sandbox: Sandbox) ->
     first, other = accounts(sandbox)
     for template in first["templates"]:
         for number, status in [(first["phoneNumbers"][-1], 201), (other["phoneNumbers"][0], 400)]:
-            answer = create(sandbox, templateId=template["id"].upper(), phoneNumberId=number["id"].upper())
-            assert answer.status_code == status
-            assert status == 201 or "same WhatsApp Business Account" in answer.json()["error"]
+            response = create(sandbox, templateId=template["id"].upper(), phoneNumberId=number["id"].upper())
+            assert response.status_code == status
+            assert status == 201 or "same WhatsApp Business Account" in response.json()["error"]
     assert len(sandbox.campaigns) == len(first["templates"])
 
 
 def test_an_update_to_another_account_changes_nothing(sandbox: Sandbox) -> None:
-    mine, other = of_template(sandbox, "summer_promo"), of_template(sandbox, "branch_news")
+    mine, other = ids_of_template(sandbox, "summer_promo"), ids_of_template(sandbox, "branch_news")
     campaign_id = created_id(sandbox, **mine)
     before = sandbox.campaigns
     for field in mine:
@@ -334,7 +334,7 @@ def test_an_update_to_another_account_changes_nothing(sandbox: Sandbox) -> None:
 
 
 def test_unknown_ids_go_with_everything(sandbox: Sandbox) -> None:
-    ids = of_template(sandbox, "branch_news")
+    ids = ids_of_template(sandbox, "branch_news")
     assert create(sandbox, **ids | {"templateId": UNKNOWN}).status_code == 201
     assert create(sandbox, **ids | {"phoneNumberId": UNKNOWN}).status_code == 201
     campaign_id = created_id(sandbox, templateId=UNKNOWN, phoneNumberId=UNKNOWN)
@@ -343,7 +343,7 @@ def test_unknown_ids_go_with_everything(sandbox: Sandbox) -> None:
 
 
 def test_a_reset_forgets_recipients_and_what_was_spent(sandbox: Sandbox) -> None:
-    campaign_id = filled(sandbox)
+    campaign_id = with_recipients(sandbox)
     start(sandbox, campaign_id)
     sample(sandbox, campaign_id, *people(2))
     listed = copy.deepcopy(accounts(sandbox))

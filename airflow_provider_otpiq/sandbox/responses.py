@@ -1,0 +1,94 @@
+"""Responses: taken from an application, made, and sent as whole as a fault leaves them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp, Message, Scope, Send
+
+    from airflow_provider_otpiq.sandbox.faults import Fault
+
+
+@dataclass
+class Response:
+    """An response, before it is sent."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+async def call_app(app: ASGIApp, scope: Scope, body: bytes) -> Response:
+    """
+    Let an application answer a request, without sending the response.
+
+    :param app: the application.
+    :param scope: the request.
+    :param body: the request's body.
+    :return: the response.
+    """
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    start, *rest = sent
+    return Response(start["status"], start["headers"], b"".join(part.get("body", b"") for part in rest))
+
+
+def make_response(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
+    """
+    Make an response.
+
+    :param status: its HTTP status.
+    :param body: its body: a text is sent as HTML, anything else as JSON.
+    :param headers: headers beside, or instead of, the two that every answer has.
+    :return: the response.
+    """
+    is_text = isinstance(body, str)
+    content = body.encode(errors="replace") if is_text else json.dumps(body).encode()
+    own = {"content-type": "text/html" if is_text else "application/json", "content-length": str(len(content))}
+    given = {name.lower(): value for name, value in (headers or {}).items()}
+    return Response(status, [(name.encode(), value.encode()) for name, value in (own | given).items()], content)
+
+
+async def send_response(response: Response, fault: Fault | None, send: Send, disconnected: asyncio.Event) -> None:
+    """
+    Send an response, as whole as a fault leaves it.
+
+    :param response: the response.
+    :param fault: the fault; None sends it whole.
+    :param send: sends a part.
+    :param disconnected: set when the client has hung up.
+    """
+    connection = fault.connection if fault else "keep"
+    headers, parts = response.headers, iter([response.body])
+    if connection == "cut":
+        parts = iter([response.body[: len(response.body) // 2]])
+    if connection == "endless":
+        headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
+        parts = repeat(b" " * 65536)
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await _send_parts(parts, send, disconnected)
+    # After half a body there is no end: the server then closes the connection.
+    if connection != "cut":
+        await send({"type": "http.response.body"})
+
+
+async def _send_parts(parts: Iterable[bytes], send: Send, disconnected: asyncio.Event) -> None:
+    for part in parts:
+        if disconnected.is_set():
+            return
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+        await asyncio.sleep(0)
