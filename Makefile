@@ -13,6 +13,9 @@ demo: .venv/ready  ## run an example DAG in a real Airflow against the sandbox, 
 airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_PORT=8080)
 	.venv/bin/python -m dev.webui $(AIRFLOW_PORT)
 
+unit: .venv/ready  ## the tests that start no process, for while you write: seconds
+	.venv/bin/pytest -q -m 'not system and not scheduler and not browser'
+
 test: .venv/ready  ## the tests on Airflow 3.3, without the slow ones below
 	.venv/bin/pytest -m 'not scheduler and not browser'
 
@@ -72,5 +75,5 @@ define install
 	touch $(1)/ready
 endef
 
-.PHONY: help demo airflow test test-2.11 test-scheduler test-postgresql test-browser docs bench check format \
+.PHONY: help demo airflow unit test test-2.11 test-scheduler test-postgresql test-browser docs bench check format \
     constraints clean

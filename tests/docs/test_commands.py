@@ -118,13 +118,8 @@ def test_the_hook_takes_a_connection_that_is_exported(words: list[str], monkeypa
 @pytest.mark.system
 @called("airflow")
 def test_an_airflow_command_succeeds(airflow: LocalAirflow, words: list[str]) -> None:
-    airflow.environment.pop("AIRFLOW_CONN_OTPIQ_DEFAULT")  # it would hide the one in the database
-    airflow.run("connections", "delete", "otpiq_default")
     run = airflow.run(*words[1:])
     assert run.returncode == 0, run.stdout
-    if words[1:3] == ["connections", "add"]:
-        shown = airflow.run("connections", "get", words[3], "--output", "yaml").stdout
-        assert "conn_type: otpiq" in shown
 
 
 @pytest.mark.system
@@ -160,14 +155,17 @@ def test_a_request_is_one_that_its_server_takes(words: list[str], sandbox: Sandb
 
 
 def as_template(path: str) -> str:
-    """Blank the variable parts of a path: ``{dag_id}``, ``$DAG_ID`` or an id of the store."""
-    return re.sub(r"\{\w+\}|\$\w+|otpiq_\w+", "{}", path)
+    """Blank the variable parts of a path: ``{dag_id}``, ``$DAG_ID`` or a key of the store."""
+    return re.sub(r"\{\w+\}|\$\w+|otpiq_[\w$]+", "{}", path)
 
 
 def airflow_operations() -> set[tuple[str, str]]:
     import airflow.api_fastapi.core_api as api
-    import yaml  # type: ignore[import-untyped]  # Airflow brings it
 
-    specification = Path(str(api.__file__)).parent / "openapi" / "v2-rest-api-generated.yaml"
-    paths = yaml.safe_load(specification.read_text())["paths"]
-    return {(method, as_template(path)) for path, methods in paths.items() for method in methods}
+    specification = (Path(str(api.__file__)).parent / "openapi" / "v2-rest-api-generated.yaml").read_text()
+    paths = re.split(r"^  (/\S+):$", specification, flags=re.MULTILINE)[1:]
+    return {
+        (method, as_template(path))
+        for path, operations in zip(paths[::2], paths[1::2], strict=True)
+        for method in re.findall(r"^    (\w+):$", operations, re.MULTILINE)
+    }

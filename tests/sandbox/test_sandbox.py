@@ -185,6 +185,7 @@ def test_an_unknown_call_says_so(sandbox: Sandbox) -> None:
     assert call(sandbox, "GET", "/sms").status_code == 404
 
 
+@pytest.mark.system
 def test_a_taken_port_is_an_error_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -196,6 +197,7 @@ def test_a_taken_port_is_an_error_at_once() -> None:
         assert f"cannot listen on 127.0.0.1:{port}" in run.stderr
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_it_is_told_to_end(how: signal.Signals) -> None:
     command = [sys.executable, "-m", "airflow_provider_otpiq.sandbox", "--port", "0"]
