@@ -13,6 +13,9 @@ demo: .venv/ready  ## run an example DAG in a real Airflow against the sandbox, 
 airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_PORT=8080)
 	.venv/bin/python -m dev.webui $(AIRFLOW_PORT)
 
+unit: .venv/ready  ## the tests that start no process, for while you write: seconds
+	.venv/bin/pytest -q -m 'not system and not scheduler and not browser'
+
 test: .venv/ready  ## the tests on Airflow 3.3, without the slow ones below
 	.venv/bin/pytest -m 'not scheduler and not browser'
 
@@ -28,6 +31,9 @@ test-postgresql: .venv/system-ready  ## the same on PostgreSQL, of Debian's pack
 test-browser: .venv/system-ready  ## the connection form and the trigger form in Debian's chromium
 	.venv/bin/pytest -m browser
 
+docs: .venv/docs-ready  ## the documentation as a site, in docs/_build/html; a warning is an error
+	.venv/bin/sphinx-build --quiet --fresh-env --nitpicky --fail-on-warning --keep-going docs docs/_build/html
+
 bench: .venv/bench-ready  ## speeds beside other providers, as ratios of one run
 	.venv/bin/python -m dev.bench
 
@@ -42,14 +48,14 @@ format: .venv/ready  ## rewrite the code as `make check` wants it
 
 constraints: .venv/ready  ## pin the newest dependencies that fit, for both versions of Airflow
 	for version in 3.3 2.11; do \
-	    extras='--extra dev'; [ $$version = 2.11 ] || extras="$$extras --extra system --extra bench"; \
+	    extras='--extra dev'; [ $$version = 2.11 ] || extras="$$extras --extra system --extra bench --extra docs"; \
 	    echo "apache-airflow==$$version.*" | .venv/bin/uv pip compile --quiet --upgrade \
 	        --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 \
 	        $$extras --constraint - --output-file dev/constraints-airflow-$$version.txt pyproject.toml; \
 	done
 
 clean:  ## remove everything that the targets made
-	rm -rf .venv .venv-2.11 .airflow-* dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-2.11 .airflow-* dist docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/ready: dev/constraints-airflow-3.3.txt pyproject.toml
 	$(call install,.venv,$<)
@@ -69,5 +75,5 @@ define install
 	touch $(1)/ready
 endef
 
-.PHONY: help demo airflow test test-2.11 test-scheduler test-postgresql test-browser bench check format constraints \
-    clean
+.PHONY: help demo airflow unit test test-2.11 test-scheduler test-postgresql test-browser docs bench check format \
+    constraints clean

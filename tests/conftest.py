@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 
 import pytest
+from hypothesis import settings
 from packaging.version import Version
 
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
@@ -28,11 +30,36 @@ from dev.local_airflow import EXAMPLE_DAGS, LocalAirflow
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+settings.register_profile("small", max_examples=40)
+settings.register_profile("whole", max_examples=400)
+settings.load_profile(os.environ.get("OTPIQ_TEST_FUZZ", "small"))  # CI sets it
+
 AIRFLOW_VERSION = Version(version("apache-airflow"))
 needs_task_state = pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 3), reason="Airflow 3.3 brought task_state_store")
 
 BASE_URL = "https://api.otpiq.com/api"
 API_KEY = "sk_live_0123456789abcdef"
+
+
+_unit_test: str | None = None
+
+
+def _refuse_processes(event: str, arguments: tuple[Any, ...]) -> None:
+    if _unit_test and event == "subprocess.Popen" and arguments[0] != "file":  # which croniter asks about this machine
+        raise AssertionError(f"{_unit_test} starts a process, so it needs the mark `system`")
+
+
+sys.addaudithook(_refuse_processes)
+
+
+@pytest.fixture(autouse=True)
+def _no_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep ``make unit`` fast."""
+    global _unit_test  # noqa: PLW0603
+    marked = {mark.name for mark in request.node.iter_markers()} & {"system", "scheduler", "browser"}
+    _unit_test = None if marked else request.node.nodeid
+    yield
+    _unit_test = None
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ VALID: dict[str, st.SearchStrategy[Any]] = {
     "scheduled_for": st.one_of(FUTURE, st.none()),
 }
 VALID_UPDATE = VALID | {"campaign_id": IDS, "category": st.sampled_from(["MARKETING", "UTILITY", None])}
-fuzzed = settings(max_examples=400, deadline=None)
+fuzzed = settings(deadline=None)
 
 
 def mostly(valid: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:

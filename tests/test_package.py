@@ -84,6 +84,7 @@ def run_python(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.system
 def test_parsing_a_dag_loads_nothing_but_airflow_ours_and_the_standard_library() -> None:
     airflow_first = "import airflow.sdk" if version("apache-airflow") >= "3" else "import airflow.models.baseoperator"
     loaded = run_python(
@@ -98,6 +99,7 @@ def test_parsing_a_dag_loads_nothing_but_airflow_ours_and_the_standard_library()
     assert "airflow_provider_otpiq.hooks.otpiq" not in modules
 
 
+@pytest.mark.system
 def test_provider_info_and_the_package_import_nothing() -> None:
     loaded = run_python(
         "import sys; before = set(sys.modules)\n"
@@ -117,6 +119,7 @@ def test_nothing_imports_the_sandbox_and_the_sandbox_imports_nothing_of_ours() -
             assert not any("sandbox" in name for name in imported), path
 
 
+@pytest.mark.system
 def test_the_wheel_has_one_top_level_package_and_its_type_marker(tmp_path: Path) -> None:
     uv = [str(Path(sys.executable).parent / "uv"), "build", "--quiet", "--wheel", "--out-dir", str(tmp_path)]
     subprocess.run([*uv, str(REPOSITORY)], check=True, capture_output=True)

@@ -128,6 +128,7 @@ def test_a_masked_number_can_be_recognised_and_not_dialled(given: Any, shown: st
     assert masked_number(given) == shown
 
 
+@pytest.mark.system
 def test_numbers_in_the_apis_form_do_not_load_the_library() -> None:
     code = (
         "import sys; from airflow_provider_otpiq.phone_numbers import in_api_form\n"

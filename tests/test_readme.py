@@ -59,10 +59,12 @@ def test_the_hooks_example_makes_a_draft(sandbox_hook: OtpiqHook, sandbox: Sandb
     assert names["create_a_draft"]() == sandbox.campaigns[0]["_id"]
 
 
+@pytest.mark.system
 def test_the_sandboxs_example_holds() -> None:
     subprocess.run([sys.executable, "-c", SANDBOX], check=True, timeout=120)
 
 
+@pytest.mark.system
 def test_the_fixtures_example_passes(tmp_path: Path) -> None:
     (tmp_path / "test_example.py").write_text(FIXTURE)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
@@ -81,6 +83,7 @@ def test_the_connections_can_be_added(airflow: LocalAirflow, command: str) -> No
     assert "read_timeout" in shown
 
 
+@pytest.mark.system
 def test_the_package_can_be_installed_from_a_checkout(tmp_path: Path) -> None:
     assert "pip install .\n" in COMMANDS
     venv = tmp_path / "venv"
@@ -95,6 +98,7 @@ def test_the_package_can_be_installed_from_a_checkout(tmp_path: Path) -> None:
     assert found.startswith(str(venv))
 
 
+@pytest.mark.system
 def test_every_make_target_that_is_named_is_there() -> None:
     named = set(re.findall(r"(?:`|^)make ([a-z][a-z0-9.-]*)", (REPOSITORY / "README.md").read_text(), re.MULTILINE))
     assert {"demo", "airflow", "test"} <= named

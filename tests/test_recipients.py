@@ -235,7 +235,7 @@ def test_skipping_all_of_them_is_an_error() -> None:
         taken(["0770", None], skip_invalid=True)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.text(), st.integers(), st.none(), st.dictionaries(st.text(), st.text())), min_size=1))
 def test_whatever_the_rows_are_each_is_taken_or_listed(rows: list[Any]) -> None:
     recipients = Recipients(rows, "IQ")

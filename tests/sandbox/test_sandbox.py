@@ -246,6 +246,7 @@ def test_an_unknown_call_says_so(sandbox: Sandbox) -> None:
     assert call(sandbox, "GET", "/sms").status_code == 404
 
 
+@pytest.mark.system
 def test_a_taken_port_is_an_error_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -257,12 +258,14 @@ def test_a_taken_port_is_an_error_at_once() -> None:
         assert f"cannot listen on 127.0.0.1:{port}" in run.stderr
 
 
+@pytest.mark.system
 def test_the_command_refuses_a_negative_number_of_requests() -> None:
     command = [sys.executable, "-m", "airflow_provider_otpiq.sandbox", "--port", "0", "--keep-requests", "-1"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (run.returncode, run.stderr) == (1, "otpiq-sandbox: keep_requests must be 0 or more, got -1\n")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_it_is_told_to_end(how: signal.Signals) -> None:
     options = ["--port", "0", "--credit", "99", "--keep-requests", "1"]

@@ -33,7 +33,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Where to keep pictures to look at, such as the README's: OTPIQ_TEST_SCREENSHOTS=dev/screenshots make test-browser
+# Where to keep pictures: OTPIQ_TEST_SCREENSHOTS=docs/screenshots make test-browser makes the documentation's.
 SCREENSHOTS = os.environ.get("OTPIQ_TEST_SCREENSHOTS")
 
 

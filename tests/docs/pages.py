@@ -1,0 +1,77 @@
+"""The pages of the documentation, as Markdown: their code blocks, links and headings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from markdown_it import MarkdownIt
+
+from dev.local_airflow import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from markdown_it.token import Token
+
+DOCS = REPOSITORY / "docs"
+PAGES = [
+    path for path in [*REPOSITORY.glob("*.md"), *sorted(DOCS.rglob("*.md"))] if DOCS / "_build" not in path.parents
+]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced code block."""
+
+    page: str
+    line: int
+    language: str
+    code: str
+    note: str
+    """What the HTML comment right before it says, such as ``continues``; readers do not see it."""
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+@cache
+def tokens(page: Path) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse(page.read_text())
+
+
+def blocks(page: Path) -> list[Block]:
+    """Find the code blocks of a page. One that continues another has the other's code before its own."""
+    found: list[Block] = []
+    for before, token in pairwise([None, *tokens(page)]):
+        if not token or token.type != "fence":
+            continue
+        assert token.map
+        comment = re.fullmatch(r"<!-- (.+) -->\s*", before.content) if before else None
+        note = comment[1] if comment else ""
+        code = found[-1].code + token.content if note == "continues" else token.content
+        found.append(Block(str(page.relative_to(REPOSITORY)), token.map[0] + 1, token.info.strip(), code, note))
+    return found
+
+
+def links(page: Path) -> list[str]:
+    """Find where the links and pictures of a page point to."""
+    inline = [child for token in tokens(page) for child in token.children or []]
+    found = [child.attrs.get("href") or child.attrs.get("src") for child in inline]
+    return [str(target) for target in found if target]
+
+
+def anchors(page: Path) -> set[str]:
+    """Name the headings of a page as links do, by GitHub's rule."""
+    headings = [
+        "".join(child.content for child in following.children or [])
+        for token, following in pairwise(tokens(page))
+        if token.type == "heading_open"
+    ]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]

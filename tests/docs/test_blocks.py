@@ -1,0 +1,161 @@
+"""
+Every code block of the documentation runs.
+
+What is done with a block follows from its language and its content: see ``KINDS``. A block that is of no kind fails.
+An HTML comment before a block can say more: ``<!-- continues -->`` puts the block before it in front of it, and
+``<!-- Airflow 2 -->`` runs it on that version alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from configparser import ConfigParser
+from inspect import isfunction, signature
+from shutil import copy
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
+from tests.conftest import AIRFLOW_VERSION
+from tests.docs.pages import BLOCKS
+from tests.docs.run_dags import dags_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+    from dev.local_airflow import LocalAirflow
+    from tests.docs.pages import Block
+
+KINDS: dict[str, Callable[[Block], object]] = {
+    "directive": lambda block: block.language.startswith("{"),  # `make docs` follows it
+    "shown": lambda block: block.language == "text",  # what something prints, or a drawing
+    "json": lambda block: block.language == "json",
+    "ini": lambda block: block.language == "ini",
+    "toml": lambda block: block.language == "toml",
+    "command": lambda block: block.language == "bash",
+    "test": lambda block: block.language == "python" and re.search(r"^def test_", block.code, re.MULTILINE),
+    "dag": lambda block: block.language == "python" and re.search(r"^with DAG\(|^@dag", block.code, re.MULTILINE),
+    "part of a dag": lambda block: block.language == "python" and "Operator" in block.code,
+    "script": lambda block: block.language == "python",
+}
+
+
+def kind_of(block: Block) -> str:
+    return next((kind for kind, is_it in KINDS.items() if is_it(block)), "unknown")
+
+
+def runs_here(block: Block) -> bool:
+    """Whether this version of Airflow has what a block uses."""
+    if block.note == "Airflow 2":
+        return AIRFLOW_VERSION.major == 2
+    if "hitl" in block.code:
+        return AIRFLOW_VERSION.release >= (3, 1)
+    return AIRFLOW_VERSION.major >= 3 or "airflow.sdk" not in block.code
+
+
+def of_kind(*kinds: str, where: Callable[[Block], bool] = lambda _: True) -> pytest.MarkDecorator:
+    found = [block for block in BLOCKS if kind_of(block) in kinds and runs_here(block) and where(block)]
+    return pytest.mark.parametrize("block", found, ids=str)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of DAGs, with the audiences that the documentation's DAGs read."""
+    for audience in EXAMPLE_DAGS.glob("*.csv"):
+        copy(audience, tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, block: Block) -> Path:
+    path = folder / f"{re.sub(r'[^a-z0-9]', '_', str(block).lower())}.py"
+    path.write_text(block.code)
+    return path
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_something_is_done_with_it(block: Block) -> None:
+    assert kind_of(block) != "unknown"
+
+
+@of_kind("dag")
+def test_a_dag_parses(block: Block, folder: Path) -> None:
+    (dag,) = dags_in(write(folder, block))
+    assert dag.tasks
+
+
+@of_kind("part of a dag")
+def test_a_part_of_a_dag_parses(block: Block) -> None:
+    from airflow_provider_otpiq.operators import campaign
+
+    operators = {name: getattr(campaign, name) for name in campaign.__all__}
+    with DAG("part", schedule=None) as dag:
+        create = campaign.CreateCampaignOperator(task_id="create", name="Summer offer")
+        exec(block.code, operators | {"create": create})  # noqa: S102
+    assert len(dag.tasks) > 1
+
+
+@pytest.mark.system
+def test_the_dags_run(airflow: LocalAirflow, sandbox: Sandbox, folder: Path) -> None:
+    files = [write(folder, block) for block in BLOCKS if kind_of(block) == "dag" and runs_here(block)]
+    environment = airflow.environment | {"AIRFLOW__CORE__DAGS_FOLDER": str(folder)}
+    command = [sys.executable, "-m", "tests.docs.run_dags", *map(str, files)]
+    run = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    states = dict(re.findall(r"^(\S+\.py) (\w+)$", run.stdout, re.MULTILINE))
+    assert states == {str(file): "success" for file in files}, run.stdout[-10000:] + run.stderr[-10000:]
+    assert {request["status"] for request in sandbox.requests} <= {200, 201}
+
+
+@of_kind("script")
+def test_a_script_runs(block: Block, folder: Path, sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:
+    for value in runpy.run_path(str(write(folder, block))).values():
+        if isfunction(value) and value.__module__ == "<run_path>" and not signature(value).parameters:
+            value()
+
+
+def run_pytest(path: Path) -> list[str]:
+    return ["-q", "-p", "no:cacheprovider", "--rootdir", str(path.parent), str(path)]
+
+
+def has_dag_test(block: Block) -> bool:
+    return ".test(" in block.code
+
+
+@of_kind("test", where=lambda block: not has_dag_test(block))
+def test_a_test_passes(block: Block, folder: Path) -> None:
+    assert pytest.main(run_pytest(write(folder, block))) == 0
+
+
+@pytest.mark.system
+@of_kind("test", where=has_dag_test)
+def test_a_test_of_a_dag_passes(block: Block, folder: Path, airflow: LocalAirflow) -> None:
+    environment = airflow.environment | {"AIRFLOW__CORE__DAGS_FOLDER": str(folder)}
+    command = [sys.executable, "-m", "pytest", *run_pytest(write(folder, block))]
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+
+
+@of_kind("json")
+def test_json_is_valid(block: Block) -> None:
+    assert json.loads(block.code)
+
+
+@of_kind("toml")
+def test_toml_is_valid(block: Block) -> None:
+    assert tomllib.loads(block.code)
+
+
+@of_kind("ini")
+def test_an_ini_file_is_valid(block: Block) -> None:
+    parser = ConfigParser()
+    parser.read_string(block.code)
+    assert parser.sections()

@@ -1,0 +1,58 @@
+"""What the documentation says of the code is so."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from airflow_provider_otpiq import exceptions
+from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
+from airflow_provider_otpiq.operators import campaign
+from dev.local_airflow import REPOSITORY
+from tests.docs.pages import DOCS
+
+
+def section(page: str, heading: str) -> str:
+    text = (DOCS / page).read_text()
+    return re.split(r"^##* ", text.split(f"## {heading}\n")[1], flags=re.MULTILINE)[0]
+
+
+def test_the_tables_of_errors_name_all_of_them() -> None:
+    rows = re.findall(r"^\|.*", (DOCS / "errors-and-retries.md").read_text(), re.MULTILINE)
+    errors = {error for error in vars(exceptions).values() if inspect.isclass(error)}
+    leaves = {
+        error.__name__ for error in errors if issubclass(error, exceptions.OtpiqError) and not error.__subclasses__()
+    }
+    assert set(re.findall(r"`(Otpiq\w+Error)`", "".join(rows))) == leaves
+
+
+def test_the_table_of_the_connection_has_each_extra_with_its_default() -> None:
+    rows = re.findall(r"^\| extra `(\w+)` \|.*\| ([^|]+) \|$", section("howto/connection.md", "Fields"), re.MULTILINE)
+    defaults = {name: field["schema"]["default"] for name, field in CONNECTION_FIELDS.items()}  # type: ignore[index]
+    assert dict(rows).keys() == defaults.keys()
+    assert {name: default for name, default in rows if defaults[name] is not None} == {
+        name: str(default).lower() for name, default in defaults.items() if default is not None
+    }
+
+
+SAMPLE_FIELDS = "those of `AttachRecipientsOperator`"
+
+
+@pytest.mark.parametrize("name", campaign.__all__)
+def test_an_operators_section_names_each_of_its_fields(name: str) -> None:
+    operators = (DOCS / "howto" / "operators.md").read_text()
+    of_its_own = operators.split(f"## {name}\n")[1].split("\n## ")[0]
+    shared = section("howto/operators.md", "What they share")
+    if SAMPLE_FIELDS in of_its_own:
+        shared += section("howto/operators.md", "AttachRecipientsOperator")
+    named = set(re.findall(r"`(\w+)`", of_its_own + shared))
+    assert set(getattr(campaign, name).template_fields) <= named
+
+
+@pytest.mark.xfail(reason="the modules move there next", strict=True)
+def test_every_file_of_the_layout_is_there() -> None:
+    paths = re.findall(r"^\| `(\S+)` \|", section("architecture.md", "Layout"), re.MULTILINE)
+    assert paths
+    assert [path for path in paths if not (REPOSITORY / path).exists()] == []

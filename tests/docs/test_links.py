@@ -1,0 +1,44 @@
+"""Links and pictures of the documentation point to something that is there. (Not those to other sites.)"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from dev.local_airflow import REPOSITORY
+from tests.docs.pages import DOCS, PAGES, anchors, links
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+
+
+@each_page
+def test_every_link_points_to_something(page: Path) -> None:
+    for link in links(page):
+        target = urlsplit(link)
+        if target.scheme:
+            assert target.scheme in ("http", "https"), link
+            continue
+        file = (page.parent / unquote(target.path)).resolve() if target.path else page
+        assert file.is_relative_to(REPOSITORY), link
+        assert file.exists(), link
+        assert not target.fragment or target.fragment in anchors(file), link
+
+
+def test_every_page_can_be_reached_from_the_first() -> None:
+    tree = "\n".join(page.read_text() for page in PAGES if page.is_relative_to(DOCS))
+    for page in PAGES:
+        if page.is_relative_to(DOCS) and page != DOCS / "index.md":
+            assert str(page.relative_to(DOCS).with_suffix("")) in tree, page
+
+
+def test_every_page_that_the_code_names_is_there() -> None:
+    folders = [REPOSITORY / "airflow_provider_otpiq", REPOSITORY / "example_dags"]
+    code = [path for folder in folders for path in folder.rglob("*.py")]
+    named = {name for path in code for name in re.findall(r"docs/[\w/.-]+\.md", path.read_text())}
+    assert {name for name in named if not (REPOSITORY / name).exists()} == set()
