@@ -1,8 +1,8 @@
 """
 An offline OTPIQ on this machine, for DAG authors, the demo and the tests. It is not OTPIQ and sends no messages.
 
-It states the API's contract a second time, in its own words, and imports nothing of the provider: what the provider
-gets wrong, it does not get wrong in the same way.
+It states the API's contract a second time and imports nothing of the provider, so that a mistake in the provider is not
+repeated here.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ from airflow_provider_otpiq.sandbox.service import CREDIT
 
 
 def main() -> None:
-    """Run the sandbox until the process is told to end."""
+    """Run the sandbox until the process is stopped."""
     parser = argparse.ArgumentParser(prog="otpiq-sandbox", description=NOTICE)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8484, help="port to listen on, 0 for any (default: %(default)s)")
-    parser.add_argument("--api-key", default="sk_dev_sandbox", help="the key it accepts (default: %(default)s)")
+    parser.add_argument("--api-key", default="sk_dev_sandbox", help="API key that it accepts (default: %(default)s)")
     parser.add_argument(
-        "--credit", type=int, default=CREDIT, help="what it has to spend, in IQD (default: %(default)s)"
+        "--credit", type=int, default=CREDIT, help="the project's credit, in IQD (default: %(default)s)"
     )
     parser.add_argument(
         "--keep-requests",
@@ -35,7 +35,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"otpiq-sandbox: {error}")
     print(NOTICE, f"  base URL   {sandbox.url}", f"  API key    {sandbox.api_key}", sep="\n", flush=True)
-    print(f"  look       {sandbox.url.removesuffix('api')}", flush=True)
+    print(f"  web UI     {sandbox.url.removesuffix('api')}", flush=True)
     with suppress(KeyboardInterrupt):
         sandbox.serve()
 

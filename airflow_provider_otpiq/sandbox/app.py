@@ -29,24 +29,25 @@ if TYPE_CHECKING:
 NOTICE = "This is the sandbox of airflow-provider-otpiq. It is not OTPIQ, and it sends no messages."
 ASSUMPTIONS = [
     "Campaign errors have the shapes that OTPIQ documents for its SMS API.",
-    "Every broken rule of a body, a started campaign included, is answered with 400; unknown fields are refused.",
-    "A create is answered with 201. An unknown campaign is answered with 404.",
-    "Any well-formed id of a template or phone number is taken, as your own are unknown here; such a template has no"
-    " parameters. The sandbox's own, which GET /whatsapp/resources lists, must be of one account.",
+    "A request that breaks a rule returns 400, also where the campaign has started. Unknown fields return 400.",
+    "A create returns 201. An unknown campaign returns 404.",
+    "Any well-formed template or phone number id is accepted, because the sandbox does not know yours; such a template"
+    " has no parameters. The sandbox's own ids, which GET /whatsapp/resources lists, must belong to one account.",
     "A create with scheduleType now may carry scheduledFor null. An update without any field is accepted.",
-    "An update's scheduledFor null clears a draft's time, and is refused for a campaign that stays scheduled.",
-    "An update's scheduledFor alone keeps a draft a draft, and may then be in the past.",
-    "An update's scheduleType schedule alone keeps the campaign's earlier time, if that is still to come.",
+    "An update with scheduledFor null clears a draft's time, and returns 400 for a campaign that stays scheduled.",
+    "An update with scheduledFor alone keeps a draft a draft, and may then be in the past.",
+    "An update with scheduleType schedule alone keeps the campaign's time, if it is in the future.",
     "A scheduled campaign starts at its time even without recipients.",
-    "The campaign object of an answer has no status, as in OTPIQ's example; campaignId is any text.",
-    "An attach is answered with the campaign. Where every number is on it already, the words of the 400 are the"
-    " sandbox's own. templateParameters may be left out where the template requires none.",
-    "The body's parameters are texts. An update to another template does not check the recipients again.",
-    "A sample may be sent of any campaign, a running one or a sample included.",
-    "A start or a sample that costs more than the credit is refused; a campaign that starts by itself is not, so that"
-    " the credit may fall below zero.",
-    f"{MESSAGES_PER_SECOND} messages go out a second, for {PRICES['MARKETING']} IQD each, or {PRICES['UTILITY']} in the"
-    f" category UTILITY. Those to numbers that end in {FAILING_SUFFIX} fail, and cost nothing in the end.",
+    "The campaign object of a response has no status, as in OTPIQ's example. campaignId is any string.",
+    "An attach returns the campaign. If every number is on the campaign already, the wording of the 400 is the"
+    " sandbox's own. templateParameters may be omitted if the template requires none.",
+    "Body parameters are strings. An update to another template does not validate the recipients again.",
+    "Any campaign can have a sample, also a running one or another sample.",
+    "A start or a sample that costs more than the credit returns 400. A campaign that starts by itself always starts,"
+    " so the credit can become negative.",
+    f"{MESSAGES_PER_SECOND} messages a second go out, for {PRICES['MARKETING']} IQD each, or {PRICES['UTILITY']} in the"
+    f" category UTILITY. Messages to numbers that end in {FAILING_SUFFIX} fail and are refunded when the campaign is"
+    " completed.",
 ]
 
 
@@ -57,14 +58,14 @@ class MoveClock(BaseModel):
 
 
 class CampaignNotFoundError(Exception):
-    """There is no such campaign: the sandbox answers 404."""
+    """There is no such campaign: the response is a 404."""
 
 
 def make_app(state: SandboxState) -> ASGIApp:
     """
     Make the web application.
 
-    :param state: what it serves and keeps.
+    :param state: the sandbox's state.
     :return: the application.
     """
     app = FastAPI(title="OTPIQ sandbox", description=NOTICE, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -141,7 +142,7 @@ def _control_router(state: SandboxState) -> APIRouter:
 
     @control.get("/requests")
     async def requests() -> Response:
-        # As ASCII: half a character of a broken request cannot be written as UTF-8.
+        # As ASCII: a lone surrogate in a request cannot be encoded as UTF-8.
         return Response(
             json.dumps({"notice": NOTICE, "requests": state.requests.newest()}), media_type="application/json"
         )
@@ -163,7 +164,7 @@ def _control_router(state: SandboxState) -> APIRouter:
         try:
             state.move_clock(timedelta(seconds=move.seconds))
         except OverflowError:
-            raise BadRequestError("no calendar reaches so far") from None
+            raise BadRequestError("seconds moves the clock beyond the years 1 to 9999") from None
         return {"notice": NOTICE, "now": state.now()}
 
     @control.post("/reset")
@@ -191,9 +192,9 @@ async def _bad_request(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid_body(request: Request, error: Exception) -> JSONResponse:
-    problems = error.errors() if isinstance(error, RequestValidationError) else []
-    texts = [f"{'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}" for problem in problems]
-    return JSONResponse({"error": "; ".join(texts)}, status_code=400)
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    messages = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in errors]
+    return JSONResponse({"error": "; ".join(messages)}, status_code=400)
 
 
 _ERROR_HANDLERS = {

@@ -1,4 +1,4 @@
-"""The sandbox's campaigns: what they hold, and how they run by the clock."""
+"""The sandbox's campaigns: what they hold, and how they run."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Status = Literal["draft", "scheduled", "running", "completed"]
 
 MESSAGES_PER_SECOND = 20
 PRICES = {"MARKETING": 12, "UTILITY": 6}
-"""What a message costs, in IQD."""
+"""The price of a message, in IQD."""
 FAILING_SUFFIX = "000"
 
 
 @dataclass
 class Campaign:
-    """A campaign. Its status and its counts follow from the clock, as messages go out by themselves."""
+    """A campaign. Its status and its counts are functions of the clock, so nothing has to run in the background."""
 
     name: str
     template: str
@@ -36,11 +36,11 @@ class Campaign:
     sample_of: str | None = None
     started_at: datetime | None = None
     recipients: dict[str, None] = field(default_factory=dict)
-    """An ordered set of their phone numbers: in this order they get the message."""
+    """Their phone numbers as an ordered set, in the order of sending."""
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     campaign_id: str = field(default_factory=lambda: f"cmp_{secrets.token_hex(6)}")
     _failing: list[int] = field(default_factory=list)
-    """The positions, in ``recipients``, of numbers whose messages fail; ascending, so that counting is a bisection."""
+    """Positions in ``recipients`` of the numbers whose messages fail, ascending, so that a bisection counts them."""
 
     def add_recipients(self, numbers: Iterable[str]) -> None:
         """Append phone numbers; those that are on the campaign already keep their position."""
@@ -51,7 +51,7 @@ class Campaign:
 
     @property
     def price(self) -> int:
-        """What one of its messages costs."""
+        """The price of a message, in IQD."""
         return PRICES[self.effective_category]
 
     @property
@@ -61,23 +61,23 @@ class Campaign:
 
     @property
     def cost(self) -> int:
-        """What it costs if every message is delivered."""
+        """The campaign's cost if every message is delivered, in IQD."""
         return self.price * len(self.recipients)
 
     def start_time(self, now: datetime) -> datetime | None:
-        """Tell when it started: by a call, or by itself."""
+        """Return when it started, by a call or by itself; None if it has not."""
         if self.started_at or not self.scheduled or self.scheduled_for is None or self.scheduled_for > now:
             return self.started_at
         return self.scheduled_for
 
     def completion_time(self, now: datetime) -> datetime | None:
-        """Tell when its last message went out."""
+        """Return when its last message went out; None if some are still to go."""
         started = self.start_time(now)
         end = started and started + timedelta(seconds=len(self.recipients) / MESSAGES_PER_SECOND)
         return end if end and end <= now else None
 
     def status(self, now: datetime) -> Status:
-        """Tell the status at a time."""
+        """Return the status at a time."""
         if self.completion_time(now):
             return "completed"
         if self.start_time(now):
@@ -85,12 +85,12 @@ class Campaign:
         return "scheduled" if self.scheduled else "draft"
 
     def spent(self, now: datetime) -> int:
-        """Tell what it takes from the project's credit: all that it may cost while it runs, then what it did cost."""
+        """Return what it takes from the project's credit: the estimated cost while it runs, then the actual cost."""
         counts = self._money(now)
         return counts["reservedAmount"] + counts["reconciledAmount"]
 
     def to_api(self, now: datetime) -> dict[str, Any]:
-        """Make the campaign object of an response. As in the vendor's example, it has no status."""
+        """Return the campaign object of a response. As in OTPIQ's example, it has no status."""
         return {
             "_id": self.id,
             "campaignId": self.campaign_id,

@@ -1,4 +1,4 @@
-"""A plain page for people who want to see what their DAG did."""
+"""The web UI: what a DAG did, at a glance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _MAX_REQUESTS = 50
 _MAX_BODY_LENGTH = 300
 _MAX_ITEMS = 10
-# What has the digits of a phone number and is none comes first, so that it is passed over: an id, a time.
+# Ids and times also have enough digits for a phone number; matching them first excludes them.
 _PHONE_NUMBER = re.compile(
     r"(?P<other>(?<![0-9a-zA-Z])[0-9a-fA-F]{24}(?![0-9a-zA-Z])|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)"
     r"|\d(?:[\W_]{0,3}\d){8,}"
@@ -23,9 +23,9 @@ _PHONE_NUMBER = re.compile(
 
 def render_dashboard(state: SandboxState) -> str:
     """
-    Write the page: campaigns and their progress, and the last requests, with phone numbers masked.
+    Render the web UI: campaigns and their progress, and the last requests, with phone numbers masked.
 
-    :param state: what the sandbox holds.
+    :param state: the sandbox's state.
     :return: HTML.
     """
     return _environment.get_template("dashboard.html").render(
@@ -37,7 +37,7 @@ def render_dashboard(state: SandboxState) -> str:
 
 
 def _mask(text: object) -> str:
-    whole = str(text).encode(errors="replace").decode()  # half a character cannot be sent
+    whole = str(text).encode(errors="replace").decode()  # a lone surrogate cannot be encoded
     return _PHONE_NUMBER.sub(_mask_digits, whole)
 
 

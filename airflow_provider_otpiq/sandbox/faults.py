@@ -1,4 +1,4 @@
-"""Faults: what the sandbox does wrong on purpose, for the next requests of one kind."""
+"""Faults: errors that the sandbox makes on purpose, for the next requests of one kind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PATHS: dict[Call, tuple[str, re.Pattern[str]]] = {
 }
 
 
-def _listed(words: Iterable[str], conjunction: str = "or") -> str:
+def _join(words: Iterable[str], conjunction: str = "or") -> str:
     *most, last = words
     return f"{', '.join(most)} {conjunction} {last}"
 
@@ -43,23 +43,23 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    call: Annotated[Call, Field(description=_listed(get_args(Call)))]
-    """The kind of request that it meets."""
+    call: Annotated[Call, Field(description=_join(get_args(Call)))]
+    """The kind of request that is affected."""
     times: Annotated[int, Field(ge=1, description="a whole number, 1 or more")] = 1
-    """How many requests it meets."""
-    when: Annotated[When, Field(description=_listed(get_args(When)))] = "before"
-    """For a fault with a status or a drop: ``before`` keeps the request from having any effect, ``after`` lets it do
-    what it asks for first. Any other fault only spoils the way back, and is always ``after``."""
+    """How many requests are affected."""
+    when: Annotated[When, Field(description=_join(get_args(When)))] = "before"
+    """With a ``status`` or a ``drop``: whether the fault happens ``before`` the request is processed, so that it has no
+    effect, or ``after``. Any other fault affects only the response, so the request is always processed."""
     delay: Annotated[float, Field(ge=0, allow_inf_nan=False, description="seconds, 0 or more")] = 0
     """Seconds before the response, or before the connection is dropped."""
     status: Annotated[int | None, Field(ge=200, le=599, description="an HTTP status, 200 to 599")] = None
-    """The HTTP status of the answer; None lets the request be answered as always."""
+    """The HTTP status of the response; None leaves the response as it is."""
     body: Any = None
-    """The body of such an response: a text is sent as HTML, anything else as JSON."""
+    """The body of the response with that status: a string is sent as HTML, anything else as JSON."""
     headers: Annotated[dict[str, HeaderValue], Field(description="strings of printable ASCII by name")] = {}
-    """Headers of such an response, such as ``Retry-After`` or ``Location``."""
-    connection: Annotated[Connection, Field(description=_listed(get_args(Connection)))] = "keep"
-    """``drop`` sends nothing, ``cut`` half of the body, and ``endless`` never stops sending one."""
+    """Headers of the response with that status, such as ``Retry-After`` or ``Location``."""
+    connection: Annotated[Connection, Field(description=_join(get_args(Connection)))] = "keep"
+    """``drop`` sends no response, ``cut`` half of its body, ``endless`` a body without an end."""
 
     @classmethod
     def parse(cls, fields: Any) -> Self:
@@ -68,7 +68,7 @@ class Fault(BaseModel):
 
         :param fields: a dict of the fields above; ``call`` is required.
         :return: the fault.
-        :raises ValueError: if a field is missing, unknown or invalid; its text lists the known calls or fields.
+        :raises ValueError: if a field is missing, unknown or invalid; its text lists the known ones.
         """
         try:
             return cls.model_validate(fields)
@@ -77,19 +77,19 @@ class Fault(BaseModel):
         raise ValueError(f"Invalid fault: {'; '.join(by_field.values())}")
 
     def matches(self, method: str, path: str) -> bool:
-        """Tell whether a request is of its kind."""
+        """Return whether the fault affects a request."""
         expected_method, pattern = _PATHS[self.call]
         return method == expected_method and pattern.fullmatch(path) is not None
 
     @property
     def is_processed(self) -> bool:
-        """Whether the request still does what it asks for."""
+        """Whether the request is processed all the same."""
         return self.when == "after" or (self.status is None and self.connection != "drop")
 
 
 def _describe(error: ErrorDetails, fields: Any) -> str:
-    """Say in our words what is wrong with one of a fault's fields."""
-    known = _listed(Fault.model_fields, "and")
+    """Describe an error without pydantic's text."""
+    known = _join(Fault.model_fields, "and")
     if not error["loc"]:
         return f"it must be an object with the fields {known}"
     name = str(error["loc"][0])

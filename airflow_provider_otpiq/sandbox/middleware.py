@@ -1,4 +1,4 @@
-"""What stands before the sandbox's API: it keeps each request, checks the key, and does what a fault says."""
+"""The middleware before the sandbox's API: it logs each request, checks the API key, and applies a fault."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _UNAUTHORIZED = {"message": "Unauthorized, please use your project api key"}  # 
 
 class FaultMiddleware:
     """
-    An ASGI application around the API's.
+    ASGI middleware that logs requests to the API, checks the API key, and applies armed faults.
 
-    :param app: the API.
-    :param state: where requests are kept and faults are armed.
+    :param app: the application that it wraps.
+    :param state: the sandbox's state.
     """
 
     def __init__(self, app: ASGIApp, state: SandboxState) -> None:
@@ -29,11 +29,11 @@ class FaultMiddleware:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """Handle an ASGI connection."""
         if scope["type"] != "http" or not scope["path"].startswith("/api/"):
             await self._app(scope, receive, send)
             return
-        body = await _body(receive)
+        body = await _read_body(receive)
         received = self._state.log_request(scope["method"], scope["path"], body)
         if not self._is_authorized(scope):
             received.status = 401
@@ -48,14 +48,14 @@ class FaultMiddleware:
             return
         received.status = response.status
         disconnected = asyncio.Event()
-        watch = asyncio.create_task(_watch(receive, disconnected))
+        watch = asyncio.create_task(_watch_disconnect(receive, disconnected))
         try:
             await send_response(response, fault, send, disconnected)
         finally:
             watch.cancel()
 
     async def _process(self, scope: Scope, body: bytes, fault: Fault | None) -> Response | None:
-        """Process the request where it is to be processed; None where nothing will be answered."""
+        """Process the request unless a fault prevents it; return None if no response is to be sent."""
         processed = await call_app(self._app, scope, body) if fault is None or fault.is_processed else None
         if fault and fault.connection == "drop":
             return None
@@ -67,7 +67,7 @@ class FaultMiddleware:
         return (b"authorization", f"Bearer {self._state.api_key}".encode()) in scope["headers"]
 
 
-async def _body(receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     body, more = b"", True
     while more:
         message = await receive()
@@ -76,7 +76,7 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-async def _watch(receive: Receive, disconnected: asyncio.Event) -> None:
+async def _watch_disconnect(receive: Receive, disconnected: asyncio.Event) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     disconnected.set()

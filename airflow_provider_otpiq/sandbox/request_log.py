@@ -1,4 +1,4 @@
-"""The requests that the sandbox received. Whatever it receives, the log's memory is bounded."""
+"""The log of the requests that the sandbox received, in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ KEEP_REQUESTS = 1000
 
 @dataclass
 class LoggedRequest:
-    """A request to the API. The raw body is parsed when somebody looks: it is smaller than what it says."""
+    """A request to the API. Its body stays raw until it is read: parsed, it takes ten times the memory."""
 
     at: str
     method: str
     path: str
     raw_body: bytes
     status: int | None = None
-    """The response's status; None until there is one, and forever if there is none."""
+    """The response's status; None as long as no response was sent."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Make a dict of it; ``body`` is None if there is none, if it is not JSON, or if it was dropped."""
+        """Return it as a dict; ``body`` is None if it is empty, not JSON, or dropped."""
         body = _parse_or_none(self.raw_body)
         return {"at": self.at, "method": self.method, "path": self.path, "body": body, "status": self.status}
 
 
 class RequestLog:
     """
-    The last requests, and of these the last bodies: as many as fit into 10 MB.
+    The last requests, with the last bodies that fit into 10 MB in total.
 
     :param keep: how many requests are kept, 0 or more.
     :raises ValueError: if ``keep`` is negative.
@@ -47,7 +47,7 @@ class RequestLog:
         self._body_bytes = 0
 
     def add(self, request: LoggedRequest) -> None:
-        """Add a request, and drop what no longer fits: old bodies first."""
+        """Add a request, and drop the oldest bodies and requests beyond the limits."""
         self._requests.append(request)
         self._with_body.append(request)
         self._body_bytes += len(request.raw_body)
@@ -57,7 +57,7 @@ class RequestLog:
             oldest.raw_body = b""
 
     def newest(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """List the newest requests, or all that are kept, oldest first."""
+        """Return the newest requests, or all that are kept, oldest first."""
         requests = list(self._requests)
         return [request.to_dict() for request in requests[-limit if limit else None :]]
 

@@ -1,4 +1,4 @@
-"""What the sandbox's project has: WhatsApp accounts, their numbers and their templates. It is always the same."""
+"""The resources of the sandbox's project, fixed: WhatsApp accounts, their phone numbers and their templates."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a recipient carries for a template."""
+    """A parameter of a template."""
 
     key: str
     example: str
     required: bool = True
 
     def to_api(self) -> dict[str, Any]:
-        """Make it a field of the recipient payload."""
+        """Return the field of a recipient payload."""
         return {
             "key": self.key,
             "label": f"Body {{{{{self.key}}}}}",
@@ -37,7 +37,7 @@ class Template:
     parameters: tuple[Parameter, ...] = ()
 
     def to_api(self) -> dict[str, Any]:
-        """Make it a template of the resources."""
+        """Return the template object of the resources."""
         return {
             "id": self.id,
             "name": self.name,
@@ -48,7 +48,7 @@ class Template:
         }
 
     def payload(self) -> dict[str, Any]:
-        """Make the recipient payload."""
+        """Return the ``data`` of a recipient payload."""
         examples = {parameter.key: parameter.example for parameter in self.parameters}
         return {
             "template": {"id": self.id, "name": self.name, "language": self.language},
@@ -62,7 +62,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Number:
-    """A phone number that sends."""
+    """A phone number that messages are sent from."""
 
     id: str
     number: str
@@ -70,7 +70,7 @@ class Number:
     status: str = "CONNECTED"
 
     def to_api(self) -> dict[str, Any]:
-        """Make it a phone number of the resources."""
+        """Return the phone number object of the resources."""
         return {
             "id": self.id,
             "phoneNumber": self.number.replace(" ", ""),
@@ -91,7 +91,7 @@ class Account:
     templates: tuple[Template, ...] = field(default=())
 
     def to_api(self) -> dict[str, Any]:
-        """Make it an account of the resources."""
+        """Return the account object of the resources."""
         return {
             "name": self.name,
             "phoneNumbers": [number.to_api() for number in self.numbers],
@@ -123,24 +123,25 @@ ACCOUNTS = (
         ),
     ),
 )
+_TEMPLATE_BY_ID = {template.id: template for account in ACCOUNTS for template in account.templates}
+_ACCOUNT_BY_TEMPLATE_ID = {template.id: account for account in ACCOUNTS for template in account.templates}
+_ACCOUNT_BY_NUMBER_ID = {number.id: account for account in ACCOUNTS for number in account.numbers}
 
 
 def template_by_id(template_id: str) -> Template:
-    """Find a template; an id that is not among the sandbox's own is a template without parameters."""
-    known = {template.id: template for account in ACCOUNTS for template in account.templates}
-    return known.get(template_id.lower()) or Template(template_id, "unknown")
+    """Find a template; an unknown id gives a template without parameters."""
+    return _TEMPLATE_BY_ID.get(template_id.lower()) or Template(template_id, "unknown")
 
 
 def same_account(template_id: str, number_id: str) -> bool:
-    """Tell whether a template may be sent from a number, as far as both are the sandbox's own."""
-    template_of = {template.id: account for account in ACCOUNTS for template in account.templates}
-    number_of = {number.id: account for account in ACCOUNTS for number in account.numbers}
-    mine, other = template_of.get(template_id.lower()), number_of.get(number_id.lower())
-    return mine is None or other is None or mine is other
+    """Return False if a template and a number, both the sandbox's own, belong to different accounts."""
+    of_template = _ACCOUNT_BY_TEMPLATE_ID.get(template_id.lower())
+    of_number = _ACCOUNT_BY_NUMBER_ID.get(number_id.lower())
+    return of_template is None or of_number is None or of_template is of_number
 
 
 def to_api() -> dict[str, Any]:
-    """Make the answer's data."""
+    """Return the ``data`` of the response."""
     accounts = [account.to_api() for account in ACCOUNTS]
     return {
         "project": {"name": "Sandbox project"},

@@ -1,4 +1,4 @@
-"""Responses: taken from an application, made, and sent as whole as a fault leaves them."""
+"""Responses: get one from an application, make one, and send one, whole or with a fault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Response:
-    """An response, before it is sent."""
+    """A response, before it is sent."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -27,7 +27,7 @@ class Response:
 
 async def call_app(app: ASGIApp, scope: Scope, body: bytes) -> Response:
     """
-    Let an application answer a request, without sending the response.
+    Get an application's response to a request, without sending it.
 
     :param app: the application.
     :param scope: the request.
@@ -49,28 +49,28 @@ async def call_app(app: ASGIApp, scope: Scope, body: bytes) -> Response:
 
 def make_response(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
     """
-    Make an response.
+    Make a response.
 
     :param status: its HTTP status.
-    :param body: its body: a text is sent as HTML, anything else as JSON.
-    :param headers: headers beside, or instead of, the two that every answer has.
+    :param body: its body: a string is sent as HTML, anything else as JSON.
+    :param headers: headers beside, or instead of, the default Content-Type and Content-Length.
     :return: the response.
     """
-    is_text = isinstance(body, str)
-    content = body.encode(errors="replace") if is_text else json.dumps(body).encode()
-    own = {"content-type": "text/html" if is_text else "application/json", "content-length": str(len(content))}
-    given = {name.lower(): value for name, value in (headers or {}).items()}
-    return Response(status, [(name.encode(), value.encode()) for name, value in (own | given).items()], content)
+    is_html = isinstance(body, str)
+    content = body.encode(errors="replace") if is_html else json.dumps(body).encode()
+    default = {"content-type": "text/html" if is_html else "application/json", "content-length": str(len(content))}
+    own = {name.lower(): value for name, value in (headers or {}).items()}
+    return Response(status, [(name.encode(), value.encode()) for name, value in (default | own).items()], content)
 
 
 async def send_response(response: Response, fault: Fault | None, send: Send, disconnected: asyncio.Event) -> None:
     """
-    Send an response, as whole as a fault leaves it.
+    Send a response, whole or as a fault has it.
 
     :param response: the response.
     :param fault: the fault; None sends it whole.
     :param send: sends a part.
-    :param disconnected: set when the client has hung up.
+    :param disconnected: set when the client has disconnected.
     """
     connection = fault.connection if fault else "keep"
     headers, parts = response.headers, iter([response.body])
@@ -81,7 +81,7 @@ async def send_response(response: Response, fault: Fault | None, send: Send, dis
         parts = repeat(b" " * 65536)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await _send_parts(parts, send, disconnected)
-    # After half a body there is no end: the server then closes the connection.
+    # Without the end of the body, the server closes the connection.
     if connection != "cut":
         await send({"type": "http.response.body"})
 

@@ -1,4 +1,4 @@
-"""The bodies of the API's requests: what each call takes."""
+"""The schemas of the API's request bodies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\dT")
 
 def _require_iso_8601(value: object) -> object:
     if not isinstance(value, str) or not _DATE.match(value):
-        raise ValueError("must be an ISO 8601 text")
+        raise ValueError("must be an ISO 8601 string")
     return value
 
 
@@ -23,13 +23,13 @@ def _to_utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        raise ValueError("must be a time that UTC has") from None
+        raise ValueError("must be a time that can be converted to UTC") from None
 
 
 Name = Annotated[str, StringConstraints(strict=True, min_length=3, max_length=MAX_NAME_LENGTH)]
 Id = Annotated[str, StringConstraints(strict=True, pattern="^[a-fA-F0-9]{24}$")]
 Time = Annotated[AwareDatetime, BeforeValidator(_require_iso_8601), AfterValidator(_to_utc)]
-Text = Annotated[str, StringConstraints(strict=True)]
+StrictString = Annotated[str, StringConstraints(strict=True)]
 Digits = Annotated[str, StringConstraints(strict=True, pattern="^[0-9]{10,15}$")]
 
 
@@ -46,7 +46,7 @@ class CreateCampaignRequest(BaseModel):
 
 
 class UpdateCampaignRequest(BaseModel):
-    """The body of an update. Only ``scheduledFor`` may be null; the other defaults merely mark what is not given."""
+    """The body of an update. Only ``scheduledFor`` may be null; the other defaults stand for "not set"."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -60,14 +60,14 @@ class UpdateCampaignRequest(BaseModel):
 
 class TemplateParameters(BaseModel):
     """
-    What fills the template for a recipient.
+    The values of a template's parameters for a recipient.
 
-    Factories make the defaults, here and below: pydantic copies a mutable default deeply, for each recipient anew.
+    The defaults are factories because pydantic deep-copies a mutable default, for each recipient anew.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    body: dict[str, Text] = Field(default_factory=dict)
+    body: dict[str, StrictString] = Field(default_factory=dict)
     header: dict[str, Any] = Field(default_factory=dict)
     buttons: dict[str, Any] = Field(default_factory=dict)
 
@@ -89,5 +89,5 @@ class RecipientsRequest(BaseModel):
     recipients: Annotated[list[Recipient], Field(min_length=1, max_length=MAX_RECIPIENTS)]
 
     def numbers(self) -> list[str]:
-        """Give each number once, in the order of the request."""
+        """Return the phone numbers without duplicates, in order."""
         return list(dict.fromkeys(recipient.phoneNumber for recipient in self.recipients))

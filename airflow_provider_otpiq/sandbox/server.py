@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 class Sandbox:
     """
-    An offline OTPIQ on a port of this machine.
+    An offline OTPIQ that listens on a port of this machine.
 
     As a context manager it runs in a thread until the block ends::
 
@@ -32,7 +32,7 @@ class Sandbox:
     :param host: the address to listen on, loopback by default.
     :param port: the port to listen on; 0, the default, takes a free one.
     :param api_key: the only API key that it accepts.
-    :param credit: what the project has to spend at first and after a reset, in IQD.
+    :param credit: the project's credit at first and after a reset, in IQD.
     :param keep_requests: how many of the last requests :attr:`requests` lists, 0 or more.
     :raises OSError: if the port is taken.
     :raises ValueError: if ``keep_requests`` is negative.
@@ -53,8 +53,8 @@ class Sandbox:
         self._socket = socket.create_server((host, port), family=family)
         config = uvicorn.Config(
             make_app(self._state),
-            http="h11",  # the one whose connections can be dropped by their transport
-            log_level="critical",  # a fault's broken answer is no error of the server
+            http="h11",  # its connections have a transport that can drop them
+            log_level="critical",  # a fault's incomplete response is no error of the server
             lifespan="off",
             timeout_graceful_shutdown=1,
         )
@@ -70,7 +70,7 @@ class Sandbox:
 
     @property
     def campaigns(self) -> list[dict[str, Any]]:
-        """All campaigns, oldest first, as the API answers them, with their ``status`` and ``category``."""
+        """All campaigns, oldest first: the API's campaign objects, with their ``status`` and ``category``."""
         return self._state.campaigns.list_campaigns()
 
     @property
@@ -94,14 +94,14 @@ class Sandbox:
 
     def arm(self, call: str, **fault: Any) -> None:
         """
-        Do something wrong with the next requests of one kind.
+        Arm a fault for the next requests of one kind.
 
         :param call: the kind of request: ``info``, ``resources``, ``create``, ``update``, ``payload``, ``attach``,
             ``sample`` or ``start``.
         :param fault: the fields of a :class:`~airflow_provider_otpiq.sandbox.faults.Fault`: ``times``, ``when``
             (``before`` or ``after`` the request is processed), ``delay`` in seconds, ``status``, ``body``,
             ``headers``, and ``connection`` (``drop``, ``cut`` or ``endless``).
-        :raises ValueError: if there is no such call or field, or a value is invalid; its text lists what is known.
+        :raises ValueError: if there is no such call or field, or a value is invalid; its text lists the known ones.
         """
         self._state.faults.append(Fault.parse({"call": call, **fault}))
 
@@ -110,16 +110,16 @@ class Sandbox:
         MoveClock the sandbox's clock, so that a scheduled campaign starts, and a started one runs on.
 
         :param by: how far, as for :class:`datetime.timedelta`, such as ``hours=1``.
-        :raises OverflowError: if no calendar reaches so far.
+        :raises OverflowError: if the clock would leave the years 1 to 9999.
         """
         self._state.move_clock(timedelta(**by))
 
     def reset(self) -> None:
-        """Forget all campaigns, requests and faults, and set the clock and the credit back."""
+        """Remove all campaigns, requests and faults, and reset the clock and the credit."""
         self._state.reset()
 
     def serve(self) -> None:
-        """Serve until the process is told to end, or the ``with`` block ends."""
+        """Serve until the process is stopped, or the ``with`` block ends."""
         self._server.run(sockets=[self._socket])
 
     def _drop_connection(self, client: tuple[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""The contract's rules: what each call does, and when it is refused."""
+"""The contract's rules: what each call does, and when it returns 400."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     )
 
 CREDIT = 15000
-"""What the project has to spend at first, in IQD."""
+"""The project's initial credit by default, in IQD."""
 _SAMPLE_SUFFIX = " (sample)"
 
 
 class BadRequestError(Exception):
     """
-    A rule of the contract is broken: the sandbox answers 400.
+    A request breaks a rule of the contract: the response is a 400.
 
-    :param message: which one.
-    :param details: fields that the answer has beside it.
+    :param message: the response's ``error``.
+    :param details: the response's other fields.
     """
 
     def __init__(self, message: str, **details: float) -> None:
@@ -38,10 +38,10 @@ class BadRequestError(Exception):
 
 class CampaignService:
     """
-    All campaigns of the sandbox.
+    The sandbox's campaigns, and the calls that change them. Each call returns the campaign object of the response.
 
-    :param clock: tells the time.
-    :param credit: what there is to spend at first, in IQD.
+    :param clock: returns the time.
+    :param credit: the project's initial credit, in IQD.
     """
 
     def __init__(self, clock: Callable[[], datetime], credit: int) -> None:
@@ -51,7 +51,7 @@ class CampaignService:
 
     @property
     def credit(self) -> int:
-        """What is left to spend, in IQD."""
+        """What the project has left to spend, in IQD."""
         now = self._clock()
         return self.budget - sum(campaign.spent(now) for campaign in list(self._by_id.values()))
 
@@ -60,7 +60,7 @@ class CampaignService:
         return self._by_id.get(campaign_id.lower())
 
     def create(self, new: CreateCampaignRequest) -> dict[str, Any]:
-        """Save a campaign as a draft, or as scheduled, and answer it."""
+        """Save a campaign as a draft, or as scheduled."""
         now = self._clock()
         scheduled = new.scheduleType == "schedule"
         if scheduled and (new.scheduledFor is None or new.scheduledFor <= now):
@@ -80,26 +80,26 @@ class CampaignService:
         return self._save(campaign)
 
     def update(self, campaign: Campaign, changes: UpdateCampaignRequest) -> dict[str, Any]:
-        """Edit a campaign that has not started, and answer it."""
-        now, given = self._clock(), changes.model_dump(exclude_unset=True)
+        """Update a campaign that has not started."""
+        now, fields = self._clock(), changes.model_dump(exclude_unset=True)
         self._require_not_started(campaign, "updated")
-        schedule_type, scheduled_for = given.get("scheduleType"), given.get("scheduledFor", campaign.scheduled_for)
-        if schedule_type == "now" and given.get("scheduledFor") is not None:
+        schedule_type, scheduled_for = fields.get("scheduleType"), fields.get("scheduledFor", campaign.scheduled_for)
+        if schedule_type == "now" and fields.get("scheduledFor") is not None:
             raise BadRequestError("scheduledFor must be omitted when scheduleType is now")
         scheduled = schedule_type == "schedule" if schedule_type else campaign.scheduled
         if scheduled and (scheduled_for is None or scheduled_for <= now):
             raise BadRequestError("scheduledFor is required and must be in the future when scheduleType is schedule")
-        template = given.get("templateId", campaign.template)
-        phone_number = given.get("phoneNumberId", campaign.phone_number)
+        template = fields.get("templateId", campaign.template)
+        phone_number = fields.get("phoneNumberId", campaign.phone_number)
         _require_same_account(template, phone_number)
-        campaign.name = given.get("name", campaign.name)
+        campaign.name = fields.get("name", campaign.name)
         campaign.template, campaign.phone_number = template, phone_number
-        campaign.category = given.get("category", campaign.category)
+        campaign.category = fields.get("category", campaign.category)
         campaign.scheduled, campaign.scheduled_for, campaign.updated_at = scheduled, scheduled_for, now
         return campaign.to_api(now)
 
     def attach(self, campaign: Campaign, new: RecipientsRequest) -> dict[str, Any]:
-        """Add the recipients that are not on the campaign yet, and answer it."""
+        """Attach the recipients that are not on the campaign yet."""
         self._require_not_started(campaign, "given recipients")
         _require_parameters(campaign, new)
         added = [number for number in new.numbers() if number not in campaign.recipients]
@@ -112,7 +112,7 @@ class CampaignService:
         return campaign.to_api(self._clock())
 
     def send_sample(self, campaign: Campaign, new: RecipientsRequest) -> dict[str, Any]:
-        """Make a separate campaign of the same message, start it, and answer it; the other stays as it is."""
+        """Create and start a separate campaign with the same message; the parent is not changed."""
         _require_parameters(campaign, new)
         now = self._clock()
         sample = Campaign(
@@ -130,7 +130,7 @@ class CampaignService:
         return self._save(sample)
 
     def start(self, campaign: Campaign) -> dict[str, Any]:
-        """Start a campaign, and answer it."""
+        """Start a campaign."""
         self._require_not_started(campaign, "started")
         if not campaign.recipients:
             raise BadRequestError("A campaign without recipients cannot be started")
@@ -139,7 +139,7 @@ class CampaignService:
         return campaign.to_api(self._clock())
 
     def list_campaigns(self) -> list[dict[str, Any]]:
-        """List all campaigns, oldest first, with their status and category beside the answer's fields."""
+        """List all campaigns, oldest first, with their status and category beside the API's fields."""
         now = self._clock()
         return [
             campaign.to_api(now) | {"status": campaign.status(now), "category": campaign.effective_category}
@@ -147,7 +147,7 @@ class CampaignService:
         ]
 
     def clear(self) -> None:
-        """Forget all campaigns, and what was spent."""
+        """Remove all campaigns, and reset the credit."""
         self._by_id.clear()
         self.budget = self._initial_credit
 

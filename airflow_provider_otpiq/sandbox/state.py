@@ -1,4 +1,4 @@
-"""What the sandbox holds: campaigns, requests, armed faults, and a clock that can be moved."""
+"""The sandbox's state: campaigns, logged requests, armed faults, and a clock that can be moved."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 class SandboxState:
     """
-    What the sandbox holds. The API key of a request is compared and never kept.
+    The sandbox's state. The API key of a request is compared and never saved.
 
     :param api_key: the only key that it accepts.
-    :param credit: what the project has to spend at first, in IQD.
+    :param credit: the project's initial credit, in IQD.
     :param keep_requests: how many of the last requests are kept.
     :raises ValueError: if ``keep_requests`` is negative.
     """
@@ -33,23 +33,23 @@ class SandboxState:
         self.drop_connection: Callable[[tuple[str, int]], None] = lambda client: None
 
     def now(self) -> datetime:
-        """Tell the time by the sandbox's clock."""
+        """Return the time of the sandbox's clock."""
         return datetime.now(UTC) + self.clock_offset
 
     def move_clock(self, by: timedelta) -> None:
-        """Move the clock; an OverflowError if no calendar reaches so far."""
-        ahead = self.clock_offset + by
-        datetime.now(UTC) + ahead + timedelta(days=1)
-        self.clock_offset = ahead
+        """Move the clock; raise OverflowError beyond the years 1 to 9999."""
+        offset = self.clock_offset + by
+        datetime.now(UTC) + offset + timedelta(days=1)
+        self.clock_offset = offset
 
     def log_request(self, method: str, path: str, raw_body: bytes) -> LoggedRequest:
-        """Log a request, and return its entry, for the response's status."""
+        """Log a request, and return its entry, whose status is set when the response is sent."""
         request = LoggedRequest(self.now().isoformat(), method, path, raw_body)
         self.requests.add(request)
         return request
 
     def take_fault(self, method: str, path: str) -> Fault | None:
-        """Take the fault that was armed first for a request of this kind."""
+        """Take the fault that was armed first for this kind of request."""
         for fault in self.faults:
             if fault.matches(method, path):
                 fault.times -= 1
@@ -59,7 +59,7 @@ class SandboxState:
         return None
 
     def reset(self) -> None:
-        """Forget all campaigns, requests and faults, and set the clock and the credit back."""
+        """Remove all campaigns, requests and faults, and reset the clock and the credit."""
         self.campaigns.clear()
         self.requests.clear()
         self.faults.clear()

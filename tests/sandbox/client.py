@@ -1,4 +1,4 @@
-"""The sandbox's calls, as any HTTP client makes them."""
+"""The API's calls, by a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def people_without_whatsapp(how_many: int) -> list[dict[str, Any]]:
 
 
 def with_recipients(sandbox: Sandbox, *recipients: Any, **changes: Any) -> str:
-    """Create a campaign, attach recipients, one by default, and give its id."""
+    """Create a campaign, attach recipients, one by default, and return its id."""
     campaign_id = created_id(sandbox, **changes)
     assert attach(sandbox, campaign_id, *(recipients or people(1))).status_code == 200
     return campaign_id

@@ -68,7 +68,7 @@ def total(sandbox: Sandbox, campaign_id: str) -> int:
     return recipients
 
 
-def test_attach_answers_the_campaign_with_its_recipients(sandbox: Sandbox) -> None:
+def test_attach_returns_the_campaign_with_its_recipients(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox)
     response = attach(sandbox, campaign_id, *people(2))
     assert (response.status_code, response.json()["success"]) == (200, True)
@@ -85,9 +85,7 @@ def test_a_phone_number_has_10_to_15_digits(sandbox: Sandbox, number: str) -> No
 
 @pytest.mark.parametrize("recipients", BAD_RECIPIENTS, ids=lambda recipients: ascii(recipients)[:80])
 @pytest.mark.parametrize("call_name", ["recipients", "sample"])
-def test_recipients_that_break_a_rule_are_refused_and_change_nothing(
-    sandbox: Sandbox, call_name: str, recipients: Any
-) -> None:
+def test_invalid_recipients_return_400_and_change_nothing(sandbox: Sandbox, call_name: str, recipients: Any) -> None:
     campaign_id = with_recipients(sandbox, *people(1, first=5000))
     before = sandbox.campaigns
     response = call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", {"recipients": recipients})
@@ -97,7 +95,7 @@ def test_recipients_that_break_a_rule_are_refused_and_change_nothing(
 
 @pytest.mark.parametrize("body", [None, [], 5, "x", {}, {"recipients": people(1), "notify": True}])
 @pytest.mark.parametrize("call_name", ["recipients", "sample"])
-def test_a_body_that_is_no_list_of_recipients_is_refused(sandbox: Sandbox, call_name: str, body: Any) -> None:
+def test_a_body_without_a_list_of_recipients_returns_400(sandbox: Sandbox, call_name: str, body: Any) -> None:
     campaign_id = created_id(sandbox)
     assert call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", body).status_code == 400
     assert [campaign["totalRecipients"] for campaign in sandbox.campaigns] == [0]
@@ -118,7 +116,7 @@ def test_a_number_of_another_campaign_is_not_skipped(sandbox: Sandbox) -> None:
     assert total(sandbox, with_recipients(sandbox, *people(2))) == 2
 
 
-def test_a_repeated_attach_is_refused_and_harmless(sandbox: Sandbox) -> None:
+def test_attach_is_idempotent_but_a_retry_returns_400(sandbox: Sandbox) -> None:
     campaign_id = with_recipients(sandbox, *people(3))
     before = sandbox.campaigns
     response = attach(sandbox, campaign_id, *people(3))
@@ -145,9 +143,7 @@ def test_1000_recipients_go_in_one_request(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("call_name", ["recipients", "sample"])
 @pytest.mark.parametrize("parameters", [{}, {"body": {}}, {"body": {"2": "10%"}}, {"body": {"1": ""}}, {"header": {}}])
-def test_a_parameter_that_the_template_requires_is_required(
-    sandbox: Sandbox, call_name: str, parameters: dict[str, Any]
-) -> None:
+def test_a_missing_required_parameter_returns_400(sandbox: Sandbox, call_name: str, parameters: dict[str, Any]) -> None:
     campaign_id = created_id(sandbox, **ids_of_template(sandbox, "summer_promo"))
     first, second = people(2)
     recipients = [first | {"templateParameters": ALI}, second | {"templateParameters": parameters}]
@@ -157,13 +153,13 @@ def test_a_parameter_that_the_template_requires_is_required(
     assert [campaign["totalRecipients"] for campaign in sandbox.campaigns] == [0]
 
 
-def test_a_parameter_that_is_not_required_may_be_left_out(sandbox: Sandbox) -> None:
+def test_an_optional_parameter_may_be_omitted(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox, **ids_of_template(sandbox, "summer_promo"))
     assert attach(sandbox, campaign_id, {"phoneNumber": NUMBER, "templateParameters": ALI}).status_code == 200
 
 
 @pytest.mark.parametrize("schedule", [{}, {"scheduleType": "schedule", "scheduledFor": tomorrow()}])
-def test_a_draft_or_scheduled_campaign_is_filled_and_started_once(sandbox: Sandbox, schedule: dict[str, Any]) -> None:
+def test_a_draft_or_scheduled_campaign_takes_recipients_and_starts(sandbox: Sandbox, schedule: dict[str, Any]) -> None:
     campaign_id = with_recipients(sandbox, *people(1000), **schedule)
     response = start(sandbox, campaign_id)
     assert (response.status_code, response.json()["success"]) == (200, True)
@@ -174,7 +170,7 @@ def test_a_draft_or_scheduled_campaign_is_filled_and_started_once(sandbox: Sandb
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(0, "running"), (3600, "completed")])
-def test_a_campaign_that_has_started_takes_no_more_of_anything(sandbox: Sandbox, seconds: int, status: str) -> None:
+def test_a_started_campaign_cannot_be_changed_or_started_again(sandbox: Sandbox, seconds: int, status: str) -> None:
     campaign_id = with_recipients(sandbox, *people(999))
     start(sandbox, campaign_id)
     sandbox.move_clock(seconds=seconds)
@@ -198,7 +194,7 @@ def test_a_campaign_without_recipients_is_not_started(sandbox: Sandbox) -> None:
     assert sandbox.campaigns[0]["status"] == "draft"
 
 
-def test_a_sample_is_a_campaign_of_its_own_and_leaves_its_parent_alone(sandbox: Sandbox) -> None:
+def test_a_sample_is_a_separate_campaign_and_does_not_change_its_parent(sandbox: Sandbox) -> None:
     campaign_id = with_recipients(sandbox, *people(5))
     before = sandbox.campaigns
     response = sample(sandbox, campaign_id.upper(), *people(2), *people(2))
@@ -215,7 +211,7 @@ def test_a_sample_is_a_campaign_of_its_own_and_leaves_its_parent_alone(sandbox: 
     assert (parent["isSampleCampaign"], parent["sampleOfCampaign"]) == (False, None)
 
 
-def test_what_a_sample_was_sent_to_is_not_on_the_campaign(sandbox: Sandbox) -> None:
+def test_the_recipients_of_a_sample_are_not_attached_to_its_parent(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox)
     sample(sandbox, campaign_id, *people(2))
     assert start(sandbox, campaign_id).status_code == 400
@@ -293,7 +289,7 @@ def test_the_payload_follows_the_campaigns_template(sandbox: Sandbox) -> None:
         ("?_id=recipient-payload", 404),
     ],
 )
-def test_the_payload_of_what_is_not_there(sandbox: Sandbox, query: str, status: int) -> None:
+def test_the_payload_of_a_missing_or_unknown_id(sandbox: Sandbox, query: str, status: int) -> None:
     response = call(sandbox, "GET", PAYLOAD + query)
     assert response.status_code == status
     if status == 200:
@@ -302,12 +298,12 @@ def test_the_payload_of_what_is_not_there(sandbox: Sandbox, query: str, status: 
 
 @pytest.mark.parametrize("campaign_id", [UNKNOWN, "x", "recipient-payload", NUMBER])
 @pytest.mark.parametrize("call_name", ["recipients", "sample", "start"])
-def test_what_is_asked_of_an_unknown_campaign_is_not_found(sandbox: Sandbox, call_name: str, campaign_id: str) -> None:
+def test_a_call_for_an_unknown_campaign_returns_404(sandbox: Sandbox, call_name: str, campaign_id: str) -> None:
     response = call(sandbox, "POST", f"{CAMPAIGNS}/{campaign_id}/{call_name}", {"recipients": people(1)})
     assert (response.status_code, response.json()) == (404, {"message": "Campaign not found"})
 
 
-def test_the_campaign_id_that_is_not_the_path_id_is_not_found(sandbox: Sandbox) -> None:
+def test_campaign_id_is_not_a_path_id(sandbox: Sandbox) -> None:
     with_recipients(sandbox)
     assert start(sandbox, sandbox.campaigns[0]["campaignId"]).status_code == 404
 
@@ -333,7 +329,7 @@ def test_an_update_to_another_account_changes_nothing(sandbox: Sandbox) -> None:
     assert sandbox.campaigns[0]["template"] == other["templateId"]
 
 
-def test_unknown_ids_go_with_everything(sandbox: Sandbox) -> None:
+def test_unknown_ids_match_every_account(sandbox: Sandbox) -> None:
     ids = ids_of_template(sandbox, "branch_news")
     assert create(sandbox, **ids | {"templateId": UNKNOWN}).status_code == 201
     assert create(sandbox, **ids | {"phoneNumberId": UNKNOWN}).status_code == 201
@@ -342,7 +338,7 @@ def test_unknown_ids_go_with_everything(sandbox: Sandbox) -> None:
         assert update(sandbox, campaign_id, **{field: value}).status_code == 200
 
 
-def test_a_reset_forgets_recipients_and_what_was_spent(sandbox: Sandbox) -> None:
+def test_a_reset_removes_recipients_and_resets_the_credit(sandbox: Sandbox) -> None:
     campaign_id = with_recipients(sandbox)
     start(sandbox, campaign_id)
     sample(sandbox, campaign_id, *people(2))

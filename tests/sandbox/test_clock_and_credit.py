@@ -34,7 +34,7 @@ def clock(sandbox: Sandbox, seconds: float = 0) -> datetime:
     return datetime.fromisoformat(control(sandbox, "POST", "/_sandbox/clock", {"seconds": seconds})["now"])
 
 
-def check_the_books(sandbox: Sandbox) -> None:
+def check_accounting(sandbox: Sandbox) -> None:
     """Check that each campaign agrees with itself, at one moment, and the credit with all of them."""
     state = control(sandbox, "GET", "/_sandbox/state")
     for campaign in state["campaigns"]:
@@ -61,17 +61,17 @@ def test_messages_go_out_by_the_clock_until_the_campaign_is_completed(sandbox: S
         least, most = ((moment - started) // timedelta(seconds=1 / A_SECOND) for moment in (before, clock(sandbox)))
         assert least <= campaign["sentCount"] <= most
         assert campaign["status"] == "running"
-        check_the_books(sandbox)
+        check_accounting(sandbox)
     sandbox.move_clock(seconds=5)
     (campaign,) = sandbox.campaigns
     assert (campaign["status"], campaign["sentCount"], campaign["deliveredCount"]) == ("completed", 1000, 1000)
     assert datetime.fromisoformat(campaign["completedAt"]) - started == timedelta(seconds=1000 / A_SECOND)
     sandbox.move_clock(days=1)
     assert sandbox.campaigns == [campaign]
-    check_the_books(sandbox)
+    check_accounting(sandbox)
 
 
-def test_messages_to_numbers_that_fail_cost_nothing_in_the_end(sandbox: Sandbox) -> None:
+def test_failed_messages_are_refunded_on_completion(sandbox: Sandbox) -> None:
     recipients = itertools.chain(*zip(people(300), people_without_whatsapp(300), strict=True))
     start(sandbox, with_recipients(sandbox, *recipients))
     sandbox.move_clock(seconds=20)
@@ -83,7 +83,7 @@ def test_messages_to_numbers_that_fail_cost_nothing_in_the_end(sandbox: Sandbox)
     assert (completed["sentCount"], completed["deliveredCount"], completed["failedCount"]) == (600, 300, 300)
     assert (completed["estimatedTotalCost"], completed["reservedAmount"]) == (7200, 0)
     assert (completed["reconciledAmount"], sandbox.credit) == (3600, 11400)
-    check_the_books(sandbox)
+    check_accounting(sandbox)
 
 
 @pytest.mark.parametrize("number", ["9647700000100", "9647700001000", "9647000000001"])
@@ -93,7 +93,7 @@ def test_only_the_ending_of_a_number_makes_it_fail(sandbox: Sandbox, number: str
     assert sandbox.campaigns[0]["failedCount"] == number.endswith("000")
 
 
-def test_a_campaign_that_nobody_gets_gives_all_of_its_money_back(sandbox: Sandbox) -> None:
+def test_a_campaign_whose_messages_all_fail_is_refunded_whole(sandbox: Sandbox) -> None:
     start(sandbox, with_recipients(sandbox, *people_without_whatsapp(1000)))
     assert sandbox.credit == 3000
     sandbox.move_clock(seconds=50)
@@ -105,7 +105,7 @@ def test_the_credit_adds_up_whatever_runs(sandbox: Sandbox) -> None:
     with_recipients(
         sandbox, *people(300), scheduleType="schedule", scheduledFor=(clock(sandbox, 0) + timedelta(60)).isoformat()
     )
-    check_the_books(sandbox)
+    check_accounting(sandbox)
     for step in (
         lambda: sample(sandbox, parent, *people(30), *people_without_whatsapp(30)),
         lambda: start(sandbox, parent),
@@ -116,7 +116,7 @@ def test_the_credit_adds_up_whatever_runs(sandbox: Sandbox) -> None:
         lambda: clock(sandbox, 2),
     ):
         step()
-        check_the_books(sandbox)
+        check_accounting(sandbox)
     assert [campaign["status"] for campaign in sandbox.campaigns] == ["completed", "running", "completed"]
     assert sandbox.credit == 15000 - 12 * (100 + 300 + 30)
     assert call(sandbox, "GET", "/info").json()["credit"] == sandbox.credit
@@ -141,19 +141,17 @@ def test_a_scheduled_campaign_starts_at_its_time_and_costs_nothing_before(sandbo
     assert sandbox.campaigns[0]["status"] == "completed"
 
 
-def test_a_scheduled_campaign_that_is_started_by_hand_is_not_started_again_at_its_time(sandbox: Sandbox) -> None:
+def test_a_scheduled_campaign_that_is_started_manually_is_not_started_again_at_its_time(sandbox: Sandbox) -> None:
     campaign_id = with_recipients(sandbox, scheduleType="schedule", scheduledFor=tomorrow())
     started = start(sandbox, campaign_id).json()["data"]["startedAt"]
     sandbox.move_clock(days=2)
     (campaign,) = sandbox.campaigns
     assert (campaign["startedAt"], campaign["status"], campaign["sentCount"]) == (started, "completed", 1)
-    check_the_books(sandbox)
+    check_accounting(sandbox)
 
 
 @pytest.mark.parametrize(("credit", "can_cover"), [(0, 0), (-5, 0), (11, 0), (12, 1), (35, 2)])
-def test_what_costs_more_than_the_credit_is_refused_and_leaves_no_trace(
-    sandbox: Sandbox, credit: int, can_cover: int
-) -> None:
+def test_insufficient_credit_returns_400_and_changes_nothing(sandbox: Sandbox, credit: int, can_cover: int) -> None:
     campaign_id = with_recipients(sandbox, *people(3))
     before = sandbox.campaigns
     sandbox.credit = credit
@@ -176,7 +174,7 @@ def test_a_campaign_may_take_the_last_of_the_credit(sandbox: Sandbox) -> None:
     assert sandbox.credit == 0
 
 
-def test_credit_that_is_set_is_spent_and_comes_back_like_any_other(sandbox: Sandbox) -> None:
+def test_credit_that_was_set_is_reserved_and_refunded(sandbox: Sandbox) -> None:
     campaign_id = with_recipients(sandbox, *people(100), *people_without_whatsapp(100))
     start(sandbox, campaign_id)
     sandbox.credit = 100
@@ -193,7 +191,7 @@ def test_one_message_less_is_enough_when_the_credit_is_short(sandbox: Sandbox) -
     assert sample(sandbox, campaign_id, *people(can_cover)).status_code == 201
 
 
-def test_what_runs_already_counts_against_the_credit(sandbox: Sandbox) -> None:
+def test_running_campaigns_reserve_credit(sandbox: Sandbox) -> None:
     first, second = with_recipients(sandbox, *people(700)), with_recipients(sandbox, *people(700))
     assert start(sandbox, first).status_code == 200
     response = start(sandbox, second)
@@ -208,7 +206,7 @@ def test_a_campaign_that_starts_by_itself_is_not_stopped_by_credit(sandbox: Sand
     assert sample(sandbox, created_id(sandbox), *people(1)).json()["yourCredit"] == -36
 
 
-def test_a_campaign_may_be_filled_with_more_than_the_credit(sandbox: Sandbox) -> None:
+def test_attaching_needs_no_credit(sandbox: Sandbox) -> None:
     sandbox.credit = 0
     assert attach(sandbox, created_id(sandbox), *people(1000)).status_code == 200
 

@@ -1,4 +1,4 @@
-"""The page for people: what it lists, and what it never shows."""
+"""The web UI: what it lists, and what it never shows."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def dashboard(sandbox: Sandbox) -> str:
 
 
 def tables(sandbox: Sandbox) -> list[list[list[str]]]:
-    """The texts of the page's cells, by table and row, without the headings."""
+    """The contents of the page's cells, by table and row, without the headings."""
     found = []
     for table in re.findall("<table>(.*?)</table>", dashboard(sandbox), re.DOTALL):
         rows = re.findall("<tr>(.*?)</tr>", table, re.DOTALL)[1:]
@@ -92,7 +92,7 @@ def test_an_empty_page_says_what_it_is(sandbox: Sandbox) -> None:
     assert tables(sandbox) == [[["none yet"]], [["none yet"]]]
 
 
-def test_the_page_asks_for_no_key_and_is_no_request_to_the_api(sandbox: Sandbox) -> None:
+def test_the_web_ui_needs_no_key_and_is_not_logged(sandbox: Sandbox) -> None:
     dashboard(sandbox)
     assert sandbox.requests == []
 
@@ -157,7 +157,7 @@ def test_requests_are_listed_newest_first(sandbox: Sandbox) -> None:
     assert [row[0] for row in reversed(listed)] == [request["at"][11:19] for request in sandbox.requests]
 
 
-def test_a_request_that_was_not_answered_says_so(sandbox: Sandbox) -> None:
+def test_a_request_without_a_response_says_so(sandbox: Sandbox) -> None:
     sandbox.arm("info", connection="drop")
     with pytest.raises(requests.ConnectionError):
         call(sandbox, "GET", "/info")
@@ -243,6 +243,6 @@ def test_no_api_key_is_shown(sandbox: Sandbox) -> None:
     assert "sk_" not in text
 
 
-def test_half_a_character_in_a_body_does_not_break_the_page(sandbox: Sandbox) -> None:
+def test_a_lone_surrogate_in_a_body_does_not_break_the_page(sandbox: Sandbox) -> None:
     call(sandbox, "POST", CAMPAIGNS, {"name": "\ud800"})
     dashboard(sandbox)

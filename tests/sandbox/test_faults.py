@@ -1,4 +1,4 @@
-"""Each fault as any HTTP client sees it, and what it leaves behind."""
+"""Each fault as an HTTP client sees it, and its effect on the sandbox."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def post(sandbox: Sandbox, **options: Any) -> requests.Response:
         {"status": 302, "headers": {"Location": "https://example.com/"}},
     ],
 )
-def test_another_answer(sandbox: Sandbox, when: str, campaigns: int, fault: dict[str, Any]) -> None:
+def test_another_response(sandbox: Sandbox, when: str, campaigns: int, fault: dict[str, Any]) -> None:
     sandbox.arm("create", when=when, **fault)
     response = post(sandbox)
     assert response.status_code == fault["status"] == sandbox.requests[0]["status"]
@@ -91,14 +91,14 @@ def test_an_endless_body(sandbox: Sandbox) -> None:
     assert post(sandbox).status_code == 201
 
 
-def test_a_slow_answer(sandbox: Sandbox) -> None:
+def test_a_slow_response(sandbox: Sandbox) -> None:
     sandbox.arm("create", delay=0.3)
     began = time.monotonic()
     assert post(sandbox).status_code == 201
     assert time.monotonic() - began >= 0.3
 
 
-def test_a_fault_meets_the_next_requests_of_its_kind_only(sandbox: Sandbox) -> None:
+def test_a_fault_affects_only_the_next_requests_of_its_kind(sandbox: Sandbox) -> None:
     sandbox.arm("info", status=500)
     sandbox.arm("create", status=503, times=2)
     sandbox.arm("create", status=502)
@@ -106,14 +106,14 @@ def test_a_fault_meets_the_next_requests_of_its_kind_only(sandbox: Sandbox) -> N
 
 
 @pytest.mark.parametrize("armed", CALLS)
-def test_a_fault_meets_its_own_kind_of_request_only(sandbox: Sandbox, armed: str) -> None:
+def test_a_fault_affects_only_its_kind_of_request(sandbox: Sandbox, armed: str) -> None:
     campaign_id = with_recipients(sandbox)
     sandbox.arm(armed, status=418)
     assert [name for name, send in CALLS.items() if send(sandbox, campaign_id).status_code == 418] == [armed]
     assert CALLS[armed](sandbox, campaign_id).status_code != 418
 
 
-def test_a_request_that_only_looks_like_another_meets_no_fault(sandbox: Sandbox) -> None:
+def test_a_request_to_a_similar_path_is_not_affected(sandbox: Sandbox) -> None:
     for armed in CALLS:
         sandbox.arm(armed, status=418)
     for method, path in [
@@ -129,7 +129,7 @@ def test_a_request_that_only_looks_like_another_meets_no_fault(sandbox: Sandbox)
 
 @pytest.mark.parametrize(("when", "done"), [("before", False), ("after", True)])
 @pytest.mark.parametrize("armed", ["attach", "sample", "start"])
-def test_a_fault_keeps_a_request_from_its_work_or_not(sandbox: Sandbox, armed: str, when: str, done: bool) -> None:
+def test_a_fault_happens_before_or_after_processing(sandbox: Sandbox, armed: str, when: str, done: bool) -> None:
     campaign_id = with_recipients(sandbox)
     before = sandbox.campaigns
     sandbox.arm(armed, status=503, when=when)
@@ -138,7 +138,7 @@ def test_a_fault_keeps_a_request_from_its_work_or_not(sandbox: Sandbox, armed: s
 
 
 @pytest.mark.parametrize("fault", [{"status": 200, "when": "after"}, {"connection": "drop"}, {"delay": 60}])
-def test_a_wrong_key_is_refused_whatever_is_armed(sandbox: Sandbox, fault: dict[str, Any]) -> None:
+def test_a_wrong_key_returns_401_whatever_is_armed(sandbox: Sandbox, fault: dict[str, Any]) -> None:
     sandbox.arm("create", **fault)
     assert requests.post(f"{sandbox.url}/whatsapp/campaigns", json=CREATE_BODY, timeout=10).status_code == 401
     assert sandbox.campaigns == []
@@ -150,11 +150,11 @@ def test_a_header_of_a_fault_replaces_the_sandboxs_own(sandbox: Sandbox) -> None
 
 
 @pytest.mark.parametrize(
-    "nonsense", [{"status": 99}, {"times": 0}, {"when": "never"}, {"colour": "red"}, {"headers": {"A": "b\n"}}]
+    "invalid", [{"status": 99}, {"times": 0}, {"when": "never"}, {"colour": "red"}, {"headers": {"A": "b\n"}}]
 )
-def test_a_fault_that_makes_no_sense_is_refused(sandbox: Sandbox, nonsense: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"fault.*{next(iter(nonsense))}"):
-        sandbox.arm("create", **nonsense)
+def test_an_invalid_fault_is_rejected(sandbox: Sandbox, invalid: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"fault.*{next(iter(invalid))}"):
+        sandbox.arm("create", **invalid)
     with pytest.raises(ValueError, match="call"):
         sandbox.arm("send", status=500)
 
@@ -183,7 +183,7 @@ def test_a_fault_that_makes_no_sense_is_refused(sandbox: Sandbox, nonsense: dict
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_a_fault_that_is_refused_says_what_is_wrong_and_what_is_known(
+def test_an_invalid_fault_says_what_is_wrong_and_what_is_known(
     sandbox: Sandbox, fields: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(ValueError, match="fault") as caught:
@@ -195,7 +195,7 @@ def test_a_fault_that_is_refused_says_what_is_wrong_and_what_is_known(
 
 
 @pytest.mark.parametrize("fields", [None, [], "create", {}])
-def test_the_control_plane_wants_an_object_with_a_call(sandbox: Sandbox, fields: Any) -> None:
+def test_the_control_plane_requires_an_object_with_a_call(sandbox: Sandbox, fields: Any) -> None:
     error = control(sandbox, "POST", "/_sandbox/faults", fields)["error"]
     assert error.startswith("Invalid fault: ")
     assert "call" in error

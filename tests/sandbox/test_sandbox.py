@@ -1,4 +1,4 @@
-"""The sandbox against the contract, spoken to with nothing of the provider."""
+"""The sandbox against the contract, called with a plain HTTP client instead of the provider."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_info(sandbox: Sandbox) -> None:
         ("POST", "/whatsapp/campaigns/x/start"),
     ],
 )
-def test_a_wrong_key_is_answered_as_documented_and_not_kept(sandbox: Sandbox, method: str, path: str) -> None:
+def test_a_wrong_key_returns_the_documented_401_and_is_not_saved(sandbox: Sandbox, method: str, path: str) -> None:
     response = call(sandbox, method, path, CREATE_BODY, key="sk_live_wrong")
     assert (response.status_code, response.json()) == (
         401,
@@ -97,14 +97,14 @@ def test_schedule_saves_a_scheduled_campaign(sandbox: Sandbox) -> None:
         {"recipients": []},
     ],
 )
-def test_a_create_that_breaks_a_rule_is_refused(sandbox: Sandbox, broken: dict[str, Any]) -> None:
+def test_an_invalid_create_returns_400(sandbox: Sandbox, broken: dict[str, Any]) -> None:
     response = create(sandbox, **broken)
     assert response.status_code == 400
     assert response.json()["error"]
     assert sandbox.campaigns == []
 
 
-def test_update_changes_what_is_given(sandbox: Sandbox) -> None:
+def test_update_changes_the_fields_that_are_set(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox)
     response = update(sandbox, campaign_id, name="Winter", category="UTILITY")
     assert response.status_code == 200
@@ -113,7 +113,7 @@ def test_update_changes_what_is_given(sandbox: Sandbox) -> None:
     assert campaign["template"] == CREATE_BODY["templateId"]
 
 
-def test_update_schedules_reschedules_and_takes_back(sandbox: Sandbox) -> None:
+def test_update_schedules_reschedules_and_returns_to_draft(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox)
     assert update(sandbox, campaign_id, scheduleType="schedule").status_code == 400
     assert update(sandbox, campaign_id, scheduleType="schedule", scheduledFor=tomorrow()).status_code == 200
@@ -140,14 +140,14 @@ def test_update_schedules_reschedules_and_takes_back(sandbox: Sandbox) -> None:
         {"scheduleType": ""},
     ],
 )
-def test_an_update_that_breaks_a_rule_changes_nothing(sandbox: Sandbox, broken: dict[str, Any]) -> None:
+def test_an_invalid_update_changes_nothing(sandbox: Sandbox, broken: dict[str, Any]) -> None:
     campaign_id = created_id(sandbox)
     before = sandbox.campaigns
     assert update(sandbox, campaign_id, **broken).status_code == 400
     assert sandbox.campaigns == before
 
 
-def test_an_unknown_campaign_is_not_found(sandbox: Sandbox) -> None:
+def test_an_unknown_campaign_returns_404(sandbox: Sandbox) -> None:
     assert update(sandbox, "6" * 24, name="Winter").status_code == 404
 
 
@@ -195,7 +195,7 @@ def test_how_many_requests_are_kept_can_be_chosen(keep: int) -> None:
     assert kept == [f"Campaign {number}" for number in range(5 - keep, 5)]
 
 
-def test_a_negative_number_of_requests_is_refused() -> None:
+def test_a_negative_number_of_requests_is_an_error() -> None:
     with pytest.raises(ValueError, match="keep_requests must be 0 or more, got -1"):
         Sandbox(keep_requests=-1)
 
@@ -231,7 +231,7 @@ def test_two_sandboxes_share_nothing() -> None:
         assert len(two.campaigns) == 1
 
 
-def test_an_open_request_does_not_keep_it_from_ending() -> None:
+def test_an_open_request_does_not_block_the_shutdown() -> None:
     with Sandbox() as sandbox:
         port = int(sandbox.url.split(":")[2].split("/")[0])
         connection = socket.create_connection(("127.0.0.1", port))
@@ -247,7 +247,7 @@ def test_an_unknown_call_says_so(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.system
-def test_a_taken_port_is_an_error_at_once() -> None:
+def test_a_taken_port_is_an_immediate_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
@@ -259,7 +259,7 @@ def test_a_taken_port_is_an_error_at_once() -> None:
 
 
 @pytest.mark.system
-def test_the_command_refuses_a_negative_number_of_requests() -> None:
+def test_the_command_exits_on_a_negative_number_of_requests() -> None:
     command = [sys.executable, "-m", "airflow_provider_otpiq.sandbox", "--port", "0", "--keep-requests", "-1"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (run.returncode, run.stderr) == (1, "otpiq-sandbox: keep_requests must be 0 or more, got -1\n")
@@ -267,7 +267,7 @@ def test_the_command_refuses_a_negative_number_of_requests() -> None:
 
 @pytest.mark.system
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_serves_until_it_is_told_to_end(how: signal.Signals) -> None:
+def test_the_command_serves_until_it_is_stopped(how: signal.Signals) -> None:
     options = ["--port", "0", "--credit", "99", "--keep-requests", "1"]
     command = [sys.executable, "-m", "airflow_provider_otpiq.sandbox", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
