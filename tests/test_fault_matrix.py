@@ -37,7 +37,7 @@ class Row:
     """A fault that stays, and what comes of it on the first try of a task."""
 
     fault: str
-    """As the README says it."""
+    """As the documentation says it."""
     error: str
     again: str
     """Whether Airflow tries again."""
@@ -133,7 +133,7 @@ class Call:
 
     make: Callable[[str, dict[str, Any]], Any]
     kind: str
-    """Which column of the README it belongs to: ``once``, ``repeated`` or ``costs money``."""
+    """Which column of the table it belongs to: ``once``, ``repeated`` or ``costs money``."""
     took_effect: Callable[[Sandbox], bool] | None = None
 
 
@@ -222,6 +222,6 @@ def table() -> list[str]:
     return lines
 
 
-def test_the_readme_has_the_table() -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    assert "\n".join(table()) in readme, "\n".join(table())
+def test_the_documentation_has_the_table() -> None:
+    page = (REPOSITORY / "docs" / "errors-and-retries.md").read_text()
+    assert "\n".join(table()) in page, "\n".join(table())

@@ -42,3 +42,9 @@ def test_every_page_that_the_code_names_is_there() -> None:
     code = [path for folder in folders for path in folder.rglob("*.py")]
     named = {name for path in code for name in re.findall(r"docs/[\w/.-]+\.md", path.read_text())}
     assert {name for name in named if not (REPOSITORY / name).exists()} == set()
+
+
+def test_the_readme_is_short_and_has_no_picture() -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    assert len(readme.splitlines()) <= 200
+    assert "![" not in readme  # the Python Package Index would look for it beside its own pages

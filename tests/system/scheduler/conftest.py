@@ -12,9 +12,9 @@ from cryptography.fernet import Fernet
 from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS
 from dev.running_airflow import RunningAirflow
+from tests.docs.pages import BLOCKS
 from tests.system.scheduler.observing import KEY, WRONG_KEY
 from tests.system.scheduler.postgresql import a_postgresql
-from tests.test_readme import WHOLE_CAMPAIGN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, scheduler_sandbox: Sandbox
     (home / "dags").mkdir()
     (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
     (home / "dags" / "tests").symlink_to(Path(__file__).parent.parent / "dags")
-    (home / "dags" / "readme.py").write_text(WHOLE_CAMPAIGN)
+    (readme,) = [block.code for block in BLOCKS if (block.page, block.language) == ("README.md", "python")]
+    (home / "dags" / "readme.py").write_text(readme.replace('schedule="0 18 * * *"', "schedule=None"))
     for name in ("audience.csv", "team.csv"):
         shutil.copy(EXAMPLE_DAGS / name, home / "dags")
     airflow = RunningAirflow(home, home / "dags")

@@ -187,7 +187,6 @@ def test_mapped_attaches_show_counts_too(airflow: RunningAirflow, sandbox: Sandb
     [
         ("example_otpiq_lifecycle", "Approve", "success", 1),
         ("example_otpiq_lifecycle", "Reject", "skipped", 0),
-        ("summer_offer", "Approve", "success", 1),  # the README's
     ],
 )
 def test_a_whole_campaign_waits_for_a_person(
@@ -201,14 +200,27 @@ def test_a_whole_campaign_waits_for_a_person(
     assert (sample["sampleOfCampaign"], sample["totalRecipients"]) == (draft["_id"], 2)
     assert airflow.xcom(run, "sample") == sample["_id"]
     assert sent(sandbox, "start") == 0
-    if dag_id == "example_otpiq_lifecycle":
-        asked = airflow.api("GET", f"{run}/taskInstances/approve/-1/hitlDetails").json()
-        assert "sends it to 11 people for about 132 IQD" in asked["body"]
+    asked = airflow.api("GET", f"{run}/taskInstances/approve/-1/hitlDetails").json()
+    assert "sends it to 11 people for about 132 IQD" in asked["body"]
     airflow.respond(run, "approve", option)
     assert airflow.finished(run) == "success"
     assert the_task(airflow, run, "start")["state"] == state
     assert sent(sandbox, "start") == starts
     assert statuses(sandbox)[0] in (("draft",) if option == "Reject" else ("running", "completed"))
+
+
+def test_the_readmes_campaign_is_scheduled_by_a_persons_approval(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    run = airflow.trigger("summer_offer")
+    wait_for_state(airflow, run, "awaiting_input", "approve")
+    draft, sample = sandbox.campaigns
+    assert (draft["status"], draft["totalRecipients"]) == ("draft", 11)
+    assert (sample["sampleOfCampaign"], sample["totalRecipients"]) == (draft["_id"], 2)
+    airflow.respond(run, "approve", "Approve")
+    assert airflow.finished(run) == "success"
+    assert sent(sandbox, "start") == 0
+    assert statuses(sandbox)[0] == "scheduled"
+    sandbox.move_clock(hours=16)
+    assert statuses(sandbox)[0] in ("running", "completed")
 
 
 def test_the_mapped_example_plans_a_campaign_for_each_city(airflow: RunningAirflow, sandbox: Sandbox) -> None:
