@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import Connection
 
-from airflow_provider_otpiq.connection import ConnectionSettings
+from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 
 KEY = "sk_live_0123"

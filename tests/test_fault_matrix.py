@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 from airflow_provider_otpiq import exceptions
 from airflow_provider_otpiq.exceptions import OtpiqApiError
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-from airflow_provider_otpiq.operators.base import DEFAULT_RETRY_POLICY
+from airflow_provider_otpiq.operators._base import DEFAULT_RETRY_POLICY
 from airflow_provider_otpiq.operators.campaign import (
     AttachRecipientsOperator,
     CreateCampaignOperator,

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_otpiq import times
+from airflow_provider_otpiq._models import datetimes as times
+from airflow_provider_otpiq._models.campaigns import CreateCampaign, UpdateCampaign
+from airflow_provider_otpiq._redaction import presentable, shown
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from airflow_provider_otpiq.models import CreateCampaign, UpdateCampaign
-from airflow_provider_otpiq.redaction import presentable, shown
 from airflow_provider_otpiq.sandbox.schemas import CreateCampaignRequest, UpdateCampaignRequest
 from tests.contract import CREATE
 

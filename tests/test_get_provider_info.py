@@ -8,9 +8,9 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from airflow_provider_otpiq.connection import ConnectionSettings
+from airflow_provider_otpiq._connection.guard_rails import GuardRails
+from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS, get_provider_info
-from airflow_provider_otpiq.guard_rails import GuardRails
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import AIRFLOW_VERSION
 

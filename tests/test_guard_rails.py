@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
-from airflow_provider_otpiq.guard_rails import GuardRails
 from tests.contract import CAMPAIGN_ID, CREATE, tomorrow
 
 if TYPE_CHECKING:

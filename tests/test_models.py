@@ -6,8 +6,8 @@ from typing import Any
 import pendulum
 import pytest
 
+from airflow_provider_otpiq._models.campaigns import CreateCampaign, UpdateCampaign
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from airflow_provider_otpiq.models import CreateCampaign, UpdateCampaign
 from tests.contract import CAMPAIGN_ID, CREATE, CREATE_BODY, tomorrow
 
 NOT_GIVEN = [None, "", "None"]

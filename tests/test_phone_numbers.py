@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_otpiq.phone_numbers import in_api_form
-from airflow_provider_otpiq.redaction import masked_number
+from airflow_provider_otpiq._models.phone_numbers import in_api_form
+from airflow_provider_otpiq._redaction import masked_number
 
 NUMBER = "9647701234567"
 
@@ -131,7 +131,7 @@ def test_a_masked_number_can_be_recognised_and_not_dialled(given: Any, shown: st
 @pytest.mark.system
 def test_numbers_in_the_apis_form_do_not_load_the_library() -> None:
     code = (
-        "import sys; from airflow_provider_otpiq.phone_numbers import in_api_form\n"
+        "import sys; from airflow_provider_otpiq._models.phone_numbers import in_api_form\n"
         f"in_api_form('{NUMBER}'); assert 'phonenumbers' not in sys.modules\n"
         "in_api_form('0770 123 4567'); assert 'phonenumbers' in sys.modules"
     )

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_otpiq._models.recipients import Recipients, RecipientsRequest, were_all_attached_before
 from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidationError
-from airflow_provider_otpiq.recipients import Recipients, RecipientsRequest, were_all_attached_before
 from tests.contract import CAMPAIGN_ID
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_skipping_reads_on_to_the_last_good_one() -> None:
 
 @pytest.mark.parametrize("row", ["nobody", "9647701234567"])
 def test_what_never_ends_is_refused(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_otpiq.recipients.MOST_ROWS", 2000)  # to save time
+    monkeypatch.setattr("airflow_provider_otpiq._models.recipients.MOST_ROWS", 2000)  # to save time
     with pytest.raises(OtpiqValidationError, match="are more than 2000, which is more than is read"):
         Recipients(repeat(row), "IQ")
 

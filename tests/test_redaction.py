@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from airflow_provider_otpiq.redaction import mask_phone_numbers, presentable
+from airflow_provider_otpiq._redaction import mask_phone_numbers, presentable
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_otpiq._models.resources import Resources, Wanted
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from airflow_provider_otpiq.resources import Resources, Wanted
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pendulum
 import pytest
 
-from airflow_provider_otpiq import times
+from airflow_provider_otpiq._models import datetimes as times
 
 NINE_IN_BAGHDAD = pendulum.datetime(2026, 12, 1, 6)
 

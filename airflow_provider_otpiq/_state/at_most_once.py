@@ -35,7 +35,7 @@ class AtMostOnce:
     """
 
     def __init__(self, context: Context, action: str, campaign_id: object, *, durable: bool) -> None:
-        from airflow_provider_otpiq.models import is_object_id
+        from airflow_provider_otpiq._models.campaigns import is_object_id
 
         self._ti = context["ti"]
         self._campaign_id = str(campaign_id).lower() if is_object_id(campaign_id) else ""

@@ -36,7 +36,7 @@ class CreatedCampaignState:
         self._saved = self._load()
 
     def _load(self) -> dict[str, Any]:
-        from airflow_provider_otpiq.models import is_object_id
+        from airflow_provider_otpiq._models.campaigns import is_object_id
 
         match self._state.load():
             case None:
@@ -74,8 +74,8 @@ class CreatedCampaignState:
 
 def _comparable(name: str, value: object) -> str | None:
     """Write a field so that two spellings of the same time are equal."""
-    from airflow_provider_otpiq import times
-    from airflow_provider_otpiq.models import is_given
+    from airflow_provider_otpiq._models import datetimes as times
+    from airflow_provider_otpiq._models.campaigns import is_given
 
     if not is_given(value):
         return None

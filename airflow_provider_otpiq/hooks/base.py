@@ -12,7 +12,9 @@ from pydantic_core import to_json
 from urllib3.exceptions import HTTPError
 
 from airflow_provider_otpiq import __version__
-from airflow_provider_otpiq.answers import (
+from airflow_provider_otpiq._connection.guard_rails import GuardRails
+from airflow_provider_otpiq._connection.settings import ConnectionSettings, extras
+from airflow_provider_otpiq._http.responses import (
     Answer,
     accepted,
     leaves_the_outcome_unknown,
@@ -20,12 +22,10 @@ from airflow_provider_otpiq.answers import (
     outcome_unknown,
     too_large,
 )
-from airflow_provider_otpiq.connection import ConnectionSettings, extras
+from airflow_provider_otpiq._http.retry import Repeats
+from airflow_provider_otpiq._http.session import BearerAuth, Session, read_whole
+from airflow_provider_otpiq._models.campaigns import is_given
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqConfigurationError
-from airflow_provider_otpiq.guard_rails import GuardRails
-from airflow_provider_otpiq.models import is_given
-from airflow_provider_otpiq.repeats import Repeats
-from airflow_provider_otpiq.transport import BearerAuth, Session, read_whole
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection

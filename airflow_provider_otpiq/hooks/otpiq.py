@@ -6,20 +6,17 @@ from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_otpiq.answers import accepted
-from airflow_provider_otpiq.connection_form import widgets
-from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqRequestError
-from airflow_provider_otpiq.get_provider_info import FIELD_BEHAVIOUR
-from airflow_provider_otpiq.hooks.base import NoPendingMarker, OtpiqBaseHook, PendingMarker
-from airflow_provider_otpiq.models import (
+from airflow_provider_otpiq._connection.form import widgets
+from airflow_provider_otpiq._http.responses import accepted
+from airflow_provider_otpiq._models.campaigns import (
     CampaignAnswer,
     CreateCampaign,
     ProjectInfo,
     StartCampaign,
     UpdateCampaign,
 )
-from airflow_provider_otpiq.phone_numbers import DEFAULT_REGION
-from airflow_provider_otpiq.recipients import (
+from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
+from airflow_provider_otpiq._models.recipients import (
     AttachAnswer,
     CheckedRecipients,
     PayloadAnswer,
@@ -28,8 +25,11 @@ from airflow_provider_otpiq.recipients import (
     RecipientsRequest,
     were_all_attached_before,
 )
-from airflow_provider_otpiq.redaction import presentable
-from airflow_provider_otpiq.resources import ResourcesAnswer
+from airflow_provider_otpiq._models.resources import ResourcesAnswer
+from airflow_provider_otpiq._redaction import presentable
+from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqRequestError
+from airflow_provider_otpiq.get_provider_info import FIELD_BEHAVIOUR
+from airflow_provider_otpiq.hooks.base import NoPendingMarker, OtpiqBaseHook, PendingMarker
 
 CreateOrUpdate = TypeVar("CreateOrUpdate", CreateCampaign, UpdateCampaign)
 

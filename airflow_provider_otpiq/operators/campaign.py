@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_otpiq._state.at_most_once import AtMostOnce
 from airflow_provider_otpiq._state.created_campaign import CreatedCampaignState
-from airflow_provider_otpiq.operators.base import OtpiqBaseOperator, documented
-from airflow_provider_otpiq.operators.recipients import AttachRecipientsOperator, SendSampleOperator
+from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented
+from airflow_provider_otpiq.operators._recipients import AttachRecipientsOperator, SendSampleOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_otpiq.operators.base import Text, Time
+    from airflow_provider_otpiq.operators._base import Text, Time
 
 __all__ = [
     "AttachRecipientsOperator",
@@ -38,7 +38,7 @@ class _ScheduledOperator(OtpiqBaseOperator):
 
     def _rendered_fields(self, context: Context) -> dict[str, Any]:
         """Collect what goes to OTPIQ, with a time that names no timezone taken in the DAG's."""
-        from airflow_provider_otpiq import times
+        from airflow_provider_otpiq._models import datetimes as times
 
         fields = {name: getattr(self, name) for name in self.request_fields}
         if dag := context.get("dag"):
@@ -49,8 +49,8 @@ class _ScheduledOperator(OtpiqBaseOperator):
         """Log the time that was set, in UTC and as the DAG's people read it."""
         from pendulum import UTC
 
-        from airflow_provider_otpiq import times
-        from airflow_provider_otpiq.models import is_given
+        from airflow_provider_otpiq._models import datetimes as times
+        from airflow_provider_otpiq._models.campaigns import is_given
 
         if is_given(scheduled_for):
             dag = context.get("dag")
@@ -308,7 +308,7 @@ class StartCampaignOperator(OtpiqBaseOperator):
 
         import pendulum
 
-        from airflow_provider_otpiq import times
+        from airflow_provider_otpiq._models import datetimes as times
 
         with suppress(ValueError):  # there is no time in the response, or none that can be read
             scheduled_for = times.moment(campaign.get("scheduledFor"))

@@ -13,8 +13,8 @@ from airflow.providers.common.compat.sdk import DAG, task
 from jinja2 import UndefinedError
 
 from airflow_provider_otpiq.exceptions import OtpiqConnectionError, OtpiqValidationError
+from airflow_provider_otpiq.operators._recipients import Audience
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
-from airflow_provider_otpiq.operators.recipients import Audience
 from tests.contract import CREATE, TaskInstance, execute
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from airflow_provider_otpiq.phone_numbers import in_api_form
+from airflow_provider_otpiq._models.phone_numbers import in_api_form
 from dev.local_airflow import EXAMPLE_DAGS
 from dev.running_airflow import eventually
 from tests.system.scheduler.observing import (

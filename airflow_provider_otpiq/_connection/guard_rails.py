@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from airflow_provider_otpiq._models.phone_numbers import in_api_form
+from airflow_provider_otpiq._redaction import masked_number, presentable
+from airflow_provider_otpiq._validation_errors import as_lines, listed_problems
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
-from airflow_provider_otpiq.phone_numbers import in_api_form
-from airflow_provider_otpiq.problems import as_lines, listed_problems
-from airflow_provider_otpiq.redaction import masked_number, presentable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

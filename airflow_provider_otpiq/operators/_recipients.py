@@ -7,16 +7,16 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_otpiq._state.at_most_once import AtMostOnce
-from airflow_provider_otpiq.operators.base import OtpiqBaseOperator, documented
+from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
+    from airflow_provider_otpiq._models.recipients import CheckedRecipients
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.operators.base import Text
-    from airflow_provider_otpiq.recipients import CheckedRecipients
+    from airflow_provider_otpiq.operators._base import Text
 
     Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]]
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from airflow_provider_otpiq._models.phone_numbers import in_api_form
+from airflow_provider_otpiq._redaction import masked_number, presentable, shown
+from airflow_provider_otpiq._validation_errors import as_lines
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from airflow_provider_otpiq.phone_numbers import in_api_form
-from airflow_provider_otpiq.problems import as_lines
-from airflow_provider_otpiq.redaction import masked_number, presentable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

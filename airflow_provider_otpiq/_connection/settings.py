@@ -24,9 +24,9 @@ from pydantic import (
     field_validator,
 )
 
+from airflow_provider_otpiq._redaction import presentable
+from airflow_provider_otpiq._validation_errors import as_lines, listed_problems
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
-from airflow_provider_otpiq.problems import as_lines, listed_problems
-from airflow_provider_otpiq.redaction import presentable
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection

@@ -13,6 +13,9 @@ from pydantic_core import from_json
 from urllib3.exceptions import InvalidHeader, NewConnectionError, SSLError
 from urllib3.util import Retry
 
+from airflow_provider_otpiq._http.session import LARGEST_ANSWER
+from airflow_provider_otpiq._redaction import presentable
+from airflow_provider_otpiq._validation_errors import listed_problems
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
     OtpiqConfigurationError,
@@ -26,9 +29,6 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqServerError,
     error_class,
 )
-from airflow_provider_otpiq.problems import listed_problems
-from airflow_provider_otpiq.redaction import presentable
-from airflow_provider_otpiq.transport import LARGEST_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,7 @@ class Answer:
         Make a text of the answer fit for an error.
 
         :param text: any text.
-        :return: the text as :func:`~airflow_provider_otpiq.redaction.presentable` makes it, without the call's key.
+        :return: the text as :func:`~airflow_provider_otpiq._redaction.presentable` makes it, without the call's key.
         """
         return presentable(text, self.api_key)
 

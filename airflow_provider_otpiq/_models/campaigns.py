@@ -29,12 +29,12 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from airflow_provider_otpiq import times
+from airflow_provider_otpiq._models import datetimes as times
+from airflow_provider_otpiq._models.phone_numbers import in_api_form
+from airflow_provider_otpiq._models.resources import Resources, Wanted
+from airflow_provider_otpiq._redaction import shown
+from airflow_provider_otpiq._validation_errors import as_lines, listed_problems
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from airflow_provider_otpiq.phone_numbers import in_api_form
-from airflow_provider_otpiq.problems import as_lines, listed_problems
-from airflow_provider_otpiq.redaction import shown
-from airflow_provider_otpiq.resources import Resources, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pendulum
 from pendulum.tz.exceptions import AmbiguousTime, NonExistingTime
 
-from airflow_provider_otpiq.redaction import shown
+from airflow_provider_otpiq._redaction import shown
 
 if TYPE_CHECKING:
     from pendulum import DateTime, FixedTimezone, Timezone

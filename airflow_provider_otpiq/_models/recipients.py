@@ -28,11 +28,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError, to_json
 
+from airflow_provider_otpiq._models.campaigns import CheckedRequest, ObjectId, one_of
+from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION, in_api_form
+from airflow_provider_otpiq._redaction import masked_number, presentable, shown
+from airflow_provider_otpiq._validation_errors import as_lines
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from airflow_provider_otpiq.models import CheckedRequest, ObjectId, one_of
-from airflow_provider_otpiq.phone_numbers import DEFAULT_REGION, in_api_form
-from airflow_provider_otpiq.problems import as_lines
-from airflow_provider_otpiq.redaction import masked_number, presentable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

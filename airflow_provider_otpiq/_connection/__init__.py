@@ -1,0 +1,1 @@
+"""What an Airflow connection of type ``otpiq`` says."""

@@ -1,0 +1,1 @@
+"""One HTTP request out and its response back. Knows nothing of Airflow."""

@@ -1,0 +1,1 @@
+"""The API's contract: what is sent, and what comes back."""
