@@ -51,7 +51,6 @@ def test_an_operators_section_names_each_of_its_fields(name: str) -> None:
     assert set(getattr(campaign, name).template_fields) <= named
 
 
-@pytest.mark.xfail(reason="the modules move there next", strict=True)
 def test_every_file_of_the_layout_is_there() -> None:
     paths = re.findall(r"^\| `(\S+)` \|", section("architecture.md", "Layout"), re.MULTILINE)
     assert paths

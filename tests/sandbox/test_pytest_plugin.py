@@ -80,6 +80,7 @@ def test_afterwards():
 """
 
 
+@pytest.mark.system
 def test_the_ini_option_chooses_the_connections_and_a_marker_overrides_it(tmp_path: Path) -> None:
     run = run_pytest(tmp_path, IDS, "--strict-markers", "--strict-config", "-o", "otpiq_connections=team_a team_b")
     assert "5 passed" in run.stdout, run.stdout + run.stderr
@@ -99,6 +100,7 @@ def test_empty(otpiq_sandbox): ...
 """
 
 
+@pytest.mark.system
 def test_a_marker_without_connection_ids_is_an_error_that_shows_how(tmp_path: Path) -> None:
     run = run_pytest(tmp_path, MISUSE)
     assert "3 errors" in run.stdout, run.stdout + run.stderr
@@ -119,11 +121,13 @@ assert "airflow_provider_otpiq.sandbox.pytest_plugin" in sys.modules
 """
 
 
+@pytest.mark.system
 def test_nothing_is_imported_before_the_fixture_is_used(tmp_path: Path) -> None:
     run = run_pytest(tmp_path, SEEN)
     assert "1 passed" in run.stdout, run.stdout + run.stderr
 
 
+@pytest.mark.system
 def test_the_marker_and_the_option_are_documented(tmp_path: Path) -> None:
     assert "@pytest.mark.otpiq_connections(*connection_ids):" in run_pytest(tmp_path, "", "--markers").stdout
     assert "otpiq_connections (args)" in run_pytest(tmp_path, "", "--help").stdout
