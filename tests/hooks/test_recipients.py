@@ -233,13 +233,12 @@ def test_an_unknown_outcome_fails_at_once_after_one_request(
 @pytest.mark.parametrize(
     ("fault", "error", "sent"),
     [
-        ({"exc": requests.ConnectTimeout("connect timed out")}, OtpiqConnectionError, 3),
         ({"status_code": 429}, OtpiqRateLimitError, 2),
         ({"status_code": 302, "headers": {"Location": "/"}}, OtpiqRedirectError, 1),
         ({"status_code": 400, "json": {"error": "no"}}, OtpiqRequestError, 1),
         ({"status_code": 400, "json": {"error": "credit", "requiredCredit": 5}}, OtpiqCreditError, 1),
     ],
-    ids=["never reached", "429", "302", "400", "credit"],
+    ids=["429", "302", "400", "credit"],
 )
 @pytest.mark.usefixtures("slept")
 def test_a_refusal_is_no_unknown_outcome(
