@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 # Names of the vendor's older OpenAPI file for SMS; that campaigns use the same is an assumption.
 _AMOUNTS = ("yourCredit", "requiredCredit", "currentSpending", "spendingThreshold", "cost")
 _MARKS_OF_A_CREDIT_ERROR = {"requiredCredit", "spendingThreshold"}
+_CAMPAIGN_IN_PATH = re.compile(r"/whatsapp/campaigns/(?P<id>[0-9a-fA-F]{24})(?:/(?P<action>\w+))?$")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Answer:
 
     call: str
     """What it answers, for errors: ``"POST /whatsapp/campaigns (connection 'otpiq_default')"``."""
+    path: str
+    """The path of the request, below the base URL."""
     status: int
     headers: Mapping[str, str]
     content: bytes
@@ -103,7 +107,21 @@ def _against_the_contract(answer: Answer, body: dict[str, Any], model: type[Base
         model.model_validate(body)
     except ValidationError as error:
         return listed_problems(error)
-    return []
+    return _about_another_campaign(answer.path, body.get("data"))
+
+
+def _about_another_campaign(path: str, campaign: Any) -> list[str]:
+    """Compare the ids in a response with the one in the request's path."""
+    if not (asked := _CAMPAIGN_IN_PATH.match(path)) or not isinstance(campaign, dict):
+        return []
+    is_sample = asked["action"] == "sample"
+    parent = "sampleOfCampaign" if is_sample else "_id"
+    errors = []
+    if campaign.get(parent) is not None and str(campaign[parent]).lower() != asked["id"].lower():
+        errors.append(f"data.{parent}: must be the requested campaign's _id, {asked['id']}; found another")
+    if is_sample and campaign["_id"].lower() == asked["id"].lower():
+        errors.append("data._id: must be a new campaign's; found the requested campaign's own")
+    return errors
 
 
 def _refusal(answer: Answer) -> OtpiqApiError:

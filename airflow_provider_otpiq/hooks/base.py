@@ -167,7 +167,7 @@ class OtpiqBaseHook(BaseHook):
             failure = connection_error(call, error, settings)
         else:
             if content is not None:
-                return Answer(call, response.status_code, response.headers, content, settings.password)
+                return Answer(call, path, response.status_code, response.headers, content, settings.password)
             failure = too_large(call)
         # Outside of the handler: the error's context would hold the request, and with it the API key.
         raise failure

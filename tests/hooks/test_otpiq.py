@@ -341,6 +341,14 @@ def test_a_request_that_cannot_even_be_made_is_a_matter_of_the_connection(
         create(connect(host="https://*.otpiq.com/api"))
 
 
+def test_a_campaign_of_another_id_is_no_response_to_an_update(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.patch(UPDATE_URL, json={"success": True, "data": CAMPAIGN | {"_id": "f" * 24}})
+    with pytest.raises(OtpiqResponseError, match=rf"data\._id: must be .* {CAMPAIGN_ID}; found another"):
+        update(hook)
+    requests_mock.patch(UPDATE_URL, json={"success": True, "data": CAMPAIGN | {"_id": CAMPAIGN_ID.upper()}})
+    assert update(hook)["_id"] == CAMPAIGN_ID.upper()
+
+
 def test_a_connection_that_is_not_there_is_airflows_to_try_again(hook: OtpiqHook) -> None:
     hook.otpiq_conn_id = "nope"
     with pytest.raises(AirflowNotFoundException):
