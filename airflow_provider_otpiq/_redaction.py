@@ -17,6 +17,8 @@ _PHONE_NUMBER = re.compile(
     r"|(?<!\d)[+(]*\d(?:[ ()./-]{0,2}\d){8,}"
 )
 _API_KEY = re.compile(r"sk_[!-~]+", re.IGNORECASE)
+# A password can hold `#` and `/` unescaped, so everything up to the last `@` is taken for it.
+_USER_IN_URL = re.compile(r"""//[^\s"'<>]*@""")
 _DATE_OR_TIME = re.compile(r"\b(?:19|20)\d\d-\d\d?-\d\d?|\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?")
 _LONGEST_TEXT = 500
 _LONGEST_VALUE = 40
@@ -54,10 +56,11 @@ def presentable(text: str, api_key: SecretStr | None = None) -> str:
 
     :param text: any text, such as a message from a server.
     :param api_key: a key that must not be in it, whatever it looks like.
-    :return: the text on one line of at most 500 characters, without phone numbers and API keys.
+    :return: the text on one line of at most 500 characters, without phone numbers, API keys and users of URLs.
     """
     without_key = text.replace(api_key.get_secret_value(), "•••") if api_key else text
-    one_line = " ".join(_API_KEY.sub("•••", without_key).split())
+    without_user = _USER_IN_URL.sub("//•••@", without_key)
+    one_line = " ".join(_API_KEY.sub("•••", without_user).split())
     printable = "".join(character if character.isprintable() else "�" for character in one_line)
     masked = mask_phone_numbers(printable)
     return masked if len(masked) <= _LONGEST_TEXT else f"{masked[:_LONGEST_TEXT]}…"

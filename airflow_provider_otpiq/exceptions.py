@@ -1,23 +1,23 @@
 """
-Everything that this provider raises, and whether another try of the task can help.
+Everything that this provider raises: what happened, what helps, and whether the request may have taken effect.
 
 ::
 
-    OtpiqError
-    ├── OtpiqConfigurationError  *   the connection is wrong, nothing was sent -> mend the connection
-    ├── OtpiqValidationError     *   a field is wrong, nothing was sent        -> mend the DAG
+    OtpiqError                                                                       may have taken effect
+    ├── OtpiqConfigurationError  *   the connection is wrong -> fix the connection           no
+    ├── OtpiqValidationError     *   a field is wrong -> fix the DAG                         no
     └── OtpiqApiError                OTPIQ was asked, and it did not work out
-        ├── OtpiqRequestError        *   400, 422, other 4xx                   -> mend the DAG
-        ├── OtpiqAuthenticationError *   401, 403                              -> mend the API key
-        ├── OtpiqNotFoundError       *   404                                   -> mend the id or the base URL
-        ├── OtpiqConflictError       *   409                                   -> look at the campaign
-        ├── OtpiqRedirectError       *   3xx                                   -> mend the base URL
-        ├── OtpiqOutcomeUnknownError *   a start or a sample without an answer -> look whether it happened
-        ├── OtpiqCreditError             400 with amounts of money             -> top up
-        ├── OtpiqRateLimitError          429                                   -> wait for ``retry_after``
-        ├── OtpiqServerError             408, 425, 5xx                         -> try again
-        ├── OtpiqResponseError           an answer that is not in the contract -> try again, then ask OTPIQ
-        └── OtpiqConnectionError         no whole answer                       -> try again
+        ├── OtpiqRequestError        *   400, 422, other 4xx -> fix the DAG                  no
+        ├── OtpiqAuthenticationError *   401, 403 -> fix the API key                         no
+        ├── OtpiqNotFoundError       *   404 -> fix the id or the base URL                   no
+        ├── OtpiqConflictError       *   409 -> look at the campaign                         no
+        ├── OtpiqRedirectError       *   3xx -> fix the base URL                             303 only
+        ├── OtpiqOutcomeUnknownError *   a start or a sample, and any "yes" below -> look    yes
+        ├── OtpiqCreditError             400 with amounts of money -> top up                 no
+        ├── OtpiqRateLimitError          429 -> wait for ``retry_after``                     no
+        ├── OtpiqServerError             408, 425, 5xx -> retry                              yes
+        ├── OtpiqResponseError           a response that is not in the contract -> retry     yes
+        └── OtpiqConnectionError         no complete response -> retry                       yes, if it was sent
 
 ``*`` also derives from :class:`~airflow.exceptions.AirflowFailException`: no other try can mend it, so Airflow
 fails the task at once and leaves its retries unused, on every version of Airflow.
@@ -28,7 +28,7 @@ No text here ever holds the API key or a whole phone number.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
@@ -41,6 +41,14 @@ class OtpiqError(AirflowException):
 
     # Airflow gives each of its exceptions the 500 of its own web server; here the word means OTPIQ's answer.
     status_code: int | None = None  # type: ignore[assignment]
+
+    may_have_taken_effect: bool = False
+    """
+    Whether the request may have been processed although it failed.
+
+    If False, it provably was not, and sending it again is safe. The one place that decides whether a start or a sample
+    ends as :class:`OtpiqOutcomeUnknownError`, and whether a request that is not idempotent may be retried.
+    """
 
 
 class OtpiqConfigurationError(OtpiqError, AirflowFailException):
@@ -71,7 +79,7 @@ class OtpiqApiError(OtpiqError):
     :param server_message: OTPIQ's own words, phone numbers masked; None where it gave none.
     :param retry_after: seconds that OTPIQ asks to wait before the next try; None where it does not say.
     :param amounts: the amounts of money in the answer by OTPIQ's names (``requiredCredit``, …), in IQD.
-    :param never_processed: True only if the request provably had no effect, so that a repeat is safe.
+    :param may_have_taken_effect: whether the request may have been processed; None for what the class says.
     """
 
     remedy: ClassVar[str] = ""
@@ -84,14 +92,15 @@ class OtpiqApiError(OtpiqError):
         server_message: str | None = None,
         retry_after: float | None = None,
         amounts: Mapping[str, float] | None = None,
-        never_processed: bool = False,
+        may_have_taken_effect: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.server_message = server_message
         self.retry_after = retry_after
         self.amounts = dict(amounts or {})
-        self.never_processed = never_processed
+        if may_have_taken_effect is not None:
+            self.may_have_taken_effect = may_have_taken_effect
 
     def add_advice(self, advice: str) -> None:
         """
@@ -131,6 +140,10 @@ class OtpiqRedirectError(OtpiqApiError, AirflowFailException):
 
     remedy = "Put the address that OTPIQ's API really has into the connection's host."
 
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.may_have_taken_effect = self.status_code == HTTPStatus.SEE_OTHER  # "done, look there"
+
 
 class OtpiqCreditError(OtpiqApiError):
     """
@@ -152,18 +165,25 @@ class OtpiqRateLimitError(OtpiqApiError):
 class OtpiqServerError(OtpiqApiError):
     """OTPIQ could not answer just now (408, 425, 5xx). Whether the request took effect is not known."""
 
+    may_have_taken_effect = True
     remedy = "A later try can succeed."
 
 
 class OtpiqResponseError(OtpiqApiError):
     """The answer is not what the API's contract says. Whether the request took effect is not known."""
 
+    may_have_taken_effect = True
     remedy = "If it happens again, check that the connection's host is OTPIQ's API and no proxy answers for it."
 
 
 class OtpiqConnectionError(OtpiqApiError):
-    """No whole answer came: refused, reset, timed out, cut short or far too large."""
+    """
+    No complete response came: refused, reset, timed out, cut short, malformed or far too large.
 
+    What failed before the request was handed to a connected socket has ``may_have_taken_effect`` False.
+    """
+
+    may_have_taken_effect = True
     remedy = "A later try can succeed."
 
 
@@ -174,6 +194,7 @@ class OtpiqOutcomeUnknownError(OtpiqApiError, AirflowFailException):
     It may have been paid for and be on its way to people, so no program sends it again: a person looks first.
     """
 
+    may_have_taken_effect = True
     remedy = "It may have taken effect: look at the campaign in OTPIQ's dashboard before anything is sent again."
 
 

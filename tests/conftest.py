@@ -26,6 +26,7 @@ from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.sandbox import Sandbox
 from dev.certificate import self_signed_certificate
 from dev.local_airflow import EXAMPLE_DAGS, LocalAirflow
+from tests.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,6 +96,20 @@ def hook(connect: Callable[..., OtpiqHook]) -> OtpiqHook:
 @pytest.fixture
 def sandbox_hook(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> OtpiqHook:
     return connect(host=sandbox.url, password=sandbox.api_key)
+
+
+@pytest.fixture
+def wire() -> Iterator[Callable[..., Wire]]:
+    """Start servers that do what a script says, and end them."""
+    wires: list[Wire] = []
+
+    def start(script: Callable[..., object], **how: bool) -> Wire:
+        wires.append(Wire(script, **how))
+        return wires[-1]
+
+    yield start
+    for each in wires:
+        each.close()
 
 
 @pytest.fixture

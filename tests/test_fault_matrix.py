@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +22,20 @@ from airflow_provider_otpiq.operators.campaign import (
 )
 from dev.local_airflow import REPOSITORY
 from dev.running_airflow import eventually
-from tests.contract import CREATE, TaskInstance
+from tests.conftest import AIRFLOW_VERSION
+from tests.contract import CAMPAIGN_ID, CREATE, StateStore, TaskInstance
+from tests.wire import send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.wire import Wire
 
 A_DATE_TO_COME = "Tue, 01 Dec 2099 06:00:00 GMT"
 CREDIT = {"error": "Insufficient credit", "yourCredit": 100, "requiredCredit": 2500}
+
+NO, YES, HINT = "no", "yes", "yes, when OTPIQ says, within an hour"
 
 
 @dataclass
@@ -48,18 +54,20 @@ class Row:
     """How often one call sends what is harmless to repeat."""
     leaves: bool = False
     """Whether OTPIQ has processed the request, although it failed."""
+    raw: bytes | None = None
+    """What comes instead of a response, where no HTTP server would send it."""
 
     @property
-    def leaves_unknown(self) -> bool:
-        """Whether nobody can tell from the failure that the request was not processed."""
-        return self.fault.startswith("303") or self.error in (
-            "OtpiqServerError",
-            "OtpiqConnectionError",
-            "OtpiqResponseError",
-        )
+    def may_have_taken_effect(self) -> bool:
+        """What the package says of such an error."""
+        error: OtpiqApiError = getattr(exceptions, self.error)("", status_code=self.arm.get("status"))
+        return error.may_have_taken_effect
 
 
-NO, YES, HINT = "no", "yes", "yes, when OTPIQ says, within an hour"
+def not_valid_http(raw: bytes) -> Row:
+    """Make a row of a response that breaks HTTP's own rules."""
+    return Row("a response that is not valid HTTP", "OtpiqConnectionError", YES, {}, 1, 3, raw=raw)
+
 
 MATRIX = [
     Row("400, 422, other 4xx", "OtpiqRequestError", NO, {"status": 400, "body": {"error": "No"}}),
@@ -112,6 +120,10 @@ MATRIX = [
     ),
     Row("an answer cut short", "OtpiqConnectionError", YES, {"connection": "cut"}, 1, 3, leaves=True),
     Row("an answer without end", "OtpiqConnectionError", YES, {"connection": "endless"}, 1, 3, leaves=True),
+    not_valid_http(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} "),
+    not_valid_http(b"HTTP/1.1 two hundred\r\n\r\n{}"),
+    not_valid_http(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}"),
+    not_valid_http(b"HTTP/1.1 200 OK\r\nX-Broken\r\nContent-Length: 2\r\n\r\n{}"),
     Row("HTML, or JSON that is not in the contract", "OtpiqResponseError", YES, {"status": 200, "body": "<html>"}),
     Row("HTML, or JSON that is not in the contract", "OtpiqResponseError", YES, {"status": 200, "body": {"data": 5}}),
     Row(
@@ -148,7 +160,7 @@ def execute(operator: type[Any], **fields: Any) -> Callable[[str, dict[str, Any]
 CALLS = {
     "create": Call(execute(CreateCampaignOperator, **CREATE), "once", lambda sandbox: len(sandbox.campaigns) == 2),
     "attach": Call(
-        execute(AttachRecipientsOperator, recipients=ONE),
+        execute(AttachRecipientsOperator, recipients=ONE, validate_parameters=False),
         "once",
         lambda sandbox: sandbox.campaigns[0]["totalRecipients"] == 2,
     ),
@@ -161,7 +173,9 @@ CALLS = {
     "resources": Call(lambda *_: OtpiqHook().get_resources(), "repeated"),
     "payload": Call(lambda campaign_id, _: OtpiqHook().get_recipient_payload(campaign_id=campaign_id), "repeated"),
     "sample": Call(
-        execute(SendSampleOperator, recipients=ONE), "costs money", lambda sandbox: len(sandbox.campaigns) == 2
+        execute(SendSampleOperator, recipients=ONE, validate_parameters=False),
+        "costs money",
+        lambda sandbox: len(sandbox.campaigns) == 2,
     ),
     "start": Call(
         execute(StartCampaignOperator),
@@ -180,7 +194,7 @@ def airflow_tries_again(error: BaseException) -> str:
     return {"fail": NO, "default": YES, "retry": HINT}[decision.action.value]
 
 
-@pytest.mark.parametrize("row", MATRIX, ids=lambda row: f"{row.fault}-{row.arm}")
+@pytest.mark.parametrize("row", [row for row in MATRIX if row.raw is None], ids=lambda row: f"{row.fault}-{row.arm}")
 @pytest.mark.parametrize("name", CALLS)
 def test_a_fault(sandbox: Sandbox, connect: Callable[..., OtpiqHook], slept: list[float], name: str, row: Row) -> None:
     call = CALLS[name]
@@ -190,32 +204,59 @@ def test_a_fault(sandbox: Sandbox, connect: Callable[..., OtpiqHook], slept: lis
     if "delay" in row.arm:
         connect(host=sandbox.url, password=sandbox.api_key, extra={"read_timeout": 0.4})
     before = len(sandbox.requests)
-    context = {"ti": TaskInstance(), "dag": DAG("dag", schedule=None)}
     sandbox.arm(name, times=10, **row.arm)
-    with pytest.raises(OtpiqApiError) as caught:
-        call.make(campaign_id, context)
-    error, unknown = caught.value, call.kind == "costs money" and row.leaves_unknown
-    assert type(error) is getattr(exceptions, "OtpiqOutcomeUnknownError" if unknown else row.error)
+    error = fail(call, row, campaign_id, {})
     assert error.status_code == row.arm.get("status")
     # The hook may have given up before the sandbox has seen the request.
-    asked_first = 1 if name in ("attach", "sample") else 0  # for the recipient payload
-    sent = row.repeated if call.kind == "repeated" else row.sent
-    eventually(lambda: len(sandbox.requests) - before == asked_first + sent, 10)
+    eventually(lambda: len(sandbox.requests) - before == times_sent(call, row), 10)
     if call.took_effect:
         effect = call.took_effect
         eventually(lambda: effect(sandbox) == row.leaves, 10)
-    assert context["ti"].pushed == {}  # type: ignore[attr-defined]
     assert sandbox.api_key not in f"{error} {vars(error)}"
+
+
+@pytest.mark.parametrize("row", [row for row in MATRIX if row.raw], ids=lambda row: repr(row.raw))
+@pytest.mark.parametrize("name", CALLS)
+def test_a_fault_of_http_itself(
+    wire: Callable[..., Wire], connect: Callable[..., OtpiqHook], slept: list[float], name: str, row: Row
+) -> None:
+    assert row.raw
+    call, server, store = CALLS[name], wire(send(row.raw)), StateStore()
+    connect(host=f"http://127.0.0.1:{server.port}/api")
+    has_state = call.kind == "costs money" and AIRFLOW_VERSION.release >= (3, 3)
+    context = {"task_state_store": store} if has_state else {}
+    fail(call, row, CAMPAIGN_ID, context)
+    assert server.requests == times_sent(call, row)
+    if has_state:  # the next try sends nothing
+        fail(call, row, CAMPAIGN_ID, context)
+        assert server.requests == times_sent(call, row)
+
+
+def fail(call: Call, row: Row, campaign_id: str, context: dict[str, Any]) -> OtpiqApiError:
+    """Make a call that meets a fault, and check what a task sees of it."""
+    ti = TaskInstance()
+    with pytest.raises(OtpiqApiError) as caught:
+        call.make(campaign_id, {"ti": ti, "dag": DAG("dag", schedule=None), **context})
+    error, unknown = caught.value, call.kind == "costs money" and row.may_have_taken_effect
+    assert type(error) is getattr(exceptions, "OtpiqOutcomeUnknownError" if unknown else row.error)
+    assert error.may_have_taken_effect == row.may_have_taken_effect
+    assert ti.pushed == {}
     assert "9647701234567" not in f"{error} {vars(error)}"
     if isinstance(error, AirflowFailException) or DEFAULT_RETRY_POLICY is not None:
         assert airflow_tries_again(error) == (NO if unknown else row.again)
+    return error
+
+
+def times_sent(call: Call, row: Row) -> int:
+    """Tell how often one call sends its request."""
+    return row.repeated if call.kind == "repeated" else row.sent
 
 
 def table() -> list[str]:
     lines = []
     for row in MATRIX:
         again = "not by our policy; by `retries` without it" if row.error == "OtpiqCreditError" else row.again
-        spends = f"{row.sent}, `OtpiqOutcomeUnknownError`, no" if row.leaves_unknown else f"{row.sent}, the same"
+        spends = f"{row.sent}, `OtpiqOutcomeUnknownError`, no" if row.may_have_taken_effect else f"{row.sent}, the same"
         line = f"| {row.fault} | `{row.error}` | {row.sent} | {row.repeated} | {again} | {spends} |"
         if line not in lines:
             lines.append(line)
@@ -225,3 +266,14 @@ def table() -> list[str]:
 def test_the_documentation_has_the_table() -> None:
     page = (REPOSITORY / "docs" / "errors-and-retries.md").read_text()
     assert "\n".join(table()) in page, "\n".join(table())
+
+
+def test_the_hierarchy_is_drawn_with_what_may_have_taken_effect() -> None:
+    drawn = dict(re.findall(r"── (Otpiq\w+) .*  (no|yes|303 only)", exceptions.__doc__ or ""))
+    for name, may_have in drawn.items():
+        error = getattr(exceptions, name)
+        assert may_have == (
+            "303 only" if name == "OtpiqRedirectError" else "yes" if error("").may_have_taken_effect else "no"
+        )
+    assert drawn.keys() >= {row.error for row in MATRIX}
+    assert not exceptions.OtpiqConnectionError("", may_have_taken_effect=False).may_have_taken_effect

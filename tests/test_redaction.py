@@ -42,6 +42,19 @@ def test_a_foreign_text_becomes_one_short_harmless_line() -> None:
     assert len(presentable("x" * 10_000)) == 501
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Failed to parse: http://user:se#cret@proxy:3128", "Failed to parse: http://•••@proxy:3128"),
+        ("'http://user:se/cret@proxy' and 'a@b.example'", "'http://•••@proxy' and 'a@b.example'"),
+        ('see "https://user:p@ss@host/path?q=1"', 'see "https://•••@host/path?q=1"'),
+        ("https://example.com/path, by a@b.example", "https://example.com/path, by a@b.example"),
+    ],
+)
+def test_the_user_of_a_url_is_not_shown(text: str, shown: str) -> None:
+    assert presentable(text) == shown
+
+
 @pytest.mark.parametrize("key", ["sk_live-0123.secret", "SK_LIVE_abcdef", "topsecret123", "a$b"])
 def test_the_key_of_the_call_is_never_shown_whatever_it_looks_like(key: str) -> None:
     assert key not in presentable(f"Unauthorized key {key}.", SecretStr(key))

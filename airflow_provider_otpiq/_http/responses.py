@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import requests
 from pydantic import ValidationError
 from pydantic_core import from_json
-from urllib3.exceptions import InvalidHeader, NewConnectionError, SSLError
+from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from airflow_provider_otpiq._http.session import LARGEST_ANSWER
 from airflow_provider_otpiq._redaction import presentable
 from airflow_provider_otpiq._validation_errors import listed_problems
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
-    OtpiqConfigurationError,
-    OtpiqConnectionError,
     OtpiqCreditError,
-    OtpiqError,
     OtpiqOutcomeUnknownError,
     OtpiqRedirectError,
     OtpiqRequestError,
     OtpiqResponseError,
-    OtpiqServerError,
     error_class,
 )
 
@@ -38,6 +33,7 @@ if TYPE_CHECKING:
 # Names of the vendor's older OpenAPI file for SMS; that campaigns use the same is an assumption.
 _AMOUNTS = ("yourCredit", "requiredCredit", "currentSpending", "spendingThreshold", "cost")
 _MARKS_OF_A_CREDIT_ERROR = {"requiredCredit", "spendingThreshold"}
+_CAMPAIGN_IN_PATH = re.compile(r"/whatsapp/campaigns/(?P<id>[0-9a-fA-F]{24})(?:/(?P<action>\w+))?$")
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,8 @@ class Answer:
 
     call: str
     """What it answers, for errors: ``"POST /whatsapp/campaigns (connection 'otpiq_default')"``."""
+    path: str
+    """The path of the request, below the base URL."""
     status: int
     headers: Mapping[str, str]
     content: bytes
@@ -74,71 +72,15 @@ def accepted(answer: Answer, model: type[BaseModel]) -> dict[str, Any]:
     if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         raise _refusal(answer)
     body = _json(answer)
-    try:
-        model.model_validate(body)
-    except ValidationError as error:
-        problems = "; ".join(listed_problems(error))
-    else:
+    if not (problems := _against_the_contract(answer, body, model)):
         return body
     message = _server_message(answer, body)
     raise OtpiqResponseError(
         f"{answer.call} was answered with {answer.status} and something that is not in OTPIQ's contract"
-        f" ({problems}): {message or _kind(answer)}. {OtpiqResponseError.remedy}",
+        f" ({'; '.join(problems)}): {message or _kind(answer)}. {OtpiqResponseError.remedy}",
         status_code=answer.status,
         server_message=message,
     )
-
-
-def no_answer(call: str, error: Exception, api_key: SecretStr) -> OtpiqError:
-    """
-    Say why no answer came.
-
-    :param call: what was to be answered.
-    :param error: what requests, urllib3 or the network raised.
-    :param api_key: the key of the call, which must not be in the text.
-    :return: the error to raise, outside of the handler: its context would hold the request, and the key with it.
-    """
-    reason = error.args[0] if error.args else error
-    reason = getattr(reason, "reason", reason)  # of urllib3's MaxRetryError
-    reason = getattr(reason, "original_error", reason)  # of its ProxyError
-    said = presentable(str(reason.args[-1] if getattr(reason, "args", None) else reason), api_key).rstrip(".")
-    if isinstance(reason, SSLError) and "CERTIFICATE_VERIFY_FAILED" in said:
-        return OtpiqConfigurationError(
-            f"{call} was not sent, as the server's certificate is not to be trusted: {said}. Check the connection's"
-            " host; for a certificate authority of your own, set REQUESTS_CA_BUNDLE on the workers."
-        )
-    if isinstance(error, requests.RequestException) and isinstance(error, ValueError):  # InvalidURL and its kin
-        return OtpiqConfigurationError(f"{call} could not even be sent: {said}. Check the connection's host.")
-    return OtpiqConnectionError(
-        f"{call} got no whole answer: {said}. {OtpiqConnectionError.remedy}",
-        never_processed=isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError),
-    )
-
-
-def too_large(call: str) -> OtpiqConnectionError:
-    """
-    Say that an answer was not read.
-
-    :param call: what was answered.
-    :return: the error to raise.
-    """
-    return OtpiqConnectionError(
-        f"{call} got an answer of more than {LARGEST_ANSWER} bytes, which was not read. {OtpiqConnectionError.remedy}"
-    )
-
-
-def leaves_the_outcome_unknown(error: BaseException) -> bool:
-    """
-    Tell whether a request may have taken effect although it failed.
-
-    :param error: what was raised while it was sent and its answer was read.
-    :return: False only where OTPIQ refused it, or it never reached OTPIQ.
-    """
-    if isinstance(error, OtpiqConnectionError | OtpiqServerError | OtpiqResponseError):
-        return not error.never_processed
-    if isinstance(error, OtpiqRedirectError):
-        return error.status_code == HTTPStatus.SEE_OTHER  # "done, look there"
-    return not isinstance(error, OtpiqError)
 
 
 def outcome_unknown(call: str, error: BaseException) -> OtpiqOutcomeUnknownError:
@@ -160,6 +102,28 @@ def outcome_unknown(call: str, error: BaseException) -> OtpiqOutcomeUnknownError
     )
 
 
+def _against_the_contract(answer: Answer, body: dict[str, Any], model: type[BaseModel]) -> list[str]:
+    try:
+        model.model_validate(body)
+    except ValidationError as error:
+        return listed_problems(error)
+    return _about_another_campaign(answer.path, body.get("data"))
+
+
+def _about_another_campaign(path: str, campaign: Any) -> list[str]:
+    """Compare the ids in a response with the one in the request's path."""
+    if not (asked := _CAMPAIGN_IN_PATH.match(path)) or not isinstance(campaign, dict):
+        return []
+    is_sample = asked["action"] == "sample"
+    parent = "sampleOfCampaign" if is_sample else "_id"
+    errors = []
+    if campaign.get(parent) is not None and str(campaign[parent]).lower() != asked["id"].lower():
+        errors.append(f"data.{parent}: must be the requested campaign's _id, {asked['id']}; found another")
+    if is_sample and campaign["_id"].lower() == asked["id"].lower():
+        errors.append("data._id: must be a new campaign's; found the requested campaign's own")
+    return errors
+
+
 def _refusal(answer: Answer) -> OtpiqApiError:
     body = _json(answer)
     amounts = {name: body[name] for name in _AMOUNTS if _is_number(body.get(name))}
@@ -177,7 +141,6 @@ def _refusal(answer: Answer) -> OtpiqApiError:
         server_message=message,
         retry_after=_retry_after(answer, body),
         amounts=amounts,
-        never_processed=answer.status == HTTPStatus.TOO_MANY_REQUESTS,
     )
 
 

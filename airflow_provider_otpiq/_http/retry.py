@@ -50,8 +50,8 @@ class Repeats:
         return pause
 
     def _pause(self, error: OtpiqApiError, is_429: bool) -> float:
-        broken = isinstance(error, OtpiqConnectionError | OtpiqServerError)
-        if not error.never_processed and not (broken and self._is_harmless):
+        may_pass = is_429 or isinstance(error, OtpiqConnectionError | OtpiqServerError)
+        if not may_pass or (error.may_have_taken_effect and not self._is_harmless):
             return math.inf
         if error.retry_after is not None:
             return error.retry_after

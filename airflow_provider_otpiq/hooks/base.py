@@ -6,28 +6,25 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-import requests
 from airflow.providers.common.compat.sdk import BaseHook
 from pydantic_core import to_json
-from urllib3.exceptions import HTTPError
 
 from airflow_provider_otpiq import __version__
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq._connection.settings import ConnectionSettings, extras
+from airflow_provider_otpiq._http.connection_errors import connection_error, too_large
 from airflow_provider_otpiq._http.responses import (
     Answer,
     accepted,
-    leaves_the_outcome_unknown,
-    no_answer,
     outcome_unknown,
-    too_large,
 )
 from airflow_provider_otpiq._http.retry import Repeats
-from airflow_provider_otpiq._http.session import BearerAuth, Session, read_whole
+from airflow_provider_otpiq._http.session import BearerAuth, Session, expect_request, read_whole, was_handed_over
 from airflow_provider_otpiq._models.campaigns import is_given
-from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqConfigurationError
+from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqConfigurationError, OtpiqError
 
 if TYPE_CHECKING:
+    import requests
     from airflow.providers.common.compat.sdk import Connection
     from pydantic import BaseModel
 
@@ -158,7 +155,7 @@ class OtpiqBaseHook(BaseHook):
         try:
             return accepted(self._send(method, path, body), model)
         except BaseException as error:  # Airflow's timeout, and its end of a task, are no Exceptions
-            if not leaves_the_outcome_unknown(error):
+            if not (error.may_have_taken_effect if isinstance(error, OtpiqError) else was_handed_over()):
                 marker.delete_pending_marker()
                 raise
             unknown = outcome_unknown(self._name_of(method, path), error)
@@ -168,24 +165,26 @@ class OtpiqBaseHook(BaseHook):
         return f"{method} {path} (connection {self.otpiq_conn_id!r})"
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Answer:
-        """Send a request once, and read the answer whole."""
+        """Send a request once, and read the response whole."""
+        expect_request()
         settings, call = self.settings, self._name_of(method, path)
+        data = None if body is None else to_json(body, inf_nan_mode="null")
         try:
             with self.get_conn().request(
                 method,
                 settings.host + path,
-                data=None if body is None else to_json(body, inf_nan_mode="null"),
+                data=data,
                 headers=None if body is None else {"Content-Type": "application/json"},
                 timeout=(settings.connect_timeout, settings.read_timeout),
                 stream=True,
                 allow_redirects=False,
             ) as response:
                 content = read_whole(response)
-        except (requests.RequestException, HTTPError, OSError) as error:
-            failure = no_answer(call, error, settings.password)
+        except Exception as error:  # noqa: BLE001  # what a response holds can make a library raise anything
+            failure = connection_error(call, error, settings)
         else:
             if content is not None:
-                return Answer(call, response.status_code, response.headers, content, settings.password)
+                return Answer(call, path, response.status_code, response.headers, content, settings.password)
             failure = too_large(call)
         # Outside of the handler: the error's context would hold the request, and with it the API key.
         raise failure

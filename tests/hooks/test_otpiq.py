@@ -26,6 +26,7 @@ from airflow_provider_otpiq.exceptions import (
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import API_KEY, BASE_URL
 from tests.contract import ANSWER, CAMPAIGN, CAMPAIGN_ID, CREATE, CREATE_BODY, tomorrow
+from tests.wire import refusing_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,21 +217,18 @@ def test_a_repeat_that_succeeds_is_a_success(
     assert slept == [7]
 
 
-@pytest.mark.parametrize(("call", "method", "url"), CALLS)
+@pytest.mark.parametrize("call", [create, update, info])
 @pytest.mark.parametrize("max_retries", [0, 1])
 def test_max_retries_is_the_number_of_repeats(
     connect: Callable[..., OtpiqHook],
-    requests_mock: Mocker,
     slept: list[float],
     call: Any,
-    method: str,
-    url: str,
     max_retries: int,
 ) -> None:
-    requests_mock.request(method, url, exc=requests.ConnectTimeout("no"))
+    host = f"http://127.0.0.1:{refusing_port()}/api"
     with pytest.raises(OtpiqConnectionError):
-        call(connect(extra={"max_retries": max_retries}))
-    assert requests_mock.call_count == len(slept) + 1 == max_retries + 1
+        call(connect(host=host, extra={"max_retries": max_retries}))
+    assert len(slept) == max_retries
 
 
 @pytest.mark.parametrize(
@@ -339,8 +337,16 @@ def test_the_servers_words_are_found(
 def test_a_request_that_cannot_even_be_made_is_a_matter_of_the_connection(
     connect: Callable[..., OtpiqHook], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(OtpiqConfigurationError, match="could not even be sent"):
+    with pytest.raises(OtpiqConfigurationError, match="was not sent: the connection's host"):
         create(connect(host="https://*.otpiq.com/api"))
+
+
+def test_a_campaign_of_another_id_is_no_response_to_an_update(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.patch(UPDATE_URL, json={"success": True, "data": CAMPAIGN | {"_id": "f" * 24}})
+    with pytest.raises(OtpiqResponseError, match=rf"data\._id: must be .* {CAMPAIGN_ID}; found another"):
+        update(hook)
+    requests_mock.patch(UPDATE_URL, json={"success": True, "data": CAMPAIGN | {"_id": CAMPAIGN_ID.upper()}})
+    assert update(hook)["_id"] == CAMPAIGN_ID.upper()
 
 
 def test_a_connection_that_is_not_there_is_airflows_to_try_again(hook: OtpiqHook) -> None:
@@ -431,6 +437,14 @@ def test_an_answer_that_is_far_too_large_is_not_read(
         create(hook)
 
 
+@pytest.mark.parametrize("damage", [b"no gzip", gzip.compress(b"x" * 99)[:-9]], ids=["no gzip", "cut short"])
+def test_a_damaged_compressed_response_is_no_response(hook: OtpiqHook, requests_mock: Mocker, damage: bytes) -> None:
+    requests_mock.post(CREATE_URL, content=damage, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(OtpiqConnectionError, match="compressed body is damaged") as caught:
+        create(hook)
+    assert caught.value.may_have_taken_effect
+
+
 # The Test button
 
 
@@ -448,7 +462,6 @@ def test_the_test_button_shows_project_and_credit(hook: OtpiqHook, requests_mock
         ({"status_code": 404, "text": "<html>"}, "the whole base URL"),
         ({"status_code": 429, "json": {"waitMinutes": 1}}, "OTPIQ asks to wait"),
         ({"status_code": 503}, "503"),
-        ({"exc": requests.ConnectionError("refused")}, "refused"),
         ({"text": "<html>"}, "not in OTPIQ's contract"),
         ({"json": {}}, "not in OTPIQ's contract"),
     ],

@@ -167,7 +167,7 @@ def test_any_other_400_is_the_error_that_it_is(sandbox_hook: OtpiqHook, sandbox:
         ({"success": True, "data": None}, {"_id": CAMPAIGN_ID}),
         ({"message": "2 recipients added"}, {"_id": CAMPAIGN_ID}),
         ({"success": True, "data": {"added": 2}}, {"_id": CAMPAIGN_ID, "added": 2}),
-        ({"success": True, "data": {"_id": "another", "added": 2}}, {"_id": CAMPAIGN_ID, "added": 2}),
+        ({"success": True, "data": {"_id": CAMPAIGN_ID.upper()}}, {"_id": CAMPAIGN_ID}),
     ],
 )
 def test_an_attachs_answer_is_not_documented_so_any_object_will_do(
@@ -175,6 +175,41 @@ def test_an_attachs_answer_is_not_documented_so_any_object_will_do(
 ) -> None:
     requests_mock.post(ATTACH_URL, json=answer)
     assert attach(hook) == returned
+
+
+def test_an_attach_to_another_campaign_is_not_in_the_contract(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(ATTACH_URL, json={"success": True, "data": {"_id": "f" * 24}})
+    with pytest.raises(OtpiqResponseError, match=r"data\._id: must be .*; found another"):
+        attach(hook)
+
+
+SAMPLE = {"_id": "f" * 24, "isSampleCampaign": True, "sampleOfCampaign": CAMPAIGN_ID}
+
+
+@pytest.mark.parametrize(
+    ("call", "campaign", "error"),
+    [
+        (start, CAMPAIGN | {"_id": "f" * 24}, "data._id: must be the requested campaign's"),
+        (sample, SAMPLE | {"_id": CAMPAIGN_ID.upper()}, "data._id: must be a new campaign's"),
+        (sample, SAMPLE | {"sampleOfCampaign": "e" * 24}, "data.sampleOfCampaign: must be the requested campaign's"),
+    ],
+    ids=["start of another", "sample that is its parent", "sample of another"],
+)
+def test_another_campaign_in_the_response_leaves_the_outcome_unknown(
+    hook: OtpiqHook, requests_mock: Mocker, call: Callable[[OtpiqHook], Any], campaign: dict[str, Any], error: str
+) -> None:
+    requests_mock.post(f"{CAMPAIGN_URL}/{call.__name__}", json={"success": True, "data": campaign})
+    with pytest.raises(OtpiqOutcomeUnknownError, match=error.replace(".", r"\.")) as caught:
+        call(hook)
+    assert type(caught.value.__cause__) is OtpiqResponseError
+    assert len(requests_mock.request_history) == 1
+
+
+@pytest.mark.parametrize("parent", [{}, {"sampleOfCampaign": None}, {"sampleOfCampaign": CAMPAIGN_ID.upper()}])
+def test_a_sample_may_leave_out_its_parent(hook: OtpiqHook, requests_mock: Mocker, parent: dict[str, Any]) -> None:
+    campaign = {"_id": "f" * 24, **parent}
+    requests_mock.post(SAMPLE_URL, json={"success": True, "data": campaign})
+    assert sample(hook) == campaign
 
 
 @pytest.mark.parametrize(
@@ -233,13 +268,12 @@ def test_an_unknown_outcome_fails_at_once_after_one_request(
 @pytest.mark.parametrize(
     ("fault", "error", "sent"),
     [
-        ({"exc": requests.ConnectTimeout("connect timed out")}, OtpiqConnectionError, 3),
         ({"status_code": 429}, OtpiqRateLimitError, 2),
         ({"status_code": 302, "headers": {"Location": "/"}}, OtpiqRedirectError, 1),
         ({"status_code": 400, "json": {"error": "no"}}, OtpiqRequestError, 1),
         ({"status_code": 400, "json": {"error": "credit", "requiredCredit": 5}}, OtpiqCreditError, 1),
     ],
-    ids=["never reached", "429", "302", "400", "credit"],
+    ids=["429", "302", "400", "credit"],
 )
 @pytest.mark.usefixtures("slept")
 def test_a_refusal_is_no_unknown_outcome(

@@ -1,0 +1,302 @@
+"""What keeps a request from being sent, over real sockets: no outcome is unknown, and no secret is told."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import signal
+from traceback import TracebackException
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConfigurationError,
+    OtpiqConnectionError,
+    OtpiqError,
+    OtpiqOutcomeUnknownError,
+)
+from tests.conftest import API_KEY
+from tests.contract import CAMPAIGN_ID
+from tests.wire import INTERNALS, full_queue, persistent, refusing_port, reset, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+SECRET = "s3cr3t"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def start(
+    connect: Callable[..., OtpiqHook],
+    slept: list[float],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> Callable[..., OtpiqError]:
+    """Start a campaign over a connection that fails, and give the error, in which no secret was found."""
+
+    def start(host: str | None = None, **extra: float) -> OtpiqError:
+        caplog.set_level(logging.DEBUG)
+        with pytest.raises(OtpiqError) as caught:
+            connect(host=host, extra=extra).start_campaign(campaign_id=CAMPAIGN_ID)
+        told = "".join([*TracebackException.from_exception(caught.value).format(), caplog.text, *capfd.readouterr()])
+        assert SECRET not in told
+        assert API_KEY not in told
+        assert not INTERNALS.search(str(caught.value))
+        assert not caught.value.may_have_taken_effect
+        retried = isinstance(caught.value, OtpiqConnectionError)
+        assert slept == ([1, 2] if retried else [])
+        return caught.value
+
+    return start
+
+
+def status(code: int) -> Callable[[Any], object]:
+    return send(b"HTTP/1.1 %d Whatever\r\nContent-Length: 0\r\n\r\n" % code)
+
+
+def greet(data: bytes) -> Callable[[Any], None]:
+    def script(connection: Any) -> None:
+        connection.recv(65536)  # TLS's client hello
+        connection.sendall(data)
+
+    return script
+
+
+def reset_tls(connection: Any) -> None:
+    connection.recv(1)
+    reset(connection)
+
+
+def silence(connection: Any) -> None:
+    while connection.recv(65536):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "said"),
+    [
+        (status(407), OtpiqConfigurationError, r"407\. Check HTTPS_PROXY"),
+        (status(403), OtpiqConfigurationError, r"403\. Check HTTPS_PROXY"),
+        (status(502), OtpiqConnectionError, "returned 502 to CONNECT"),
+        (status(429), OtpiqConnectionError, "returned 429 to CONNECT"),
+        (send(b"220 smtp ESMTP\r\n"), OtpiqConnectionError, "to the proxy: it does not speak HTTP"),
+        (send(b"HTTP/1.1 abc\r\n\r\n"), OtpiqConnectionError, "to the proxy: it does not speak HTTP"),
+        (send(b""), OtpiqConnectionError, "to the proxy: the connection was closed"),
+        (reset, OtpiqConnectionError, "the connection was closed"),
+    ],
+    ids=["407", "403", "502", "429", "smtp", "malformed", "hung up", "reset"],
+)
+def test_a_proxy_that_opens_no_tunnel(
+    start: Callable[..., OtpiqError],
+    wire: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    script: Any,
+    error: type[OtpiqError],
+    said: str,
+) -> None:
+    proxy = wire(script)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@127.0.0.1:{proxy.port}")
+    raised = start()
+    assert type(raised) is error
+    assert re.search(said, str(raised))
+    assert len(proxy.first_lines) == (3 if error is OtpiqConnectionError else 1)
+    assert all(line.startswith("CONNECT api.otpiq.com:443 ") for line in proxy.first_lines)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://user:{SECRET}#more@127.0.0.1:3128",
+        f"http://user:{SECRET}/more@127.0.0.1:3128",
+        f"http://user:{SECRET}@127.0.0.1:port",
+        f"http://user:{SECRET}@[::1",
+        f"http://user:{SECRET}@a..com:3128",
+        f"http://user:{SECRET}@",
+        f"ftp://user:{SECRET}@127.0.0.1:3128",
+    ],
+)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "all_proxy"])
+def test_a_malformed_proxy(
+    start: Callable[..., OtpiqError], monkeypatch: pytest.MonkeyPatch, variable: str, url: str
+) -> None:
+    monkeypatch.setenv(variable, url)
+    raised = start()
+    assert type(raised) is OtpiqConfigurationError
+    assert "no proxy can be read from HTTPS_PROXY (or ALL_PROXY)" in str(raised)
+    assert "%23" in str(raised)
+    assert "more" not in str(raised)
+
+
+def test_a_socks_proxy_needs_a_package(start: Callable[..., OtpiqError], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"socks5://user:{SECRET}@127.0.0.1:1")
+    raised = start()
+    assert type(raised) is OtpiqConfigurationError
+    assert "PySocks" in str(raised)
+
+
+def test_a_proxy_that_is_away(start: Callable[..., OtpiqError], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@127.0.0.1:{refusing_port()}")
+    raised = start()
+    assert type(raised) is OtpiqConnectionError
+    assert "no connection to the proxy: Connection refused" in str(raised)
+
+
+def test_an_https_proxy_that_speaks_http(
+    start: Callable[..., OtpiqError], wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = wire(greet(b"HTTP/1.1 400 Bad Request\r\n\r\n"), reads=False)
+    monkeypatch.setenv("HTTPS_PROXY", f"https://user:{SECRET}@127.0.0.1:{proxy.port}")
+    raised = start()
+    assert type(raised) is OtpiqConfigurationError
+    assert "the proxy does not speak TLS there. Check scheme and port of HTTPS_PROXY" in str(raised)
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificate_authorities_that_cannot_be_read(
+    start: Callable[..., OtpiqError],
+    wire: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variable: str,
+    content: str | None,
+) -> None:
+    if content:
+        (tmp_path / "ca.pem").write_text(content)
+    monkeypatch.setenv(variable, str(tmp_path / "ca.pem"))
+    server = wire(greet(b""), reads=False)
+    raised = start(f"https://127.0.0.1:{server.port}/api")
+    assert type(raised) is OtpiqConfigurationError
+    assert "REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) on the worker names no file" in str(raised)
+
+
+@pytest.mark.parametrize("host", ["a..com", f"{'a' * 64}.com", "*.otpiq.com", "a\u2024.com"])
+def test_a_host_that_cannot_be_one(sandbox_hook: OtpiqHook, start: Callable[..., OtpiqError], host: str) -> None:
+    sandbox_hook.get_project_info()  # that this was sent says nothing of the next request
+    raised = start(f"https://{host}/api")
+    assert type(raised) is OtpiqConfigurationError
+    assert "was not sent: the connection's host holds no valid host name" in str(raised)
+
+
+def test_a_host_that_is_not_found(start: Callable[..., OtpiqError]) -> None:
+    raised = start("https://api.otpiq.invalid/api")
+    assert type(raised) is OtpiqConnectionError
+    assert "no connection to https://api.otpiq.invalid/api: its host name was not found" in str(raised)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_refused_connection(start: Callable[..., OtpiqError], scheme: str) -> None:
+    raised = start(f"{scheme}://127.0.0.1:{refusing_port()}/api")
+    assert type(raised) is OtpiqConnectionError
+    assert "Connection refused" in str(raised)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_connection_in_time(start: Callable[..., OtpiqError], scheme: str) -> None:
+    with full_queue() as port:
+        raised = start(f"{scheme}://127.0.0.1:{port}/api", connect_timeout=0.3, read_timeout=0.1)
+    assert type(raised) is OtpiqConnectionError
+    assert "connecting timed out after 0.3 s" in str(raised)
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "said"),
+    [
+        (greet(b"HTTP/1.1 400 Bad Request\r\n\r\n"), OtpiqConfigurationError, "does not speak TLS there"),
+        (greet(b"220 smtp.example.com ESMTP\r\n"), OtpiqConfigurationError, "does not speak TLS there"),
+        (greet(b"\x15\x03\x03\x00\x02\x02\x28"), OtpiqConnectionError, "TLS's handshake failed"),
+        (greet(b""), OtpiqConnectionError, "closed in TLS's handshake"),
+        (reset_tls, OtpiqConnectionError, "the connection was closed"),
+        (silence, OtpiqConnectionError, "connecting timed out after 0.3 s"),
+    ],
+    ids=["http", "smtp", "alert", "closed", "reset", "silence"],
+)
+def test_no_tls(start: Callable[..., OtpiqError], wire: Any, script: Any, error: type[OtpiqError], said: str) -> None:
+    server = wire(script, reads=False)
+    raised = start(f"https://127.0.0.1:{server.port}/api", connect_timeout=0.3)
+    assert type(raised) is error
+    assert said in str(raised)
+    assert server.connections == (3 if error is OtpiqConnectionError else 1)
+
+
+def test_a_certificate_that_is_not_trusted(start: Callable[..., OtpiqError], wire: Any, certificate: Path) -> None:
+    server = wire(persistent(b"", certificate), reads=False)
+    raised = start(f"https://127.0.0.1:{server.port}/api")
+    assert type(raised) is OtpiqConfigurationError
+    assert "certificate is not trusted (self-signed certificate)" in str(raised)
+    assert "REQUESTS_CA_BUNDLE" in str(raised)
+    assert server.connections == 1
+
+
+def test_the_test_button_says_so_at_once(connect: Callable[..., OtpiqHook], slept: list[float]) -> None:
+    works, message = connect(host=f"http://127.0.0.1:{refusing_port()}/api").test_connection()
+    assert not works
+    assert "refused" in message
+    assert "otpiq_default" not in message
+    assert slept == []
+
+
+@contextlib.contextmanager
+def execution_timeout(seconds: float) -> Iterator[None]:
+    """Airflow's own way to end a task: a signal, whose handler raises."""
+
+    def raise_timeout(*_: object) -> None:
+        raise AirflowTaskTimeout("Timeout, PID: 1")
+
+    before = signal.signal(signal.SIGALRM, raise_timeout)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # urllib3 leaves its socket open
+def test_an_execution_timeout_while_connecting_is_no_unknown_outcome(
+    connect: Callable[..., OtpiqHook], scheme: str
+) -> None:
+    with full_queue() as port, pytest.raises(AirflowTaskTimeout), execution_timeout(0.3):
+        connect(host=f"{scheme}://127.0.0.1:{port}/api").start_campaign(campaign_id=CAMPAIGN_ID)
+
+
+def test_an_execution_timeout_after_the_request_was_sent_is_one(connect: Callable[..., OtpiqHook], wire: Any) -> None:
+    server = wire(silence)
+    host = f"http://127.0.0.1:{server.port}/api"
+    with pytest.raises(OtpiqOutcomeUnknownError, match="AirflowTaskTimeout"), execution_timeout(0.5):
+        connect(host=host).start_campaign(campaign_id=CAMPAIGN_ID)
+    assert server.first_lines == [f"POST /api/whatsapp/campaigns/{CAMPAIGN_ID}/start HTTP/1.1"]
+
+
+def test_a_response_over_a_tunnel_that_is_lost_leaves_the_outcome_unknown(
+    connect: Callable[..., OtpiqHook], wire: Any, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept = send(b"HTTP/1.1 200 OK\r\n\r\n")
+    lost = persistent(b"", certificate)
+
+    def tunnel(connection: Any) -> None:
+        accept(connection)
+        lost(connection)
+
+    proxy = wire(tunnel)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    hook = connect(host="https://127.0.0.1:1/api", extra={"read_timeout": 0.3})
+    with pytest.raises(OtpiqOutcomeUnknownError, match=r"nothing came within the read timeout of 0\.3 s") as caught:
+        hook.start_campaign(campaign_id=CAMPAIGN_ID)
+    assert SECRET not in str(caught.value)
+    assert proxy.requests == 1
