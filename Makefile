@@ -14,7 +14,7 @@ airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_P
 	.venv/bin/python -m dev.webui $(AIRFLOW_PORT)
 
 unit: .venv/ready  ## the tests that start no process, for while you write: seconds
-	.venv/bin/pytest -q -m 'not system and not scheduler and not browser'
+	.venv/bin/pytest -q -n 2 -m 'not system and not scheduler and not browser'
 
 test: .venv/ready  ## the tests on Airflow 3.3, without the slow ones below
 	.venv/bin/pytest -m 'not scheduler and not browser'
