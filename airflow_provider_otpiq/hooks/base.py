@@ -26,6 +26,7 @@ from airflow_provider_otpiq.guard_rails import GuardRails
 from airflow_provider_otpiq.models import is_given
 from airflow_provider_otpiq.repeats import Repeats
 from airflow_provider_otpiq.transport import BearerAuth, Session, read_whole
+from airflow_provider_otpiq.valid_recipients import ValidRecipients
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -112,7 +113,7 @@ class OtpiqBaseHook(BaseHook):
         method: str,
         path: str,
         model: type[BaseModel],
-        body: dict[str, Any] | None = None,
+        body: dict[str, Any] | ValidRecipients | None = None,
         *,
         costs_money: bool = False,
     ) -> dict[str, Any]:
@@ -133,7 +134,7 @@ class OtpiqBaseHook(BaseHook):
         method: str,
         path: str,
         model: type[BaseModel],
-        body: dict[str, Any] | None,
+        body: dict[str, Any] | ValidRecipients | None,
         *,
         costs_money: bool = False,
     ) -> dict[str, Any]:
@@ -149,14 +150,14 @@ class OtpiqBaseHook(BaseHook):
     def _name_of(self, method: str, path: str) -> str:
         return f"{method} {path} (connection {self.otpiq_conn_id!r})"
 
-    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Answer:
+    def _send(self, method: str, path: str, body: dict[str, Any] | ValidRecipients | None) -> Answer:
         """Send a request once, and read the answer whole."""
         settings, call = self.settings, self._name_of(method, path)
         try:
             with self.get_conn().request(
                 method,
                 settings.host + path,
-                data=None if body is None else to_json(body, inf_nan_mode="null"),
+                data=None if body is None else _encoded(body),
                 headers=None if body is None else {"Content-Type": "application/json"},
                 timeout=(settings.connect_timeout, settings.read_timeout),
                 stream=True,
@@ -167,7 +168,12 @@ class OtpiqBaseHook(BaseHook):
             failure = no_answer(call, error, settings.password)
         else:
             if content is not None:
-                return Answer(call, response.status_code, response.headers, content, settings.password)
+                sanitize = body.sanitize if isinstance(body, ValidRecipients) else str
+                return Answer(call, response.status_code, response.headers, content, settings.password, sanitize)
             failure = too_large(call)
         # Outside of the handler: the error's context would hold the request, and with it the API key.
         raise failure
+
+
+def _encoded(body: dict[str, Any] | ValidRecipients) -> bytes:
+    return body.body if isinstance(body, ValidRecipients) else to_json(body, inf_nan_mode="null")
