@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from bisect import bisect_left
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic import SecretStr
 
 # What has the digits of a phone number and is none comes first, so that it is passed over: a date, an id, an address.
@@ -20,6 +24,11 @@ _API_KEY = re.compile(r"sk_[!-~]+", re.IGNORECASE)
 # A password can hold `#` and `/` unescaped, so everything up to the last `@` is taken for it.
 _USER_IN_URL = re.compile(r"""//[^\s"'<>]*@""")
 _DATE_OR_TIME = re.compile(r"\b(?:19|20)\d\d-\d\d?-\d\d?|\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?")
+_PUNCTUATION = re.compile(r"[\s+()./-]")
+_QUOTES = "\"'`\u00ab\u00bb\u2018\u2019\u201c\u201d"
+_ELLIPSIS = re.compile(r"(\s*(?:…|\.\.\.))")
+_LENGTH_OF_A_WORD = 3
+_LONGEST_LOOKED_AT = 2000
 _LONGEST_TEXT = 500
 _LONGEST_VALUE = 40
 _DIGITS_OF_A_PHONE_NUMBER = 9
@@ -37,17 +46,37 @@ def mask_phone_numbers(text: str) -> str:
     return _PHONE_NUMBER.sub(_masked, text)
 
 
+def hide_values(text: str, values: Iterable[str]) -> str:
+    """
+    Replace what a request said of people in what the server says of the request.
+
+    :param text: the server's text.
+    :param values: the values. One of one or two characters is replaced only in quotes, one of three only as a word
+        of its own: anywhere else it would be a part of ordinary words.
+    :return: the start of the text, on one line, in which each value, in either case, escaped as in JSON or cut short
+        by an ellipsis, is ``•••``.
+    """
+    start = " ".join(text.split())
+    start = start if len(start) <= _LONGEST_LOOKED_AT else f"{start[:_LONGEST_LOOKED_AT]}…"
+    written = {form.lower() for value in values for form in _written_forms(value)}
+    lower = start.lower()
+    found = sorted((form for form in written if form in lower), key=len, reverse=True)
+    if found:
+        start = re.sub("|".join(map(_pattern, found)), "•••", start, flags=re.IGNORECASE)
+    return _hide_cut_values(start, sorted(written))
+
+
 def masked_number(value: object) -> str:
     """
     Show as much of one phone number as helps to recognise it.
 
     :param value: what was given as a phone number.
-    :return: such as ``964771•••5678``; of anything shorter or longer than a phone number not a digit.
+    :return: such as ``964771•••5678``; of anything shorter or longer than a phone number only length and kind, such as
+        ``7 digits`` or ``a list``.
     """
-    if isinstance(value, int):
-        value = str(value) if 0 < value < _BEYOND_PHONE_NUMBERS else ""
-    digits = "".join(filter(str.isdecimal, value)) if isinstance(value, str) else ""
-    return _first_and_last(digits) if len(digits) in _LENGTHS_OF_A_PHONE_NUMBER else "no phone number"
+    text = str(value) if _is_short_int(value) and value > 0 else value
+    digits = "".join(filter(str.isdecimal, text)) if isinstance(text, str) else ""
+    return _first_and_last(digits) if len(digits) in _LENGTHS_OF_A_PHONE_NUMBER else _length_and_kind(value)
 
 
 def presentable(text: str, api_key: SecretStr | None = None) -> str:
@@ -79,6 +108,58 @@ def shown(value: object) -> str:
     if len(value) > _LONGEST_VALUE or digits >= _DIGITS_OF_A_PHONE_NUMBER or _API_KEY.search(value):
         return f"a text of {len(value)} characters"
     return repr(value)
+
+
+def _written_forms(value: str) -> set[str]:
+    """Write a value as a server may repeat it, on one line: as it is, or as JSON."""
+    as_json = {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    return {" ".join(form.split()) for form in {value, *as_json}} - {""}
+
+
+def _pattern(form: str) -> str:
+    escaped = re.escape(form)
+    if len(form) < _LENGTH_OF_A_WORD:
+        return rf"(?<=[{_QUOTES}]){escaped}(?=[{_QUOTES}])"
+    return rf"(?<!\w){escaped}(?!\w)" if len(form) == _LENGTH_OF_A_WORD else escaped
+
+
+def _hide_cut_values(text: str, values: list[str]) -> str:
+    """Replace the start of a value before an ellipsis."""
+    parts = _ELLIPSIS.split(text)  # each ellipsis is a part too
+    for at in range(0, len(parts) - 1, 2):
+        if length := _length_of_a_start(parts[at], values):
+            parts[at] = f"{parts[at][:-length]}•••"
+    return "".join(parts)
+
+
+def _length_of_a_start(text: str, values: list[str]) -> int:
+    """Tell how much of a text's end is the start of one of the values, which are sorted."""
+    for length in range(min(len(text), _LONGEST_TEXT), _LENGTH_OF_A_WORD - 1, -1):
+        end = text[-length:].lower()
+        if "".join(values[(at := bisect_left(values, end)) : at + 1]).startswith(end):
+            return length
+    return 0
+
+
+def _length_and_kind(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, str):
+        visible = _PUNCTUATION.sub("", value)
+        return _counted(len(visible), "digit") if visible.isdecimal() else _counted(len(value), "character")
+    if _is_short_int(value):
+        return f"an int of {_counted(len(str(value).lstrip('-')), 'digit')}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "an int of more than 18 digits"
+    return f"a {type(value).__name__}"
+
+
+def _is_short_int(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _BEYOND_PHONE_NUMBERS
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
 def _masked(match: re.Match[str]) -> str:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections import defaultdict
+import json
+from collections import OrderedDict, defaultdict
+from enum import StrEnum
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +168,7 @@ def test_exactly_the_wrong_ones_are_listed_by_position_with_their_numbers_masked
     found = problems(rows, PAYLOAD)
     assert len(found) == 17
     assert [int(problem.split("]")[0].removeprefix("recipients[")) for problem in found] == sorted(wrong)
-    assert "recipients[3] (no phone number): phoneNumber is no valid phone number" in found[0]
+    assert "recipients[3] (4 digits): phoneNumber is no valid phone number" in found[0]
     missing = "templateParameters.body.1 (Body {{1}}) is required, and was not given"
     assert found[2] == f"recipients[117] (964770•••4567): {missing}"
     assert found[3].startswith("recipients[174] (770•••4567): phoneNumber is an int")
@@ -247,6 +249,215 @@ def test_whatever_the_rows_are_each_is_taken_or_listed(rows: list[Any]) -> None:
     with pytest.raises(OtpiqValidationError) as caught:
         recipients.taken(skip_invalid=False)
     assert len(caught.value.problems) == wrong
+
+
+# How a recipient is named
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"phoneNumber": "0770123"}, "recipients[0] (7 digits)"),
+        ({"phoneNumber": ""}, "recipients[0] (0 characters)"),
+        ({"phoneNumber": 77012}, "recipients[0] (an int of 5 digits)"),
+        ({"phoneNumber": ["9647701234567"]}, "recipients[0] (a list)"),
+        ({}, "recipients[0] (not set)"),
+        ({"phoneNumber": "0770123", "reference": "C-1042"}, "recipients[0] (reference 'C-1042', 7 digits)"),
+        ({"phoneNumber": "0770123", "reference": 1042}, "recipients[0] (reference 1042, 7 digits)"),
+        ({"phoneNumber": "0770123", "reference": " "}, "recipients[0] (7 digits)"),
+        ({"phoneNumber": "0770123", "reference": float("nan")}, "recipients[0] (7 digits)"),
+        ({"reference": "x" * 50}, f"recipients[0] (reference '{'x' * 40}…', not set)"),
+        ({"reference": "a\nb"}, "recipients[0] (reference 'a b', not set)"),
+        ({"reference": 9647701234567}, "recipients[0] (reference 964770•••4567, not set)"),
+        ({"reference": "C-9647701234567"}, "recipients[0] (reference 'C-964770•••4567', not set)"),
+    ],
+)
+def test_a_wrong_recipient_can_be_found(row: dict[str, Any], name: str) -> None:
+    (problem,) = problems([row])
+    assert problem.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("reference", [1.5, True, ["C-1042"], 2**63, 10**5000], ids=lambda value: type(value).__name__)
+def test_a_reference_is_a_string_or_an_int(reference: Any) -> None:
+    (problem,) = problems([ali() | {"reference": reference}])
+    assert problem == "recipients[0] (964770•••4567): reference must be a string, or an int of 64 bits"
+
+
+@pytest.mark.parametrize("reference", ["C-1042", 1042, "", None])
+def test_a_reference_is_not_sent(reference: Any) -> None:
+    row = ali() | {"reference": reference}
+    assert taken([row]) == taken(iter([row])) == [ali()]
+    assert row["reference"] == reference
+
+
+def test_a_reference_names_the_row_where_a_parameter_is_missing() -> None:
+    (problem,) = problems([ali() | {"reference": "C-1041"}, ali(**{"1": ""}) | {"reference": "C-1042"}], PAYLOAD)
+    assert problem.startswith("recipients[1] (reference 'C-1042', 964770•••4567): ")
+
+
+def test_skipping_logs_which_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    good = [ali(number) for number in numbers(3)]
+    recipients = Recipients([*good, {"phoneNumber": "0770", "reference": "C-1042"}, None], "IQ")
+    assert recipients.taken(skip_invalid=True).skipped == 2
+    assert "Left out, by position from 0: recipients[3] (reference 'C-1042', 4 digits), recipients[4] (not set)." in (
+        caplog.text
+    )
+
+
+def test_skipping_logs_a_hundred_at_most(caplog: pytest.LogCaptureFixture) -> None:
+    taken([*numbers(1), *["nobody"] * 150], skip_invalid=True)
+    assert "recipients[100] (6 characters), and 50 more." in caplog.text
+    assert "recipients[101]" not in caplog.text
+
+
+# What is checked is what is sent
+
+
+class Enumerated(StrEnum):
+    ALI = "Ali"
+
+
+class Shown(dict[str, Any]):
+    """It shows one thing once, and another each time after."""
+
+    def items(self) -> Any:
+        shown = self.copy().items()
+        self["1"] = {"a set"}
+        return shown
+
+
+def with_body(body: Any) -> dict[str, Any]:
+    return {"phoneNumber": "9647701234567", "templateParameters": {"body": body}}
+
+
+def nested(depth: int) -> Any:
+    value: Any = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def endless() -> Any:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(lambda: {"1": (part for part in "Ali")}, id="a generator"),
+        pytest.param(lambda: {"1": {"Ali"}}, id="a set"),
+        pytest.param(lambda: {"1": ("Ali",)}, id="a tuple"),
+        pytest.param(lambda: {"1": b"Ali"}, id="bytes"),
+        pytest.param(lambda: {"1": float("nan")}, id="NaN"),
+        pytest.param(lambda: {"1": [float("inf")]}, id="infinity"),
+        pytest.param(lambda: {"1": 2**63}, id="65 bits"),
+        pytest.param(lambda: {"1": 10**5000}, id="an endless int"),
+        pytest.param(lambda: {"1": "Ali\ud800"}, id="half a character"),
+        pytest.param(lambda: {"1\ud800": "Ali"}, id="half a character in a key"),
+        pytest.param(lambda: {1: "Ali"}, id="an int for a key"),
+        pytest.param(lambda: {1: "Ali", "1": "Sara"}, id="a key twice"),
+        pytest.param(lambda: {"1": {None: "Ali"}}, id="None for a key"),
+        *(pytest.param(lambda depth=depth: {"1": nested(depth)}, id=f"{depth} deep") for depth in (251, 300, 5000)),
+        pytest.param(lambda: {"1": endless()}, id="endless"),
+    ],
+)
+@pytest.mark.parametrize("given_as", [list, iter])
+def test_only_jsons_own_types_are_taken(body: Any, given_as: Any) -> None:
+    rows = [ali(), with_body(body()), ali()]
+    (problem,) = problems(given_as(rows))
+    assert problem.startswith("recipients[1] (964770•••4567): templateParameters")
+    assert " holds what is no JSON, or half a character" in problem
+    assert "Ali" not in problem
+    assert len(taken(given_as(rows), skip_invalid=True)) == 2
+
+
+def test_a_wrong_parameter_is_named_by_the_apis_own_keys_alone() -> None:
+    for body, place in (({"12": {1}}, "templateParameters.body.12"), ({"Zaynab": {1}}, "templateParameters.body")):
+        (problem,) = problems([with_body(body)])
+        assert f": {place} holds" in problem
+    (problem,) = problems([{"phoneNumber": "9647701234567", "templateParameters": {"Zaynab": {"1": {1}}}}])
+    assert ": templateParameters holds" in problem
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        (OrderedDict({"1": "Ali"}), {"1": "Ali"}),
+        (defaultdict(str, {"1": "Ali"}), {"1": "Ali"}),
+        ({"1": Enumerated.ALI}, {"1": "Ali"}),
+        ({"1": 0, "2": -1.5, "3": False, "4": None}, {"1": 0, "2": -1.5, "3": False, "4": None}),
+        ({"1": ["علي", {"a": []}]}, {"1": ["علي", {"a": []}]}),
+        ({"1": nested(200)}, {"1": nested(200)}),
+    ],
+)
+@pytest.mark.parametrize("given_as", [list, iter])
+def test_jsons_types_and_what_derives_from_them_are_sent(body: Any, sent: Any, given_as: Any) -> None:
+    valid = Recipients(given_as([with_body(body)]), "IQ").taken(skip_invalid=False)
+    assert json.loads(valid.body) == {"recipients": [with_body(sent)]}
+
+
+@pytest.mark.parametrize("given_as", [list, iter])
+def test_a_dict_that_shows_two_things_is_sent_as_it_was_checked(given_as: Any) -> None:
+    assert taken(given_as([with_body(Shown({"1": "Ali"}))])) == [ali()]
+
+
+def test_what_happens_after_the_check_changes_nothing() -> None:
+    rows = [ali()]
+    valid = Recipients(rows, "IQ").taken(skip_invalid=False)
+    rows[0]["phoneNumber"] = "9647809999999"
+    next(iter(valid))["phoneNumber"] = "9647809999999"
+    assert list(valid) == json.loads(valid.body)["recipients"] == [ali()]
+
+
+NUMBERS = st.one_of(
+    st.just("9647701234567"),
+    st.from_regex(r"(?:964)?[0-9]{9,13}", fullmatch=True),
+    st.sampled_from(["0770 123 4567", "9647701234567\n", "", None, 9647701234567]),
+)
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.characters(), st.binary()),
+    lambda values: st.one_of(
+        st.lists(values, max_size=3),
+        st.dictionaries(st.one_of(st.text(max_size=2), st.integers()), values, max_size=3),
+        st.tuples(values),
+    ),
+    max_leaves=4,
+)
+ROWS = st.lists(
+    st.one_of(
+        st.just(ali()),
+        st.fixed_dictionaries(
+            {"phoneNumber": NUMBERS},
+            optional={
+                "templateParameters": st.one_of(
+                    st.dictionaries(st.sampled_from(["body", "header", 1]), st.dictionaries(st.text(max_size=2), JSON)),
+                    JSON,
+                ),
+                "reference": JSON,
+                "x": st.none(),
+            },
+        ),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ROWS)
+def test_a_list_at_once_and_row_by_row_are_held_to_the_same_rules(rows: list[Any]) -> None:
+    assert outcome(rows) == outcome(iter(rows))
+
+
+def outcome(given: Any) -> bytes | tuple[str, ...]:
+    recipients = Recipients(given, "IQ")
+    recipients.require(PAYLOAD)
+    try:
+        return recipients.taken(skip_invalid=False).body
+    except OtpiqValidationError as error:
+        return error.problems
 
 
 # The one 400 that is a success

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from pydantic import SecretStr
 
-from airflow_provider_otpiq._redaction import mask_phone_numbers, presentable
+from airflow_provider_otpiq._redaction import hide_values, mask_phone_numbers, presentable
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,39 @@ def test_the_user_of_a_url_is_not_shown(text: str, shown: str) -> None:
 @pytest.mark.parametrize("key", ["sk_live-0123.secret", "SK_LIVE_abcdef", "topsecret123", "a$b"])
 def test_the_key_of_the_call_is_never_shown_whatever_it_looks_like(key: str) -> None:
     assert key not in presentable(f"Unauthorized key {key}.", SecretStr(key))
+
+
+@pytest.mark.parametrize(
+    ("said", "values", "shown"),
+    [
+        ("body.1 'Zaynab Al-Rashid' is bad", ["Zaynab Al-Rashid"], "body.1 '•••' is bad"),
+        ("ZAYNAB AL-RASHID is bad", ["Zaynab Al-Rashid"], "••• is bad"),
+        ("'Zaynab\n  Al-Rashid' is bad", ["Zaynab\nAl-Rashid"], "'•••' is bad"),
+        (r"'Zaynab\nAl' is bad", ["Zaynab\nAl"], "'•••' is bad"),
+        (r"'\u0632\u064a\u0646\u0628' is bad", ["زينب"], "'•••' is bad"),
+        ("'زينب' is bad", ["زينب"], "'•••' is bad"),
+        ("Ali and Ali Hassan", ["Ali", "Ali Hassan"], "••• and •••"),
+        ("Ali is not valid", ["Ali"], "••• is not valid"),
+        ("body.1 is '1'", ["1"], "body.1 is '•••'"),
+        ("body.1 is \u201cعم\u201d", ["عم"], "body.1 is \u201c•••\u201d"),
+        ("'Zaynab Al…' is too long", ["Zaynab Al-Rashid"], "'•••…' is too long"),
+        ("'zaynab ...' is too long", ["Zaynab Al-Rashid"], "'••• ...' is too long"),
+        ("wait … please", ["Zaynab"], "wait … please"),
+        ("nothing of it", ["Zaynab", ""], "nothing of it"),
+    ],
+)
+def test_what_a_request_said_of_people_is_hidden_in_what_the_server_says(
+    said: str, values: list[str], shown: str
+) -> None:
+    assert hide_values(said, values) == shown
+
+
+def test_a_value_at_the_end_of_what_is_looked_at_is_hidden_too() -> None:
+    assert "Zay" not in hide_values("x" * 1995 + " Zaynab Al-Rashid", ["Zaynab Al-Rashid"])
+
+
+def test_hiding_takes_no_time_however_long_the_text_is() -> None:
+    values = [f"Person {number} of Baghdad" for number in range(10_000)]
+    began = time.process_time()
+    hide_values("Person 1… " * 1_000_000, values)
+    assert time.process_time() - began < 2

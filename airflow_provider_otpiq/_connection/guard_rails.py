@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from airflow_provider_otpiq._models.phone_numbers import in_api_form
-from airflow_provider_otpiq._redaction import masked_number, presentable
+from airflow_provider_otpiq._redaction import presentable
 from airflow_provider_otpiq._validation_errors import as_lines, listed_problems
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from airflow_provider_otpiq._models.recipients import Recipients
+    from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
 
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _PUNCTUATION = re.compile(r"[\s()./-]")
@@ -85,17 +88,17 @@ class GuardRails(BaseModel):
             + as_lines(problems)
         )
 
-    def allow(self, recipients: Mapping[int, Mapping[str, Any]]) -> None:
+    def allow(self, recipients: Recipients | ValidRecipients) -> None:
         """
         Refuse whom the connection may not reach.
 
-        :param recipients: recipients in the API's shape, by their position.
+        :param recipients: the recipients.
         :raises OtpiqValidationError: if any number is not allowed; the text lists those.
         """
         if self.allowed_recipients is None:
             return
         problems = [
-            f"recipients[{position}] ({masked_number(recipient['phoneNumber'])})"
+            recipients.name(position, recipient)
             for position, recipient in recipients.items()
             if not recipient["phoneNumber"].startswith(self.allowed_recipients)
         ]

@@ -26,7 +26,7 @@ from airflow_provider_otpiq.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic import BaseModel, SecretStr
 
@@ -49,15 +49,18 @@ class Answer:
     content: bytes
     api_key: SecretStr
     """The key of the call, so that it can be kept out of an error even if OTPIQ repeats it."""
+    sanitize: Callable[[str], str] = str
+    """Keeps out of an error what the request said of people, even if OTPIQ repeats it."""
 
     def presentable(self, text: str) -> str:
         """
         Make a text of the answer fit for an error.
 
         :param text: any text.
-        :return: the text as :func:`~airflow_provider_otpiq._redaction.presentable` makes it, without the call's key.
+        :return: the text as :func:`~airflow_provider_otpiq._redaction.presentable` makes it, without the call's key
+            and people.
         """
-        return presentable(text, self.api_key)
+        return presentable(self.sanitize(text), self.api_key)
 
 
 def accepted(answer: Answer, model: type[BaseModel]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ DEFAULT_REGION = "IQ"
 
 # Only for Iraq, whose own numbers have ten digits without the zero that a spreadsheet takes: these are looked at twice.
 # The length of its mobile numbers is known here, so that most mistyped ones are noticed.
-_IN_API_FORM = re.compile(r"(?!964)[1-9][0-9]{10,14}|9647[0-9]{9}")
+IN_API_FORM = re.compile(r"(?!964)[1-9][0-9]{10,14}|9647[0-9]{9}")
 _SHORTEST = 10
 _BEYOND_PHONE_NUMBERS = 10**15
 _PLUS_SIGNS = "+\uff0b"
@@ -32,7 +32,7 @@ def in_api_form(value: object, default_region: str = DEFAULT_REGION) -> str:
     :raises ValueError: if it is no phone number; the text tells why, and does not hold the number.
     """
     if isinstance(value, str):
-        fits = default_region == DEFAULT_REGION and _IN_API_FORM.fullmatch(value)
+        fits = default_region == DEFAULT_REGION and IN_API_FORM.fullmatch(value)
         return value if fits else _of_text(value, default_region)
     if value is None:
         raise ValueError("is required, and was not given")

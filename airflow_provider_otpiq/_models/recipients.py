@@ -8,12 +8,11 @@ here holds either of them: a wrong recipient is named by its position, with most
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sized
-from copy import deepcopy
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -26,28 +25,34 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError
 
 from airflow_provider_otpiq._models.campaigns import CheckedRequest, ObjectId, one_of
-from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION, in_api_form
-from airflow_provider_otpiq._redaction import masked_number, presentable, shown
+from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
+from airflow_provider_otpiq._models.recipient_rows import (
+    BLANK,
+    MOST_RECIPIENTS,
+    NO_JSON,
+    all_in_api_form,
+    checked,
+    is_missing,
+    named,
+)
+from airflow_provider_otpiq._models.valid_recipients import ValidRecipients, request_body
+from airflow_provider_otpiq._redaction import presentable, shown
 from airflow_provider_otpiq._validation_errors import as_lines
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow_provider_otpiq.exceptions import OtpiqRequestError
 
 log = logging.getLogger(__name__)
 
-MOST_RECIPIENTS = 1000
-"""What a campaign can hold, and what one request can carry."""
 MOST_ROWS = 100_000
 """What is read at the most, where wrong ones are to be skipped."""
 
 _EMPTY = "is empty: at least one recipient is needed"
-_BLANK = ("", "None", "nan")  # the text of None, and of what pandas has for a missing value
+_MOST_SKIPPED_NAMED = 100
 
 
 class PayloadField(BaseModel):
@@ -74,12 +79,6 @@ class PayloadAnswer(BaseModel):
     data: Payload
 
 
-class CheckedRecipients(tuple[dict[str, Any], ...]):
-    """Recipients in the API's shape that have passed every check, as they are sent."""
-
-    __slots__ = ()
-
-
 class Recipients:
     """
     Recipients as they were given, sorted into good and wrong ones.
@@ -90,20 +89,46 @@ class Recipients:
     """
 
     def __init__(self, given: Iterable[Any], default_region: str) -> None:
-        self.good: dict[int, dict[str, Any]] = {}
-        self._problems: dict[int, list[str]] = {}
-        self._given: list[Mapping[Any, Any]] = []
-        for position, row in enumerate(_rows(given)):
-            recipient, problems = _checked(row, default_region)
-            self._given.append(row)
-            if problems:
-                self._problems[position] = problems
-            else:
-                self.good[position] = recipient
-        if not self._given:
+        self._errors: dict[int, list[str]] = {}
+        rows = _as_it_stands(given, default_region) or self._one_by_one(given, default_region)
+        self._references = {position: row["reference"] for position, row in enumerate(rows) if "reference" in row}
+        self._recipients = [_without_reference(row) for row in rows] if self._references else rows
+
+    def _one_by_one(self, given: Iterable[Any], default_region: str) -> list[dict[str, Any]]:
+        recipients = []
+        for position, row in enumerate(islice(given, MOST_ROWS + 1)):  # one more than is read at the most
+            is_row = isinstance(row, (dict, Mapping))  # a dict is the quicker question
+            recipient, errors = checked(row if is_row else {"phoneNumber": row}, default_region)
+            recipients.append(recipient)
+            if errors:
+                self._errors[position] = errors
+        if not recipients:
             raise _refusal(_EMPTY)
-        if len(self._given) > MOST_ROWS:
+        if len(recipients) > MOST_ROWS:
             raise _refusal(f"are more than {MOST_ROWS}, which is more than is read")
+        return recipients
+
+    @property
+    def good(self) -> dict[int, dict[str, Any]]:
+        """Those in which nothing wrong was found yet, by their position."""
+        return {at: recipient for at, recipient in enumerate(self._recipients) if at not in self._errors}
+
+    def __len__(self) -> int:
+        return len(self._recipients) - len(self._errors)
+
+    def items(self) -> Iterable[tuple[int, dict[str, Any]]]:
+        """Give each good recipient with its position."""
+        return self.good.items()
+
+    def name(self, position: int, recipient: dict[str, Any]) -> str:
+        """
+        Name a recipient in an error or a log line.
+
+        :param position: its position in what was given.
+        :param recipient: the recipient.
+        :return: its position, its reference if it has one, and its masked number.
+        """
+        return named(position, recipient, self._references.get(position))
 
     def require(self, payload: Mapping[str, Any]) -> None:
         """
@@ -113,46 +138,62 @@ class Recipients:
         """
         fields = Payload.model_validate(payload).fields
         for parameter in [_RequiredParameter(field) for field in fields if field.required]:
-            for position, given in enumerate(self._given):
-                if parameter.is_missing_in(given):
-                    self.good.pop(position, None)
-                    self._problems.setdefault(position, []).append(f"{parameter.name} is required, and was not given")
+            for position in parameter.missing_positions(self._recipients):
+                self._errors.setdefault(position, []).append(f"{parameter.name} is required, and was not given")
 
-    def taken(self, *, skip_invalid: bool) -> CheckedRecipients:
+    def taken(self, *, skip_invalid: bool) -> ValidRecipients:
         """
         Take the good ones.
 
         :param skip_invalid: whether to leave out the wrong ones, which is logged, instead of refusing them all.
-        :return: the recipients in the API's shape.
+        :return: the recipients as they are sent.
         :raises OtpiqValidationError: if there are wrong ones and they are not to be skipped, if no good one is left,
             or if there are more than a campaign can hold. The text lists each wrong one.
         """
-        self._refuse_what_is_no_json()
-        count = len(self.good if skip_invalid else self._given)
+        body = self._encoded()
+        count = len(self) if skip_invalid else len(self._recipients)
         if count > MOST_RECIPIENTS:
             raise _refusal(f"are {count}, and a campaign can hold {MOST_RECIPIENTS}; divide them over several")
-        if self._problems and not (skip_invalid and self.good):
+        if self._errors and not (skip_invalid and len(self)):
             raise self._error()
-        if self._problems:
-            reasons = Counter(problem for problems in self._problems.values() for problem in problems)
-            listed = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common())
-            log.warning("%d of %d recipients are skipped. %s", len(self._problems), len(self._given), listed)
-        return CheckedRecipients(self.good.values())
+        if self._errors:
+            self._log_skipped()
+        return ValidRecipients(body, count, skipped=len(self._errors))
 
-    def _refuse_what_is_no_json(self) -> None:
-        if not _is_json(list(self.good.values())):  # all at once, as it is rare
-            for position in [at for at, recipient in self.good.items() if not _is_json(recipient)]:
-                del self.good[position]
-                self._problems[position] = ["templateParameters holds what is no JSON, or half a character"]
+    def _encoded(self) -> bytes:
+        """Write the good ones as they are sent, once. What cannot be written is searched only then, as it is rare."""
+        recipients = list(self.good.values()) if self._errors else self._recipients
+        try:
+            return request_body(recipients)
+        except PydanticSerializationError:
+            for position, recipient in self.good.items():
+                if not _can_be_encoded(recipient):
+                    self._errors[position] = [f"templateParameters {NO_JSON}"]
+            return request_body(list(self.good.values()))
+
+    def _log_skipped(self) -> None:
+        reasons = Counter(error for errors in self._errors.values() for error in errors)
+        log.warning(
+            "%d of %d recipients are skipped. %s. Left out, by position from 0: %s.",
+            len(self._errors),
+            len(self._recipients),
+            "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common()),
+            ", ".join(self._named_wrong_ones(_MOST_SKIPPED_NAMED)),
+        )
+
+    def _named_wrong_ones(self, most: int) -> list[str]:
+        names = [self.name(position, self._recipients[position]) for position in sorted(self._errors)[:most]]
+        more = len(self._errors) - len(names)
+        return [*names, f"and {more} more"] if more else names
 
     def _error(self) -> OtpiqValidationError:
         problems = [
-            f"recipients[{position}] ({masked_number(self._given[position].get('phoneNumber'))}): {'; '.join(found)}"
-            for position, found in sorted(self._problems.items())[:MOST_RECIPIENTS]
+            f"{self.name(position, self._recipients[position])}: {'; '.join(errors)}"
+            for position, errors in sorted(self._errors.items())[:MOST_RECIPIENTS]
         ]
-        more = len(self._problems) - len(problems)
+        more = len(self._errors) - len(problems)
         return OtpiqValidationError(
-            f"{len(self._problems)} of {len(self._given)} recipients are wrong, and nothing was sent. By their"
+            f"{len(self._errors)} of {len(self._recipients)} recipients are wrong, and nothing was sent. By their"
             " position, counted from 0:" + as_lines(problems) + (f"\n  and {more} more" if more else ""),
             problems=problems,
         )
@@ -188,17 +229,29 @@ class _RequiredParameter:
         self._keys = field.path.split(".")
         self.name = presentable(f"{field.path} ({field.label})" if field.label else field.path)
 
-    def is_missing_in(self, recipient: Mapping[Any, Any]) -> bool:
+    def missing_positions(self, recipients: list[dict[str, Any]]) -> list[int]:
+        if self._all_have_some_text(recipients):
+            return []
+        return [position for position, recipient in enumerate(recipients) if self._is_missing_in(recipient)]
+
+    def _all_have_some_text(self, recipients: Iterable[Any]) -> bool:
+        """Look at all of them at once, which is quick, and enough where each has a string."""
+        values = recipients
+        for key in self._keys:
+            values = map(itemgetter(key), values)
+        try:
+            return BLANK.isdisjoint(map(str.strip, values))
+        except (KeyError, TypeError):
+            return False
+
+    def _is_missing_in(self, recipient: Mapping[Any, Any]) -> bool:
         value: Any = recipient
         try:
             for key in self._keys:
                 value = value[key]
         except (KeyError, TypeError):
             return True
-        if isinstance(value, str):
-            return value.strip() in _BLANK
-        # Asked for a key, a defaultdict makes an empty value up.
-        return value is None or value in ([], {}) or (isinstance(value, float) and math.isnan(value))
+        return is_missing(value)
 
 
 def _iterable(given: object) -> Iterable[Any]:
@@ -224,51 +277,27 @@ def _can_be_gone_through(given: Any) -> bool:
     return True
 
 
-def _rows(given: Iterable[Any]) -> Iterator[Mapping[Any, Any]]:
-    """Go through the recipients as mappings, one more than is read at the most."""
-    kept_by_others = isinstance(given, list | tuple)
-    for value in islice(given, MOST_ROWS + 1):
-        if not isinstance(value, (dict, Mapping)):
-            yield {"phoneNumber": value}
-        else:
-            yield value if kept_by_others else deepcopy(value)  # whoever yields may use the same dict again
+def _as_it_stands(given: Iterable[Any], default_region: str) -> list[dict[str, Any]] | None:
+    if not isinstance(given, list | tuple) or len(given) > MOST_RECIPIENTS:
+        return None
+    rows = list(given)
+    return rows if all_in_api_form(rows, default_region) else None
+
+
+def _without_reference(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "reference"}
+
+
+def _can_be_encoded(recipient: dict[str, Any]) -> bool:
+    try:
+        request_body([recipient])
+    except PydanticSerializationError:
+        return False
+    return True
 
 
 def _refusal(problem: str) -> OtpiqValidationError:
     return OtpiqValidationError(f"recipients: {problem}; nothing was sent.", problems=[f"recipients: {problem}"])
-
-
-def _checked(given: Mapping[Any, Any], default_region: str) -> tuple[dict[str, Any], list[str]]:
-    number, parameters = given.get("phoneNumber"), given.get("templateParameters")
-    problems = []
-    try:
-        number = in_api_form(number, default_region)
-    except ValueError as error:
-        problems.append(f"phoneNumber {error}")
-    if parameters is not None and not _are_sections(parameters):
-        problems.append('templateParameters must be like {"body": {"1": "Ali"}}')
-    if others := len(given) - ("phoneNumber" in given) - ("templateParameters" in given):
-        problems.append(f"has {others} other keys than phoneNumber and templateParameters")
-    if parameters is None:
-        return {"phoneNumber": number}, problems
-    return {"phoneNumber": number, "templateParameters": parameters}, problems
-
-
-def _are_sections(parameters: object) -> bool:
-    if not isinstance(parameters, dict):
-        return False
-    for section in parameters.values():  # noqa: SIM110  # `all` would cost a third of the whole check
-        if not isinstance(section, dict):
-            return False
-    return True
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        to_json(value)
-    except PydanticSerializationError:
-        return False
-    return True
 
 
 def _region(region: str) -> str:
@@ -310,6 +339,15 @@ class RecipientPayload(CheckedRequest):
     def query(self) -> str:
         """The URL's query, by the API's names: a campaign's is its ``_id``."""
         return f"_id={self.campaign_id}" if self.campaign_id else f"templateId={self.template_id}"
+
+
+class AttachedCampaign(dict[str, Any]):
+    """The campaign that an attach gives back, and beside it what the response tells of the recipients."""
+
+    attached: int | None = None
+    """How many numbers were added; None if the response does not tell, and no documented one does."""
+    already_attached: int | None = None
+    """How many of the numbers were on the campaign before; None if the response does not tell."""
 
 
 class AttachAnswer(BaseModel):

@@ -21,6 +21,7 @@ from airflow_provider_otpiq._http.responses import (
 from airflow_provider_otpiq._http.retry import Repeats
 from airflow_provider_otpiq._http.session import BearerAuth, Session, expect_request, read_whole, was_handed_over
 from airflow_provider_otpiq._models.campaigns import is_given
+from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqConfigurationError, OtpiqError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class OtpiqBaseHook(BaseHook):
         method: str,
         path: str,
         model: type[BaseModel],
-        body: dict[str, Any] | None = None,
+        body: dict[str, Any] | ValidRecipients | None = None,
         *,
         at_most_once: PendingMarker | None = None,
     ) -> dict[str, Any]:
@@ -148,7 +149,12 @@ class OtpiqBaseHook(BaseHook):
             time.sleep(pause)
 
     def _once_with_marker(
-        self, method: str, path: str, model: type[BaseModel], body: dict[str, Any] | None, marker: PendingMarker
+        self,
+        method: str,
+        path: str,
+        model: type[BaseModel],
+        body: dict[str, Any] | ValidRecipients | None,
+        marker: PendingMarker,
     ) -> dict[str, Any]:
         """Send a request whose outcome must not stay open unnoticed, and return the response's body."""
         marker.save_pending_marker(self.settings.connect_timeout + 2 * self.settings.read_timeout)
@@ -164,11 +170,11 @@ class OtpiqBaseHook(BaseHook):
     def _name_of(self, method: str, path: str) -> str:
         return f"{method} {path} (connection {self.otpiq_conn_id!r})"
 
-    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Answer:
+    def _send(self, method: str, path: str, body: dict[str, Any] | ValidRecipients | None) -> Answer:
         """Send a request once, and read the response whole."""
         expect_request()
         settings, call = self.settings, self._name_of(method, path)
-        data = None if body is None else to_json(body, inf_nan_mode="null")
+        data = None if body is None else _encoded(body)
         try:
             with self.get_conn().request(
                 method,
@@ -184,7 +190,12 @@ class OtpiqBaseHook(BaseHook):
             failure = connection_error(call, error, settings)
         else:
             if content is not None:
-                return Answer(call, path, response.status_code, response.headers, content, settings.password)
+                sanitize = body.sanitize if isinstance(body, ValidRecipients) else str
+                return Answer(call, path, response.status_code, response.headers, content, settings.password, sanitize)
             failure = too_large(call)
         # Outside of the handler: the error's context would hold the request, and with it the API key.
         raise failure
+
+
+def _encoded(body: dict[str, Any] | ValidRecipients) -> bytes:
+    return body.body if isinstance(body, ValidRecipients) else to_json(body, inf_nan_mode="null")

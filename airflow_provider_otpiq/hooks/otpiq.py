@@ -18,7 +18,7 @@ from airflow_provider_otpiq._models.campaigns import (
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipients import (
     AttachAnswer,
-    CheckedRecipients,
+    AttachedCampaign,
     PayloadAnswer,
     RecipientPayload,
     Recipients,
@@ -26,6 +26,7 @@ from airflow_provider_otpiq._models.recipients import (
     were_all_attached_before,
 )
 from airflow_provider_otpiq._models.resources import ResourcesAnswer
+from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
 from airflow_provider_otpiq._redaction import presentable
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqRequestError
 from airflow_provider_otpiq.get_provider_info import FIELD_BEHAVIOUR
@@ -155,16 +156,19 @@ class OtpiqHook(OtpiqBaseHook):
         default_region: str = DEFAULT_REGION,
         validate_parameters: bool = True,
         on_invalid: str = "fail",
-    ) -> CheckedRecipients:
+    ) -> ValidRecipients:
         """
         Check recipients and write their numbers in the API's form. Nobody gets a message.
 
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
-        :param recipients: an iterable of dicts in the API's shape (``phoneNumber``, ``templateParameters``), or of
-            phone numbers where the template has no parameters. See :func:`.phone_numbers.in_api_form` for the numbers.
+        :param recipients: an iterable of dicts in the API's shape (``phoneNumber``, ``templateParameters``, and
+            maybe a ``reference`` of your own, a string or an int, which is never sent and names the recipient in errors
+            and logs), or of phone numbers where the template has no parameters. See
+            :func:`.phone_numbers.in_api_form` for the numbers.
         :param default_region: the country of national phone numbers, two letters.
         :param validate_parameters: whether to ask OTPIQ which parameters the template requires, and check them too.
-        :param on_invalid: ``fail`` refuses all recipients if any is wrong; ``skip`` leaves those out, and logs counts.
+        :param on_invalid: ``fail`` refuses all recipients if any is wrong; ``skip`` leaves those out,
+            and logs which and why.
         :return: the recipients in the API's shape, for :meth:`attach_recipients` or :meth:`send_sample`.
         :raises OtpiqValidationError: if a field or a recipient is wrong, or the connection does not allow it; the text
             lists each by its position, with the number masked.
@@ -179,7 +183,7 @@ class OtpiqHook(OtpiqBaseHook):
 
     def attach_recipients(
         self, *, campaign_id: str, recipients: object, default_region: str = DEFAULT_REGION
-    ) -> dict[str, Any]:
+    ) -> AttachedCampaign:
         """
         Add recipients to a draft or scheduled campaign (``POST /whatsapp/campaigns/{_id}/recipients``).
 
@@ -190,7 +194,8 @@ class OtpiqHook(OtpiqBaseHook):
         :param recipients: 1 to 1000 of them, as :meth:`check_recipients` takes or gives them. A campaign holds 1000
             in total.
         :param default_region: the country of national phone numbers, two letters.
-        :return: what OTPIQ answers, which is not documented, and ``_id``.
+        :return: what the response holds of the campaign, which is not documented, and ``_id``: a dict, whose attributes
+            ``attached`` and ``already_attached`` are the numbers of recipients as far as the response tells, else None.
         :raises OtpiqValidationError: if a field or a recipient is wrong, or the connection does not allow it; nothing
             was sent. Also, after it was sent, if OTPIQ answers that the campaign now holds more than the connection's
             ``max_recipients``.
@@ -202,16 +207,7 @@ class OtpiqHook(OtpiqBaseHook):
         request = RecipientsRequest.checked(
             campaign_id=campaign_id, recipients=recipients, default_region=default_region
         )
-        chosen = self._checked(request)
-        path = f"/whatsapp/campaigns/{request.campaign_id}/recipients"
-        try:
-            answer = self._call("POST", path, AttachAnswer, {"recipients": chosen})
-        except OtpiqRequestError as error:
-            if not were_all_attached_before(error):
-                raise
-            self.log.info("All %d recipients were on campaign %s already.", len(chosen), request.campaign_id)
-            answer = {}
-        campaign = {**(answer.get("data") or {}), "_id": request.campaign_id}
+        campaign = self._attach(request.campaign_id, self._checked(request))
         self.guard_rails.allow_total(campaign)
         return campaign
 
@@ -244,10 +240,8 @@ class OtpiqHook(OtpiqBaseHook):
         request = RecipientsRequest.checked(
             campaign_id=campaign_id, recipients=recipients, default_region=default_region
         )
-        body = {"recipients": self._checked(request)}
-        return self._campaign(
-            "POST", f"/whatsapp/campaigns/{request.campaign_id}/sample", body, pending_marker or NoPendingMarker()
-        )
+        path = f"/whatsapp/campaigns/{request.campaign_id}/sample"
+        return self._campaign("POST", path, self._checked(request), pending_marker or NoPendingMarker())
 
     def start_campaign(self, *, campaign_id: str, pending_marker: PendingMarker | None = None) -> dict[str, Any]:
         """
@@ -352,22 +346,37 @@ class OtpiqHook(OtpiqBaseHook):
     def _with_ids(self, request: CreateOrUpdate) -> CreateOrUpdate:
         return request.with_ids(self.get_resources()) if request.has_names else request
 
-    def _checked(self, request: RecipientsRequest, *, validate_parameters: bool = False) -> CheckedRecipients:
+    def _checked(self, request: RecipientsRequest, *, validate_parameters: bool = False) -> ValidRecipients:
         self.check_connection()
         checked = request.recipients
-        if isinstance(checked, CheckedRecipients):
-            self.guard_rails.allow(dict(enumerate(checked)))
+        if isinstance(checked, ValidRecipients):
+            self.guard_rails.allow(checked)
         else:
             recipients = Recipients(checked, request.default_region)
-            self.guard_rails.allow(recipients.good)
+            self.guard_rails.allow(recipients)
             if validate_parameters:
                 recipients.require(self.get_recipient_payload(campaign_id=request.campaign_id))
             checked = recipients.taken(skip_invalid=request.on_invalid == "skip")
         self.guard_rails.allow_count(len(checked))
         return checked
 
+    def _attach(self, campaign_id: str, recipients: ValidRecipients) -> AttachedCampaign:
+        try:
+            response = self._call("POST", f"/whatsapp/campaigns/{campaign_id}/recipients", AttachAnswer, recipients)
+        except OtpiqRequestError as error:
+            if not were_all_attached_before(error):
+                raise
+            campaign = AttachedCampaign(_id=campaign_id)
+            campaign.attached, campaign.already_attached = 0, recipients.distinct
+            return campaign
+        return AttachedCampaign({**(response.get("data") or {}), "_id": campaign_id})
+
     def _campaign(
-        self, method: str, path: str, body: dict[str, Any] | None, at_most_once: PendingMarker | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | ValidRecipients | None,
+        at_most_once: PendingMarker | None = None,
     ) -> dict[str, Any]:
         campaign: dict[str, Any] = self._call(method, path, CampaignAnswer, body, at_most_once=at_most_once)["data"]
         return campaign

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-    from airflow_provider_otpiq._models.recipients import CheckedRecipients
+    from airflow_provider_otpiq._models.recipients import AttachedCampaign
+    from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.operators._base import Text
 
@@ -85,7 +86,7 @@ class _RecipientsOperator(OtpiqBaseOperator):
             self.recipients.render(lambda given: self.render_template(given, context, jinja_env, seen_oids))
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
-    def _checked_recipients(self, context: Context, hook: OtpiqHook) -> CheckedRecipients:
+    def _checked_recipients(self, context: Context, hook: OtpiqHook) -> ValidRecipients:
         checked = hook.check_recipients(
             campaign_id=self.campaign_id,
             recipients=self._read_recipients(context),
@@ -124,22 +125,25 @@ class AttachRecipientsOperator(_RecipientsOperator):
     give a callable.
 
     XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is what OTPIQ answers of the campaign,
-    a dict with at least ``_id``.
+    a dict with at least ``_id``; key ``recipients`` is a dict of the counts ``attached``, ``already_attached`` and
+    ``skipped``. The first two are known only where all numbers were on the campaign already, and None otherwise: no
+    documented response tells them.
 
     Rules: https://docs.otpiq.com, *Add recipients*.
 
     :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters, such as the output of a
         :class:`CreateCampaignOperator`; not its ``campaignId``. (templated)
     :param recipients: 1 to 1000 recipients: dicts in the API's shape, ``{"phoneNumber": "9647712345678",
-        "templateParameters": {"body": {"1": "Ali"}}}``, or only phone numbers where the template has no parameters. A
-        list, an ``XComArg`` of one, or a callable that returns or yields them when the task executes, and may take
-        variables of the task's context by their names. A number may be written as ``+964 771…``, ``00964771…``,
-        ``0771…`` or ``964771…``, with spaces and in Arabic digits. (templated)
+        "templateParameters": {"body": {"1": "Ali"}}}``, each maybe with a ``reference`` (a string or an int, such as a
+        customer id) that is never sent and names it in errors and logs; or only phone numbers where the template has
+        no parameters. A list, an ``XComArg`` of one, or a callable that returns or yields them when the task executes,
+        and may take variables of the task's context by their names. A number may be written as ``+964 771…``,
+        ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic digits. (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.
     :param validate_parameters: whether to check the template's required parameters, True by default; False saves the
         call.
     :param on_invalid: ``fail``, the default, sends nothing if any recipient is wrong; ``skip`` takes the others, and
-        logs how many are left out and why.
+        logs which are left out (at most 100) and why.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: whether and when Airflow 3.3+ tries the task again,
         :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``
@@ -160,10 +164,23 @@ class AttachRecipientsOperator(_RecipientsOperator):
         """
         hook = self._hook()
         recipients = self._checked_recipients(context, hook)
-        campaign = documented(hook.attach_recipients(campaign_id=self.campaign_id, recipients=recipients))
-        holds = f", which now holds {campaign['totalRecipients']}" if "totalRecipients" in campaign else ""
-        self.log.info("Sent %d recipients to campaign %s%s.", len(recipients), campaign["_id"], holds)
-        return self._pushed(context, campaign)
+        campaign = hook.attach_recipients(campaign_id=self.campaign_id, recipients=recipients)
+        if campaign.attached == 0:
+            self.log.info("All %d recipients were on campaign %s already.", len(recipients), campaign["_id"])
+        else:
+            holds = f", which now holds {campaign['totalRecipients']}" if "totalRecipients" in campaign else ""
+            self.log.info("Attached %d recipients to campaign %s%s.", len(recipients), campaign["_id"], holds)
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="recipients", value=_counts(campaign, recipients))
+        return self._pushed(context, documented(campaign))
+
+
+def _counts(campaign: AttachedCampaign, recipients: ValidRecipients) -> dict[str, int | None]:
+    return {
+        "attached": campaign.attached,
+        "already_attached": campaign.already_attached,
+        "skipped": recipients.skipped,
+    }
 
 
 class SendSampleOperator(_RecipientsOperator):
@@ -221,5 +238,11 @@ class SendSampleOperator(_RecipientsOperator):
                     hook.send_sample(campaign_id=self.campaign_id, recipients=recipients, pending_marker=marker)
                 )
             )
-            self.log.info("Sent sample %s of campaign %s to %d.", sample["_id"], self.campaign_id, len(recipients))
+            self.log.info(
+                "Sent sample %s of campaign %s to %d recipients; %d were skipped.",
+                sample["_id"],
+                self.campaign_id,
+                len(recipients),
+                recipients.skipped,
+            )
         return self._pushed(context, sample)

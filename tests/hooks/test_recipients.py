@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ import requests
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException, AirflowTaskTimeout
 
 from airflow_provider_otpiq.exceptions import (
+    OtpiqApiError,
     OtpiqConfigurationError,
     OtpiqConnectionError,
     OtpiqCreditError,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from requests_mock import Mocker
 
+    from airflow_provider_otpiq._models.recipients import AttachedCampaign
     from airflow_provider_otpiq.sandbox import Sandbox
 
 CAMPAIGN_URL = f"{BASE_URL}/whatsapp/campaigns/{CAMPAIGN_ID}"
@@ -37,7 +40,7 @@ PAYLOAD_URL = f"{BASE_URL}/whatsapp/campaigns/recipient-payload"
 ALI = "9647701234567"
 
 
-def attach(hook: OtpiqHook, *recipients: Any) -> dict[str, Any]:
+def attach(hook: OtpiqHook, *recipients: Any) -> AttachedCampaign:
     return hook.attach_recipients(campaign_id=CAMPAIGN_ID, recipients=recipients or [ALI])
 
 
@@ -136,6 +139,35 @@ def test_without_the_check_no_question_is_asked(hook: OtpiqHook, requests_mock: 
     assert not requests_mock.called
 
 
+def test_a_reference_is_never_sent(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(ATTACH_URL, json=ANSWER)
+    attach(hook, {"phoneNumber": ALI, "reference": "C-1042"}, {"phoneNumber": "0780 123 4567", "reference": 7})
+    (request,) = requests_mock.request_history
+    assert request.json() == {"recipients": [{"phoneNumber": ALI}, {"phoneNumber": "9647801234567"}]}
+
+
+def test_a_reference_names_whom_the_connection_may_not_reach(connect: Callable[..., OtpiqHook]) -> None:
+    hook = connect(extra={"allowed_recipients": "964780"})
+    with pytest.raises(OtpiqValidationError, match="not among the connection's allowed_recipients") as caught:
+        attach(hook, {"phoneNumber": ALI, "reference": "C-1042"})
+    assert caught.value.problems == ("recipients[0] (reference 'C-1042', 964770•••4567)",)
+
+
+@pytest.mark.parametrize("what", ["attach_recipients", "send_sample"])
+def test_what_was_checked_is_sent_byte_for_byte(hook: OtpiqHook, requests_mock: Mocker, what: str) -> None:
+    if what == "send_sample":
+        requests_mock.post(f"{CAMPAIGN_URL}/sample", json={"success": True, "data": {"_id": TEMPLATE_ID}})
+    else:
+        requests_mock.post(f"{CAMPAIGN_URL}/recipients", json=ANSWER)
+    rows = [{"phoneNumber": ALI, "templateParameters": {"body": {"1": "علي"}}}]
+    checked = hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=rows, validate_parameters=False)
+    rows[0]["phoneNumber"] = "9647801234567"
+    getattr(hook, what)(campaign_id=CAMPAIGN_ID, recipients=checked)
+    (request,) = requests_mock.request_history
+    assert request.body == checked.body
+    assert request.json() == {"recipients": [{"phoneNumber": ALI, "templateParameters": {"body": {"1": "علي"}}}]}
+
+
 # What comes back of an attach
 
 
@@ -229,6 +261,58 @@ def test_what_is_no_object_or_no_success_is_none(hook: OtpiqHook, requests_mock:
     requests_mock.post(ATTACH_URL, text=text)
     with pytest.raises(OtpiqResponseError):
         attach(hook)
+
+
+def test_an_attach_tells_how_many_were_there_before_where_that_is_known(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(ATTACH_URL, json=ANSWER)
+    campaign = attach(hook)
+    assert (campaign.attached, campaign.already_attached) == (None, None)
+    requests_mock.post(ATTACH_URL, status_code=400, json={"error": "All recipients are already on this campaign"})
+    campaign = attach(hook, ALI, "9647801234567", ALI)
+    assert (campaign.attached, campaign.already_attached) == (0, 2)
+    assert campaign == {"_id": CAMPAIGN_ID}
+
+
+# What OTPIQ repeats of a person
+
+PERSON = {
+    "phoneNumber": ALI,
+    "templateParameters": {"body": {"1": "Zaynab\nAl-Rashid", "2": "25,000 IQD"}, "header": {"list": ["Basra", 1500]}},
+}
+ECHOES = [
+    "body.1 'Zaynab\nAl-Rashid' must not contain new lines",
+    "body.1 'ZAYNAB AL-RASHID' must not contain new lines",
+    "body.1 'Zaynab Al-…' must not contain new lines",
+    r"body.1 \"Zaynab\nAl-Rashid\" must not contain new lines",
+    f"{PERSON} is no recipient",
+    "25,000 IQD, Basra and 1500 for +964 770 123 4567",
+]
+
+
+@pytest.mark.parametrize("said", ECHOES)
+@pytest.mark.parametrize("what", ["attach_recipients", "send_sample"])
+@pytest.mark.parametrize("status", [200, 302, 400, 429, 500])
+@pytest.mark.usefixtures("slept")
+def test_what_otpiq_repeats_of_a_person_is_not_shown(
+    hook: OtpiqHook, requests_mock: Mocker, capsys: pytest.CaptureFixture[str], what: str, status: int, said: str
+) -> None:
+    url = ATTACH_URL if what == "attach_recipients" else SAMPLE_URL
+    headers = {"Location": "/Basra", "Content-Type": "Basra"}
+    requests_mock.post(url, status_code=status, json={"success": False, "error": said}, headers=headers)
+    with pytest.raises(OtpiqApiError) as caught:
+        getattr(hook, what)(campaign_id=CAMPAIGN_ID, recipients=[PERSON])
+    assert "•••" in str(caught.value.server_message)
+    logged = capsys.readouterr()
+    seen = "".join(traceback.format_exception(caught.value)) + f"{caught.value.server_message}{logged.out}{logged.err}"
+    for name in ("zaynab", "rashid", "25,000", "basra", "1500", "7701234567", "770 123 4567"):
+        assert name not in seen.lower()
+
+
+def test_a_persons_value_does_not_hide_what_a_refusal_is_about(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(ATTACH_URL, status_code=400, json={"error": "All recipients are already on this campaign"})
+    words = {"1": "All", "2": "recipients", "3": "already", "4": "on", "5": "a"}
+    row = {"phoneNumber": ALI, "templateParameters": {"body": words}}
+    assert attach(hook, row).attached == 0
 
 
 # What spends money

@@ -227,7 +227,7 @@ def test_nothing_of_a_person_is_logged_pushed_or_raised(
         execute(attach(dag, campaign_id, people), context)
     logged = capsys.readouterr()
     seen = f"{logged.out}{logged.err}{json.dumps(context['ti'].pushed)}{caught.value}"
-    assert f"Sent 3 recipients to campaign {campaign_id}, which now holds 3." in seen
+    assert f"Attached 3 recipients to campaign {campaign_id}, which now holds 3." in seen
     assert f"All 3 recipients were on campaign {campaign_id} already." in seen
     for number in (*DIGITS, *map(str, PEOPLE)):
         assert number not in seen
@@ -311,6 +311,38 @@ def test_an_attach_pushes_the_campaign(dag: DAG, context: dict[str, Any], campai
     execute(attach(dag, campaign_id, PEOPLE), context)
     assert context["ti"].pushed["campaign"]["_id"] == campaign_id
     assert context["ti"].pushed["campaign"]["totalRecipients"] == 3
+
+
+@pytest.mark.parametrize("on_invalid", ["fail", "skip"])
+def test_an_attach_pushes_counts_as_far_as_they_are_known(
+    dag: DAG, context: dict[str, Any], campaign_id: str, on_invalid: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = [{"phoneNumber": "0770", "reference": "C-1042"}] if on_invalid == "skip" else []
+    operator = partial(attach, dag, campaign_id, [*PEOPLE, *wrong], on_invalid=on_invalid)
+    execute(operator(), context)
+    skipped = len(wrong)
+    assert context["ti"].pushed["recipients"] == {"attached": None, "already_attached": None, "skipped": skipped}
+    execute(operator(), context)
+    assert context["ti"].pushed["recipients"] == {"attached": 0, "already_attached": 3, "skipped": skipped}
+    logged = capsys.readouterr().out
+    assert logged.count(f"Attached 3 recipients to campaign {campaign_id}, which now holds 3.") == 1
+    assert logged.count(f"All 3 recipients were on campaign {campaign_id} already.") == 1
+
+
+def test_what_is_not_to_be_pushed_is_not(dag: DAG, context: dict[str, Any], campaign_id: str) -> None:
+    execute(attach(dag, campaign_id, PEOPLE, do_xcom_push=False), context)
+    assert not context["ti"].pushed
+
+
+def test_a_sample_logs_how_many_were_skipped(
+    dag: DAG, context: dict[str, Any], campaign_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator = SendSampleOperator(
+        task_id="sample", dag=dag, campaign_id=campaign_id, recipients=[*PEOPLE, "0770"], on_invalid="skip"
+    )
+    sample_id = execute(operator, context)
+    said = f"Sent sample {sample_id} of campaign {campaign_id} to 3 recipients; 1 were skipped."
+    assert said in capsys.readouterr().out
 
 
 def test_a_repeated_attach_ends_with_each_number_once(

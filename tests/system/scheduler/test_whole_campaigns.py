@@ -254,7 +254,7 @@ def test_no_phone_number_is_in_anything_that_airflow_has_written(
     }
     assert len(wanted) > 20
     found = "".join(everything_that_airflow_has_written(airflow))
-    assert "Sent 11 recipients" in found
+    assert "Attached 11 recipients" in found
     assert '"11 recipients"' in found
     assert [number for number in wanted if number in found] == []
 

@@ -1,0 +1,188 @@
+"""One recipient: from the row that a DAG has to the form that the API takes, and its name in errors and logs."""
+
+from __future__ import annotations
+
+import math
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AllowInfNan, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypeAliasType
+
+from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION, IN_API_FORM, in_api_form
+from airflow_provider_otpiq._redaction import masked_number, presentable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MOST_RECIPIENTS = 1000
+"""What a campaign can hold, and what one request can carry."""
+BLANK = frozenset({"", "None", "nan"})
+"""Strings that mean "not set": the one of None, and of what pandas has for a missing value."""
+NO_JSON = (
+    "holds what is no JSON, or half a character; JSON has strings, ints of 64 bits, finite floats, true, false, null,"
+    " lists, and dicts with strings for keys"
+)
+
+_KEYS = frozenset({"phoneNumber", "templateParameters", "reference"})
+_LONGEST_REFERENCE = 40
+_STRICT = ConfigDict(strict=True, hide_input_in_errors=True)
+# JSON's own types, and what derives from them: what pydantic gives back is a copy in JSON's own, and the copy is sent.
+_Float = Annotated[float, AllowInfNan(False)]
+_Json = TypeAliasType(
+    "_Json",
+    Annotated["str | int | bool | _Float | list[_Json] | dict[str, _Json] | None", Field(union_mode="left_to_right")],
+)
+_Parameters = dict[str, dict[str, _Json]]
+
+_parameters = TypeAdapter(_Parameters, config=_STRICT)
+_reference = TypeAdapter[str | int](str | Annotated[int, Field(ge=-(2**63), lt=2**63)], config=_STRICT)
+
+
+def all_in_api_form(rows: Sequence[Any], default_region: str) -> bool:
+    """
+    Tell whether rows can be sent as they stand, in a fraction of the time that :func:`checked` takes for them.
+
+    :param rows: what was given.
+    :param default_region: the country of national phone numbers, two letters.
+    :return: True if each is a dict in the API's form, maybe with a ``reference``, and made of JSON's own types only;
+        False leaves it to :func:`checked`, which says what is wrong, or mends it.
+    """
+    try:
+        return default_region == DEFAULT_REGION and all(map(_is_in_api_form, rows))
+    except RecursionError:
+        return False
+
+
+def checked(row: Mapping[Any, Any], default_region: str) -> tuple[dict[str, Any], list[str]]:
+    """
+    Bring one row into the API's form.
+
+    :param row: what was given.
+    :param default_region: the country of national phone numbers, two letters.
+    :return: the recipient, a copy with its ``reference`` if it has one, and the validation errors. What is wrong
+        stands in the recipient as it was given.
+    """
+    recipient, errors = {"phoneNumber": row.get("phoneNumber")}, []
+    try:
+        recipient["phoneNumber"] = in_api_form(recipient["phoneNumber"], default_region)
+    except ValueError as error:
+        errors.append(f"phoneNumber {error}")
+    if (parameters := row.get("templateParameters")) is not None:
+        recipient["templateParameters"], wrong = _checked_parameters(parameters)
+        errors += wrong
+    if not _is_blank(reference := row.get("reference")):
+        recipient["reference"], wrong = _checked_reference(reference)
+        errors += wrong
+    if others := len(row) - sum(key in row for key in _KEYS):
+        errors.append(f"has {others} other keys than phoneNumber and templateParameters (and reference)")
+    return recipient, errors
+
+
+def named(position: int, recipient: Mapping[str, Any], reference: str | int | None = None) -> str:
+    """
+    Name a recipient in an error or a log line, so that its owner finds it and nobody can message it.
+
+    :param position: its position in what was given, from 0.
+    :param recipient: the recipient, whose number may be anything.
+    :param reference: the owner's own name for it, such as a customer id.
+    :return: such as ``recipients[17] (reference 'C-1042', 964771•••5678)``.
+    """
+    number = masked_number(recipient.get("phoneNumber"))
+    return f"recipients[{position}] ({_named_reference(reference)}{number})"
+
+
+def is_missing(value: object) -> bool:
+    """
+    Tell whether the value of a required parameter is as good as none.
+
+    :param value: the value.
+    :return: True for None, NaN, empty lists and dicts, blank strings, and the strings of None and NaN.
+    """
+    # Asked for a key, a defaultdict makes an empty value up.
+    return value in ([], {}) if isinstance(value, list | dict) else _is_blank(value)
+
+
+# The next three see every value of a thousand recipients. Looking at exact types measured faster than pydantic,
+# which copies all of them; a subclass, whose methods could show one thing and send another, is copied later.
+def _is_in_api_form(row: Any) -> bool:
+    if type(row) is not dict or not row.keys() <= _KEYS:
+        return False
+    number = row.get("phoneNumber")
+    if type(number) is not str or not IN_API_FORM.fullmatch(number):
+        return False
+    if "reference" in row and type(row["reference"]) is not str:
+        return False
+    return "templateParameters" not in row or _are_plain_sections(row["templateParameters"])
+
+
+def _are_plain_sections(parameters: Any) -> bool:
+    if type(parameters) is not dict:
+        return False
+    for name, section in parameters.items():
+        if type(name) is not str or type(section) is not dict:
+            return False
+        for key, value in section.items():
+            if type(key) is not str or (type(value) is not str and not _is_plain(value)):
+                return False
+    return True
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    if kind is int:  # beyond 64 bits, readers of JSON disagree about it
+        return bool(-(2**63) <= value < 2**63)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is list:
+        return all(map(_is_plain, value))
+    if kind is dict:
+        return all(type(key) is str for key in value) and all(map(_is_plain, value.values()))
+    return kind in (str, bool, NoneType)
+
+
+def _is_blank(value: object) -> bool:
+    if isinstance(value, str):
+        return value.strip() in BLANK
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _checked_parameters(parameters: Any) -> tuple[Any, list[str]]:
+    where: tuple[int | str, ...] = ()
+    try:
+        if _are_plain_sections(plain := _parameters.validate_python(parameters)):
+            return plain, []
+    except ValidationError as error:
+        where = error.errors(include_url=False, include_input=False)[0]["loc"]
+    if not _are_sections(parameters):
+        return parameters, ['templateParameters must be like {"body": {"1": "Ali"}}']
+    return parameters, [f"{_place(where)} {NO_JSON}"]
+
+
+def _are_sections(parameters: object) -> bool:
+    return isinstance(parameters, dict) and all(
+        isinstance(name, str) and isinstance(section, dict) for name, section in parameters.items()
+    )
+
+
+def _place(where: tuple[int | str, ...]) -> str:
+    """Name a parameter by keys that can be nothing else than the API's: others may be a person's data."""
+    section, key, *_ = map(str, (*where, "", ""))
+    if section not in ("body", "header", "buttons"):
+        return "templateParameters"
+    return f"templateParameters.{section}" + (f".{key}" if key.isdecimal() and len(key) <= 2 else "")  # noqa: PLR2004
+
+
+def _checked_reference(reference: object) -> tuple[str | int | None, list[str]]:
+    try:
+        return _reference.validate_python(reference), []
+    except ValidationError:
+        return None, ["reference must be a string, or an int of 64 bits"]
+
+
+def _named_reference(reference: str | int | None) -> str:
+    if _is_blank(reference):
+        return ""
+    text = presentable(str(reference))
+    text = text if len(text) <= _LONGEST_REFERENCE else f"{text[:_LONGEST_REFERENCE]}…"
+    return f"reference {text!r}, " if isinstance(reference, str) else f"reference {text}, "

@@ -1,0 +1,87 @@
+"""Recipients that have passed every check: the bytes that are sent, and nothing that could come to differ from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json, to_json
+
+from airflow_provider_otpiq._models.recipient_rows import named
+from airflow_provider_otpiq._redaction import hide_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Each of these, alone, names nobody; and without them it could not be told what a refusal is about.
+_ORDINARY_WORDS = frozenset({
+    "all", "every", "each", "recipient", "recipients", "number", "numbers", "contact", "contacts",
+    "already", "been", "added", "attached", "part", "exist", "exists",
+})  # fmt: skip
+
+
+class ValidRecipients:
+    """
+    Recipients that have passed every check, as the bytes that are sent.
+
+    Going through it gives copies in the API's form: whatever is done with them, what was checked is what is sent.
+
+    :param body: the request's body, JSON.
+    :param count: how many they are.
+    :param skipped: how many wrong ones were left out.
+    """
+
+    def __init__(self, body: bytes, count: int, *, skipped: int) -> None:
+        self.body = body
+        self.skipped = skipped
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        yield from from_json(self.body)["recipients"]
+
+    @property
+    def distinct(self) -> int:
+        """How many different numbers they have: OTPIQ takes each once."""
+        return len({recipient["phoneNumber"] for recipient in self})
+
+    def items(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Give each recipient with its position, as :meth:`Recipients.items`."""
+        return enumerate(self)
+
+    def name(self, position: int, recipient: dict[str, Any]) -> str:
+        """Name a recipient, as :meth:`Recipients.name`."""
+        return named(position, recipient)
+
+    def sanitize(self, text: str) -> str:
+        """
+        Hide in a text of the server what these recipients' parameters say of people.
+
+        :param text: the text, which may repeat them.
+        :return: the text without them; phone numbers are still in it, as any text's are masked where it is shown.
+        """
+        parameters = (value for recipient in self for value in _scalars(recipient.get("templateParameters")))
+        return hide_values(text, (value for value in parameters if value.lower() not in _ORDINARY_WORDS))
+
+
+def request_body(recipients: list[dict[str, Any]]) -> bytes:
+    """
+    Write recipients as they are sent.
+
+    :param recipients: recipients in the API's form.
+    :return: the body of an attach or a sample, JSON.
+    :raises PydanticSerializationError: if one of them holds half a character, or is nested too deeply.
+    """
+    return to_json({"recipients": recipients})
+
+
+def _scalars(value: Any) -> Iterator[str]:
+    """Find the strings and numbers in a JSON value, numbers as JSON writes them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _scalars(inner)
