@@ -20,7 +20,7 @@ from airflow_provider_otpiq.answers import (
     outcome_unknown,
     too_large,
 )
-from airflow_provider_otpiq.connection import ConnectionSettings, extras
+from airflow_provider_otpiq.connection import ConnectionSettings
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqConfigurationError
 from airflow_provider_otpiq.guard_rails import GuardRails
 from airflow_provider_otpiq.models import is_given
@@ -28,7 +28,6 @@ from airflow_provider_otpiq.repeats import Repeats
 from airflow_provider_otpiq.transport import BearerAuth, Session, read_whole
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
     from pydantic import BaseModel
 
 
@@ -59,7 +58,7 @@ class OtpiqBaseHook(BaseHook):
         """
         if not is_given(self.otpiq_conn_id):
             raise OtpiqConfigurationError("otpiq_conn_id: is empty, or the text 'None'; nothing was sent.")
-        return ConnectionSettings.of(self._connection)
+        return ConnectionSettings.of(self.get_connection(self.otpiq_conn_id))
 
     @cached_property
     def guard_rails(self) -> GuardRails:
@@ -69,8 +68,7 @@ class OtpiqBaseHook(BaseHook):
         :raises OtpiqConfigurationError: if they cannot be understood: then nobody may be messaged over it.
         :raises AirflowNotFoundException: if there is no such connection.
         """
-        self.get_conn()  # whatever else is wrong with the connection comes first
-        return GuardRails.of(self.otpiq_conn_id, extras(self._connection))
+        return GuardRails.of(self.otpiq_conn_id, self.settings.extra)
 
     def check_connection(self) -> None:
         """
@@ -81,10 +79,6 @@ class OtpiqBaseHook(BaseHook):
         """
         self.get_conn()
         self.guard_rails  # noqa: B018  # reading them is the check
-
-    @cached_property
-    def _connection(self) -> Connection:
-        return self.get_connection(self.otpiq_conn_id)
 
     @cached_property
     def _session(self) -> requests.Session:

@@ -87,7 +87,7 @@ def fill_in_a_connection(
     form.locator("input[name=port]").fill(port)
     photograph(form, connection_id)
     form.get_by_role("button", name="Extra Fields", exact=True).click()
-    expect(form.get_by_text("Repeats within a call")).to_be_visible()
+    expect(form.get_by_text("Max HTTP retries")).to_be_visible()
     form.locator("input[name=element_allowed_recipients]").fill(allowed_recipients)
     form.get_by_role("button", name="Save").click()
     expect(form).to_be_hidden()
