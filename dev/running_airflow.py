@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
+import shlex
 import socket
 import subprocess
 import time
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+import psutil
 import requests
 
 from dev.local_airflow import LocalAirflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 T = TypeVar("T")
 _SECONDS_TO_START = 180
 _BETWEEN_LOOKS = 0.3
+# Everybody is an admin here, so nobody on another machine may come in.
+_HOST = "127.0.0.1"
+# What `airflow standalone` starts, but for two log servers: those listen on all interfaces, whatever is configured. The
+# API server finds the logs in the folder that all share.
+_COMPONENTS = ("scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serve-logs", "api-server")
 
 
 def eventually(look: Callable[[], T], seconds: float = 120) -> T:
@@ -52,8 +58,10 @@ class RunningAirflow(LocalAirflow):
     def __init__(self, home: Path, dags: Path, port: int = 0) -> None:
         super().__init__(home, dags)
         self.port = port or _free_port()
-        self.url = f"http://localhost:{self.port}"
+        self.url = f"http://{_HOST}:{self.port}"
+        self._session: int | None = None
         self.environment |= {
+            "AIRFLOW__API__HOST": _HOST,
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
@@ -70,23 +78,36 @@ class RunningAirflow(LocalAirflow):
         :param output: where what it prints goes; None leaves it to the terminal.
         :return: its first process.
         """
-        # A session of its own: `airflow standalone` leaves children behind when it is told to end, and each running
-        # task has a process group of its own, but nothing leaves the session.
+        airflow = shlex.quote(self.airflow)
+        *others, last = (f"{airflow} {component}" for component in _COMPONENTS)
+        # A session of its own: Airflow leaves children behind when it is told to end, and each running task has a
+        # process group of its own, but nothing leaves the session.
         process = subprocess.Popen(
-            [self.airflow, "standalone"],
+            ["sh", "-c", f"{' & '.join(others)} & exec {last}"],
             env=self.environment,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
             start_new_session=True,
         )
+        self._session = process.pid
         try:
             yield process
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=10)
-            _kill_session(process.pid)
+            for each in self.processes():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
             process.wait()
+
+    def processes(self) -> list[psutil.Process]:
+        """
+        List its processes.
+
+        :return: all that it started, whatever has become of their parents.
+        """
+        return [process for process in psutil.process_iter() if _session_of(process.pid) == self._session]
 
     def wait_until_it_answers(self) -> None:
         """
@@ -206,11 +227,10 @@ class RunningAirflow(LocalAirflow):
         return eventually(looked)[0]
 
 
-def _kill_session(leader: int) -> None:
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(ProcessLookupError):
-            if os.getsid(int(folder.name)) == leader:
-                os.kill(int(folder.name), signal.SIGKILL)
+def _session_of(process: int) -> int | None:
+    with contextlib.suppress(ProcessLookupError):
+        return os.getsid(process)
+    return None
 
 
 def _free_port() -> int:
