@@ -137,17 +137,19 @@ class RunningAirflow(LocalAirflow):
         headers = {"Authorization": f"Bearer {token}"}
         return requests.request(method, f"{self.url}/api/v2{path}", json=body, headers=headers, timeout=60)
 
-    def trigger(self, dag_id: str, **conf: Any) -> str:
+    def trigger(self, dag_id: str, *, run_after: str | None = None, **conf: Any) -> str:
         """
         Start a run of a DAG, as soon as Airflow knows it.
 
         :param dag_id: the DAG.
+        :param run_after: the time that the run is for, ISO 8601; None is now.
         :param conf: its params.
         :return: the run's path in the REST API.
         """
         eventually(lambda: self.api("GET", f"/dags/{dag_id}").ok)
         self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False}).raise_for_status()
-        answer = self.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
+        body = {"logical_date": None, "run_after": run_after, "conf": conf}
+        answer = self.api("POST", f"/dags/{dag_id}/dagRuns", body)
         answer.raise_for_status()
         return f"/dags/{dag_id}/dagRuns/{answer.json()['dag_run_id']}"
 

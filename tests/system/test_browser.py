@@ -133,6 +133,7 @@ def test_a_person_approves_a_campaign_and_looks_at_what_became_of_it(
     expect(page.get_by_text("sends it to 11 people for about 132 IQD")).to_be_visible()
     page.get_by_role("button", name="Approve").click()
     assert airflow.finished(run) == "success"
+    ui_sandbox.move_clock(days=2)
     page.set_viewport_size({"width": 1100, "height": 800})
     page.goto(ui_sandbox.url.removesuffix("api"))
     campaigns = page.get_by_role("table").first.get_by_role("row")
@@ -146,10 +147,16 @@ def test_the_manual_example_is_triggered_from_its_form(
     airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox
 ) -> None:
     airflow.trigger("example_otpiq_manual")  # unpauses it, and waits until Airflow knows it
+    page.set_viewport_size({"width": 1100, "height": 1300})
     page.goto("/dags/example_otpiq_manual")
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
     form.locator("input[name=element_name]").fill("From the browser")
+    expect(form.locator("input[name=element_template_name]")).to_have_value("summer_promo")
+    expect(form.locator("input[name=element_template_language]")).to_have_value("ar")
+    expect(form.locator("input[name=element_phone_number]")).to_have_value("+964 770 123 4567")
+    expect(form.get_by_role("button", name="Ids instead of names")).to_be_visible()
+    expect(form.get_by_text("nobody gets a message")).to_be_visible()
     expect(form.get_by_text("Leave it blank for a draft")).to_be_visible()
     photograph(form, "trigger")
     form.get_by_role("button", name="Trigger", exact=True).click()
@@ -157,6 +164,6 @@ def test_the_manual_example_is_triggered_from_its_form(
     run_id = page.url.rstrip("/").rpartition("/")[2]
     assert airflow.finished(f"/dags/example_otpiq_manual/dagRuns/{run_id}") == "success"
     (campaign,) = [each for each in ui_sandbox.campaigns if each["name"] == "From the browser"]
-    assert campaign["status"] == "draft"
+    assert (campaign["status"], campaign["template"]) == ("draft", "665f1c2ab3d4e5f601234567")
     page.goto(f"/dags/example_otpiq_manual/runs/{run_id}/tasks/create/xcom")
     expect(page.get_by_text(campaign["_id"]).first).to_be_visible()
