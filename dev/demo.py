@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
-from dev.running_airflow import RunningAirflow, eventually
+from dev.running_airflow import RunningAirflow, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,11 +60,11 @@ def _run_to_its_end(airflow: RunningAirflow, run: str, sandbox: Sandbox) -> str:
                 print(f"  Airflow  {task['task_id']:<8} success  {_xcom(airflow, run, task['task_id'])}", flush=True)
         return tasks[task_id]["state"] in states
 
-    eventually(lambda: is_in_state("approve", "awaiting_input", "failed", "upstream_failed"))
+    wait_until(lambda: is_in_state("approve", "awaiting_input", "failed", "upstream_failed"))
     draft = sandbox.campaigns[0]
     print(f"  Airflow  approve  waits for a person; OTPIQ's campaign is a {draft['status']}", flush=True)
     airflow.respond(run, "approve", "Approve")
-    eventually(lambda: is_in_state("schedule", "success", "failed", "upstream_failed"))
+    wait_until(lambda: is_in_state("schedule", "success", "failed", "upstream_failed"))
     return airflow.finished(run)
 
 

@@ -29,14 +29,14 @@ _HOST = "127.0.0.1"
 _COMPONENTS = ("scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serve-logs", "api-server")
 
 
-def eventually(look: Callable[[], T], seconds: float = 120) -> T:
+def wait_until(look: Callable[[], T], seconds: float = 120) -> T:
     """
-    Wait until something is so.
+    Wait until a condition holds.
 
-    :param look: what to look at; anything true ends the waiting.
-    :param seconds: how long to look again.
-    :return: what was seen.
-    :raises TimeoutError: if it never was.
+    :param look: the condition, called again and again; any true value ends the waiting.
+    :param seconds: how long to wait.
+    :return: the true value.
+    :raises TimeoutError: if it did not hold in time.
     """
     give_up_at = time.monotonic() + seconds
     while not (seen := look()):
@@ -122,7 +122,7 @@ class RunningAirflow(LocalAirflow):
                 return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
             return False
 
-        eventually(healthy, _SECONDS_TO_START)
+        wait_until(healthy, _SECONDS_TO_START)
 
     def api(self, method: str, path: str, body: Any = None) -> requests.Response:
         """
@@ -146,7 +146,7 @@ class RunningAirflow(LocalAirflow):
         :param conf: its params.
         :return: the run's path in the REST API.
         """
-        eventually(lambda: self.api("GET", f"/dags/{dag_id}").ok)
+        wait_until(lambda: self.api("GET", f"/dags/{dag_id}").ok)
         self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False}).raise_for_status()
         body = {"logical_date": None, "run_after": run_after, "conf": conf}
         answer = self.api("POST", f"/dags/{dag_id}/dagRuns", body)
@@ -167,7 +167,7 @@ class RunningAirflow(LocalAirflow):
             found: str = answer.json()["state"] if answer.ok else ""
             return found if found in ("success", "failed") else ""
 
-        return eventually(state, seconds)
+        return wait_until(state, seconds)
 
     def wait_for_a_loop_of_the_scheduler(self) -> None:
         """
@@ -178,7 +178,7 @@ class RunningAirflow(LocalAirflow):
         """
         for _ in range(2):
             last = self._heartbeat()
-            eventually(lambda: self._heartbeat() != last)  # noqa: B023  # called in this turn of the loop only
+            wait_until(lambda: self._heartbeat() != last)  # noqa: B023  # called in this turn of the loop only
 
     def respond(self, run: str, task_id: str, option: str) -> None:
         """
@@ -191,7 +191,7 @@ class RunningAirflow(LocalAirflow):
         self.wait_for_a_loop_of_the_scheduler()
         path = f"{run}/taskInstances/{task_id}/-1/hitlDetails"
         answer = {"chosen_options": [option], "params_input": {}}
-        eventually(lambda: self.api("PATCH", path, answer).ok, 30)
+        wait_until(lambda: self.api("PATCH", path, answer).ok, 30)
 
     def _heartbeat(self) -> str:
         answer = requests.get(f"{self.url}/api/v2/monitor/health", timeout=30)
@@ -204,7 +204,7 @@ class RunningAirflow(LocalAirflow):
         :param run: the run's path.
         :return: them, as the REST API gives them.
         """
-        answer = eventually(lambda: self.api("GET", f"{run}/taskInstances"))
+        answer = wait_until(lambda: self.api("GET", f"{run}/taskInstances"))
         found: list[dict[str, Any]] = answer.json()["task_instances"]
         return found
 
@@ -226,7 +226,7 @@ class RunningAirflow(LocalAirflow):
                 return [None]
             return [answer.json()["value"]] if answer.ok else []
 
-        return eventually(looked)[0]
+        return wait_until(looked)[0]
 
 
 def _session_of(process: int) -> int | None:

@@ -20,7 +20,7 @@ from airflow_provider_otpiq.operators.campaign import (
     UpdateCampaignOperator,
 )
 from dev.local_airflow import REPOSITORY
-from dev.running_airflow import eventually
+from dev.running_airflow import wait_until
 from tests.contract import CREATE, TaskInstance
 
 if TYPE_CHECKING:
@@ -200,10 +200,10 @@ def test_a_fault(sandbox: Sandbox, connect: Callable[..., OtpiqHook], slept: lis
     # The hook may have given up before the sandbox has seen the request.
     asked_first = 1 if name in ("attach", "sample") else 0  # for the recipient payload
     sent = row.repeated if call.kind == "repeated" else row.sent
-    eventually(lambda: len(sandbox.requests) - before == asked_first + sent, 10)
+    wait_until(lambda: len(sandbox.requests) - before == asked_first + sent, 10)
     if call.took_effect:
         effect = call.took_effect
-        eventually(lambda: effect(sandbox) == row.leaves, 10)
+        wait_until(lambda: effect(sandbox) == row.leaves, 10)
     assert context["ti"].pushed == {}  # type: ignore[attr-defined]
     assert sandbox.api_key not in f"{error} {vars(error)}"
     assert "9647701234567" not in f"{error} {vars(error)}"

@@ -18,7 +18,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqError,
     OtpiqRedirectError,
 )
-from dev.running_airflow import eventually
+from dev.running_airflow import wait_until
 from tests.contract import CAMPAIGN_ID, CREATE
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def test_no_whole_answer(
     assert caught.value.__context__ is None
     took = time.monotonic() - began
     expected = 1 if method == "POST" else 2
-    eventually(lambda: server.requests == expected, 10)  # the hook may give up before the server has read
+    wait_until(lambda: server.requests == expected, 10)  # the hook may give up before the server has read
     assert took < expected * 2 * READ_TIMEOUT + 5
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS
-from dev.running_airflow import RunningAirflow, eventually
+from dev.running_airflow import RunningAirflow, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +126,7 @@ def test_a_person_approves_a_campaign_and_looks_at_what_became_of_it(
 ) -> None:
     ui_sandbox.reset()
     run = airflow.trigger("example_otpiq_lifecycle")
-    eventually(lambda: any(task["state"] == "awaiting_input" for task in airflow.tasks(run)))
+    wait_until(lambda: any(task["state"] == "awaiting_input" for task in airflow.tasks(run)))
     airflow.wait_for_a_loop_of_the_scheduler()
     run_id = run.rsplit("/", maxsplit=1)[-1]
     page.goto(f"/dags/example_otpiq_lifecycle/runs/{run_id}/tasks/approve/required_actions")

@@ -15,7 +15,7 @@ import requests
 
 from airflow_provider_otpiq.phone_numbers import in_api_form
 from dev.local_airflow import EXAMPLE_DAGS
-from dev.running_airflow import eventually
+from dev.running_airflow import wait_until
 from tests.system.scheduler.observing import (
     clear,
     everything_that_airflow_has_written,
@@ -108,7 +108,7 @@ def test_a_start_that_is_killed_fails_as_unknown_and_was_sent_once(
 ) -> None:
     sandbox.arm("start", delay=25)
     run = airflow.trigger("start_killed", campaign_id=campaign_id)
-    eventually(lambda: sent(sandbox, "start"))
+    wait_until(lambda: sent(sandbox, "start"))
     os.kill(int((Path(airflow.environment["AIRFLOW_HOME"]) / "process-of-the-task").read_text()), signal.SIGKILL)
     assert airflow.finished(run) == "failed"
     task = the_task(airflow, run, "start")
