@@ -12,13 +12,14 @@ CONNECTION_FIELDS = {
     },
     "read_timeout": {
         "label": "Read timeout (s)",
-        "description": "Seconds to wait for OTPIQ's answer: up to 600, 30 by default.",
+        "description": "Seconds to wait for OTPIQ's response: up to 600, 30 by default.",
         "schema": {"type": ["number", "null"], "default": 30, "minimum": 0.1, "maximum": 600},
     },
     "max_retries": {
-        "label": "Repeats within a call",
+        "label": "Max HTTP retries",
         "description": (
-            "How often one call repeats a request that is safe to repeat: up to 10, 2 by default, 0 is off."
+            "How many HTTP retries one call may make, of requests that can be retried safely: up to 10, 2 by default,"
+            " 0 is off. Airflow's own task retries are not counted."
         ),
         "schema": {"type": ["integer", "null"], "default": 2, "minimum": 0, "maximum": 10},
     },
@@ -30,13 +31,13 @@ CONNECTION_FIELDS = {
     "allowed_recipients": {
         "label": "Allowed recipients",
         "description": (
-            "Phone numbers, or beginnings of them, that may get messages over this connection, separated by commas:"
+            "Phone numbers, or prefixes of them, that may get messages over this connection, separated by commas:"
             " +964770, 07801234567. Blank allows all."
         ),
         "schema": {"type": ["string", "null"], "default": None},
     },
     "max_recipients": {
-        "label": "Most recipients",
+        "label": "Max recipients",
         "description": "How many recipients a campaign may have over this connection: up to 1000. Blank sets no limit.",
         "schema": {"type": ["integer", "null"], "default": None, "minimum": 1, "maximum": 1000},
     },

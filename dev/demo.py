@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
-from dev.running_airflow import RunningAirflow, eventually
+from dev.running_airflow import RunningAirflow, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DAG = "example_otpiq_lifecycle"
-EXPECTED = ["POST /campaigns", "POST /recipients", "POST /sample", "POST /start"]
+EXPECTED = ["POST campaigns", "POST recipients", "POST sample", "PATCH {_id}"]
 
 
 def main() -> None:
@@ -37,11 +37,15 @@ def main() -> None:
             print(f"… and runs the DAG {DAG}:\n", flush=True)
             run = airflow.trigger(DAG)
             state = _run_to_its_end(airflow, run, sandbox)
-        sandbox.move_clock(seconds=2)
+        approved = sandbox.campaigns[0]
+        print(f"  OTPIQ's campaign is {approved['status']} for {approved['scheduledFor']}", end=" ")
+        print("and starts by itself; the sandbox's clock moves two days on.", flush=True)
+        sandbox.move_clock(days=2)
         _show_sandbox(sandbox)
         print(f"\n{started - began:.0f} s to start Airflow, {time.monotonic() - started:.0f} s for the run.", end=" ")
         print(f"Airflow's log: {(home / 'airflow.log').relative_to(REPOSITORY)}")
-        if state != "success" or _sent(sandbox) != EXPECTED:
+        statuses = [approved["status"], sandbox.campaigns[0]["status"]]
+        if state != "success" or _sent(sandbox) != EXPECTED or statuses != ["scheduled", "completed"]:
             sys.exit("The demo did not do what it should; the log tells why.")
 
 
@@ -56,11 +60,11 @@ def _run_to_its_end(airflow: RunningAirflow, run: str, sandbox: Sandbox) -> str:
                 print(f"  Airflow  {task['task_id']:<8} success  {_xcom(airflow, run, task['task_id'])}", flush=True)
         return tasks[task_id]["state"] in states
 
-    eventually(lambda: is_in_state("approve", "awaiting_input", "failed", "upstream_failed"))
+    wait_until(lambda: is_in_state("approve", "awaiting_input", "failed", "upstream_failed"))
     draft = sandbox.campaigns[0]
     print(f"  Airflow  approve  waits for a person; OTPIQ's campaign is a {draft['status']}", flush=True)
     airflow.respond(run, "approve", "Approve")
-    eventually(lambda: is_in_state("start", "success", "failed", "upstream_failed"))
+    wait_until(lambda: is_in_state("schedule", "success", "failed", "upstream_failed"))
     return airflow.finished(run)
 
 
@@ -75,7 +79,9 @@ def _calls(sandbox: Sandbox) -> Iterator[dict[str, Any]]:
 
 
 def _sent(sandbox: Sandbox) -> list[str]:
-    return [f"{request['method']} /{request['path'].rsplit('/', maxsplit=1)[-1]}" for request in _calls(sandbox)]
+    campaign_id = sandbox.campaigns[0]["_id"]
+    lines = [f"{request['method']} {request['path'].rpartition('/')[2]}" for request in _calls(sandbox)]
+    return [line.replace(campaign_id, "{_id}") for line in lines]
 
 
 def _show_sandbox(sandbox: Sandbox) -> None:

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
+import shlex
 import socket
 import subprocess
 import time
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+import psutil
 import requests
 
 from dev.local_airflow import LocalAirflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 T = TypeVar("T")
 _SECONDS_TO_START = 180
 _BETWEEN_LOOKS = 0.3
+# Everybody is an admin here, so nobody on another machine may come in.
+_HOST = "127.0.0.1"
+# What `airflow standalone` starts, but for two log servers: those listen on all interfaces, whatever is configured. The
+# API server finds the logs in the folder that all share.
+_COMPONENTS = ("scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serve-logs", "api-server")
 
 
-def eventually(look: Callable[[], T], seconds: float = 120) -> T:
+def wait_until(look: Callable[[], T], seconds: float = 120) -> T:
     """
-    Wait until something is so.
+    Wait until a condition holds.
 
-    :param look: what to look at; anything true ends the waiting.
-    :param seconds: how long to look again.
-    :return: what was seen.
-    :raises TimeoutError: if it never was.
+    :param look: the condition, called again and again; any true value ends the waiting.
+    :param seconds: how long to wait.
+    :return: the true value.
+    :raises TimeoutError: if it did not hold in time.
     """
     give_up_at = time.monotonic() + seconds
     while not (seen := look()):
@@ -52,8 +58,10 @@ class RunningAirflow(LocalAirflow):
     def __init__(self, home: Path, dags: Path, port: int = 0) -> None:
         super().__init__(home, dags)
         self.port = port or _free_port()
-        self.url = f"http://localhost:{self.port}"
+        self.url = f"http://{_HOST}:{self.port}"
+        self._session: int | None = None
         self.environment |= {
+            "AIRFLOW__API__HOST": _HOST,
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
@@ -70,23 +78,36 @@ class RunningAirflow(LocalAirflow):
         :param output: where what it prints goes; None leaves it to the terminal.
         :return: its first process.
         """
-        # A session of its own: `airflow standalone` leaves children behind when it is told to end, and each running
-        # task has a process group of its own, but nothing leaves the session.
+        airflow = shlex.quote(self.airflow)
+        *others, last = (f"{airflow} {component}" for component in _COMPONENTS)
+        # A session of its own: Airflow leaves children behind when it is told to end, and each running task has a
+        # process group of its own, but nothing leaves the session.
         process = subprocess.Popen(
-            [self.airflow, "standalone"],
+            ["sh", "-c", f"{' & '.join(others)} & exec {last}"],
             env=self.environment,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
             start_new_session=True,
         )
+        self._session = process.pid
         try:
             yield process
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=10)
-            _kill_session(process.pid)
+            for each in self.processes():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
             process.wait()
+
+    def processes(self) -> list[psutil.Process]:
+        """
+        List its processes.
+
+        :return: all that it started, whatever has become of their parents.
+        """
+        return [process for process in psutil.process_iter() if _session_of(process.pid) == self._session]
 
     def wait_until_it_answers(self) -> None:
         """
@@ -101,7 +122,7 @@ class RunningAirflow(LocalAirflow):
                 return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
             return False
 
-        eventually(healthy, _SECONDS_TO_START)
+        wait_until(healthy, _SECONDS_TO_START)
 
     def api(self, method: str, path: str, body: Any = None) -> requests.Response:
         """
@@ -116,17 +137,19 @@ class RunningAirflow(LocalAirflow):
         headers = {"Authorization": f"Bearer {token}"}
         return requests.request(method, f"{self.url}/api/v2{path}", json=body, headers=headers, timeout=60)
 
-    def trigger(self, dag_id: str, **conf: Any) -> str:
+    def trigger(self, dag_id: str, *, run_after: str | None = None, **conf: Any) -> str:
         """
         Start a run of a DAG, as soon as Airflow knows it.
 
         :param dag_id: the DAG.
+        :param run_after: the time that the run is for, ISO 8601; None is now.
         :param conf: its params.
         :return: the run's path in the REST API.
         """
-        eventually(lambda: self.api("GET", f"/dags/{dag_id}").ok)
+        wait_until(lambda: self.api("GET", f"/dags/{dag_id}").ok)
         self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False}).raise_for_status()
-        answer = self.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
+        body = {"logical_date": None, "run_after": run_after, "conf": conf}
+        answer = self.api("POST", f"/dags/{dag_id}/dagRuns", body)
         answer.raise_for_status()
         return f"/dags/{dag_id}/dagRuns/{answer.json()['dag_run_id']}"
 
@@ -144,7 +167,7 @@ class RunningAirflow(LocalAirflow):
             found: str = answer.json()["state"] if answer.ok else ""
             return found if found in ("success", "failed") else ""
 
-        return eventually(state, seconds)
+        return wait_until(state, seconds)
 
     def wait_for_a_loop_of_the_scheduler(self) -> None:
         """
@@ -155,7 +178,7 @@ class RunningAirflow(LocalAirflow):
         """
         for _ in range(2):
             last = self._heartbeat()
-            eventually(lambda: self._heartbeat() != last)  # noqa: B023  # called in this turn of the loop only
+            wait_until(lambda: self._heartbeat() != last)  # noqa: B023  # called in this turn of the loop only
 
     def respond(self, run: str, task_id: str, option: str) -> None:
         """
@@ -168,7 +191,7 @@ class RunningAirflow(LocalAirflow):
         self.wait_for_a_loop_of_the_scheduler()
         path = f"{run}/taskInstances/{task_id}/-1/hitlDetails"
         answer = {"chosen_options": [option], "params_input": {}}
-        eventually(lambda: self.api("PATCH", path, answer).ok, 30)
+        wait_until(lambda: self.api("PATCH", path, answer).ok, 30)
 
     def _heartbeat(self) -> str:
         answer = requests.get(f"{self.url}/api/v2/monitor/health", timeout=30)
@@ -181,7 +204,7 @@ class RunningAirflow(LocalAirflow):
         :param run: the run's path.
         :return: them, as the REST API gives them.
         """
-        answer = eventually(lambda: self.api("GET", f"{run}/taskInstances"))
+        answer = wait_until(lambda: self.api("GET", f"{run}/taskInstances"))
         found: list[dict[str, Any]] = answer.json()["task_instances"]
         return found
 
@@ -203,14 +226,13 @@ class RunningAirflow(LocalAirflow):
                 return [None]
             return [answer.json()["value"]] if answer.ok else []
 
-        return eventually(looked)[0]
+        return wait_until(looked)[0]
 
 
-def _kill_session(leader: int) -> None:
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(ProcessLookupError):
-            if os.getsid(int(folder.name)) == leader:
-                os.kill(int(folder.name), signal.SIGKILL)
+def _session_of(process: int) -> int | None:
+    with contextlib.suppress(ProcessLookupError):
+        return os.getsid(process)
+    return None
 
 
 def _free_port() -> int:

@@ -1,10 +1,16 @@
 """
-A whole campaign: a draft, its audience from a file, a sample for the team, a person's approval, the start.
+A whole campaign: a draft, its audience from a file, a sample for the team, a person's approval, then the schedule.
 
 It runs as it stands against the sandbox, with the connection ``otpiq_default``, on Airflow 3.1 or later.
 
-The campaign is a draft, which only the last task starts: rejecting it, or not answering for twelve hours, sends nothing
-but the sample. A *scheduled* campaign starts by itself at its time, so an approval after it would guard nothing.
+The campaign stays a draft until a person approves it. Only then does the last task schedule it, for 9 in the morning of
+the next day in Baghdad. Rejecting it, or not responding for twelve hours, sends nothing but the sample.
+
+The time is derived from the run: a retry sets the same one, and setting it twice is harmless. If it has passed when the
+person approves, the last task fails with "must be in the future", and nothing is sent: trigger a new run.
+
+To send at once instead, let ``StartCampaignOperator(task_id="start", campaign_id=create.output)`` follow the approval.
+A start cannot be taken back, and if its response is lost, a person has to look whether the campaign is running.
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pendulum
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG
 
@@ -23,13 +30,15 @@ from airflow_provider_otpiq.operators.campaign import (
     AttachRecipientsOperator,
     CreateCampaignOperator,
     SendSampleOperator,
-    StartCampaignOperator,
+    UpdateCampaignOperator,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = Path(__file__).parent
+# Without an offset: an operator takes it in the DAG's timezone.
+NEXT_MORNING = "{{ (dag_run.run_after.astimezone(dag.timezone) + macros.timedelta(days=1)) | ds }} 09:00"
 
 
 @dataclass(frozen=True)
@@ -55,8 +64,10 @@ class RecipientsFile:
 
 with DAG(
     dag_id="example_otpiq_lifecycle",
-    description="Draft a WhatsApp campaign, fill it, show the team a sample, and start it when a person approves",
+    description="Draft a WhatsApp campaign, show the team a sample, and schedule it when a person approves",
+    doc_md=__doc__,
     schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Baghdad"),
     tags=["otpiq", "example"],
 ) as dag:
     create = CreateCampaignOperator(
@@ -83,10 +94,15 @@ with DAG(
             "The team has a sample on its phones. Approving sends it to"
             " {{ ti.xcom_pull(task_ids='attach', key='campaign').get('totalRecipients', 'all') }} people for about"
             " {{ ti.xcom_pull(task_ids='attach', key='campaign').get('estimatedTotalCost', 'an unknown number of') }}"
-            " IQD; rejecting sends nothing."
+            f" IQD, on {NEXT_MORNING} in Baghdad; rejecting sends nothing."
         ),
         response_timeout=timedelta(hours=12),  # then the task fails, and nothing is sent
     )
-    start = StartCampaignOperator(task_id="start", campaign_id=create.output)
+    schedule = UpdateCampaignOperator(
+        task_id="schedule",
+        campaign_id=create.output,
+        schedule_type="schedule",
+        scheduled_for=NEXT_MORNING,
+    )
 
-    attach >> sample >> approve >> start
+    attach >> sample >> approve >> schedule

@@ -8,6 +8,7 @@ from airflow.providers.common.compat.sdk import Connection
 
 from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
+from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 
 KEY = "sk_live_0123"
 
@@ -77,7 +78,7 @@ def test_the_base_url_is_built_the_same_for_json_uri_and_form(connection: Connec
         (from_json(extra={}), (5, 30, 2, False)),
         (from_json(extra={"connect_timeout": None, "read_timeout": "", "max_retries": None}), (5, 30, 2, False)),
         (from_json(extra={"connect_timeout": 0.5, "read_timeout": 60, "max_retries": 0}), (0.5, 60, 0, False)),
-        (from_json(extra={"allow_insecure_http": True, "unknown": {"a": 1}}), (5, 30, 2, True)),
+        (from_json(extra={"allow_insecure_http": True}), (5, 30, 2, True)),
         (from_uri(f"otpiq://:{KEY}@/?connect_timeout=2.5&read_timeout=60&max_retries=0"), (2.5, 60, 0, False)),
         (from_uri(f"otpiq://:{KEY}@/?allow_insecure_http=false&max_retries="), (5, 30, 2, False)),
         (from_uri(f"otpiq://:{KEY}@/?__extra__=%7B%22max_retries%22%3A+1%7D"), (5, 30, 1, False)),
@@ -126,6 +127,8 @@ def test_extras_are_the_same_as_json_and_as_text(connection: Connection, expecte
         ({"extra": {"max_retries": -1}}, "max_retries: Input should be greater than or equal to 0"),
         ({"extra": {"max_retries": 1.5}}, "max_retries: Input should be a valid integer"),
         ({"extra": {"allow_insecure_http": "perhaps"}}, "allow_insecure_http: Input should be a valid boolean"),
+        ({"extra": {"timeout": 5}}, "extra: unknown 'timeout'; known are 'allow_insecure_http', "),
+        ({"extra": {"sk_live_0123456789": None}}, "extra: unknown '•••'; known are"),
     ],
 )
 def test_what_cannot_be_used_is_refused_without_repeating_a_key(fields: dict[str, Any], problem: str) -> None:
@@ -146,6 +149,32 @@ def test_all_problems_come_in_one_error() -> None:
     with pytest.raises(OtpiqConfigurationError) as caught:
         ConnectionSettings.of(from_json(password="", extra={"max_retries": "x", "read_timeout": "y"}))
     assert [name in str(caught.value) for name in ("password:", "max_retries:", "read_timeout:")] == [True] * 3
+
+
+UNKNOWN: list[dict[str, Any]] = [
+    {"permitted": ["964770"]},
+    {"max": 5},
+    {"extra__otpiq__max_retries": 1},  # Airflow 2.11 reads such names into its form, and saves them without the prefix
+    {"unknown": {"a": 1}},
+    {"unknown": None},
+    {"": ""},
+]
+
+
+@pytest.mark.parametrize("extra", UNKNOWN, ids=str)
+def test_an_unknown_extra_is_an_error_that_names_the_known_ones(extra: dict[str, Any]) -> None:
+    with pytest.raises(OtpiqConfigurationError) as caught:
+        ConnectionSettings.of(from_json(extra={"read_timeout": 5, **extra}))
+    (name,) = extra
+    known = ", ".join(map(repr, sorted(CONNECTION_FIELDS)))
+    assert f"\n  - extra: unknown {name!r}; known are {known}" in str(caught.value)
+
+
+def test_every_unknown_extra_is_listed_with_the_other_errors() -> None:
+    with pytest.raises(OtpiqConfigurationError) as caught:
+        ConnectionSettings.of(from_json(password="", extra={"who": "staff", "07701234567": 1, "max_retries": -1}))
+    assert "extra: unknown '0770•••4567', 'who'; known are" in str(caught.value)
+    assert str(caught.value).count("\n  - ") == 3
 
 
 def test_the_settings_never_show_the_key() -> None:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import runpy
 import socket
-from typing import Any, NoReturn
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from dev.local_airflow import EXAMPLE_DAGS
 from tests.conftest import AIRFLOW_VERSION
+from tests.contract import CREATE, PHONE_NUMBER_ID, TEMPLATE_ID, TaskInstance, execute
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
 
 NEEDS_APPROVAL_OPERATOR = "example_otpiq_lifecycle"
+
+
+def example(name: str) -> Any:
+    return runpy.run_path(str(EXAMPLE_DAGS / f"{name}.py"))["dag"]
 
 
 @pytest.fixture
@@ -35,11 +46,53 @@ def test_an_example_is_one_dag_of_its_files_name(file: Any) -> None:
 
 
 @pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 1), reason="Airflow 3.1 brought ApprovalOperator")
-def test_the_lifecycle_is_a_draft_that_only_an_approved_start_sends() -> None:
-    dag = runpy.run_path(str(EXAMPLE_DAGS / f"{NEEDS_APPROVAL_OPERATOR}.py"))["dag"]
+def test_the_lifecycle_is_a_draft_that_is_scheduled_only_after_an_approval() -> None:
+    dag = example(NEEDS_APPROVAL_OPERATOR)
     create = dag.get_task("create")
     assert (create.schedule_type, create.scheduled_for) == (None, None)
-    assert dag.get_task("start").upstream_task_ids == {"create", "approve"}
+    assert dag.get_task("schedule").upstream_task_ids == {"create", "approve"}
+    assert all(task.operator_name != "StartCampaignOperator" for task in dag.tasks)
+
+
+@pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 1), reason="Airflow 3.1 brought ApprovalOperator")
+@pytest.mark.parametrize(
+    ("run_after", "scheduled_for"),
+    [
+        ("2099-12-01T05:00:00+00:00", "2099-12-02T06:00:00Z"),
+        ("2099-12-01T20:59:00+00:00", "2099-12-02T06:00:00Z"),
+        ("2099-12-01T21:00:00+00:00", "2099-12-03T06:00:00Z"),  # midnight in Baghdad
+    ],
+)
+def test_the_lifecycle_is_scheduled_for_the_morning_after_its_run(
+    sandbox_hook: OtpiqHook, sandbox: Sandbox, run_after: str, scheduled_for: str
+) -> None:
+    dag = example(NEEDS_APPROVAL_OPERATOR)
+    campaign_id = sandbox_hook.create_campaign(**CREATE)["_id"]
+    task = dag.get_task("schedule")
+    task.campaign_id = campaign_id
+    of_the_run = {
+        "dag_run": SimpleNamespace(run_after=datetime.fromisoformat(run_after)),
+        "macros": SimpleNamespace(timedelta=timedelta),
+    }
+    execute(task, {"ti": TaskInstance(), "dag": dag, **of_the_run})
+    assert sandbox.requests[-1]["body"] == {"scheduleType": "schedule", "scheduledFor": scheduled_for}
+
+
+@pytest.mark.parametrize(
+    ("form", "template"),
+    [
+        ({}, "665f1c2ab3d4e5f601234567"),
+        ({"template_language": "en"}, "665f1c2ab3d4e5f6012345b1"),
+        ({"template_id": TEMPLATE_ID, "phone_number_id": PHONE_NUMBER_ID}, TEMPLATE_ID),
+        ({"template_id": TEMPLATE_ID, "template_name": None}, TEMPLATE_ID),
+    ],
+)
+@pytest.mark.usefixtures("sandbox_hook")
+def test_the_manual_example_takes_names_and_prefers_ids(sandbox: Sandbox, form: dict[str, Any], template: str) -> None:
+    dag = example("example_otpiq_manual")
+    execute(dag.get_task("create"), {"ti": TaskInstance(), "dag": dag, "params": dag.params.dump() | form})
+    (campaign,) = sandbox.campaigns
+    assert (campaign["name"], campaign["template"], campaign["status"]) == ("Summer offer", template, "draft")
 
 
 @pytest.mark.usefixtures("_no_network")

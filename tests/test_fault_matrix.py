@@ -21,7 +21,7 @@ from airflow_provider_otpiq.operators.campaign import (
     UpdateCampaignOperator,
 )
 from dev.local_airflow import REPOSITORY
-from dev.running_airflow import eventually
+from dev.running_airflow import wait_until
 from tests.conftest import AIRFLOW_VERSION
 from tests.contract import CAMPAIGN_ID, CREATE, StateStore, TaskInstance
 from tests.wire import send
@@ -208,10 +208,10 @@ def test_a_fault(sandbox: Sandbox, connect: Callable[..., OtpiqHook], slept: lis
     error = fail(call, row, campaign_id, {})
     assert error.status_code == row.arm.get("status")
     # The hook may have given up before the sandbox has seen the request.
-    eventually(lambda: len(sandbox.requests) - before == times_sent(call, row), 10)
+    wait_until(lambda: len(sandbox.requests) - before == times_sent(call, row), 10)
     if call.took_effect:
         effect = call.took_effect
-        eventually(lambda: effect(sandbox) == row.leaves, 10)
+        wait_until(lambda: effect(sandbox) == row.leaves, 10)
     assert sandbox.api_key not in f"{error} {vars(error)}"
 
 

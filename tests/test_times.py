@@ -25,6 +25,7 @@ NINE_IN_BAGHDAD = pendulum.datetime(2026, 12, 1, 6)
         "2026-12-01t06:00:00z",
         "20261201T060000Z",
         "  2026-12-01T09:00+0300\n",
+        "2026-12-02T05:59+23:59",
     ],
 )
 def test_a_time_is_read_as_the_same_moment(value: object) -> None:
@@ -50,6 +51,8 @@ def test_a_time_is_read_as_the_same_moment(value: object) -> None:
         "2026-02-30T09:00Z",
         "2026-12-01T25:00Z",
         "2026-12-01T09:00+99:00",
+        "2026-12-01T09:00+24:00",  # Python has no such offset
+        "2026-12-01T09:00-24",
         "0001-01-01T00:00:00+14:00",
         "12/01/2026 09:00",
         "2099-12-01/09:00",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,6 +28,7 @@ from pydantic import (
 from airflow_provider_otpiq._redaction import presentable
 from airflow_provider_otpiq._validation_errors import as_lines, listed_problems
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
+from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -49,6 +51,14 @@ def _api_key(value: Any) -> str:
     return key
 
 
+def _known(extra: dict[str, Any]) -> dict[str, Any]:
+    unknown = sorted(presentable(name) for name in extra if name not in CONNECTION_FIELDS)
+    if unknown:
+        known = ", ".join(map(repr, sorted(CONNECTION_FIELDS)))
+        raise ValueError(f"unknown {', '.join(map(repr, unknown))}; known are {known}")
+    return extra
+
+
 class ConnectionSettings(BaseModel):
     """What the hook needs to know of a connection."""
 
@@ -57,9 +67,9 @@ class ConnectionSettings(BaseModel):
     connect_timeout: Annotated[Seconds, Field(le=60)] = 5.0
     """Seconds to wait for a connection."""
     read_timeout: Annotated[Seconds, Field(le=600)] = 30.0
-    """Seconds to wait for each part of an answer."""
+    """Seconds to wait for each part of a response."""
     max_retries: Annotated[int, Field(ge=0, le=10)] = 2
-    """How often one call repeats a request that is safe to repeat."""
+    """How many HTTP retries one call may make; only idempotent or provably unprocessed requests are retried."""
     allow_insecure_http: bool = False
     """Whether the API key may go over plain http to another machine."""
 
@@ -67,6 +77,8 @@ class ConnectionSettings(BaseModel):
     """The API key."""
     host: str
     """The base URL of every call, without a slash at its end."""
+    extra: Annotated[dict[str, Any], AfterValidator(_known)]
+    """The extras as they are, each with a known name. The guard rails among them are read from here."""
 
     @field_validator("host")
     @classmethod
@@ -89,9 +101,10 @@ class ConnectionSettings(BaseModel):
         :raises OtpiqConfigurationError: if anything in it cannot be used; the text lists all of it.
         """
         try:
-            host = base_url(connection)
-            given = {name: value for name, value in extras(connection).items() if value not in (None, "")}
-            return cls.model_validate({**given, "host": host, "password": connection.password})
+            extra = _extra(connection)
+            fields = {name: value for name, value in extra.items() if value not in (None, "")}
+            fields |= {"host": base_url(connection), "password": connection.password, "extra": extra}
+            return cls.model_validate(fields)
         except ValidationError as error:
             problems = listed_problems(error)
         except ValueError as error:
@@ -99,23 +112,6 @@ class ConnectionSettings(BaseModel):
         raise OtpiqConfigurationError(
             f"Connection {connection.conn_id!r} cannot be used, and nothing was sent:" + as_lines(problems)
         )
-
-
-def extras(connection: Connection) -> dict[str, Any]:
-    """
-    Read a connection's extras.
-
-    :param connection: an Airflow connection of type ``otpiq``.
-    :return: them, as they are.
-    :raises ValueError: if they are no JSON object.
-    """
-    try:
-        read = json.loads(connection.extra or "{}")  # Airflow's `extra_dejson` would take broken JSON for none
-    except ValueError:
-        read = None
-    if not isinstance(read, dict):
-        raise ValueError('extra: must be a JSON object such as {"read_timeout": 30}')
-    return read
 
 
 def base_url(connection: Connection) -> str:
@@ -139,6 +135,16 @@ def base_url(connection: Connection) -> str:
         raise ValueError("schema: must be the path of the base URL, such as api, or empty")
     netloc = f"{url.netloc}:{port}" if port and own_port is None else url.netloc
     return "/".join(part for part in (f"{url.scheme}://{netloc}", url.path.strip("/"), path.strip("/")) if part)
+
+
+def _extra(connection: Connection) -> dict[str, Any]:
+    try:
+        extra = json.loads(connection.extra or "{}")  # Airflow's `extra_dejson` would take broken JSON for none
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise ValueError('extra: must be a JSON object such as {"read_timeout": 30}')
+    return extra
 
 
 def _split(host: str) -> tuple[SplitResult, int | None]:

@@ -15,7 +15,10 @@ from airflow_provider_otpiq._redaction import shown
 if TYPE_CHECKING:
     from pendulum import DateTime, FixedTimezone, Timezone
 
-_ISO_8601 = re.compile(r"\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d(?::?\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d(?::?[0-5]\d)?)?", re.ASCII)
+_ISO_8601 = re.compile(
+    r"\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d(?::?\d\d(?:[.,]\d+)?)?(?:Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?",
+    re.ASCII,
+)
 _RULE = "must be a date with a time of day and an offset, such as 2026-12-01T09:00:00+03:00"
 
 

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from airflow_provider_otpiq import __version__
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
-from airflow_provider_otpiq._connection.settings import ConnectionSettings, extras
+from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq._http.connection_errors import connection_error, too_large
 from airflow_provider_otpiq._http.responses import (
     Answer,
@@ -26,7 +26,6 @@ from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqConfigurationE
 
 if TYPE_CHECKING:
     import requests
-    from airflow.providers.common.compat.sdk import Connection
     from pydantic import BaseModel
 
 
@@ -77,7 +76,7 @@ class OtpiqBaseHook(BaseHook):
         """
         if not is_given(self.otpiq_conn_id):
             raise OtpiqConfigurationError("otpiq_conn_id: is empty, or the text 'None'; nothing was sent.")
-        return ConnectionSettings.of(self._connection)
+        return ConnectionSettings.of(self.get_connection(self.otpiq_conn_id))
 
     @cached_property
     def guard_rails(self) -> GuardRails:
@@ -87,8 +86,7 @@ class OtpiqBaseHook(BaseHook):
         :raises OtpiqConfigurationError: if they cannot be understood: then nobody may be messaged over it.
         :raises AirflowNotFoundException: if there is no such connection.
         """
-        self.get_conn()  # whatever else is wrong with the connection comes first
-        return GuardRails.of(self.otpiq_conn_id, extras(self._connection))
+        return GuardRails.of(self.otpiq_conn_id, self.settings.extra)
 
     def check_connection(self) -> None:
         """
@@ -99,10 +97,6 @@ class OtpiqBaseHook(BaseHook):
         """
         self.get_conn()
         self.guard_rails  # noqa: B018  # reading them is the check
-
-    @cached_property
-    def _connection(self) -> Connection:
-        return self.get_connection(self.otpiq_conn_id)
 
     @cached_property
     def _session(self) -> requests.Session:

@@ -17,7 +17,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqConnectionError,
     OtpiqRedirectError,
 )
-from dev.running_airflow import eventually
+from dev.running_airflow import wait_until
 from tests.contract import ANSWER, CAMPAIGN_ID, CREATE
 from tests.wire import INTERNALS, persistent, reset, send
 
@@ -151,7 +151,7 @@ def test_no_whole_answer(
     assert not INTERNALS.search(str(caught.value))
     took = time.monotonic() - began
     expected = 1 if method == "POST" else 2
-    eventually(lambda: server.requests == expected, 10)  # the hook may give up before the server has read
+    wait_until(lambda: server.requests == expected, 10)  # the hook may give up before the server has read
     assert took < expected * 2 * READ_TIMEOUT + 5
 
 

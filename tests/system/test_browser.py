@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS
-from dev.running_airflow import RunningAirflow, eventually
+from dev.running_airflow import RunningAirflow, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ def fill_in_a_connection(
     form.locator("input[name=port]").fill(port)
     photograph(form, connection_id)
     form.get_by_role("button", name="Extra Fields", exact=True).click()
-    expect(form.get_by_text("Repeats within a call")).to_be_visible()
+    expect(form.get_by_text("Max HTTP retries")).to_be_visible()
     form.locator("input[name=element_allowed_recipients]").fill(allowed_recipients)
     form.get_by_role("button", name="Save").click()
     expect(form).to_be_hidden()
@@ -126,13 +126,14 @@ def test_a_person_approves_a_campaign_and_looks_at_what_became_of_it(
 ) -> None:
     ui_sandbox.reset()
     run = airflow.trigger("example_otpiq_lifecycle")
-    eventually(lambda: any(task["state"] == "awaiting_input" for task in airflow.tasks(run)))
+    wait_until(lambda: any(task["state"] == "awaiting_input" for task in airflow.tasks(run)))
     airflow.wait_for_a_loop_of_the_scheduler()
     run_id = run.rsplit("/", maxsplit=1)[-1]
     page.goto(f"/dags/example_otpiq_lifecycle/runs/{run_id}/tasks/approve/required_actions")
     expect(page.get_by_text("sends it to 11 people for about 132 IQD")).to_be_visible()
     page.get_by_role("button", name="Approve").click()
     assert airflow.finished(run) == "success"
+    ui_sandbox.move_clock(days=2)
     page.set_viewport_size({"width": 1100, "height": 800})
     page.goto(ui_sandbox.url.removesuffix("api"))
     campaigns = page.get_by_role("table").first.get_by_role("row")
@@ -146,10 +147,16 @@ def test_the_manual_example_is_triggered_from_its_form(
     airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox
 ) -> None:
     airflow.trigger("example_otpiq_manual")  # unpauses it, and waits until Airflow knows it
+    page.set_viewport_size({"width": 1100, "height": 1300})
     page.goto("/dags/example_otpiq_manual")
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
     form.locator("input[name=element_name]").fill("From the browser")
+    expect(form.locator("input[name=element_template_name]")).to_have_value("summer_promo")
+    expect(form.locator("input[name=element_template_language]")).to_have_value("ar")
+    expect(form.locator("input[name=element_phone_number]")).to_have_value("+964 770 123 4567")
+    expect(form.get_by_role("button", name="Ids instead of names")).to_be_visible()
+    expect(form.get_by_text("nobody gets a message")).to_be_visible()
     expect(form.get_by_text("Leave it blank for a draft")).to_be_visible()
     photograph(form, "trigger")
     form.get_by_role("button", name="Trigger", exact=True).click()
@@ -157,6 +164,6 @@ def test_the_manual_example_is_triggered_from_its_form(
     run_id = page.url.rstrip("/").rpartition("/")[2]
     assert airflow.finished(f"/dags/example_otpiq_manual/dagRuns/{run_id}") == "success"
     (campaign,) = [each for each in ui_sandbox.campaigns if each["name"] == "From the browser"]
-    assert campaign["status"] == "draft"
+    assert (campaign["status"], campaign["template"]) == ("draft", "665f1c2ab3d4e5f601234567")
     page.goto(f"/dags/example_otpiq_manual/runs/{run_id}/tasks/create/xcom")
     expect(page.get_by_text(campaign["_id"]).first).to_be_visible()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dev.running_airflow import RunningAirflow, eventually
+from dev.running_airflow import RunningAirflow, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ def the_task(airflow: RunningAirflow, run: str, task_id: str = "create") -> dict
 
 
 def wait_for_state(airflow: RunningAirflow, run: str, state: str, task_id: str = "create") -> dict[str, Any]:
-    eventually(lambda: the_task(airflow, run, task_id)["state"] == state)
+    wait_until(lambda: the_task(airflow, run, task_id)["state"] == state)
     return the_task(airflow, run, task_id)
 
 

@@ -41,6 +41,7 @@ def a_postgresql(environment: dict[str, str]) -> Iterator[None]:
         run(programs / "pg_ctl", "--wait", "--pgdata", data, "--log", folder / "log", "--options", options, "start")
         run(programs / "createdb", "--host", sockets, "--username=postgres", "airflow")
         environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"postgresql+psycopg2://postgres@/airflow?host={sockets}"
+        environment["OTPIQ_TEST_POSTMASTER"] = (data / "postmaster.pid").read_text().splitlines()[0]
         environment["OTPIQ_TEST_DUMP"] = f"pg_dump --host {sockets} --username postgres airflow"
         yield
     finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy
 
-from dev.running_airflow import eventually
+from dev.running_airflow import wait_until
 from tests.system.scheduler.observing import (
     KEY,
     STORED_KEY,
@@ -60,7 +60,7 @@ def test_a_task_killed_after_otpiq_stored_the_campaign_and_before_it_did_ends_wi
 ) -> None:
     sandbox.arm("create", delay=20)
     run = airflow.trigger("killed_before_storing")
-    eventually(lambda: sandbox.campaigns)
+    wait_until(lambda: sandbox.campaigns)
     os.kill(int((Path(airflow.environment["AIRFLOW_HOME"]) / "process-of-the-task").read_text()), signal.SIGKILL)
     assert airflow.finished(run) == "success"
     assert len(sandbox.requests) == 2
@@ -131,7 +131,7 @@ def test_the_manual_example_with_a_blank_date_saves_a_draft(airflow: RunningAirf
 def test_a_limit_of_the_form_is_kept_by_the_api_too(
     airflow: RunningAirflow, sandbox: Sandbox, broken: dict[str, Any]
 ) -> None:
-    eventually(lambda: airflow.api("GET", "/dags/example_otpiq_manual").ok)
+    wait_until(lambda: airflow.api("GET", "/dags/example_otpiq_manual").ok)
     answer = airflow.api("POST", "/dags/example_otpiq_manual/dagRuns", {"logical_date": None, "conf": broken})
     assert answer.status_code == 400, answer.text
     assert sandbox.requests == []

@@ -9,12 +9,13 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pendulum
 import pytest
 import requests
 
 from airflow_provider_otpiq._models.phone_numbers import in_api_form
 from dev.local_airflow import EXAMPLE_DAGS
-from dev.running_airflow import eventually
+from dev.running_airflow import wait_until
 from tests.system.scheduler.observing import (
     clear,
     everything_that_airflow_has_written,
@@ -107,7 +108,7 @@ def test_a_start_that_is_killed_fails_as_unknown_and_was_sent_once(
 ) -> None:
     sandbox.arm("start", delay=25)
     run = airflow.trigger("start_killed", campaign_id=campaign_id)
-    eventually(lambda: sent(sandbox, "start"))
+    wait_until(lambda: sent(sandbox, "start"))
     os.kill(int((Path(airflow.environment["AIRFLOW_HOME"]) / "process-of-the-task").read_text()), signal.SIGKILL)
     assert airflow.finished(run) == "failed"
     task = the_task(airflow, run, "start")
@@ -183,30 +184,47 @@ def test_mapped_attaches_show_counts_too(airflow: RunningAirflow, sandbox: Sandb
 
 
 @pytest.mark.parametrize(
-    ("dag_id", "option", "state", "starts"),
+    ("dag_id", "option", "state", "status"),
     [
-        ("example_otpiq_lifecycle", "Approve", "success", 1),
-        ("example_otpiq_lifecycle", "Reject", "skipped", 0),
+        ("example_otpiq_lifecycle", "Approve", "success", "completed"),
+        ("example_otpiq_lifecycle", "Reject", "skipped", "draft"),
     ],
 )
 def test_a_whole_campaign_waits_for_a_person(
-    airflow: RunningAirflow, sandbox: Sandbox, dag_id: str, option: str, state: str, starts: int
+    airflow: RunningAirflow, sandbox: Sandbox, dag_id: str, option: str, state: str, status: str
 ) -> None:
     run = airflow.trigger(dag_id)
     wait_for_state(airflow, run, "awaiting_input", "approve")
-    sandbox.move_clock(days=365)  # no draft starts by itself, however long nobody answers
+    sandbox.move_clock(days=365)  # no draft starts by itself, however long nobody responds
     draft, sample = sandbox.campaigns
     assert (draft["status"], draft["totalRecipients"]) == ("draft", 11)
     assert (sample["sampleOfCampaign"], sample["totalRecipients"]) == (draft["_id"], 2)
     assert airflow.xcom(run, "sample") == sample["_id"]
+    sandbox.move_clock(days=-365)
+    assert all(request["method"] in ("GET", "POST") for request in sandbox.requests)
     assert sent(sandbox, "start") == 0
     asked = airflow.api("GET", f"{run}/taskInstances/approve/-1/hitlDetails").json()
     assert "sends it to 11 people for about 132 IQD" in asked["body"]
     airflow.respond(run, "approve", option)
     assert airflow.finished(run) == "success"
-    assert the_task(airflow, run, "start")["state"] == state
-    assert sent(sandbox, "start") == starts
-    assert statuses(sandbox)[0] in (("draft",) if option == "Reject" else ("running", "completed"))
+    (last,) = {task["task_id"] for task in airflow.tasks(run)} - {"create", "attach", "sample", "approve"}
+    assert the_task(airflow, run, last)["state"] == state
+    assert sent(sandbox, "start") == (last == "start" and option == "Approve")
+    if last == "schedule" and option == "Approve":
+        assert statuses(sandbox)[0] == "scheduled"
+    sandbox.move_clock(days=2)
+    assert statuses(sandbox)[0] == status
+
+
+def test_an_approval_after_the_time_sends_nothing(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    two_days_ago = pendulum.now("UTC").subtract(days=2)
+    run = airflow.trigger("example_otpiq_lifecycle", run_after=two_days_ago.isoformat())
+    wait_for_state(airflow, run, "awaiting_input", "approve")
+    airflow.respond(run, "approve", "Approve")
+    assert airflow.finished(run) == "failed"
+    assert the_task(airflow, run, "schedule")["try_number"] == 1
+    assert "scheduled_for: must be in the future" in log_of(airflow, run, "schedule")
+    assert statuses(sandbox)[0] == "draft"
 
 
 def test_the_readmes_campaign_is_scheduled_by_a_persons_approval(airflow: RunningAirflow, sandbox: Sandbox) -> None:

@@ -1,0 +1,36 @@
+"""Every server that the repository starts listens on loopback only; Airflow's own are in tests/system/scheduler."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.listening import LOOPBACK, listening
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+
+def test_the_sandbox_of_a_test_listens_on_loopback(sandbox: Sandbox) -> None:
+    found = listening([psutil.Process()])
+    assert urlsplit(sandbox.url).port in {port for _, port in found}
+    assert {host for host, _ in found} <= LOOPBACK
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    "command", [["airflow_provider_otpiq.sandbox", "--port", "0"], ["dev.bench", "serve", "http", "no certificate"]]
+)
+def test_a_server_of_a_command_listens_on_loopback(command: list[str]) -> None:
+    with subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()  # printed when it listens
+            assert {host for host, _ in listening([psutil.Process(process.pid)])} == {"127.0.0.1"}
+        finally:
+            process.terminate()
