@@ -1,4 +1,4 @@
-"""Text that may be shown: phone numbers masked, keys left out, one line, not too long."""
+"""Strings that may be shown: phone numbers masked, keys left out, one line, not too long."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BEYOND_PHONE_NUMBERS = 10**18
 
 def mask_phone_numbers(text: str) -> str:
     """
-    Mask the phone numbers in a text, leaving enough to recognise one: ``964771•••5678``.
+    Mask the phone numbers in a string, leaving enough to recognise one: ``964771•••5678``.
 
     :param text: any text.
     :return: the text with the middle of each phone number replaced.
@@ -66,11 +66,11 @@ def hide_values(text: str, values: Iterable[str]) -> str:
     return _hide_cut_values(start, sorted(written))
 
 
-def masked_number(value: object) -> str:
+def mask_phone_number(value: object) -> str:
     """
     Show as much of one phone number as helps to recognise it.
 
-    :param value: what was given as a phone number.
+    :param value: what is set as a phone number.
     :return: such as ``964771•••5678``; of anything shorter or longer than a phone number only length and kind, such as
         ``7 digits`` or ``a list``.
     """
@@ -79,9 +79,9 @@ def masked_number(value: object) -> str:
     return _first_and_last(digits) if len(digits) in _LENGTHS_OF_A_PHONE_NUMBER else _length_and_kind(value)
 
 
-def presentable(text: str, api_key: SecretStr | None = None) -> str:
+def sanitize(text: str, api_key: SecretStr | None = None) -> str:
     """
-    Make a foreign text fit for an error or a log line.
+    Make a string from outside fit for an error or a log line.
 
     :param text: any text, such as a message from a server.
     :param api_key: a key that must not be in it, whatever it looks like.
@@ -95,18 +95,18 @@ def presentable(text: str, api_key: SecretStr | None = None) -> str:
     return masked if len(masked) <= _LONGEST_TEXT else f"{masked[:_LONGEST_TEXT]}…"
 
 
-def shown(value: object) -> str:
+def safe_repr(value: object) -> str:
     """
     Say what was found in a field, without repeating what could be a key or a phone number in the wrong place.
 
     :param value: any value of a template field.
-    :return: a short harmless text in quotes; of anything else only its type or length.
+    :return: a short harmless string in quotes; of anything else only its type or length.
     """
     if not isinstance(value, str):
         return str(value) if isinstance(value, datetime) else f"a {type(value).__name__}"
     digits = sum(map(str.isdigit, _DATE_OR_TIME.sub("", value)))
     if len(value) > _LONGEST_VALUE or digits >= _DIGITS_OF_A_PHONE_NUMBER or _API_KEY.search(value):
-        return f"a text of {len(value)} characters"
+        return f"a string of {len(value)} characters"
     return repr(value)
 
 

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-def listed_problems(error: ValidationError) -> list[str]:
+def format_errors(error: ValidationError) -> list[str]:
     """
-    List the problems of a validation, one line each.
+    List the errors of a validation, one line each.
 
     :param error: pydantic's error; its inputs, which may be secret, are left alone.
     :return: lines such as ``"name: must be 3 to 80 characters long; found 2"``.
@@ -21,14 +21,14 @@ def listed_problems(error: ValidationError) -> list[str]:
     return [_line(details) for details in error.errors(include_url=False, include_input=False)]
 
 
-def as_lines(problems: Iterable[str]) -> str:
+def bullet_list(errors: Iterable[str]) -> str:
     """
-    Write problems one below the other, as the end of an error's text.
+    Write errors one below the other, as the end of an error's text.
 
-    :param problems: the problems.
+    :param errors: the errors.
     :return: a line for each, each after a line break.
     """
-    return "".join(f"\n  - {problem}" for problem in problems)
+    return "".join(f"\n  - {error}" for error in errors)
 
 
 def _line(details: ErrorDetails) -> str:
@@ -37,7 +37,7 @@ def _line(details: ErrorDetails) -> str:
 
 def _text(details: ErrorDetails) -> str:
     if details["type"] == "missing":
-        return "is required, and was not given"
+        return "is required, and is not set"
     # A rule of ours is a ValueError, whose text pydantic would prefix with "Value error, ".
     own = details.get("ctx", {}).get("error")
     return str(own) if own else details["msg"]

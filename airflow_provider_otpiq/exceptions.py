@@ -1,34 +1,36 @@
 """
-Everything that this provider raises: what happened, what helps, and whether the request may have taken effect.
+Everything that this provider raises.
+
+What happened, whether a retry may help, and whether the request may have taken effect:
 
 ::
 
-    OtpiqError                                                                       may have taken effect
-    ├── OtpiqConfigurationError  *   the connection is wrong -> fix the connection           no
+    OtpiqError                                                                   may have taken effect
+    ├── OtpiqConfigurationError  *   the connection is wrong -> fix it                       no
     ├── OtpiqValidationError     *   a field is wrong -> fix the DAG                         no
-    └── OtpiqApiError                OTPIQ was asked, and it did not work out
+    └── OtpiqApiError                a request failed
         ├── OtpiqRequestError        *   400, 422, other 4xx -> fix the DAG                  no
         ├── OtpiqAuthenticationError *   401, 403 -> fix the API key                         no
         ├── OtpiqNotFoundError       *   404 -> fix the id or the base URL                   no
         ├── OtpiqConflictError       *   409 -> look at the campaign                         no
         ├── OtpiqRedirectError       *   3xx -> fix the base URL                             303 only
-        ├── OtpiqOutcomeUnknownError *   a start or a sample, and any "yes" below -> look    yes
+        ├── OtpiqOutcomeUnknownError *   a start or a sample, for each "yes" below -> look   yes
         ├── OtpiqCreditError             400 with amounts of money -> top up                 no
         ├── OtpiqRateLimitError          429 -> wait for ``retry_after``                     no
         ├── OtpiqServerError             408, 425, 5xx -> retry                              yes
         ├── OtpiqResponseError           a response that is not in the contract -> retry     yes
         └── OtpiqConnectionError         no complete response -> retry                       yes, if it was sent
 
-``*`` also derives from :class:`~airflow.exceptions.AirflowFailException`: no other try can mend it, so Airflow
-fails the task at once and leaves its retries unused, on every version of Airflow.
+``*`` also derives from :class:`~airflow.exceptions.AirflowFailException`: a retry cannot fix it, so Airflow fails the
+task immediately and leaves its retries unused, on every version of Airflow.
 
-No text here ever holds the API key or a whole phone number.
+No message here ever holds the API key or a whole phone number.
 """
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
@@ -37,9 +39,9 @@ if TYPE_CHECKING:
 
 
 class OtpiqError(AirflowException):
-    """The root of all errors of this provider."""
+    """The root of the exception hierarchy."""
 
-    # Airflow gives each of its exceptions the 500 of its own web server; here the word means OTPIQ's answer.
+    # Airflow gives each of its exceptions the 500 of its own web server; here the word means OTPIQ's response.
     status_code: int | None = None  # type: ignore[assignment]
 
     may_have_taken_effect: bool = False
@@ -52,7 +54,7 @@ class OtpiqError(AirflowException):
 
 
 class OtpiqConfigurationError(OtpiqError, AirflowFailException):
-    """The Airflow connection cannot be used as it stands. Nothing was sent."""
+    """The Airflow connection cannot be used as it is. Nothing was sent."""
 
 
 class OtpiqValidationError(OtpiqError, AirflowFailException):
@@ -61,28 +63,30 @@ class OtpiqValidationError(OtpiqError, AirflowFailException):
 
     Only an attach can tell afterwards that a campaign holds more recipients than the connection allows.
 
-    :param message: the whole text, as it stands in the task's log.
-    :param problems: each problem by itself, such as ``"field: rule; what was found"``.
+    :param message: the whole message, as it stands in the task's log.
+    :param errors: each validation error by itself, such as ``"field: rule; what was found"``.
     """
 
-    def __init__(self, message: str, *, problems: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, errors: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.problems = tuple(problems)
+        self.errors = tuple(errors)
 
 
 class OtpiqApiError(OtpiqError):
     """
-    OTPIQ was asked, and it did not work out.
+    A request failed.
 
-    :param message: the whole text, as it stands in the task's log.
-    :param status_code: the HTTP status of the answer; None where there was no answer.
-    :param server_message: OTPIQ's own words, phone numbers masked; None where it gave none.
+    :param message: what happened. The error's text is this and the remedy.
+    :param status_code: the HTTP status of the response; None where there is none.
+    :param server_message: OTPIQ's own words, phone numbers masked; None where it sent none.
     :param retry_after: seconds that OTPIQ asks to wait before the next try; None where it does not say.
-    :param amounts: the amounts of money in the answer by OTPIQ's names (``requiredCredit``, …), in IQD.
+    :param amounts: the amounts of money in the response by OTPIQ's names (``requiredCredit``, …), in IQD.
     :param may_have_taken_effect: whether the request may have been processed; None for what the class says.
+    :param remedy: what to do next; None for what the class says.
     """
 
-    remedy: ClassVar[str] = ""
+    remedy: str = ""
+    """What to do next, in full sentences."""
 
     def __init__(
         self,
@@ -93,6 +97,7 @@ class OtpiqApiError(OtpiqError):
         retry_after: float | None = None,
         amounts: Mapping[str, float] | None = None,
         may_have_taken_effect: bool | None = None,
+        remedy: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
@@ -101,20 +106,18 @@ class OtpiqApiError(OtpiqError):
         self.amounts = dict(amounts or {})
         if may_have_taken_effect is not None:
             self.may_have_taken_effect = may_have_taken_effect
+        if remedy is not None:
+            self.remedy = remedy
 
-    def add_advice(self, advice: str) -> None:
-        """
-        Add to the text what a person should know or do.
-
-        :param advice: one or more sentences.
-        """
-        self.args = (f"{self} {advice}",)
+    def __str__(self) -> str:
+        """Return what happened and what to do next."""
+        return f"{super().__str__()} {self.remedy}".rstrip()
 
 
 class OtpiqRequestError(OtpiqApiError, AirflowFailException):
-    """OTPIQ refuses the request as it stands (400, 422 and other 4xx)."""
+    """OTPIQ refuses the request as it is (400, 422 and other 4xx)."""
 
-    remedy = "Mend the task's fields as OTPIQ's message says, then clear the task."
+    remedy = "Fix the task's fields as OTPIQ's message says, then clear the task."
 
 
 class OtpiqAuthenticationError(OtpiqApiError, AirflowFailException):
@@ -132,11 +135,14 @@ class OtpiqNotFoundError(OtpiqApiError, AirflowFailException):
 class OtpiqConflictError(OtpiqApiError, AirflowFailException):
     """The campaign is not in a state that allows this (409)."""
 
-    remedy = "Look at the campaign in OTPIQ's dashboard: one that has started can no longer be edited."
+    remedy = (
+        "Look at the campaign's state in OTPIQ's dashboard: only a draft or a scheduled campaign can be changed or"
+        " started. If it runs already as you wanted, mark this task as success."
+    )
 
 
 class OtpiqRedirectError(OtpiqApiError, AirflowFailException):
-    """The base URL sends elsewhere (3xx). A redirect is not followed: the API key would go with it."""
+    """The base URL redirects elsewhere (3xx). A redirect is not followed: the API key would go with it."""
 
     remedy = "Put the address that OTPIQ's API really has into the connection's host."
 
@@ -150,7 +156,7 @@ class OtpiqCreditError(OtpiqApiError):
     The project's credit or spending limit does not cover the request.
 
     A person can top up between two tries, so the type leaves the task its retries; the retry policy of this
-    provider fails it at once, and a DAG may choose another policy.
+    provider fails it immediately, and a DAG may choose another policy.
     """
 
     remedy = "Top up the project's credit or raise its spending limit, then clear the task."
@@ -159,21 +165,21 @@ class OtpiqCreditError(OtpiqApiError):
 class OtpiqRateLimitError(OtpiqApiError):
     """OTPIQ wants fewer requests (429). The request was not processed."""
 
-    remedy = "OTPIQ asks to wait; a later try can succeed."
+    remedy = "OTPIQ asks to wait: a later retry can succeed."
 
 
 class OtpiqServerError(OtpiqApiError):
-    """OTPIQ could not answer just now (408, 425, 5xx). Whether the request took effect is not known."""
+    """OTPIQ failed to respond properly (408, 425, 5xx). Whether the request took effect is unknown."""
 
     may_have_taken_effect = True
-    remedy = "A later try can succeed."
+    remedy = "A retry can succeed."
 
 
 class OtpiqResponseError(OtpiqApiError):
-    """The answer is not what the API's contract says. Whether the request took effect is not known."""
+    """The response is not what the API's contract says. Whether the request took effect is unknown."""
 
     may_have_taken_effect = True
-    remedy = "If it happens again, check that the connection's host is OTPIQ's API and no proxy answers for it."
+    remedy = "If it happens again, check that the connection's host is OTPIQ's API and that no proxy responds for it."
 
 
 class OtpiqConnectionError(OtpiqApiError):
@@ -184,7 +190,7 @@ class OtpiqConnectionError(OtpiqApiError):
     """
 
     may_have_taken_effect = True
-    remedy = "A later try can succeed."
+    remedy = "A retry can succeed."
 
 
 class OtpiqOutcomeUnknownError(OtpiqApiError, AirflowFailException):
@@ -195,7 +201,7 @@ class OtpiqOutcomeUnknownError(OtpiqApiError, AirflowFailException):
     """
 
     may_have_taken_effect = True
-    remedy = "It may have taken effect: look at the campaign in OTPIQ's dashboard before anything is sent again."
+    remedy = "Look at the campaign in OTPIQ's dashboard before anything is sent again."
 
 
 _CLASS_BY_STATUS: dict[int, type[OtpiqApiError]] = {
@@ -213,7 +219,7 @@ def error_class(status: int) -> type[OtpiqApiError]:
     """
     Tell which error an HTTP status outside 2xx is.
 
-    :param status: the HTTP status of the answer.
+    :param status: the HTTP status of the response.
     :return: the class to raise.
     """
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

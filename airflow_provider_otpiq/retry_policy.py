@@ -1,5 +1,5 @@
 """
-Whether and when Airflow tries a failed task again. Needs Airflow 3.3 or later.
+Whether and when Airflow retries a failed task. Needs Airflow 3.3 or later.
 
 Importing this module on an older Airflow is an ImportError; the operators then work without a policy.
 """
@@ -16,17 +16,17 @@ from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqCreditError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_LONGEST_WAIT = 3600.0  # seconds
+MAX_DELAY = 3600.0  # seconds
 
 
 class OtpiqRetryPolicy(RetryPolicy):
     """
     The default ``retry_policy`` of this provider's operators.
 
-    Insufficient credit and a reached spending limit fail at once: waiting does not fill an account. Where OTPIQ
+    Insufficient credit and a reached spending limit fail immediately: waiting does not fill an account. Where OTPIQ
     says how long to wait, that is the delay of the next try, an hour at the most, and no worker slot is held
-    meanwhile. Everything else follows the task's own ``retries`` and ``retry_delay``. (An error that no try can
-    mend is an ``AirflowFailException``, for which Airflow never asks a policy.)
+    meanwhile. Everything else follows the task's own ``retries`` and ``retry_delay``. (An error that a retry
+    cannot fix is an ``AirflowFailException``, for which Airflow never asks a policy.)
     """
 
     def evaluate(
@@ -48,6 +48,6 @@ class OtpiqRetryPolicy(RetryPolicy):
         if isinstance(exception, OtpiqCreditError):
             return RetryDecision.fail(reason="Credit or spending limit does not suffice: a person must top up.")
         if isinstance(exception, OtpiqApiError) and exception.retry_after:
-            delay = timedelta(seconds=min(exception.retry_after, _LONGEST_WAIT))
+            delay = timedelta(seconds=min(exception.retry_after, MAX_DELAY))
             return RetryDecision.retry(delay=delay, reason=f"OTPIQ asks to wait {delay}.")
         return RetryDecision.default()

@@ -182,7 +182,7 @@ class RunningAirflow(LocalAirflow):
 
     def respond(self, run: str, task_id: str, option: str) -> None:
         """
-        Answer a task that waits for a person.
+        RawResponse a task that waits for a person.
 
         :param run: the run's path.
         :param task_id: the task.

@@ -113,7 +113,7 @@ def wire() -> Iterator[Callable[..., Wire]]:
 
 
 @pytest.fixture
-def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def sleep_calls(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that were waited for; the waits themselves take no time."""
     seconds: list[float] = []
     monkeypatch.setattr("time.sleep", seconds.append)

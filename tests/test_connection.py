@@ -66,7 +66,7 @@ def from_uri(uri: str) -> Any:
     ids=repr,
 )
 def test_the_base_url_is_built_the_same_for_json_uri_and_form(connection: Connection, base_url: str) -> None:
-    settings = ConnectionSettings.of(connection)
+    settings = ConnectionSettings.from_connection(connection)
     assert settings.host == base_url
     assert settings.password.get_secret_value() == KEY
 
@@ -86,7 +86,7 @@ def test_the_base_url_is_built_the_same_for_json_uri_and_form(connection: Connec
     ids=repr,
 )
 def test_extras_are_the_same_as_json_and_as_text(connection: Connection, expected: tuple[Any, ...]) -> None:
-    settings = ConnectionSettings.of(connection)
+    settings = ConnectionSettings.from_connection(connection)
     found = (settings.connect_timeout, settings.read_timeout, settings.max_retries, settings.allow_insecure_http)
     assert found == expected
 
@@ -133,7 +133,7 @@ def test_extras_are_the_same_as_json_and_as_text(connection: Connection, expecte
 )
 def test_what_cannot_be_used_is_refused_without_repeating_a_key(fields: dict[str, Any], problem: str) -> None:
     with pytest.raises(OtpiqConfigurationError, match="Connection 'c' cannot be used, and nothing was sent") as caught:
-        ConnectionSettings.of(from_json(**fields))
+        ConnectionSettings.from_connection(from_json(**fields))
     assert problem in str(caught.value)
     shown = f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
     assert KEY not in shown
@@ -142,12 +142,12 @@ def test_what_cannot_be_used_is_refused_without_repeating_a_key(fields: dict[str
 
 @pytest.mark.parametrize("password", [f" {KEY}", f"{KEY}\n", f"\t{KEY}\r\n"])
 def test_white_space_around_the_key_is_stripped(password: str) -> None:
-    assert ConnectionSettings.of(from_json(password=password)).password.get_secret_value() == KEY
+    assert ConnectionSettings.from_connection(from_json(password=password)).password.get_secret_value() == KEY
 
 
 def test_all_problems_come_in_one_error() -> None:
     with pytest.raises(OtpiqConfigurationError) as caught:
-        ConnectionSettings.of(from_json(password="", extra={"max_retries": "x", "read_timeout": "y"}))
+        ConnectionSettings.from_connection(from_json(password="", extra={"max_retries": "x", "read_timeout": "y"}))
     assert [name in str(caught.value) for name in ("password:", "max_retries:", "read_timeout:")] == [True] * 3
 
 
@@ -164,7 +164,7 @@ UNKNOWN: list[dict[str, Any]] = [
 @pytest.mark.parametrize("extra", UNKNOWN, ids=str)
 def test_an_unknown_extra_is_an_error_that_names_the_known_ones(extra: dict[str, Any]) -> None:
     with pytest.raises(OtpiqConfigurationError) as caught:
-        ConnectionSettings.of(from_json(extra={"read_timeout": 5, **extra}))
+        ConnectionSettings.from_connection(from_json(extra={"read_timeout": 5, **extra}))
     (name,) = extra
     known = ", ".join(map(repr, sorted(CONNECTION_FIELDS)))
     assert f"\n  - extra: unknown {name!r}; known are {known}" in str(caught.value)
@@ -172,11 +172,13 @@ def test_an_unknown_extra_is_an_error_that_names_the_known_ones(extra: dict[str,
 
 def test_every_unknown_extra_is_listed_with_the_other_errors() -> None:
     with pytest.raises(OtpiqConfigurationError) as caught:
-        ConnectionSettings.of(from_json(password="", extra={"who": "staff", "07701234567": 1, "max_retries": -1}))
+        ConnectionSettings.from_connection(
+            from_json(password="", extra={"who": "staff", "07701234567": 1, "max_retries": -1})
+        )
     assert "extra: unknown '0770•••4567', 'who'; known are" in str(caught.value)
     assert str(caught.value).count("\n  - ") == 3
 
 
 def test_the_settings_never_show_the_key() -> None:
-    settings = ConnectionSettings.of(from_json())
+    settings = ConnectionSettings.from_connection(from_json())
     assert KEY not in f"{settings} {settings!r} {settings.model_dump()}"

@@ -196,7 +196,9 @@ def airflow_tries_again(error: BaseException) -> str:
 
 @pytest.mark.parametrize("row", [row for row in MATRIX if row.raw is None], ids=lambda row: f"{row.fault}-{row.arm}")
 @pytest.mark.parametrize("name", CALLS)
-def test_a_fault(sandbox: Sandbox, connect: Callable[..., OtpiqHook], slept: list[float], name: str, row: Row) -> None:
+def test_a_fault(
+    sandbox: Sandbox, connect: Callable[..., OtpiqHook], sleep_calls: list[float], name: str, row: Row
+) -> None:
     call = CALLS[name]
     hook = connect(host=sandbox.url, password=sandbox.api_key)
     campaign_id = hook.create_campaign(**CREATE)["_id"]
@@ -218,7 +220,7 @@ def test_a_fault(sandbox: Sandbox, connect: Callable[..., OtpiqHook], slept: lis
 @pytest.mark.parametrize("row", [row for row in MATRIX if row.raw], ids=lambda row: repr(row.raw))
 @pytest.mark.parametrize("name", CALLS)
 def test_a_fault_of_http_itself(
-    wire: Callable[..., Wire], connect: Callable[..., OtpiqHook], slept: list[float], name: str, row: Row
+    wire: Callable[..., Wire], connect: Callable[..., OtpiqHook], sleep_calls: list[float], name: str, row: Row
 ) -> None:
     assert row.raw
     call, server, store = CALLS[name], wire(send(row.raw)), StateStore()

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_otpiq._models import datetimes as times
 from airflow_provider_otpiq._models.campaigns import CreateCampaign, UpdateCampaign
-from airflow_provider_otpiq._redaction import presentable, shown
+from airflow_provider_otpiq._models.datetimes import apply_default_timezone, describe, parse_datetime, to_api_format
+from airflow_provider_otpiq._redaction import safe_repr, sanitize
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.sandbox.schemas import CreateCampaignRequest, UpdateCampaignRequest
 from tests.contract import CREATE
@@ -84,14 +84,14 @@ def how_many_are_sent(fields: st.SearchStrategy[dict[str, Any]], send: Callable[
 
 def test_a_create_keeps_the_contract_or_is_refused() -> None:
     def send(fields: dict[str, Any]) -> None:
-        CreateCampaignRequest.model_validate(CreateCampaign.checked(**fields).body())
+        CreateCampaignRequest.model_validate(CreateCampaign.parse(**fields).body())
 
     assert how_many_are_sent(mostly(VALID), send)
 
 
 def test_an_update_keeps_the_contract_or_is_refused() -> None:
     def send(fields: dict[str, Any]) -> None:
-        update = UpdateCampaign.checked(**fields)
+        update = UpdateCampaign.parse(**fields)
         assert re.fullmatch("[0-9a-fA-F]{24}", update.campaign_id)
         assert UpdateCampaignRequest.model_validate(update.body()).model_fields_set
 
@@ -104,7 +104,7 @@ def test_a_valid_draft_is_never_refused(
     name: str, template_id: str, phone_number_id: str, schedule: str | None, blank: str | None
 ) -> None:
     fields = {"name": name, "template_id": template_id, "phone_number_id": phone_number_id}
-    body = CreateCampaign.checked(**fields, schedule_type=schedule, scheduled_for=blank).body()
+    body = CreateCampaign.parse(**fields, schedule_type=schedule, scheduled_for=blank).body()
     assert body["name"] == name
     assert (body["templateId"], body["phoneNumberId"]) == (template_id, phone_number_id)
     CreateCampaignRequest.model_validate(body)
@@ -117,7 +117,7 @@ def test_a_valid_time_is_never_refused_and_never_moved(start: datetime, render: 
     offset = start.utcoffset() or timedelta()
     if offset % timedelta(minutes=1):
         start = start.astimezone(UTC)
-    body = CreateCampaign.checked(**CREATE, schedule_type="schedule", scheduled_for=render(start)).body()
+    body = CreateCampaign.parse(**CREATE, schedule_type="schedule", scheduled_for=render(start)).body()
     # Python calls an hour that is repeated unequal to every time of another zone.
     assert datetime.fromisoformat(body["scheduledFor"]) == start.astimezone(UTC)
     CreateCampaignRequest.model_validate(body)
@@ -132,22 +132,22 @@ def test_a_valid_time_is_never_refused_and_never_moved(start: datetime, render: 
 @example("0001-01-01T00:00:00", "Asia/Baghdad")
 def test_any_time_is_read_or_refused(value: Any, zone: str) -> None:
     with suppress(ValueError):
-        moment = times.moment(times.in_timezone(value, pendulum.timezone(zone)))
+        moment = parse_datetime(apply_default_timezone(value, pendulum.timezone(zone)))
         assert moment.timezone_name == "UTC"
-        assert times.moment(times.as_sent(moment)) == moment
-        assert times.as_read(value if not isinstance(value, str) else moment, pendulum.timezone(zone))
+        assert parse_datetime(to_api_format(moment)) == moment
+        assert describe(value if not isinstance(value, str) else moment, pendulum.timezone(zone))
 
 
 @fuzzed
 @given(before=st.text(), after=st.text(), number=st.from_regex(r"\+?9647[0-9]{9}", fullmatch=True))
 def test_no_text_around_a_phone_number_keeps_it_from_being_masked(before: str, after: str, number: str) -> None:
-    assert number.removeprefix("+") not in presentable(f"{before} {number}, {after}")
+    assert number.removeprefix("+") not in sanitize(f"{before} {number}, {after}")
 
 
 @fuzzed
 @given(ANYTHING)
 def test_anything_can_be_shown_in_an_error(value: Any) -> None:
-    assert len(shown(value)) < 450  # 40 characters, each of which may be written as \\U0001342f
+    assert len(safe_repr(value)) < 450  # 40 characters, each of which may be written as \\U0001342f
 
 
 def test_the_contract_of_the_sandbox_can_refuse() -> None:

@@ -25,7 +25,7 @@ def rails(**extras: Any) -> GuardRails:
     connection = Connection(
         conn_id="otpiq_staging", conn_type="otpiq", password="sk_dev_staging", extra=json.dumps(extras)
     )
-    return GuardRails.of("otpiq_staging", ConnectionSettings.of(connection).extra)
+    return GuardRails.from_connection("otpiq_staging", ConnectionSettings.from_connection(connection).extra)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_only_who_is_allowed_is_reached(guarded: Callable[..., Any], sandbox: Sa
     hook, campaign_id, calls = guarded(allowed_recipients=allowed)
     with pytest.raises(OtpiqValidationError, match="1 of 2 recipients are not among") as caught:
         calls[call](TEAM, STRANGER)
-    assert caught.value.problems == ("recipients[1] (964780•••9999)",)
+    assert caught.value.errors == ("recipients[1] (964780•••9999)",)
     with pytest.raises(OtpiqValidationError, match="1 of 1 recipients are not among"):
         hook.check_recipients(campaign_id=campaign_id, recipients=[STRANGER], on_invalid="skip")
     assert sent(sandbox) == []

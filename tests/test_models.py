@@ -15,10 +15,10 @@ NOT_GIVEN = [None, "", "None"]
 
 def problems_of(model: type[CreateCampaign | UpdateCampaign], **fields: Any) -> tuple[str, ...]:
     with pytest.raises(OtpiqValidationError) as caught:
-        model.checked(**fields)
-    for problem in caught.value.problems:
+        model.parse(**fields)
+    for problem in caught.value.errors:
         assert problem in str(caught.value)
-    return caught.value.problems
+    return caught.value.errors
 
 
 def create_problems(**fields: Any) -> tuple[str, ...]:
@@ -30,13 +30,13 @@ def update_problems(**fields: Any) -> tuple[str, ...]:
 
 
 def test_a_draft_has_only_what_was_given() -> None:
-    assert CreateCampaign.checked(**CREATE).body() == CREATE_BODY
-    assert CreateCampaign.checked(**CREATE, schedule_type="now").body() == CREATE_BODY | {"scheduleType": "now"}
+    assert CreateCampaign.parse(**CREATE).body() == CREATE_BODY
+    assert CreateCampaign.parse(**CREATE, schedule_type="now").body() == CREATE_BODY | {"scheduleType": "now"}
 
 
 def test_a_scheduled_campaign_is_sent_in_utc() -> None:
     start = tomorrow().in_timezone("Asia/Baghdad")
-    body = CreateCampaign.checked(**CREATE, schedule_type="schedule", scheduled_for=start).body()
+    body = CreateCampaign.parse(**CREATE, schedule_type="schedule", scheduled_for=start).body()
     assert body["scheduleType"] == "schedule"
     assert body["scheduledFor"] == tomorrow().to_iso8601_string()
     assert body["scheduledFor"].endswith("Z")
@@ -44,19 +44,19 @@ def test_a_scheduled_campaign_is_sent_in_utc() -> None:
 
 @pytest.mark.parametrize("absent", NOT_GIVEN)
 def test_what_a_blank_form_field_renders_to_is_not_given(absent: str | None) -> None:
-    assert CreateCampaign.checked(**CREATE, schedule_type=absent, scheduled_for=absent).body() == CREATE_BODY
-    update = UpdateCampaign.checked(campaign_id=CAMPAIGN_ID, name="Winter", category=absent, scheduled_for=absent)
+    assert CreateCampaign.parse(**CREATE, schedule_type=absent, scheduled_for=absent).body() == CREATE_BODY
+    update = UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, name="Winter", category=absent, scheduled_for=absent)
     assert update.body() == {"name": "Winter"}
 
 
 @pytest.mark.parametrize("absent", NOT_GIVEN)
 @pytest.mark.parametrize(
     ("field", "alternative"),
-    [("name", ""), ("template_id", ", nor was template_name"), ("phone_number_id", ", nor was phone_number")],
+    [("name", ""), ("template_id", ", nor is template_name"), ("phone_number_id", ", nor is phone_number")],
 )
 def test_what_a_create_requires_must_be_given(field: str, alternative: str, absent: str | None) -> None:
     (problem,) = create_problems(**{field: absent})
-    assert problem == f"{field}: is required, and was not given{alternative}"
+    assert problem == f"{field}: is required, and is not set{alternative}"
 
 
 @pytest.mark.parametrize(
@@ -65,15 +65,15 @@ def test_what_a_create_requires_must_be_given(field: str, alternative: str, abse
 )
 def test_an_id_and_a_name_for_it_exclude_each_other(by_name: dict[str, str], by_id: str) -> None:
     (name,) = by_name
-    for problems in (create_problems(**by_name), update_problems(**by_name, **{by_id: CAMPAIGN_ID})):
-        assert problems == (f"{by_id}: is given, and so is {name}; keep one of them",)
-    CreateCampaign.checked(**(CREATE | {by_id: None} | by_name))
-    UpdateCampaign.checked(campaign_id=CAMPAIGN_ID, **by_name)
+    for errors in (create_problems(**by_name), update_problems(**by_name, **{by_id: CAMPAIGN_ID})):
+        assert errors == (f"{by_id}: is set, and so is {name}; keep one of them",)
+    CreateCampaign.parse(**(CREATE | {by_id: None} | by_name))
+    UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, **by_name)
 
 
 def test_a_language_belongs_to_a_templates_name() -> None:
     (problem,) = create_problems(template_language="ar")
-    assert problem == "template_language: is given without template_name, which it belongs to"
+    assert problem == "template_language: is set without template_name, which it belongs to"
 
 
 @pytest.mark.parametrize("number", ["0770", "abc", 7701234567, 1.5])
@@ -91,7 +91,7 @@ def test_a_name_has_3_to_80_characters(name: object, length: int) -> None:
 
 @pytest.mark.parametrize("name", ["abc", "x" * 80, "عرض", "  none  ", 'quo"te\n', 20261201])
 def test_every_name_of_3_to_80_characters_is_sent_as_it_is(name: object) -> None:
-    assert CreateCampaign.checked(**(CREATE | {"name": name})).body()["name"] == str(name)
+    assert CreateCampaign.parse(**(CREATE | {"name": name})).body()["name"] == str(name)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_an_id_has_24_hexadecimal_characters(bad_id: object, found: str) -> None
 
 
 def test_an_id_that_native_rendering_made_an_int_keeps_its_digits() -> None:
-    body = CreateCampaign.checked(**(CREATE | {"template_id": 123456789012345678901234})).body()
+    body = CreateCampaign.parse(**(CREATE | {"template_id": 123456789012345678901234})).body()
     assert body["templateId"] == "123456789012345678901234"
 
 
@@ -143,22 +143,22 @@ def test_a_create_needs_time_and_type_together(absent: str | None) -> None:
     (problem,) = create_problems(schedule_type="schedule", scheduled_for=absent)
     assert problem.startswith("scheduled_for: is required when schedule_type is 'schedule'")
     (problem,) = create_problems(schedule_type=absent, scheduled_for=tomorrow())
-    assert problem.startswith("scheduled_for: is given, so schedule_type must be 'schedule'")
+    assert problem.startswith("scheduled_for: is set, so schedule_type must be 'schedule'")
     (problem,) = create_problems(schedule_type="now", scheduled_for=tomorrow())
-    assert problem.startswith("scheduled_for: is given, so schedule_type must be 'schedule'")
+    assert problem.startswith("scheduled_for: is set, so schedule_type must be 'schedule'")
 
 
 def test_an_update_may_send_time_or_type_alone_as_the_vendors_example_does() -> None:
     start = tomorrow()
-    assert UpdateCampaign.checked(campaign_id=CAMPAIGN_ID, scheduled_for=start).body() == {
+    assert UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, scheduled_for=start).body() == {
         "scheduledFor": start.to_iso8601_string()
     }
-    body = UpdateCampaign.checked(campaign_id=CAMPAIGN_ID, schedule_type="schedule").body()
+    body = UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, schedule_type="schedule").body()
     assert body == {"scheduleType": "schedule"}
 
 
 def test_now_takes_a_campaign_back_to_a_draft_and_clears_its_time() -> None:
-    body = UpdateCampaign.checked(campaign_id=CAMPAIGN_ID, schedule_type="now").body()
+    body = UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, schedule_type="now").body()
     assert body == {"scheduleType": "now", "scheduledFor": None}
 
 
@@ -169,7 +169,7 @@ def test_now_contradicts_a_time() -> None:
 
 @pytest.mark.parametrize("absent", NOT_GIVEN)
 def test_an_update_changes_something(absent: str | None) -> None:
-    assert update_problems() == ("nothing is changed: give at least one field besides campaign_id",)
+    assert update_problems() == ("nothing is changed: set at least one field besides campaign_id",)
     assert update_problems(name=absent, category=absent) == update_problems()
 
 
@@ -189,15 +189,15 @@ def test_a_time_in_the_past_is_refused_and_says_by_how_much(start: object) -> No
 
 
 def test_all_problems_come_in_one_error() -> None:
-    problems = create_problems(name="a", template_id=None, phone_number_id="x", scheduled_for=tomorrow())
-    assert [problem.partition(":")[0] for problem in problems] == [
+    errors = create_problems(name="a", template_id=None, phone_number_id="x", scheduled_for=tomorrow())
+    assert [problem.partition(":")[0] for problem in errors] == [
         "template_id",
         "phone_number_id",
         "name",
         "scheduled_for",
     ]
-    problems = update_problems(campaign_id="None")
-    assert [problem.partition(":")[0] for problem in problems] == ["campaign_id", "nothing is changed"]
+    errors = update_problems(campaign_id="None")
+    assert [problem.partition(":")[0] for problem in errors] == ["campaign_id", "nothing is changed"]
 
 
 @pytest.mark.parametrize("secret", ["sk_live_abcdefgh", "+964 771 234 5678", "9647712345678", "٠٧٧٠١٢٣٤٥٦٧"])
@@ -205,7 +205,7 @@ def test_all_problems_come_in_one_error() -> None:
 def test_a_key_or_a_phone_number_in_the_wrong_field_is_not_repeated(field: str, secret: str) -> None:
     fields = CREATE | {"name": "ab", "schedule_type": "schedule", field: secret}
     with pytest.raises(OtpiqValidationError) as caught:
-        CreateCampaign.checked(**fields)
+        CreateCampaign.parse(**fields)
     shown = [str(caught.value), repr(caught.value), str(caught.value.__context__), str(caught.value.__cause__)]
     assert not any(secret in text or secret[-6:] in text for text in shown)
 

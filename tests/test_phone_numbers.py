@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_otpiq._models.phone_numbers import in_api_form
-from airflow_provider_otpiq._redaction import masked_number
+from airflow_provider_otpiq._models.phone_numbers import normalize
+from airflow_provider_otpiq._redaction import mask_phone_number
 
 NUMBER = "9647701234567"
 
@@ -38,7 +38,7 @@ NUMBER = "9647701234567"
     ],
 )
 def test_a_number_may_be_written_as_people_do(written: Any) -> None:
-    assert in_api_form(written) == NUMBER
+    assert normalize(written) == NUMBER
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_number_may_be_written_as_people_do(written: Any) -> None:
     ],
 )
 def test_the_region_is_the_one_of_national_numbers_only(written: str, region: str, digits: str) -> None:
-    assert in_api_form(written, region) == digits
+    assert normalize(written, region) == digits
 
 
 @pytest.mark.parametrize(
@@ -65,17 +65,17 @@ def test_the_region_is_the_one_of_national_numbers_only(written: str, region: st
 )
 def test_digits_that_are_two_peoples_numbers_are_refused(written: str, region: str) -> None:
     with pytest.raises(ValueError, match="may be an international number or one of"):
-        in_api_form(written, region)
+        normalize(written, region)
 
 
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (None, "is required, and was not given"),
-        ("", "is required, and was not given"),
-        (" ", "is required, and was not given"),
-        ("None", "is required, and was not given"),
-        ("\u200f", "is required, and was not given"),
+        (None, "is required, and is not set"),
+        ("", "is required, and is not set"),
+        (" ", "is required, and is not set"),
+        ("None", "is required, and is not set"),
+        ("\u200f", "is required, and is not set"),
         (True, "must be text, and is a bool"),
         (9647701234567.0, "must be text, and is a float"),
         ([NUMBER], "must be text, and is a list"),
@@ -105,7 +105,7 @@ def test_digits_that_are_two_peoples_numbers_are_refused(written: str, region: s
 )
 def test_what_is_no_phone_number_is_refused_without_showing_it(given: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
-        in_api_form(given)
+        normalize(given)
     assert not any(part in str(caught.value) for part in ("770", "123", "567", "220", "999"))
 
 
@@ -134,14 +134,14 @@ def test_what_is_no_phone_number_is_refused_without_showing_it(given: Any, reaso
     ],
 )
 def test_a_masked_number_can_be_recognised_and_not_dialled(given: Any, shown: str) -> None:
-    assert masked_number(given) == shown
+    assert mask_phone_number(given) == shown
 
 
 @pytest.mark.system
 def test_numbers_in_the_apis_form_do_not_load_the_library() -> None:
     code = (
-        "import sys; from airflow_provider_otpiq._models.phone_numbers import in_api_form\n"
-        f"in_api_form('{NUMBER}'); assert 'phonenumbers' not in sys.modules\n"
-        "in_api_form('0770 123 4567'); assert 'phonenumbers' in sys.modules"
+        "import sys; from airflow_provider_otpiq._models.phone_numbers import normalize\n"
+        f"normalize('{NUMBER}'); assert 'phonenumbers' not in sys.modules\n"
+        "normalize('0770 123 4567'); assert 'phonenumbers' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_otpiq._models.recipients import Recipients, RecipientsRequest, were_all_attached_before
+from airflow_provider_otpiq._models.recipient_requests import RecipientsRequest, all_already_attached
+from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidationError
 from tests.contract import CAMPAIGN_ID
 
@@ -43,17 +44,17 @@ def numbers(count: int) -> list[str]:
     return [f"96477{number:08}" for number in range(count)]
 
 
-def problems(given: Any, payload: dict[str, Any] | None = None) -> tuple[str, ...]:
-    recipients = Recipients(given, "IQ")
+def errors(given: Any, payload: dict[str, Any] | None = None) -> tuple[str, ...]:
+    recipients = RecipientValidator(given, "IQ")
     if payload:
         recipients.require(payload)
     with pytest.raises(OtpiqValidationError) as caught:
-        recipients.taken(skip_invalid=False)
-    return caught.value.problems
+        recipients.result(skip_invalid=False)
+    return caught.value.errors
 
 
 def taken(given: Any, *, skip_invalid: bool = False) -> list[dict[str, Any]]:
-    return list(Recipients(given, "IQ").taken(skip_invalid=skip_invalid))
+    return list(RecipientValidator(given, "IQ").result(skip_invalid=skip_invalid))
 
 
 # What is taken
@@ -103,16 +104,18 @@ def test_more_than_a_thousand_are_refused() -> None:
 
 def test_skipping_reads_on_to_the_last_good_one() -> None:
     assert len(taken([*numbers(500), *["nobody"] * 3000, *numbers(1000)[500:]], skip_invalid=True)) == 1000
-    recipients = Recipients([ali(number) if at % 4 else number for at, number in enumerate(numbers(1200))], "IQ")
+    recipients = RecipientValidator(
+        [ali(number) if at % 4 else number for at, number in enumerate(numbers(1200))], "IQ"
+    )
     recipients.require(PAYLOAD)
-    assert len(recipients.taken(skip_invalid=True)) == 900
+    assert len(recipients.result(skip_invalid=True)) == 900
 
 
 @pytest.mark.parametrize("row", ["nobody", "9647701234567"])
 def test_what_never_ends_is_refused(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_otpiq._models.recipients.MOST_ROWS", 2000)  # to save time
+    monkeypatch.setattr("airflow_provider_otpiq._models.recipient_validator.MAX_ROWS", 2000)  # to save time
     with pytest.raises(OtpiqValidationError, match="are more than 2000, which is more than is read"):
-        Recipients(repeat(row), "IQ")
+        RecipientValidator(repeat(row), "IQ")
 
 
 def test_a_dict_that_a_generator_uses_again_keeps_what_it_had() -> None:
@@ -129,16 +132,16 @@ def test_a_dict_that_a_generator_uses_again_keeps_what_it_had() -> None:
 def test_many_wrong_ones_are_not_all_listed() -> None:
     with pytest.raises(OtpiqValidationError, match="and 500 more") as caught:
         taken(["nobody"] * 1500, skip_invalid=True)
-    assert len(caught.value.problems) == 1000
+    assert len(caught.value.errors) == 1000
 
 
 @pytest.mark.parametrize(
     ("nothing", "said"),
     [
         (DataFrame(), "found a DataFrame"),
-        ("9647701234567", "found a text of 13 characters"),
+        ("9647701234567", "found a string of 13 characters"),
         ("['9647701234567']", "render_template_as_native_obj"),
-        (b"9647701234567", "found a text"),
+        (b"9647701234567", "found a string"),
         (ali(), "must be a list of recipients; found a dict"),
         (5, "must be a list of recipients; found a int"),
         (object(), "must be a list of recipients; found a object"),
@@ -147,13 +150,13 @@ def test_many_wrong_ones_are_not_all_listed() -> None:
 )
 def test_what_is_no_list_of_recipients_is_refused(nothing: Any, said: str) -> None:
     with pytest.raises(OtpiqValidationError, match=said) as caught:
-        RecipientsRequest.checked(campaign_id=CAMPAIGN_ID, recipients=nothing)
+        RecipientsRequest.parse(campaign_id=CAMPAIGN_ID, recipients=nothing)
     assert "9647701234567" not in str(caught.value)
 
 
 def test_an_iterator_without_any_is_refused() -> None:
     with pytest.raises(OtpiqValidationError, match="recipients: is empty"):
-        Recipients(iter(()), "IQ")
+        RecipientValidator(iter(()), "IQ")
 
 
 # What is wrong
@@ -165,11 +168,11 @@ def test_exactly_the_wrong_ones_are_listed_by_position_with_their_numbers_masked
     wrong.popitem(), wrong.popitem(), wrong.popitem()
     for position, row in wrong.items():
         rows[position] = row
-    found = problems(rows, PAYLOAD)
+    found = errors(rows, PAYLOAD)
     assert len(found) == 17
     assert [int(problem.split("]")[0].removeprefix("recipients[")) for problem in found] == sorted(wrong)
     assert "recipients[3] (4 digits): phoneNumber is no valid phone number" in found[0]
-    missing = "templateParameters.body.1 (Body {{1}}) is required, and was not given"
+    missing = "templateParameters.body.1 (Body {{1}}) is required, and is not set"
     assert found[2] == f"recipients[117] (964770•••4567): {missing}"
     assert found[3].startswith("recipients[174] (770•••4567): phoneNumber is an int")
     assert found[3].endswith(f"; {missing}")
@@ -178,28 +181,28 @@ def test_exactly_the_wrong_ones_are_listed_by_position_with_their_numbers_masked
 
 @pytest.mark.parametrize("blank", [None, "", "  ", "None", "nan", float("nan")])
 def test_a_required_parameter_that_is_blank_is_missing(blank: Any) -> None:
-    (problem,) = problems([ali(**{"1": blank})], PAYLOAD)
-    assert problem.endswith("templateParameters.body.1 (Body {{1}}) is required, and was not given")
+    (problem,) = errors([ali(**{"1": blank})], PAYLOAD)
+    assert problem.endswith("templateParameters.body.1 (Body {{1}}) is required, and is not set")
 
 
 @pytest.mark.parametrize("parameters", [{}, {"body": {}}, {"header": {"1": "Ali"}}, {"body": {"2": "Ali"}}])
 def test_a_required_parameter_has_its_place(parameters: dict[str, Any]) -> None:
-    assert problems([{"phoneNumber": "9647701234567", "templateParameters": parameters}], PAYLOAD)
+    assert errors([{"phoneNumber": "9647701234567", "templateParameters": parameters}], PAYLOAD)
 
 
 def test_what_a_defaultdict_makes_up_was_not_given() -> None:
     for empty in (list, dict, str):
-        (problem,) = problems(
+        (problem,) = errors(
             [{"phoneNumber": "9647701234567", "templateParameters": {"body": defaultdict(empty)}}], PAYLOAD
         )
-        assert problem.endswith("is required, and was not given")
+        assert problem.endswith("is required, and is not set")
 
 
 @pytest.mark.parametrize("zero", [0, 0.0, False, "0"])
 def test_zero_is_a_value(zero: Any) -> None:
-    recipients = Recipients([ali(**{"1": zero})], "IQ")
+    recipients = RecipientValidator([ali(**{"1": zero})], "IQ")
     recipients.require(PAYLOAD)
-    assert len(recipients.taken(skip_invalid=False)) == 1
+    assert len(recipients.result(skip_invalid=False)) == 1
 
 
 @pytest.mark.parametrize(
@@ -209,14 +212,14 @@ def test_zero_is_a_value(zero: Any) -> None:
         (ali() | {"templateParameters": {"body": ["Ali"]}}, "templateParameters must be like"),
         (ali() | {"templateParameters": {"body": None}}, "templateParameters must be like"),
         (ali() | {"Ali Hassan": 1}, "has 1 other keys than phoneNumber and templateParameters"),
-        ({"phone": "9647701234567"}, "phoneNumber is required, and was not given; has 1 other keys"),
+        ({"phone": "9647701234567"}, "phoneNumber is required, and is not set; has 1 other keys"),
         (ali(**{"2": object()}), "no JSON"),
         (ali(**{"2": "\ud800"}), "half a character"),
         (["9647701234567"], "phoneNumber must be text, and is a list"),
     ],
 )
 def test_a_wrong_row_says_why_and_nothing_of_the_person(row: Any, said: str) -> None:
-    (problem,) = problems([row])
+    (problem,) = errors([row])
     assert said in problem
     assert "Ali Hassan" not in problem
     assert "9647701234567" not in problem
@@ -240,15 +243,15 @@ def test_skipping_all_of_them_is_an_error() -> None:
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.text(), st.integers(), st.none(), st.dictionaries(st.text(), st.text())), min_size=1))
 def test_whatever_the_rows_are_each_is_taken_or_listed(rows: list[Any]) -> None:
-    recipients = Recipients(rows, "IQ")
+    recipients = RecipientValidator(rows, "IQ")
     recipients.require(PAYLOAD)
-    wrong = len(rows) - len(recipients.good)
+    wrong = len(rows) - len(recipients.valid)
     if not wrong:
-        assert len(recipients.taken(skip_invalid=False)) == len(rows)
+        assert len(recipients.result(skip_invalid=False)) == len(rows)
         return
     with pytest.raises(OtpiqValidationError) as caught:
-        recipients.taken(skip_invalid=False)
-    assert len(caught.value.problems) == wrong
+        recipients.result(skip_invalid=False)
+    assert len(caught.value.errors) == wrong
 
 
 # How a recipient is named
@@ -273,13 +276,13 @@ def test_whatever_the_rows_are_each_is_taken_or_listed(rows: list[Any]) -> None:
     ],
 )
 def test_a_wrong_recipient_can_be_found(row: dict[str, Any], name: str) -> None:
-    (problem,) = problems([row])
+    (problem,) = errors([row])
     assert problem.startswith(f"{name}: ")
 
 
 @pytest.mark.parametrize("reference", [1.5, True, ["C-1042"], 2**63, 10**5000], ids=lambda value: type(value).__name__)
 def test_a_reference_is_a_string_or_an_int(reference: Any) -> None:
-    (problem,) = problems([ali() | {"reference": reference}])
+    (problem,) = errors([ali() | {"reference": reference}])
     assert problem == "recipients[0] (964770•••4567): reference must be a string, or an int of 64 bits"
 
 
@@ -291,14 +294,14 @@ def test_a_reference_is_not_sent(reference: Any) -> None:
 
 
 def test_a_reference_names_the_row_where_a_parameter_is_missing() -> None:
-    (problem,) = problems([ali() | {"reference": "C-1041"}, ali(**{"1": ""}) | {"reference": "C-1042"}], PAYLOAD)
+    (problem,) = errors([ali() | {"reference": "C-1041"}, ali(**{"1": ""}) | {"reference": "C-1042"}], PAYLOAD)
     assert problem.startswith("recipients[1] (reference 'C-1042', 964770•••4567): ")
 
 
 def test_skipping_logs_which_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
     good = [ali(number) for number in numbers(3)]
-    recipients = Recipients([*good, {"phoneNumber": "0770", "reference": "C-1042"}, None], "IQ")
-    assert recipients.taken(skip_invalid=True).skipped == 2
+    recipients = RecipientValidator([*good, {"phoneNumber": "0770", "reference": "C-1042"}, None], "IQ")
+    assert recipients.result(skip_invalid=True).skipped == 2
     assert "Left out, by position from 0: recipients[3] (reference 'C-1042', 4 digits), recipients[4] (not set)." in (
         caplog.text
     )
@@ -366,7 +369,7 @@ def endless() -> Any:
 @pytest.mark.parametrize("given_as", [list, iter])
 def test_only_jsons_own_types_are_taken(body: Any, given_as: Any) -> None:
     rows = [ali(), with_body(body()), ali()]
-    (problem,) = problems(given_as(rows))
+    (problem,) = errors(given_as(rows))
     assert problem.startswith("recipients[1] (964770•••4567): templateParameters")
     assert " holds what is no JSON, or half a character" in problem
     assert "Ali" not in problem
@@ -375,9 +378,9 @@ def test_only_jsons_own_types_are_taken(body: Any, given_as: Any) -> None:
 
 def test_a_wrong_parameter_is_named_by_the_apis_own_keys_alone() -> None:
     for body, place in (({"12": {1}}, "templateParameters.body.12"), ({"Zaynab": {1}}, "templateParameters.body")):
-        (problem,) = problems([with_body(body)])
+        (problem,) = errors([with_body(body)])
         assert f": {place} holds" in problem
-    (problem,) = problems([{"phoneNumber": "9647701234567", "templateParameters": {"Zaynab": {"1": {1}}}}])
+    (problem,) = errors([{"phoneNumber": "9647701234567", "templateParameters": {"Zaynab": {"1": {1}}}}])
     assert ": templateParameters holds" in problem
 
 
@@ -394,7 +397,7 @@ def test_a_wrong_parameter_is_named_by_the_apis_own_keys_alone() -> None:
 )
 @pytest.mark.parametrize("given_as", [list, iter])
 def test_jsons_types_and_what_derives_from_them_are_sent(body: Any, sent: Any, given_as: Any) -> None:
-    valid = Recipients(given_as([with_body(body)]), "IQ").taken(skip_invalid=False)
+    valid = RecipientValidator(given_as([with_body(body)]), "IQ").result(skip_invalid=False)
     assert json.loads(valid.body) == {"recipients": [with_body(sent)]}
 
 
@@ -405,7 +408,7 @@ def test_a_dict_that_shows_two_things_is_sent_as_it_was_checked(given_as: Any) -
 
 def test_what_happens_after_the_check_changes_nothing() -> None:
     rows = [ali()]
-    valid = Recipients(rows, "IQ").taken(skip_invalid=False)
+    valid = RecipientValidator(rows, "IQ").result(skip_invalid=False)
     rows[0]["phoneNumber"] = "9647809999999"
     next(iter(valid))["phoneNumber"] = "9647809999999"
     assert list(valid) == json.loads(valid.body)["recipients"] == [ali()]
@@ -452,12 +455,12 @@ def test_a_list_at_once_and_row_by_row_are_held_to_the_same_rules(rows: list[Any
 
 
 def outcome(given: Any) -> bytes | tuple[str, ...]:
-    recipients = Recipients(given, "IQ")
+    recipients = RecipientValidator(given, "IQ")
     recipients.require(PAYLOAD)
     try:
-        return recipients.taken(skip_invalid=False).body
+        return recipients.result(skip_invalid=False).body
     except OtpiqValidationError as error:
-        return error.problems
+        return error.errors
 
 
 # The one 400 that is a success
@@ -473,7 +476,7 @@ def outcome(given: Any) -> bytes | tuple[str, ...]:
     ],
 )
 def test_an_attach_of_what_is_attached_is_recognised(words: str) -> None:
-    assert were_all_attached_before(OtpiqRequestError("no", status_code=400, server_message=words))
+    assert all_already_attached(OtpiqRequestError("no", status_code=400, server_message=words))
 
 
 @pytest.mark.parametrize(
@@ -500,4 +503,4 @@ def test_an_attach_of_what_is_attached_is_recognised(words: str) -> None:
     ],
 )
 def test_no_other_refusal_passes_for_it(status: int, words: str | None) -> None:
-    assert not were_all_attached_before(OtpiqRequestError("no", status_code=status, server_message=words))
+    assert not all_already_attached(OtpiqRequestError("no", status_code=status, server_message=words))

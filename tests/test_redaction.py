@@ -5,7 +5,7 @@ import time
 import pytest
 from pydantic import SecretStr
 
-from airflow_provider_otpiq._redaction import hide_values, mask_phone_numbers, presentable
+from airflow_provider_otpiq._redaction import hide_values, mask_phone_numbers, sanitize
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_ids_times_and_amounts_stay_readable(text: str) -> None:
 
 
 def test_a_foreign_text_becomes_one_short_harmless_line() -> None:
-    assert presentable("a\nb\x1b[31m  c sk_live_Ab1") == "a b�[31m c •••"
-    assert len(presentable("x" * 10_000)) == 501
+    assert sanitize("a\nb\x1b[31m  c sk_live_Ab1") == "a b�[31m c •••"
+    assert len(sanitize("x" * 10_000)) == 501
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_a_foreign_text_becomes_one_short_harmless_line() -> None:
     ],
 )
 def test_the_user_of_a_url_is_not_shown(text: str, shown: str) -> None:
-    assert presentable(text) == shown
+    assert sanitize(text) == shown
 
 
 @pytest.mark.parametrize("key", ["sk_live-0123.secret", "SK_LIVE_abcdef", "topsecret123", "a$b"])
 def test_the_key_of_the_call_is_never_shown_whatever_it_looks_like(key: str) -> None:
-    assert key not in presentable(f"Unauthorized key {key}.", SecretStr(key))
+    assert key not in sanitize(f"Unauthorized key {key}.", SecretStr(key))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_otpiq._models.resources import Resources, Wanted
+from airflow_provider_otpiq._models.resources import ResourceLookup, Resources
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def account(templates: list[Any] | None, numbers: list[Any] | None) -> Any:
 
 def found(*accounts: Any, **wanted: str) -> dict[str, str]:
     businesses = [{"whatsappAccounts": list(accounts)}]
-    return Wanted(**wanted).found_in(Resources.model_validate({"businesses": businesses}))
+    return ResourceLookup(**wanted).resolve(Resources.model_validate({"businesses": businesses}))
 
 
 def refused(*accounts: Any, **wanted: str) -> str:
@@ -56,7 +56,7 @@ def test_a_language_chooses_among_templates_of_one_name() -> None:
     assert found(both, template_name="promo", template_language="ar") == {"template_id": "1"}
     assert found(both, template_name="promo", template_language="en-us") == {"template_id": "2"}
     said = refused(both, template_name="promo")
-    assert "template_id: several fit what was given; give template_language or template_id" in said
+    assert "template_id: several match; set template_language or template_id" in said
     assert "'promo' in ar (APPROVED, template_id 1)" in said
     assert "'promo' in en_US (APPROVED, template_id 2)" in said
 
@@ -95,7 +95,7 @@ def test_of_several_accounts_the_shared_one_is_meant() -> None:
         "phone_number_id": "4",
     }
     assert found(shop, branch, template_name="promo", phone_number_id="3")["template_id"] == "1"
-    assert "several fit" in refused(shop, branch, template_name="promo")
+    assert "several match" in refused(shop, branch, template_name="promo")
 
 
 def test_a_number_in_several_accounts_is_the_one_of_the_templates_account() -> None:
@@ -104,7 +104,7 @@ def test_a_number_in_several_accounts_is_the_one_of_the_templates_account() -> N
         "template_id": "2",
         "phone_number_id": "4",
     }
-    assert "phone_number_id: several fit" in refused(shop, branch, phone_number=NUMBER)
+    assert "phone_number_id: several match" in refused(shop, branch, phone_number=NUMBER)
 
 
 def test_an_id_in_capitals_is_the_same() -> None:
@@ -129,7 +129,7 @@ def test_an_id_that_is_not_listed_is_left_to_otpiq() -> None:
 @pytest.mark.parametrize("nothing", [{}, {"businesses": None}, {"businesses": [{"whatsappAccounts": None}]}])
 def test_a_project_that_has_nothing_is_an_error_that_says_so(nothing: Any) -> None:
     with pytest.raises(OtpiqValidationError, match="There is: nothing"):
-        Wanted(template_name="promo").found_in(Resources.model_validate(nothing))
+        ResourceLookup(template_name="promo").resolve(Resources.model_validate(nothing))
 
 
 def test_lists_that_are_missing_or_null_are_empty() -> None:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pendulum
 import pytest
 
-from airflow_provider_otpiq._models import datetimes as times
+from airflow_provider_otpiq._models.datetimes import apply_default_timezone, describe, parse_datetime, to_api_format
 
 NINE_IN_BAGHDAD = pendulum.datetime(2026, 12, 1, 6)
 
@@ -29,9 +29,9 @@ NINE_IN_BAGHDAD = pendulum.datetime(2026, 12, 1, 6)
     ],
 )
 def test_a_time_is_read_as_the_same_moment(value: object) -> None:
-    moment = times.moment(value)
+    moment = parse_datetime(value)
     assert moment == NINE_IN_BAGHDAD
-    assert times.as_sent(moment) == "2026-12-01T06:00:00Z"
+    assert to_api_format(moment) == "2026-12-01T06:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -68,31 +68,31 @@ def test_a_time_is_read_as_the_same_moment(value: object) -> None:
 )
 def test_a_time_is_never_guessed(value: object) -> None:
     with pytest.raises(ValueError, match="must be a date with a time of day and an offset"):
-        times.moment(value)
+        parse_datetime(value)
 
 
 @pytest.mark.parametrize("value", ["2026-12-01 09:00", "2026-12-01T09:00:00", datetime(2026, 12, 1, 9)])
 def test_a_time_without_an_offset_is_in_the_dags_timezone(value: object) -> None:
-    read = times.in_timezone(value, pendulum.timezone("Asia/Baghdad"))
-    assert times.moment(read) == NINE_IN_BAGHDAD
+    read = apply_default_timezone(value, pendulum.timezone("Asia/Baghdad"))
+    assert parse_datetime(read) == NINE_IN_BAGHDAD
 
 
 @pytest.mark.parametrize("value", ["2026-12-01T06:00:00Z", NINE_IN_BAGHDAD, None, "None", "nonsense", 5])
 def test_every_other_value_stays_as_it_is(value: object) -> None:
-    assert times.in_timezone(value, pendulum.timezone("Europe/Berlin")) is value
+    assert apply_default_timezone(value, pendulum.timezone("Europe/Berlin")) is value
 
 
 @pytest.mark.parametrize("value", ["2026-03-29 02:30", "2026-10-25 02:30"])
 def test_an_hour_that_the_clocks_skip_or_repeat_needs_an_offset(value: str) -> None:
-    unchanged = times.in_timezone(value, pendulum.timezone("Europe/Berlin"))
+    unchanged = apply_default_timezone(value, pendulum.timezone("Europe/Berlin"))
     with pytest.raises(ValueError, match="has no offset"):
-        times.moment(unchanged)
+        parse_datetime(unchanged)
 
 
 def test_a_time_is_shown_in_utc_and_in_the_dags_timezone() -> None:
     baghdad = pendulum.timezone("Asia/Baghdad")
-    assert times.as_read("2026-12-01 06:00Z", baghdad) == "2026-12-01T06:00:00Z (2026-12-01 09:00:00 in Asia/Baghdad)"
-    assert times.as_read("9999-12-31T23:30:00Z", baghdad) == "9999-12-31T23:30:00Z"
+    assert describe("2026-12-01 06:00Z", baghdad) == "2026-12-01T06:00:00Z (2026-12-01 09:00:00 in Asia/Baghdad)"
+    assert describe("9999-12-31T23:30:00Z", baghdad) == "9999-12-31T23:30:00Z"
 
 
 class Odd(tzinfo):
@@ -116,10 +116,10 @@ class Odd(tzinfo):
 
 def test_a_datetime_means_what_python_says_it_means() -> None:
     odd = Odd(timedelta(hours=5, minutes=30, seconds=17))
-    assert times.as_sent(times.moment(datetime(2026, 12, 1, tzinfo=odd))) == "2026-11-30T18:29:43Z"
+    assert to_api_format(parse_datetime(datetime(2026, 12, 1, tzinfo=odd))) == "2026-11-30T18:29:43Z"
     with pytest.raises(ValueError, match="has no offset"):
-        times.moment(datetime(2026, 12, 1, tzinfo=Odd(None)))
+        parse_datetime(datetime(2026, 12, 1, tzinfo=Odd(None)))
     with pytest.raises(ValueError, match="must be a date with"):
-        times.moment(datetime(2027, 3, 28, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")))
+        parse_datetime(datetime(2027, 3, 28, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")))
     second = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=1)
-    assert times.as_sent(times.moment(second)) == "2026-10-25T01:30:00Z"
+    assert to_api_format(parse_datetime(second)) == "2026-10-25T01:30:00Z"

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from airflow_provider_otpiq._models.phone_numbers import in_api_form
-from airflow_provider_otpiq._validation_errors import as_lines, listed_problems
+from airflow_provider_otpiq._models.phone_numbers import normalize
+from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_otpiq._models.recipients import Recipients
-    from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
+    from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _PUNCTUATION = re.compile(r"[\s()./-]")
@@ -37,7 +36,7 @@ def _prefixes(value: Any) -> tuple[str, ...]:
 def _prefix(entry: object) -> str:
     text = str(entry) if isinstance(entry, int) and not isinstance(entry, bool) and entry > 0 else entry
     with suppress(ValueError):
-        return in_api_form(text)  # a whole number, written in any way
+        return normalize(text)  # a whole number, written in any way
     prefix = re.sub(r"^(\+|00)", "", _PUNCTUATION.sub("", text)) if isinstance(text, str) else ""
     if _PREFIX.fullmatch(prefix):
         return prefix
@@ -61,7 +60,7 @@ class GuardRails(BaseModel):
     """How many recipients a campaign may have. None leaves it to OTPIQ."""
 
     @classmethod
-    def of(cls, connection_id: str, extras: Mapping[str, object]) -> GuardRails:
+    def from_connection(cls, connection_id: str, extras: Mapping[str, object]) -> GuardRails:
         """
         Read them.
 
@@ -75,13 +74,13 @@ class GuardRails(BaseModel):
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
-            problems = listed_problems(error)
+            errors = format_errors(error)
         raise OtpiqConfigurationError(
             f"The guard rails of connection {connection_id!r} are wrong, so nobody is messaged over it:"
-            + as_lines(problems)
+            + bullet_list(errors)
         )
 
-    def allow(self, recipients: Recipients | ValidRecipients) -> None:
+    def check_allowed(self, recipients: RecipientValidator) -> None:
         """
         Refuse whom the connection may not reach.
 
@@ -90,19 +89,19 @@ class GuardRails(BaseModel):
         """
         if self.allowed_recipients is None:
             return
-        problems = [
+        errors = [
             recipients.name(position, recipient)
             for position, recipient in recipients.items()
             if not recipient["phoneNumber"].startswith(self.allowed_recipients)
         ]
-        if problems:
+        if errors:
             raise OtpiqValidationError(
-                f"{len(problems)} of {len(recipients)} recipients are not among the connection's allowed_recipients,"
-                f" and nothing was sent. By their position, counted from 0:{as_lines(problems)}",
-                problems=problems,
+                f"{len(errors)} of {len(recipients)} recipients are not among the connection's allowed_recipients,"
+                f" and nothing was sent. By their position, counted from 0:{bullet_list(errors)}",
+                errors=errors,
             )
 
-    def allow_count(self, count: int) -> None:
+    def check_count(self, count: int) -> None:
         """
         Refuse more recipients than the connection may reach.
 
@@ -110,14 +109,14 @@ class GuardRails(BaseModel):
         :raises OtpiqValidationError: if there are too many.
         """
         if self.max_recipients is not None and count > self.max_recipients:
-            problem = f"recipients: are {count}, and the connection's max_recipients is {self.max_recipients}"
-            raise OtpiqValidationError(f"{problem}; nothing was sent.", problems=[problem])
+            error = f"recipients: are {count}, and the connection's max_recipients is {self.max_recipients}"
+            raise OtpiqValidationError(f"{error}; nothing was sent.", errors=[error])
 
-    def allow_total(self, campaign: Mapping[str, Any]) -> None:
+    def check_total(self, campaign: Mapping[str, Any]) -> None:
         """
         Refuse a campaign that several attaches have filled beyond what the connection allows.
 
-        :param campaign: the campaign as OTPIQ answers it; without ``totalRecipients`` nothing is known.
+        :param campaign: the campaign as OTPIQ returns it; without ``totalRecipients`` nothing is known.
         :raises OtpiqValidationError: if it holds too many.
         """
         total = str(campaign.get("totalRecipients"))

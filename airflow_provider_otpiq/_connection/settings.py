@@ -2,7 +2,7 @@
 An Airflow connection of type ``otpiq``, read and checked.
 
 The same rules serve a connection written as JSON, as a URI or in the form, whose differences end here: a URI
-splits the base URL over host, port and schema, and makes text of each extra.
+splits the base URL over host, port and schema, and makes a string of each extra.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pydantic import (
     field_validator,
 )
 
-from airflow_provider_otpiq._redaction import presentable
-from airflow_provider_otpiq._validation_errors import as_lines, listed_problems
+from airflow_provider_otpiq._redaction import sanitize
+from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 
@@ -52,7 +52,7 @@ def _api_key(value: Any) -> str:
 
 
 def _known(extra: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(presentable(name) for name in extra if name not in CONNECTION_FIELDS)
+    unknown = sorted(sanitize(name) for name in extra if name not in CONNECTION_FIELDS)
     if unknown:
         known = ", ".join(map(repr, sorted(CONNECTION_FIELDS)))
         raise ValueError(f"unknown {', '.join(map(repr, unknown))}; known are {known}")
@@ -86,13 +86,13 @@ class ConnectionSettings(BaseModel):
         url = urlsplit(host)
         if url.scheme == "http" and not _is_loopback(url.hostname) and not info.data.get("allow_insecure_http"):
             raise ValueError(
-                f"{presentable(host)} would send the API key unencrypted; use https, or set the extra"
+                f"{sanitize(host)} would send the API key unencrypted; use https, or set the extra"
                 " allow_insecure_http for a sandbox on a network of your own"
             )
         return host
 
     @classmethod
-    def of(cls, connection: Connection) -> ConnectionSettings:
+    def from_connection(cls, connection: Connection) -> ConnectionSettings:
         """
         Read a connection.
 
@@ -106,11 +106,11 @@ class ConnectionSettings(BaseModel):
             fields |= {"host": base_url(connection), "password": connection.password, "extra": extra}
             return cls.model_validate(fields)
         except ValidationError as error:
-            problems = listed_problems(error)
+            errors = format_errors(error)
         except ValueError as error:
-            problems = [str(error)]
+            errors = [str(error)]
         raise OtpiqConfigurationError(
-            f"Connection {connection.conn_id!r} cannot be used, and nothing was sent:" + as_lines(problems)
+            f"Connection {connection.conn_id!r} cannot be used, and nothing was sent:" + bullet_list(errors)
         )
 
 

@@ -24,11 +24,11 @@ from airflow_provider_otpiq._http.session import (
     CertificateAuthoritiesError,
     was_handed_over,
 )
-from airflow_provider_otpiq._redaction import presentable
+from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqConnectionError, OtpiqError, error_class
 
 if TYPE_CHECKING:
-    from airflow_provider_otpiq._connection.settings import ConnectionSettings
+    from airflow_provider_otpiq._http.settings import HttpSettings
 
 _PROXY = "HTTPS_PROXY (or ALL_PROXY) on the worker"
 _CERTIFICATES = "REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) on the worker"
@@ -66,7 +66,7 @@ _LOST: _Table = (
 )
 
 
-def connection_error(call: str, error: Exception, settings: ConnectionSettings) -> OtpiqError:
+def connection_error(call: str, error: Exception, settings: HttpSettings) -> OtpiqError:
     """
     Say why there is no response.
 
@@ -76,15 +76,12 @@ def connection_error(call: str, error: Exception, settings: ConnectionSettings) 
     :return: the error to raise, outside of the handler: its context would hold the request, and the key with it.
     """
     if was_handed_over():
-        return OtpiqConnectionError(
-            f"{call} got no complete response: {_how_it_was_lost(error, settings)}. {OtpiqConnectionError.remedy}"
-        )
+        return OtpiqConnectionError(f"{call} got no complete response: {_how_it_was_lost(error, settings)}.")
     if wrong := _in_the_configuration(error, settings):
         return OtpiqConfigurationError(f"{call} was not sent: {wrong}.")
     peer = "the proxy" if _is_about_the_proxy(error) else settings.host
     return OtpiqConnectionError(
-        f"{call} was not sent, as there is no connection to {peer}: {_why_not_connected(error, settings)}."
-        f" {OtpiqConnectionError.remedy}",
+        f"{call} was not sent, as there is no connection to {peer}: {_why_not_connected(error, settings)}.",
         may_have_taken_effect=False,
     )
 
@@ -96,13 +93,10 @@ def too_large(call: str) -> OtpiqConnectionError:
     :param call: what was sent, for the text.
     :return: the error to raise.
     """
-    return OtpiqConnectionError(
-        f"{call} got a response of more than {MAX_RESPONSE_BYTES} bytes, which was not read."
-        f" {OtpiqConnectionError.remedy}"
-    )
+    return OtpiqConnectionError(f"{call} got a response of more than {MAX_RESPONSE_BYTES} bytes, which was not read.")
 
 
-def _in_the_configuration(error: Exception, settings: ConnectionSettings) -> str | None:
+def _in_the_configuration(error: Exception, settings: HttpSettings) -> str | None:
     if isinstance(error, requests.exceptions.InvalidSchema):
         return f"a SOCKS proxy needs the package PySocks. Install requests[socks], or check {_PROXY}"
     if isinstance(error, ValueError | TypeError):  # requests lets either through
@@ -114,7 +108,7 @@ def _in_the_configuration(error: Exception, settings: ConnectionSettings) -> str
     return next((found for cause in _chain(error) if (found := _in_the_certificates(cause, peer, field))), None)
 
 
-def _what_cannot_be_parsed(settings: ConnectionSettings) -> str:
+def _what_cannot_be_parsed(settings: HttpSettings) -> str:
     try:
         url = requests.Request("GET", settings.host).prepare().url
         str(parse_url(str(url)).host).encode("idna")
@@ -131,7 +125,7 @@ def _in_the_certificates(cause: BaseException, peer: str, field: str) -> str | N
             return f"{_CERTIFICATES} names no file or folder of certificate authorities. Fix or unset it"
         case ssl.SSLCertVerificationError():
             return (
-                f"the {peer}'s certificate is not trusted ({presentable(cause.verify_message)}). Check {field}; for a"
+                f"the {peer}'s certificate is not trusted ({sanitize(cause.verify_message)}). Check {field}; for a"
                 f" certificate authority of your own, set {_CERTIFICATES}"
             )
         case ssl.SSLError(reason=reason) if reason in _NO_TLS:
@@ -139,17 +133,17 @@ def _in_the_certificates(cause: BaseException, peer: str, field: str) -> str | N
     return None
 
 
-def _why_not_connected(error: Exception, settings: ConnectionSettings) -> str:
+def _why_not_connected(error: Exception, settings: HttpSettings) -> str:
     if status := _status_of_the_proxy(error):
         return f"it returned {status} to CONNECT"
     return _words_for(error, _NOT_CONNECTED, settings) or _words_of_the_system(error)
 
 
-def _how_it_was_lost(error: Exception, settings: ConnectionSettings) -> str:
+def _how_it_was_lost(error: Exception, settings: HttpSettings) -> str:
     return _words_for(error, _LOST, settings) or f"reading it failed ({type(error).__name__})"
 
 
-def _words_for(error: Exception, table: _Table, settings: ConnectionSettings) -> str | None:
+def _words_for(error: Exception, table: _Table, settings: HttpSettings) -> str | None:
     found = (words for cause in _chain(error) for kinds, words in table if isinstance(cause, kinds))
     words = next(found, None)
     return words and words.format(settings.connect_timeout, settings.read_timeout)

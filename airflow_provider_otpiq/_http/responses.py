@@ -1,4 +1,4 @@
-"""An HTTP answer of OTPIQ, or none: the data that was asked for, or the error that says what to do."""
+"""A response of OTPIQ: the data that was asked for, or the error that says what to do."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pydantic_core import from_json
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from airflow_provider_otpiq._redaction import presentable
-from airflow_provider_otpiq._validation_errors import listed_problems
+from airflow_provider_otpiq._redaction import sanitize
+from airflow_provider_otpiq._validation_errors import format_errors
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
+    OtpiqConflictError,
     OtpiqCreditError,
     OtpiqOutcomeUnknownError,
     OtpiqRedirectError,
@@ -32,88 +33,93 @@ if TYPE_CHECKING:
 
 # Names of the vendor's older OpenAPI file for SMS; that campaigns use the same is an assumption.
 _AMOUNTS = ("yourCredit", "requiredCredit", "currentSpending", "spendingThreshold", "cost")
-_MARKS_OF_A_CREDIT_ERROR = {"requiredCredit", "spendingThreshold"}
+_CREDIT_ERROR_AMOUNTS = {"requiredCredit", "spendingThreshold"}
+# The documents' own words for it. That a refusal uses them is an assumption: elsewhere the general remedy stands.
+_STATE_ERROR = re.compile(
+    r"draft or scheduled|(has|have) (already )?started|cannot be modified|is running", re.IGNORECASE
+)
 _CAMPAIGN_IN_PATH = re.compile(r"/whatsapp/campaigns/(?P<id>[0-9a-fA-F]{24})(?:/(?P<action>\w+))?$")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An answer, read whole."""
+class RawResponse:
+    """A complete response, not parsed yet."""
 
     call: str
-    """What it answers, for errors: ``"POST /whatsapp/campaigns (connection 'otpiq_default')"``."""
+    """The request, for errors: ``"POST /whatsapp/campaigns (connection 'otpiq_default')"``."""
     path: str
     """The path of the request, below the base URL."""
     status: int
     headers: Mapping[str, str]
     content: bytes
     api_key: SecretStr
-    """The key of the call, so that it can be kept out of an error even if OTPIQ repeats it."""
-    sanitize: Callable[[str], str] = str
-    """Keeps out of an error what the request said of people, even if OTPIQ repeats it."""
+    """The key of the call, so that it can be kept out of an error even if OTPIQ echoes it."""
+    redact: Callable[[str], str] = str
+    """Keeps out of an error what the request said of people, even if OTPIQ echoes it."""
 
-    def presentable(self, text: str) -> str:
+    def sanitize(self, text: str) -> str:
         """
-        Make a text of the answer fit for an error.
+        Make a string of the response fit for an error.
 
-        :param text: any text.
-        :return: the text as :func:`~airflow_provider_otpiq._redaction.presentable` makes it, without the call's key
+        :param text: any string.
+        :return: the string as :func:`~airflow_provider_otpiq._redaction.sanitize` makes it, without the call's key
             and people.
         """
-        return presentable(self.sanitize(text), self.api_key)
+        return sanitize(self.redact(text), self.api_key)
 
 
-def accepted(answer: Answer, model: type[BaseModel]) -> dict[str, Any]:
+def parse_response(response: RawResponse, model: type[BaseModel]) -> dict[str, Any]:
     """
-    Take the body out of an answer that keeps the contract.
+    Return the body of a response that keeps the contract.
 
-    :param answer: the answer.
+    :param response: the response.
     :param model: what the contract says of the body.
     :return: the body as OTPIQ sent it.
     :raises OtpiqApiError: if the status is outside 2xx, or the body is not what the contract says.
     """
-    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        raise _refusal(answer)
-    body = _json(answer)
-    if not (problems := _against_the_contract(answer, body, model)):
+    if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+        raise error_from_response(response)
+    body = _json(response)
+    if not (errors := _contract_errors(response, body, model)):
         return body
-    message = _server_message(answer, body)
+    message = _server_message(response, body)
     raise OtpiqResponseError(
-        f"{answer.call} was answered with {answer.status} and something that is not in OTPIQ's contract"
-        f" ({'; '.join(problems)}): {message or _kind(answer)}. {OtpiqResponseError.remedy}",
-        status_code=answer.status,
+        f"{response.call} returned {response.status} and something that is not in OTPIQ's contract"
+        f" ({'; '.join(errors)}): {message or _kind(response)}.",
+        status_code=response.status,
         server_message=message,
     )
 
 
 def outcome_unknown(call: str, error: BaseException) -> OtpiqOutcomeUnknownError:
     """
-    Say that nobody knows whether a request took effect.
+    Say that the outcome of a request is unknown.
 
     :param call: what was sent.
-    :param error: what was raised before an answer was read.
+    :param error: what was raised before a response was read; a remedy of it, which may say "retry", is removed.
     :return: the error to raise.
     """
     if isinstance(error, OtpiqApiError):
-        said = str(error).removesuffix(error.remedy)  # which says that a later try can succeed
+        error.remedy = ""
+        what_happened = str(error)
     else:
-        said = f"{type(error).__name__}: {presentable(str(error))}"
+        what_happened = f"{type(error).__name__}: {sanitize(str(error))}"
     return OtpiqOutcomeUnknownError(
-        f"Nobody knows whether {call} took effect. {OtpiqOutcomeUnknownError.remedy} What was seen: {said.strip()}",
+        f"Whether {call} took effect is unknown. It was sent, and what was seen is: {what_happened.rstrip('.')}.",
         status_code=getattr(error, "status_code", None),
         server_message=getattr(error, "server_message", None),
     )
 
 
-def _against_the_contract(answer: Answer, body: dict[str, Any], model: type[BaseModel]) -> list[str]:
+def _contract_errors(response: RawResponse, body: dict[str, Any], model: type[BaseModel]) -> list[str]:
     try:
         model.model_validate(body)
     except ValidationError as error:
-        return listed_problems(error)
-    return _about_another_campaign(answer.path, body.get("data"))
+        return format_errors(error)
+    return _other_campaign_errors(response.path, body.get("data"))
 
 
-def _about_another_campaign(path: str, campaign: Any) -> list[str]:
+def _other_campaign_errors(path: str, campaign: Any) -> list[str]:
     """Compare the ids in a response with the one in the request's path."""
     if not (asked := _CAMPAIGN_IN_PATH.match(path)) or not isinstance(campaign, dict):
         return []
@@ -127,49 +133,60 @@ def _about_another_campaign(path: str, campaign: Any) -> list[str]:
     return errors
 
 
-def _refusal(answer: Answer) -> OtpiqApiError:
-    body = _json(answer)
+def error_from_response(response: RawResponse) -> OtpiqApiError:
+    """
+    Make the error of a response outside 2xx.
+
+    :param response: the response.
+    :return: the error to raise.
+    """
+    body = _json(response)
     amounts = {name: body[name] for name in _AMOUNTS if _is_number(body.get(name))}
-    error = error_class(answer.status)
-    if error is OtpiqRequestError and amounts.keys() & _MARKS_OF_A_CREDIT_ERROR:
+    error = error_class(response.status)
+    if error is OtpiqRequestError and amounts.keys() & _CREDIT_ERROR_AMOUNTS:
         error = OtpiqCreditError
-    message = _server_message(answer, body)
-    said = message or _kind(answer)
+    message = _server_message(response, body)
+    details = message or _kind(response)
     if error is OtpiqRedirectError:
-        said += f", to {answer.presentable(answer.headers.get('Location', 'nowhere'))}"
-    details = "".join(f", {name} {amount:,} IQD" for name, amount in amounts.items())
+        details += f", to {response.sanitize(response.headers.get('Location', 'nowhere'))}"
+    details += "".join(f", {name} {amount:,} IQD" for name, amount in amounts.items())
     return error(
-        f"{answer.call} was answered with {answer.status}: {said}{details}. {error.remedy}",
-        status_code=answer.status,
+        f"{response.call} returned {response.status}: {details}.",
+        status_code=response.status,
         server_message=message,
-        retry_after=_retry_after(answer, body),
+        retry_after=_retry_after(response, body),
         amounts=amounts,
+        remedy=OtpiqConflictError.remedy if _is_about_the_state(error, message) else None,
     )
 
 
-def _json(answer: Answer) -> dict[str, Any]:
+def _is_about_the_state(error: type[OtpiqApiError], message: str | None) -> bool:
+    return error is OtpiqRequestError and bool(_STATE_ERROR.search(message or ""))
+
+
+def _json(response: RawResponse) -> dict[str, Any]:
     try:
-        body = from_json(answer.content, allow_inf_nan=False)
+        body = from_json(response.content, allow_inf_nan=False)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
 
 
-def _server_message(answer: Answer, body: dict[str, Any]) -> str | None:
+def _server_message(response: RawResponse, body: dict[str, Any]) -> str | None:
     nested = body["error"] if isinstance(body.get("error"), dict) else {}
     found = [body.get("message"), body.get("error"), nested.get("message")]
-    texts = [answer.presentable(text).rstrip(".") for text in found if isinstance(text, str)]
+    texts = [response.sanitize(text).rstrip(".") for text in found if isinstance(text, str)]
     return next(filter(None, texts), None)
 
 
-def _kind(answer: Answer) -> str:
-    kind = answer.presentable(answer.headers.get("Content-Type", "no content type"))
-    return f"no message, {len(answer.content)} bytes of {kind}"
+def _kind(response: RawResponse) -> str:
+    kind = response.sanitize(response.headers.get("Content-Type", "no content type"))
+    return f"no message, {len(response.content)} bytes of {kind}"
 
 
-def _retry_after(answer: Answer, body: dict[str, Any]) -> float | None:
+def _retry_after(response: RawResponse, body: dict[str, Any]) -> float | None:
     # Where header and body differ, the longer wait is the safe one.
-    waits = [_header_seconds(answer.headers.get("Retry-After")), _body_seconds(body.get("waitMinutes"))]
+    waits = [_header_seconds(response.headers.get("Retry-After")), _body_seconds(body.get("waitMinutes"))]
     return max((wait for wait in waits if wait is not None), default=None)
 
 

@@ -1,4 +1,4 @@
-"""Whether one call may repeat its request, and after how long. What it may not is left to Airflow's own retries."""
+"""Whether one call may retry its request, and after how long. What it may not is left to Airflow's task retries."""
 
 from __future__ import annotations
 
@@ -11,48 +11,53 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqServerError,
 )
 
-_LONGEST_PAUSE = 60.0  # seconds in one call; more is Airflow's to wait, which frees the worker slot
-_LONGEST_BACKOFF = 8.0
-_PAUSE_AFTER_429 = 5.0  # seconds, where OTPIQ does not say how long
-_HARMLESS_TO_REPEAT = frozenset({"GET", "PATCH"})
+IDEMPOTENT_METHODS = frozenset({"GET", "PATCH"})
+MAX_TOTAL_DELAY = 60.0
+"""Seconds that one call waits at most; more is Airflow's to wait, which frees the worker slot."""
+MAX_BACKOFF = 8.0
+"""Seconds."""
+DEFAULT_RATE_LIMIT_DELAY = 5.0
+"""Seconds after a 429 that does not say how long to wait."""
 
 
-class Repeats:
+class RetryState:
     """
-    The repeats of one call.
+    The HTTP retries of one call.
 
     :param method: the HTTP method of its request.
-    :param at_most: how many there may be.
+    :param max_retries: how many there may be.
     """
 
-    def __init__(self, method: str, at_most: int) -> None:
-        self._is_harmless = method in _HARMLESS_TO_REPEAT
-        self._left = at_most
-        self._backoff = 1.0
-        self._paused = 0.0
+    def __init__(self, method: str, max_retries: int) -> None:
+        self.count = 0
+        """How many there were."""
+        self._is_idempotent = method in IDEMPOTENT_METHODS
+        self._max_retries = max_retries
+        self._total_delay = 0.0
         self._rate_limited = False
 
-    def pause_after(self, error: OtpiqApiError) -> float | None:
+    def next_delay(self, error: OtpiqApiError) -> float | None:
         """
         Count a failed request.
 
         :param error: how it failed.
-        :return: the seconds to wait before it is repeated; None if it may not be.
+        :return: the seconds to wait before the next HTTP retry; None if there may be none.
         """
-        is_429 = isinstance(error, OtpiqRateLimitError)
-        pause = self._pause(error, is_429)
-        if not self._left or self._paused + pause > _LONGEST_PAUSE or (is_429 and self._rate_limited):
+        is_rate_limit = isinstance(error, OtpiqRateLimitError)
+        delay = self._delay(error)
+        exhausted = self.count >= self._max_retries or self._total_delay + delay > MAX_TOTAL_DELAY
+        if exhausted or (is_rate_limit and self._rate_limited):
             return None
-        self._left -= 1
-        self._backoff = min(self._backoff * 2, _LONGEST_BACKOFF)
-        self._paused += pause
-        self._rate_limited = self._rate_limited or is_429
-        return pause
+        self.count += 1
+        self._total_delay += delay
+        self._rate_limited = self._rate_limited or is_rate_limit
+        return delay
 
-    def _pause(self, error: OtpiqApiError, is_429: bool) -> float:
-        may_pass = is_429 or isinstance(error, OtpiqConnectionError | OtpiqServerError)
-        if not may_pass or (error.may_have_taken_effect and not self._is_harmless):
+    def _delay(self, error: OtpiqApiError) -> float:
+        if not isinstance(error, OtpiqRateLimitError | OtpiqConnectionError | OtpiqServerError):
+            return math.inf
+        if error.may_have_taken_effect and not self._is_idempotent:
             return math.inf
         if error.retry_after is not None:
             return error.retry_after
-        return _PAUSE_AFTER_429 if is_429 else self._backoff
+        return DEFAULT_RATE_LIMIT_DELAY if isinstance(error, OtpiqRateLimitError) else min(2**self.count, MAX_BACKOFF)

@@ -168,7 +168,7 @@ class Session(requests.Session):
         super().__init__()
         self.mount("https://", _Adapter())
         self.mount("http://", _Adapter())
-        self.headers["Accept-Encoding"] = "gzip"  # what `read_whole` can decompress
+        self.headers["Accept-Encoding"] = "gzip"  # what `read_body` can decompress
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """
@@ -203,7 +203,7 @@ class BearerAuth(AuthBase):
         return request
 
 
-def read_whole(response: requests.Response) -> bytes | None:
+def read_body(response: requests.Response) -> bytes | None:
     """
     Read a response's body, and decompress it up to the limit: urllib3 before 2.6 would decompress without one.
 

@@ -1,4 +1,4 @@
-"""Points in time: read without guessing, sent as UTC, shown so that a person sees a wrong timezone at once."""
+"""Points in time: read without guessing, sent as UTC, shown so that a person sees a wrong timezone immediately."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pendulum
 from pendulum.tz.exceptions import AmbiguousTime, NonExistingTime
 
-from airflow_provider_otpiq._redaction import shown
+from airflow_provider_otpiq._redaction import safe_repr
 
 if TYPE_CHECKING:
     from pendulum import DateTime, FixedTimezone, Timezone
@@ -22,27 +22,27 @@ _ISO_8601 = re.compile(
 _RULE = "must be a date with a time of day and an offset, such as 2026-12-01T09:00:00+03:00"
 
 
-def moment(value: object) -> DateTime:
+def parse_datetime(value: object) -> DateTime:
     """
     Read a point in time.
 
-    :param value: a datetime, or an ISO 8601 text with ``T`` or a space between date and time.
+    :param value: a datetime, or an ISO 8601 string with ``T`` or a space between date and time.
     :return: the same moment in UTC.
     :raises ValueError: if it cannot be read, or has no offset and so could mean several moments.
     """
     read = _read(value)
     if read.tzinfo is None:
         raise ValueError(
-            f"{_RULE}; found {shown(value)}, which has no offset (an operator takes the DAG's timezone, unless the"
+            f"{_RULE}; found {safe_repr(value)}, which has no offset (an operator takes the DAG's timezone, unless the"
             " clocks change over that very hour)"
         )
     try:
         return read.in_timezone("UTC")
     except OverflowError:
-        raise ValueError(f"{_RULE}; found {shown(value)}, which no calendar reaches in UTC") from None
+        raise ValueError(f"{_RULE}; found {safe_repr(value)}, which no calendar reaches in UTC") from None
 
 
-def in_timezone(value: object, timezone: Timezone | FixedTimezone) -> object:
+def apply_default_timezone(value: object, timezone: Timezone | FixedTimezone) -> object:
     """
     Give a time without an offset the timezone that it was meant in.
 
@@ -58,7 +58,7 @@ def in_timezone(value: object, timezone: Timezone | FixedTimezone) -> object:
         return value
 
 
-def refuse_the_past(time: DateTime) -> None:
+def require_future(time: DateTime) -> None:
     """
     Make sure that a time is still to come.
 
@@ -68,10 +68,10 @@ def refuse_the_past(time: DateTime) -> None:
     now = pendulum.now("UTC")
     if time <= now:
         ago = now.diff(time).in_words(locale="en")
-        raise ValueError(f"must be in the future; found {as_sent(time)}, {ago} ago")
+        raise ValueError(f"must be in the future; found {to_api_format(time)}, {ago} ago")
 
 
-def as_sent(time: DateTime) -> str:
+def to_api_format(time: DateTime) -> str:
     """
     Write a time as it is sent to OTPIQ.
 
@@ -81,19 +81,19 @@ def as_sent(time: DateTime) -> str:
     return time.in_timezone("UTC").to_iso8601_string()
 
 
-def as_read(value: object, timezone: Timezone | FixedTimezone) -> str:
+def describe(value: object, timezone: Timezone | FixedTimezone) -> str:
     """
     Write a time for people: in UTC, and as a clock in their timezone shows it.
 
-    :param value: a datetime or a text that :func:`moment` reads.
+    :param value: a datetime or a string that :func:`parse_datetime` reads.
     :param timezone: their timezone.
     :return: such as ``2026-12-01T06:00:00Z (2026-12-01 09:00:00 in Asia/Baghdad)``.
     :raises ValueError: if the value cannot be read.
     """
-    utc = moment(value)
+    utc = parse_datetime(value)
     with suppress(OverflowError):  # in the last hours of the year 9999
-        return f"{as_sent(utc)} ({utc.in_timezone(timezone).to_datetime_string()} in {timezone.name})"
-    return as_sent(utc)
+        return f"{to_api_format(utc)} ({utc.in_timezone(timezone).to_datetime_string()} in {timezone.name})"
+    return to_api_format(utc)
 
 
 def _read(value: object) -> DateTime:
@@ -103,7 +103,7 @@ def _read(value: object) -> DateTime:
             return _of_datetime(value)
         if isinstance(value, str) and _ISO_8601.fullmatch(text := value.strip().upper()):
             return cast("DateTime", pendulum.parse(text, tz=None))
-    raise ValueError(f"{_RULE}; found {shown(value)}")
+    raise ValueError(f"{_RULE}; found {safe_repr(value)}")
 
 
 def _of_datetime(value: datetime) -> DateTime:

@@ -1,4 +1,4 @@
-"""Templates and phone numbers by the names that people know, found in what ``GET /whatsapp/resources`` answers."""
+"""Templates and phone numbers by the names that people know, looked up in ``GET /whatsapp/resources``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from airflow_provider_otpiq._models.phone_numbers import in_api_form
-from airflow_provider_otpiq._redaction import masked_number, presentable, shown
-from airflow_provider_otpiq._validation_errors import as_lines
+from airflow_provider_otpiq._models.phone_numbers import normalize
+from airflow_provider_otpiq._redaction import mask_phone_number, safe_repr, sanitize
+from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MOST_LISTED = 30
+_MAX_CANDIDATES = 30
 
 
 def _list(value: object) -> object:
@@ -34,7 +34,7 @@ class Template(_Part):
     status: str | None = None
 
     def __str__(self) -> str:
-        return presentable(f"{self.name!r} in {self.language} ({self.status}, template_id {self.id})")
+        return sanitize(f"{self.name!r} in {self.language} ({self.status}, template_id {self.id})")
 
 
 class PhoneNumber(_Part):
@@ -46,8 +46,8 @@ class PhoneNumber(_Part):
     status: str | None = None
 
     def __str__(self) -> str:
-        name = presentable(str(self.verified_name))
-        return f"{masked_number(self.number)} {name!r} ({self.status}, phone_number_id {presentable(str(self.id))})"
+        name = sanitize(str(self.verified_name))
+        return f"{mask_phone_number(self.number)} {name!r} ({self.status}, phone_number_id {sanitize(str(self.id))})"
 
 
 class Account(_Part):
@@ -69,13 +69,13 @@ class Resources(_Part):
     businesses: Annotated[list[Business], BeforeValidator(_list)] = []
 
 
-class ResourcesAnswer(_Part):
-    """The answer to ``GET /whatsapp/resources``."""
+class ResourcesResponse(_Part):
+    """The response to ``GET /whatsapp/resources``."""
 
     data: Resources
 
 
-class Wanted(BaseModel):
+class ResourceLookup(BaseModel):
     """A template, a sending number or both, each by its id or by what people call it."""
 
     template_id: str | None = None
@@ -84,11 +84,11 @@ class Wanted(BaseModel):
     phone_number_id: str | None = None
     phone_number: str | None = None
 
-    def found_in(self, resources: Resources) -> dict[str, str]:
+    def resolve(self, resources: Resources) -> dict[str, str]:
         """
         Find the ids: of an approved template and of a connected number, both of one WhatsApp account.
 
-        An id that is given and not listed is left for OTPIQ itself to judge.
+        An id that is set and not listed is left for OTPIQ itself to judge.
 
         :param resources: what the project has.
         :return: ``template_id`` and ``phone_number_id``, of each that was found.
@@ -104,19 +104,20 @@ class Wanted(BaseModel):
             raise _refusal(f"template_name: there is no approved template {self._template()}.", templates)
         if self.phone_number is not None and not number_matches:
             raise _refusal(
-                f"phone_number: {masked_number(self.phone_number)} is no connected number (compare what is masked).",
+                f"phone_number: {mask_phone_number(self.phone_number)} is no connected number (compare what is"
+                " masked).",
                 numbers,
             )
         if template_matches and number_matches:
             shared = {at for at, _ in template_matches} & {at for at, _ in number_matches}
             if not shared:
-                problem = "the template and the phone number belong to different WhatsApp accounts."
-                raise _refusal(problem, [*template_matches, *number_matches])
+                error = "the template and the phone number belong to different WhatsApp accounts."
+                raise _refusal(error, [*template_matches, *number_matches])
             template_matches = [(at, template) for at, template in template_matches if at in shared]
             number_matches = [(at, number) for at, number in number_matches if at in shared]
         return {
-            **_the_one("template_id", template_matches, "template_language or "),
-            **_the_one("phone_number_id", number_matches),
+            **_single("template_id", template_matches, "template_language or "),
+            **_single("phone_number_id", number_matches),
         }
 
     def _is_template(self, template: Template) -> bool:
@@ -135,8 +136,8 @@ class Wanted(BaseModel):
         return str(number.status).upper() == "CONNECTED" and _digits(number.number) == self.phone_number
 
     def _template(self) -> str:
-        language = f" in {shown(self.template_language)}" if self.template_language else ""
-        return f"{shown(self.template_name)}{language}"
+        language = f" in {safe_repr(self.template_language)}" if self.template_language else ""
+        return f"{safe_repr(self.template_name)}{language}"
 
 
 def _plain(language: str | None) -> str:
@@ -145,22 +146,22 @@ def _plain(language: str | None) -> str:
 
 def _digits(number: str | None) -> str | None:
     try:
-        return in_api_form(number)
+        return normalize(number)
     except ValueError:
         return None
 
 
-def _the_one(field: str, matches: Sequence[tuple[int, Template | PhoneNumber]], or_else: str = "") -> dict[str, str]:
+def _single(field: str, matches: Sequence[tuple[int, Template | PhoneNumber]], or_else: str = "") -> dict[str, str]:
     ids = {str(found.id) for _, found in matches}
     if len(ids) > 1:
-        raise _refusal(f"{field}: several fit what was given; give {or_else}{field}.", matches)
+        raise _refusal(f"{field}: several match; set {or_else}{field}.", matches)
     return {field: ids.pop()} if ids else {}
 
 
-def _refusal(problem: str, there_is: Sequence[tuple[int, Template | PhoneNumber]]) -> OtpiqValidationError:
-    listed = as_lines(str(each) for _, each in there_is[:_MOST_LISTED]) or " nothing."
-    more = f"\n  and {len(there_is) - _MOST_LISTED} more" if len(there_is) > _MOST_LISTED else ""
+def _refusal(error: str, candidates: Sequence[tuple[int, Template | PhoneNumber]]) -> OtpiqValidationError:
+    listed = bullet_list(str(each) for _, each in candidates[:_MAX_CANDIDATES]) or " nothing."
+    more = f"\n  and {len(candidates) - _MAX_CANDIDATES} more" if len(candidates) > _MAX_CANDIDATES else ""
     return OtpiqValidationError(
-        f"Nothing was sent: {problem} There is:{listed}{more}",
-        problems=[problem],
+        f"Nothing was sent: {error} There is:{listed}{more}",
+        errors=[error],
     )

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
-from airflow_provider_otpiq._models.recipient_rows import named
 from airflow_provider_otpiq._redaction import hide_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from airflow_provider_otpiq._connection.guard_rails import GuardRails
 
 # Each of these, alone, names nobody; and without them it could not be told what a refusal is about.
 _ORDINARY_WORDS = frozenset({
@@ -27,12 +28,14 @@ class ValidRecipients:
 
     :param body: the request's body, JSON.
     :param count: how many they are.
-    :param skipped: how many wrong ones were left out.
+    :param skipped: how many invalid ones were left out.
     """
 
     def __init__(self, body: bytes, count: int, *, skipped: int) -> None:
         self.body = body
         self.skipped = skipped
+        self.guard_rails: GuardRails | None = None
+        """Those of the connection that allow them; None where none were asked."""
         self._count = count
 
     def __len__(self) -> int:
@@ -46,20 +49,12 @@ class ValidRecipients:
         """How many different numbers they have: OTPIQ takes each once."""
         return len({recipient["phoneNumber"] for recipient in self})
 
-    def items(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Give each recipient with its position, as :meth:`Recipients.items`."""
-        return enumerate(self)
-
-    def name(self, position: int, recipient: dict[str, Any]) -> str:
-        """Name a recipient, as :meth:`Recipients.name`."""
-        return named(position, recipient)
-
-    def sanitize(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """
-        Hide in a text of the server what these recipients' parameters say of people.
+        Replace in a message of the server what these recipients' parameters say of people.
 
-        :param text: the text, which may repeat them.
-        :return: the text without them; phone numbers are still in it, as any text's are masked where it is shown.
+        :param text: the message, which may hold their values.
+        :return: the message without them; phone numbers are still in it, as they are masked wherever it is shown.
         """
         parameters = (value for recipient in self for value in _scalars(recipient.get("templateParameters")))
         return hide_values(text, (value for value in parameters if value.lower() not in _ORDINARY_WORDS))

@@ -35,7 +35,7 @@ class AtMostOnce:
     """
 
     def __init__(self, context: Context, action: str, campaign_id: object, *, durable: bool) -> None:
-        from airflow_provider_otpiq._models.campaigns import is_object_id
+        from airflow_provider_otpiq._models.fields import is_object_id
 
         self._ti = context["ti"]
         self._campaign_id = str(campaign_id).lower() if is_object_id(campaign_id) else ""
@@ -58,11 +58,11 @@ class AtMostOnce:
             return None
         saved = saved if isinstance(saved, dict) else {}
         if saved.get("campaign_id", self._campaign_id) != self._campaign_id:
-            raise OtpiqOutcomeUnknownError(self._of_another_campaign(saved))
+            raise self._unknown(self._of_another_campaign(saved))
         campaign = saved.get("campaign")
         if isinstance(campaign, dict) and campaign.get("_id"):
             return campaign
-        raise OtpiqOutcomeUnknownError(self._still_pending(saved))
+        raise self._unknown(self._still_pending(saved))
 
     def save_pending_marker(self, in_flight_for: float) -> None:
         """
@@ -85,18 +85,18 @@ class AtMostOnce:
         """Delete the marker of an attempt that provably had no effect."""
         self._state.settle(None)
 
-    def run_once(self, send: Callable[[AtMostOnce], dict[str, Any]]) -> dict[str, Any]:
+    def run_once(self, send: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """
         Send the request and save the response.
 
-        :param send: sends it with this object as its pending marker, and returns the campaign.
+        :param send: sends it, with this object as its pending marker, and returns the campaign.
         :return: the campaign.
         :raises OtpiqOutcomeUnknownError: if the outcome is unknown; the pending marker stays.
         """
         try:
-            campaign = send(self)
+            campaign = send()
         except OtpiqOutcomeUnknownError as error:
-            error.add_advice(self._how_to_go_on)
+            error.remedy = f"{error.remedy} {self._how_to_go_on}"
             raise
         self._state.settle({"campaign_id": self._campaign_id, "campaign": campaign})
         return campaign
@@ -105,21 +105,23 @@ class AtMostOnce:
     def _is_mapped(self) -> bool:
         return self._ti.map_index is not None and self._ti.map_index >= 0
 
+    def _unknown(self, message: str) -> OtpiqOutcomeUnknownError:
+        remedy = f"{OtpiqOutcomeUnknownError.remedy} {self._how_to_go_on}"
+        return OtpiqOutcomeUnknownError(f"Nothing was sent now: {message}", remedy=remedy)
+
     def _still_pending(self, saved: dict[str, Any]) -> str:
         until = saved.get("in_flight_until")
         wait = f" Look after {until}: until then that attempt may still be in flight." if until else ""
         return (
-            f"Nothing was sent now: an earlier try of this task sent the {self._action} of campaign"
-            f" {self._campaign_id}, and no response was saved. {OtpiqOutcomeUnknownError.remedy}{wait}"
-            f" {self._how_to_go_on}"
+            f"an earlier try of this task sent the {self._action} of campaign {self._campaign_id}, and no response was"
+            f" saved.{wait}"
         )
 
     def _of_another_campaign(self, saved: dict[str, Any]) -> str:
         return (
-            f"Nothing was sent now: whether the {self._action} of campaign {self._campaign_id} was sent before is"
-            f" unknown. Airflow keeps this task's state by map index, and index {self._ti.map_index} holds that of"
-            f" campaign {saved['campaign_id']}: the mapped input changed its order or length since, so another index"
-            f" may have sent this one. {OtpiqOutcomeUnknownError.remedy} {self._how_to_go_on}"
+            f"whether the {self._action} of campaign {self._campaign_id} was sent before is unknown. Airflow keeps this"
+            f" task's state by map index, and index {self._ti.map_index} holds that of campaign {saved['campaign_id']}:"
+            " the mapped input changed its order or length since, so another index may have sent this one."
         )
 
     @property

@@ -36,7 +36,7 @@ class CreatedCampaignState:
         self._saved = self._load()
 
     def _load(self) -> dict[str, Any]:
-        from airflow_provider_otpiq._models.campaigns import is_object_id
+        from airflow_provider_otpiq._models.fields import is_object_id
 
         match self._state.load():
             case None:
@@ -74,12 +74,12 @@ class CreatedCampaignState:
 
 def _comparable(name: str, value: object) -> str | None:
     """Write a field so that two spellings of the same time are equal."""
-    from airflow_provider_otpiq._models import datetimes as times
-    from airflow_provider_otpiq._models.campaigns import is_given
+    from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
+    from airflow_provider_otpiq._models.fields import is_set
 
-    if not is_given(value):
+    if not is_set(value):
         return None
     try:
-        return times.as_sent(times.moment(value)) if name == "scheduled_for" else str(value)
+        return to_api_format(parse_datetime(value)) if name == "scheduled_for" else str(value)
     except ValueError:  # no request comes of it: the validation that follows says why
         return f"an invalid {type(value).__name__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -51,23 +52,25 @@ class OtpiqBaseOperator(BaseOperator):
         super().__init__(**kwargs)
         self.otpiq_conn_id = otpiq_conn_id
 
-    def _hook(self) -> OtpiqHook:
+    @cached_property
+    def hook(self) -> OtpiqHook:
+        """The hook of the connection. It is made when the task executes."""
         from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
         return OtpiqHook(str(self.otpiq_conn_id))
 
-    def _pushed(self, context: Context, campaign: Mapping[str, Any]) -> str:
+    def _push(self, context: Context, campaign: Mapping[str, Any]) -> str:
         """Push the campaign object beside the id, and return the id for ``return_value``."""
         if self.do_xcom_push:
             context["ti"].xcom_push(key="campaign", value=campaign)
         return str(campaign["_id"])
 
 
-def documented(campaign: Mapping[str, Any]) -> dict[str, Any]:
+def documented_fields(campaign: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Keep of a campaign what OTPIQ documents: an answer to recipients could repeat them.
+    Keep the documented fields of a campaign: a response about recipients could repeat them.
 
-    :param campaign: the campaign as OTPIQ answers it.
+    :param campaign: the campaign as OTPIQ returns it.
     :return: its documented fields, and its ``status`` if it has one.
     """
     return {name: value for name, value in campaign.items() if name in _DOCUMENTED}

@@ -7,30 +7,29 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_otpiq._state.at_most_once import AtMostOnce
-from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented
+from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-    from airflow_provider_otpiq._models.recipients import AttachedCampaign
+    from airflow_provider_otpiq._models.recipient_requests import AttachedCampaign
     from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.operators._base import Text
 
     Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]]
 
 
-class Audience:
+class RedactedRecipients:
     """
     Recipients in a template field that is rendered: Airflow stores and shows their count, and nobody's number.
 
-    :param given: what the field holds.
+    :param value: what the field holds.
     """
 
-    def __init__(self, given: Any) -> None:
-        self.given = given
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
     def render(self, render: Callable[[Any], Any]) -> None:
         """
@@ -38,23 +37,23 @@ class Audience:
 
         :param render: renders a value.
         """
-        if not callable(self.given):
-            self.given = render(self.given)
+        if not callable(self.value):
+            self.value = render(self.value)
 
     def __str__(self) -> str:
-        if callable(self.given):
-            name = getattr(self.given, "__qualname__", type(self.given).__qualname__)
-            return f"the recipients that {name} gives"
-        if isinstance(self.given, Sized) and not isinstance(self.given, str | bytes):
-            return f"{len(self.given)} recipients"
-        return f"recipients as a {type(self.given).__name__}"
+        if callable(self.value):
+            name = getattr(self.value, "__qualname__", type(self.value).__qualname__)
+            return f"the recipients of {name}"
+        if isinstance(self.value, Sized) and not isinstance(self.value, str | bytes):
+            return f"{len(self.value)} recipients"
+        return f"recipients as a {type(self.value).__name__}"
 
 
 class _RecipientsOperator(OtpiqBaseOperator):
     """What the operators share that take recipients."""
 
     template_fields: Sequence[str] = ("campaign_id", "recipients", "otpiq_conn_id")
-    # What a callable gives is known only after the task has executed. Airflow 2 never looks again.
+    # What a callable returns is known only after the task has executed. Airflow 2 never looks again.
     overwrite_rtif_after_execution = True
 
     def __init__(
@@ -80,51 +79,51 @@ class _RecipientsOperator(OtpiqBaseOperator):
         # Airflow calls this for a plain and for a mapped task, `render_template_fields` for a plain one only. Where a
         # field cannot be rendered, it would log this one's template and store what the others have come to; and it
         # would call a callable, before the task executes.
-        if parent is self and not isinstance(self.recipients, Audience):
+        if parent is self and not isinstance(self.recipients, RedactedRecipients):
             template_fields = [name for name in template_fields if name != "recipients"]
-            self.recipients = Audience(self.recipients)
-            self.recipients.render(lambda given: self.render_template(given, context, jinja_env, seen_oids))
+            self.recipients = RedactedRecipients(self.recipients)
+            self.recipients.render(lambda value: self.render_template(value, context, jinja_env, seen_oids))
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
-    def _checked_recipients(self, context: Context, hook: OtpiqHook) -> ValidRecipients:
-        checked = hook.check_recipients(
+    def _check_recipients(self, context: Context) -> ValidRecipients:
+        recipients = self.hook.check_recipients(
             campaign_id=self.campaign_id,
             recipients=self._read_recipients(context),
             default_region=self.default_region,
             validate_parameters=self.validate_parameters,
             on_invalid=self.on_invalid,
         )
-        self.recipients = Audience(checked)
-        return checked
+        self.recipients = RedactedRecipients(recipients)
+        return recipients
 
     def _read_recipients(self, context: Context) -> Any:
-        given = self.recipients.given if isinstance(self.recipients, Audience) else self.recipients
-        if not callable(given):
-            return given
+        recipients = self.recipients.value if isinstance(self.recipients, RedactedRecipients) else self.recipients
+        if not callable(recipients):
+            return recipients
         from airflow.providers.common.compat.sdk import determine_kwargs
 
-        # The last two are what Airflow itself gives to a callable in a template field.
+        # The last two are what Airflow itself passes to a callable in a template field.
         available = ChainMap(
             {"context": context, "jinja_env": self.get_template_env()}, cast("dict[str, Any]", context)
         )
-        wanted = determine_kwargs(given, [], available)
-        bound = getattr(given, "keywords", {})  # of a partial, which has chosen its own value
-        return given(**{name: value for name, value in wanted.items() if name not in bound})
+        wanted = determine_kwargs(recipients, [], available)
+        bound = getattr(recipients, "keywords", {})  # of a partial, which has chosen its own value
+        return recipients(**{name: value for name, value in wanted.items() if name not in bound})
 
 
 class AttachRecipientsOperator(_RecipientsOperator):
     """
-    Add recipients to a campaign that is a draft or scheduled. Nobody gets a message by it, unless it is scheduled.
+    Attach recipients to a campaign that is a draft or scheduled. Nobody gets a message by it, unless it is scheduled.
 
-    Every recipient is checked before anything is sent: the phone number, and the parameters that the campaign's
-    template requires, for which OTPIQ is asked once. One error lists all wrong ones by their position, with the numbers
-    masked. It can be repeated: OTPIQ skips the numbers that are on the campaign already.
+    Every recipient is validated before anything is sent: the phone number, and the parameters that the campaign's
+    template requires, which are read from OTPIQ once. One error lists all invalid ones by their position, with the
+    numbers masked. It is idempotent: OTPIQ skips the numbers that are on the campaign already.
 
     No person's data goes into Airflow's UI, logs or XCom by this operator; the field shows as "1000 recipients". But
     a literal list stands in the DAG file, and in the serialized DAG of Airflow's database, whatever an operator does:
     give a callable.
 
-    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is what OTPIQ answers of the campaign,
+    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is what OTPIQ returns of the campaign,
     a dict with at least ``_id``; key ``recipients`` is a dict of the counts ``attached``, ``already_attached`` and
     ``skipped``. The first two are known only where all numbers were on the campaign already, and None otherwise: no
     documented response tells them.
@@ -134,15 +133,15 @@ class AttachRecipientsOperator(_RecipientsOperator):
     :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters, such as the output of a
         :class:`CreateCampaignOperator`; not its ``campaignId``. (templated)
     :param recipients: 1 to 1000 recipients: dicts in the API's shape, ``{"phoneNumber": "9647712345678",
-        "templateParameters": {"body": {"1": "Ali"}}}``, each maybe with a ``reference`` (a string or an int, such as a
-        customer id) that is never sent and names it in errors and logs; or only phone numbers where the template has
-        no parameters. A list, an ``XComArg`` of one, or a callable that returns or yields them when the task executes,
+        "templateParameters": {"body": {"1": "Ali"}}}``, each with an optional ``reference`` (a
+        string or an int, such as a customer id), which is never sent and names the recipient in errors and logs; or
+        only phone numbers where the template has no parameters. A list, an ``XComArg`` of one, or a callable that returns or yields them when the task executes,
         and may take variables of the task's context by their names. A number may be written as ``+964 771…``,
         ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic digits. (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.
     :param validate_parameters: whether to check the template's required parameters, True by default; False saves the
         call.
-    :param on_invalid: ``fail``, the default, sends nothing if any recipient is wrong; ``skip`` takes the others, and
+    :param on_invalid: ``fail``, the default, sends nothing if any recipient is invalid; ``skip`` takes the others, and
         logs which are left out (at most 100) and why.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: whether and when Airflow 3.3+ tries the task again,
@@ -156,23 +155,19 @@ class AttachRecipientsOperator(_RecipientsOperator):
 
         :param context: the task's context.
         :return: the campaign's ``_id``.
-        :raises OtpiqValidationError: if a field or a recipient is wrong, or the connection does not allow it; nothing
-            was sent. Also, after it was sent, if the campaign now holds more than the connection allows.
-        :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be used; nothing was sent.
-        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
-        :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
+        :raises OtpiqValidationError: also, after the request, if the campaign now holds more recipients than the
+            connection's ``max_recipients``.
         """
-        hook = self._hook()
-        recipients = self._checked_recipients(context, hook)
-        campaign = hook.attach_recipients(campaign_id=self.campaign_id, recipients=recipients)
+        recipients = self._check_recipients(context)
+        campaign = self.hook.attach_recipients(campaign_id=self.campaign_id, recipients=recipients)
         if campaign.attached == 0:
             self.log.info("All %d recipients were on campaign %s already.", len(recipients), campaign["_id"])
         else:
-            holds = f", which now holds {campaign['totalRecipients']}" if "totalRecipients" in campaign else ""
-            self.log.info("Attached %d recipients to campaign %s%s.", len(recipients), campaign["_id"], holds)
+            total = f", which now holds {campaign['totalRecipients']}" if "totalRecipients" in campaign else ""
+            self.log.info("Attached %d recipients to campaign %s%s.", len(recipients), campaign["_id"], total)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="recipients", value=_counts(campaign, recipients))
-        return self._pushed(context, documented(campaign))
+        return self._push(context, documented_fields(campaign))
 
 
 def _counts(campaign: AttachedCampaign, recipients: ValidRecipients) -> dict[str, int | None]:
@@ -185,12 +180,11 @@ def _counts(campaign: AttachedCampaign, recipients: ValidRecipients) -> dict[str
 
 class SendSampleOperator(_RecipientsOperator):
     """
-    Send a campaign's message to a few people at once, such as the team. It costs money.
+    Send a campaign's message to a few people immediately, such as the team. It costs money.
 
-    OTPIQ makes a separate campaign of it and leaves this one as it is. It is never sent twice on a guess: see
-    :class:`~airflow_provider_otpiq.operators.campaign.StartCampaignOperator`. What is remembered on Airflow 3.3+ is
-    the campaign and not the recipients, so a cleared task does not send a sample of the same campaign again, whoever
-    the recipients are; ``durable=False`` does.
+    OTPIQ creates a separate campaign for it and leaves this one as it is. It is sent at most once: see
+    :class:`.StartCampaignOperator`. What is saved on Airflow 3.3+ is the campaign and not the recipients, so a cleared
+    task does not send a sample of the same campaign again, whoever the recipients are; ``durable=False`` does.
 
     XCom: ``return_value`` is the sample campaign's ``_id``, a string; key ``campaign`` is the sample campaign, a dict,
     whose ``sampleOfCampaign`` is the other's id.
@@ -203,8 +197,8 @@ class SendSampleOperator(_RecipientsOperator):
     :param validate_parameters: as for :class:`AttachRecipientsOperator`.
     :param on_invalid: as for :class:`AttachRecipientsOperator`.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
-    :param durable: whether to remember from one try to the next, True by default. Before Airflow 3.3 there is nothing
-        to remember it in.
+    :param durable: whether to save state for a later try, True by default. Before Airflow 3.3 there is no place to save
+        it.
     :param retry_policy: as for :class:`AttachRecipientsOperator`.
     """
 
@@ -218,12 +212,7 @@ class SendSampleOperator(_RecipientsOperator):
 
         :param context: the task's context.
         :return: the sample campaign's ``_id``.
-        :raises OtpiqValidationError: if a field or a recipient is wrong, or the connection does not allow it; nothing
-            was sent.
-        :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be used; nothing was sent.
-        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
-        :raises OtpiqOutcomeUnknownError: if nobody knows whether the sample was sent.
-        :raises OtpiqApiError: if OTPIQ refuses, or cannot be reached.
+        :raises OtpiqOutcomeUnknownError: if whether the sample was sent is unknown.
         """
         state = AtMostOnce(context, "sample", self.campaign_id, durable=self.durable)
         if sample := state.previous_result():
@@ -231,13 +220,8 @@ class SendSampleOperator(_RecipientsOperator):
                 "An earlier try sent sample %s of campaign %s; nothing was sent.", sample["_id"], self.campaign_id
             )
         else:
-            hook = self._hook()
-            recipients = self._checked_recipients(context, hook)
-            sample = state.run_once(
-                lambda marker: documented(
-                    hook.send_sample(campaign_id=self.campaign_id, recipients=recipients, pending_marker=marker)
-                )
-            )
+            recipients = self._check_recipients(context)
+            sample = state.run_once(lambda: self._send_sample(recipients, state))
             self.log.info(
                 "Sent sample %s of campaign %s to %d recipients; %d were skipped.",
                 sample["_id"],
@@ -245,4 +229,8 @@ class SendSampleOperator(_RecipientsOperator):
                 len(recipients),
                 recipients.skipped,
             )
-        return self._pushed(context, sample)
+        return self._push(context, sample)
+
+    def _send_sample(self, recipients: ValidRecipients, state: AtMostOnce) -> dict[str, Any]:
+        sample = self.hook.send_sample(campaign_id=self.campaign_id, recipients=recipients, pending_marker=state)
+        return documented_fields(sample)

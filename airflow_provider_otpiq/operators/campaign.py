@@ -1,16 +1,16 @@
 """
-The operators: one task for each thing that can be done with a campaign.
+The operators: one for each endpoint that creates or changes a campaign.
 
 Nothing of HTTP or of the models is imported while a DAG file is parsed, only when a task executes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._state.at_most_once import AtMostOnce
 from airflow_provider_otpiq._state.created_campaign import CreatedCampaignState
-from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented
+from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented_fields
 from airflow_provider_otpiq.operators._recipients import AttachRecipientsOperator, SendSampleOperator
 
 if TYPE_CHECKING:
@@ -32,29 +32,25 @@ __all__ = [
 class _ScheduledOperator(OtpiqBaseOperator):
     """What the operators share that give a campaign its template and its time."""
 
-    names_for_ids = ("template_name", "template_language", "phone_number")
-    request_fields: ClassVar[tuple[str, ...]] = ()
-    """The template fields that go to OTPIQ, by the names of the hook's method."""
+    def _request_fields(self, context: Context) -> dict[str, Any]:
+        """Collect the rendered fields of the request, with a naive time in the DAG's timezone."""
+        from airflow_provider_otpiq._models.datetimes import apply_default_timezone
 
-    def _rendered_fields(self, context: Context) -> dict[str, Any]:
-        """Collect what goes to OTPIQ, with a time that names no timezone taken in the DAG's."""
-        from airflow_provider_otpiq._models import datetimes as times
-
-        fields = {name: getattr(self, name) for name in self.request_fields}
+        fields = {name: getattr(self, name) for name in self.template_fields if name != "otpiq_conn_id"}
         if dag := context.get("dag"):
-            fields["scheduled_for"] = times.in_timezone(fields["scheduled_for"], dag.timezone)
+            fields["scheduled_for"] = apply_default_timezone(fields["scheduled_for"], dag.timezone)
         return fields
 
     def _log_time(self, context: Context, scheduled_for: object) -> None:
-        """Log the time that was set, in UTC and as the DAG's people read it."""
+        """Log the time that was set, in UTC and in the DAG's timezone."""
         from pendulum import UTC
 
-        from airflow_provider_otpiq._models import datetimes as times
-        from airflow_provider_otpiq._models.campaigns import is_given
+        from airflow_provider_otpiq._models.datetimes import describe
+        from airflow_provider_otpiq._models.fields import is_set
 
-        if is_given(scheduled_for):
+        if is_set(scheduled_for):
             dag = context.get("dag")
-            self.log.info("Its time is %s.", times.as_read(scheduled_for, dag.timezone if dag else UTC))
+            self.log.info("Scheduled for %s.", describe(scheduled_for, dag.timezone if dag else UTC))
 
 
 class CreateCampaignOperator(_ScheduledOperator):
@@ -63,14 +59,14 @@ class CreateCampaignOperator(_ScheduledOperator):
 
     XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is the whole campaign, a dict.
 
-    All fields are checked when the task executes; if any breaks a rule, one error lists them all, nothing is sent,
-    and no retry is used. None, an empty text and the text ``None`` mean "not given".
+    All fields are validated when the task executes; if any breaks a rule, one error lists every validation error,
+    nothing is sent, and no retry is used. None, an empty string and the string ``None`` mean "not set".
 
-    Each task instance makes one campaign: on Airflow 3.3+ a later try, and a cleared task, returns the campaign
-    that an earlier try made, as long as the rendered fields are the same. Other fields make a new campaign, with a
-    warning that names the old one. So ``scheduled_for`` must not depend on the current time, but on the run's.
-    Where OTPIQ's answer to an earlier try never came, or the worker died before it was stored, nobody knows of that
-    try's campaign, and a later try makes another; the first has no recipients and sends nothing.
+    Each task instance creates one campaign: on Airflow 3.3+ a later try, and a cleared task, returns the campaign
+    that an earlier try created, as long as the rendered fields are the same. Other fields create a new campaign, with
+    a warning that names the old one. So derive ``scheduled_for`` from the run: a time relative to now creates another
+    campaign on each try. Where OTPIQ's response to an earlier try was lost, or the worker died before it was saved, a
+    later try creates another campaign; the first has no recipients and sends nothing.
 
     Rules of the fields: https://docs.otpiq.com, *Create campaign*.
 
@@ -79,31 +75,33 @@ class CreateCampaignOperator(_ScheduledOperator):
         required. (templated)
     :param phone_number_id: id of the sending number, 24 hexadecimal characters; it must belong to the same
         WhatsApp Business Account as the template. Either it or ``phone_number`` is required. (templated)
-    :param schedule_type: ``now``, OTPIQ's default, saves a draft, which is started by hand; ``schedule`` saves a
-        campaign that starts by itself at ``scheduled_for``. (templated)
+    :param schedule_type: ``now``, OTPIQ's default, saves a draft, which is started explicitly; ``schedule`` saves
+        a campaign that starts by itself at ``scheduled_for``. (templated)
     :param scheduled_for: when the campaign starts, in the future; required with ``schedule``, and only allowed
-        with it. A datetime or an ISO 8601 text; without an offset it is taken in the DAG's timezone. (templated)
+        with it. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone. (templated)
     :param template_name: name of an approved template, which is looked up when the task executes. (templated)
     :param template_language: its language, such as ``ar``, where the name alone fits several. (templated)
-    :param phone_number: a connected number, such as ``+964 770 123 4567``, looked up as well; of several accounts,
-        the one that both belong to is meant. (templated)
+    :param phone_number: a connected number, such as ``+964 770 123 4567``, looked up as well, in the account that the
+        template belongs to. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
-    :param durable: whether to remember the campaign from one try to the next, True by default. False makes a new
-        campaign on every try. Before Airflow 3.3 there is nothing to remember it in.
+    :param durable: whether to save the campaign for a later try, True by default. False creates a new campaign on
+        every try. Before Airflow 3.3 there is no place to save it.
     :param retry_policy: whether and when Airflow 3.3+ tries the task again,
         :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``
         and ``retry_delay``. Ignored before Airflow 3.3.
     """
 
-    request_fields = (
+    template_fields: Sequence[str] = (
         "name",
         "template_id",
         "phone_number_id",
         "schedule_type",
         "scheduled_for",
-        *_ScheduledOperator.names_for_ids,
+        "template_name",
+        "template_language",
+        "phone_number",
+        "otpiq_conn_id",
     )
-    template_fields: Sequence[str] = (*request_fields, "otpiq_conn_id")
 
     def __init__(
         self,
@@ -136,32 +134,27 @@ class CreateCampaignOperator(_ScheduledOperator):
 
         :param context: the task's context.
         :return: the campaign's ``_id``.
-        :raises OtpiqValidationError: if a field breaks a rule, or a name is not found or fits several; nothing was
-            created.
-        :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
-        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
-        :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
         """
-        fields = self._rendered_fields(context)
+        fields = self._request_fields(context)
         request = {"otpiq_conn_id": self.otpiq_conn_id, **fields}
         state = CreatedCampaignState(context, request, durable=self.durable)
         if campaign := state.campaign:
             self.log.info("An earlier try created campaign %s from the same fields; nothing was sent.", campaign["_id"])
         else:
-            campaign = self._hook().create_campaign(**fields)
+            campaign = self.hook.create_campaign(**fields)
             state.save(campaign)
             self.log.info("Created campaign %s.", campaign["_id"])
             self._log_time(context, fields["scheduled_for"])
-        return self._pushed(context, campaign)
+        return self._push(context, campaign)
 
 
 class UpdateCampaignOperator(_ScheduledOperator):
     """
     Edit a campaign that is a draft or scheduled. One that has started cannot be edited.
 
-    Only what is given is changed, and at least one field must be. None, an empty text and the text ``None`` mean
-    "not given". All fields are checked when the task executes; if any breaks a rule, one error lists them all,
-    nothing is sent, and no retry is used.
+    Only the fields that are set are changed, and at least one must be. None, an empty string and the string ``None``
+    mean "not set". All fields are validated when the task executes; if any breaks a rule, one error lists every
+    validation error, nothing is sent, and no retry is used.
 
     XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is the whole campaign, a dict.
 
@@ -176,8 +169,8 @@ class UpdateCampaignOperator(_ScheduledOperator):
     :param schedule_type: ``schedule``, or ``now`` to take the campaign back to a draft and clear its time.
         (templated)
     :param scheduled_for: a new time to start at, in the future; not together with ``now``. A datetime or an ISO
-        8601 text; without an offset it is taken in the DAG's timezone. Given alone it keeps a scheduled campaign
-        scheduled, and, by assumption, a draft a draft: give ``schedule`` too to schedule a draft. (templated)
+        8601 string; a naive time is in the DAG's timezone. Alone it keeps a scheduled campaign scheduled, and, by
+        assumption, a draft a draft: set ``schedule`` too to schedule a draft. (templated)
     :param template_name: name of another approved template, instead of its id. (templated)
     :param template_language: its language, where the name alone fits several. (templated)
     :param phone_number: another connected number, instead of its id. (templated)
@@ -187,7 +180,7 @@ class UpdateCampaignOperator(_ScheduledOperator):
         and ``retry_delay``. Ignored before Airflow 3.3.
     """
 
-    request_fields = (
+    template_fields: Sequence[str] = (
         "campaign_id",
         "name",
         "template_id",
@@ -195,9 +188,11 @@ class UpdateCampaignOperator(_ScheduledOperator):
         "category",
         "schedule_type",
         "scheduled_for",
-        *_ScheduledOperator.names_for_ids,
+        "template_name",
+        "template_language",
+        "phone_number",
+        "otpiq_conn_id",
     )
-    template_fields: Sequence[str] = (*request_fields, "otpiq_conn_id")
 
     def __init__(
         self,
@@ -232,17 +227,12 @@ class UpdateCampaignOperator(_ScheduledOperator):
 
         :param context: the task's context.
         :return: the campaign's ``_id``.
-        :raises OtpiqValidationError: if a field breaks a rule, nothing is changed, or a name is not found or fits
-            several; nothing was changed.
-        :raises OtpiqConfigurationError: if the connection cannot be used; nothing was sent.
-        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
-        :raises OtpiqApiError: if OTPIQ refuses, or gives no answer or a wrong one.
         """
-        fields = self._rendered_fields(context)
-        campaign = self._hook().update_campaign(**fields)
+        fields = self._request_fields(context)
+        campaign = self.hook.update_campaign(**fields)
         self.log.info("Updated campaign %s.", campaign["_id"])
         self._log_time(context, fields["scheduled_for"])
-        return self._pushed(context, campaign)
+        return self._push(context, campaign)
 
 
 class StartCampaignOperator(OtpiqBaseOperator):
@@ -266,8 +256,8 @@ class StartCampaignOperator(OtpiqBaseOperator):
     :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters, such as the output of a
         :class:`CreateCampaignOperator`; not its ``campaignId``. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
-    :param durable: whether to remember from one try to the next, True by default. False may start a campaign again.
-        Before Airflow 3.3 there is nothing to remember it in.
+    :param durable: whether to save state for a later try, True by default. False may start a campaign again. Before
+        Airflow 3.3 there is no place to save it.
     :param retry_policy: as for :class:`CreateCampaignOperator`.
     """
 
@@ -284,38 +274,33 @@ class StartCampaignOperator(OtpiqBaseOperator):
 
         :param context: the task's context.
         :return: the campaign's ``_id``.
-        :raises OtpiqValidationError: if the id is wrong; nothing was sent.
-        :raises OtpiqConfigurationError: if the connection, or a guard rail of it, cannot be used; nothing was sent.
-        :raises AirflowNotFoundException: if there is no such connection; nothing was sent.
-        :raises OtpiqOutcomeUnknownError: if nobody knows whether the campaign has started.
-        :raises OtpiqApiError: if OTPIQ refuses, or cannot be reached.
+        :raises OtpiqOutcomeUnknownError: if whether the campaign has started is unknown.
         """
         state = AtMostOnce(context, "start", self.campaign_id, durable=self.durable)
         if campaign := state.previous_result():
             self.log.info("An earlier try started campaign %s; nothing was sent.", self.campaign_id)
         else:
-            campaign = state.run_once(self._start)
+            campaign = state.run_once(lambda: self._start(state))
             self.log.info("Started campaign %s.", campaign["_id"])
             self._warn_if_scheduled_for_later(campaign)
-        return self._pushed(context, campaign)
+        return self._push(context, campaign)
 
-    def _start(self, pending_marker: AtMostOnce) -> dict[str, Any]:
-        hook = self._hook()
-        return documented(hook.start_campaign(campaign_id=self.campaign_id, pending_marker=pending_marker))
+    def _start(self, state: AtMostOnce) -> dict[str, Any]:
+        return documented_fields(self.hook.start_campaign(campaign_id=self.campaign_id, pending_marker=state))
 
     def _warn_if_scheduled_for_later(self, campaign: dict[str, Any]) -> None:
         from contextlib import suppress
 
         import pendulum
 
-        from airflow_provider_otpiq._models import datetimes as times
+        from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 
         with suppress(ValueError):  # there is no time in the response, or none that can be read
-            scheduled_for = times.moment(campaign.get("scheduledFor"))
+            scheduled_for = parse_datetime(campaign.get("scheduledFor"))
             if scheduled_for > pendulum.now("UTC"):
                 self.log.warning(
                     "Campaign %s was scheduled for %s. A start does not wait: its messages go out now, not at the"
                     " scheduled time.",
                     campaign["_id"],
-                    times.as_sent(scheduled_for),
+                    to_api_format(scheduled_for),
                 )

@@ -41,7 +41,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def start(
     connect: Callable[..., OtpiqHook],
-    slept: list[float],
+    sleep_calls: list[float],
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> Callable[..., OtpiqError]:
@@ -57,7 +57,7 @@ def start(
         assert not INTERNALS.search(str(caught.value))
         assert not caught.value.may_have_taken_effect
         retried = isinstance(caught.value, OtpiqConnectionError)
-        assert slept == ([1, 2] if retried else [])
+        assert sleep_calls == ([1, 2] if retried else [])
         return caught.value
 
     return start
@@ -241,12 +241,12 @@ def test_a_certificate_that_is_not_trusted(start: Callable[..., OtpiqError], wir
     assert server.connections == 1
 
 
-def test_the_test_button_says_so_at_once(connect: Callable[..., OtpiqHook], slept: list[float]) -> None:
+def test_the_test_button_says_so_at_once(connect: Callable[..., OtpiqHook], sleep_calls: list[float]) -> None:
     works, message = connect(host=f"http://127.0.0.1:{refusing_port()}/api").test_connection()
     assert not works
     assert "refused" in message
     assert "otpiq_default" not in message
-    assert slept == []
+    assert sleep_calls == []
 
 
 @contextlib.contextmanager

@@ -192,7 +192,7 @@ def test_a_refusal_is_typed_says_what_the_server_said_and_is_not_retried(
 def test_a_server_that_cannot_just_now_is_asked_again_only_where_that_is_harmless(
     hook: OtpiqHook,
     requests_mock: Mocker,
-    slept: list[float],
+    sleep_calls: list[float],
     call: Any,
     method: str,
     url: str,
@@ -204,31 +204,31 @@ def test_a_server_that_cannot_just_now_is_asked_again_only_where_that_is_harmles
     assert not isinstance(caught.value, AirflowFailException)
     assert caught.value.status_code == status
     assert requests_mock.call_count == (1 if method == "POST" else 3)
-    assert slept == ([] if method == "POST" else [1, 2])
+    assert sleep_calls == ([] if method == "POST" else [1, 2])
 
 
 @pytest.mark.parametrize(("call", "method", "url"), CALLS)
 def test_a_repeat_that_succeeds_is_a_success(
-    hook: OtpiqHook, requests_mock: Mocker, slept: list[float], call: Any, method: str, url: str
+    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], call: Any, method: str, url: str
 ) -> None:
     good = {"json": {"projectName": "P", **ANSWER}, "status_code": 200}
     requests_mock.request(method, url, [{"status_code": 429, "headers": {"Retry-After": "7"}}, good])
     assert call(hook)
-    assert slept == [7]
+    assert sleep_calls == [7]
 
 
 @pytest.mark.parametrize("call", [create, update, info])
 @pytest.mark.parametrize("max_retries", [0, 1])
 def test_max_retries_is_the_number_of_repeats(
     connect: Callable[..., OtpiqHook],
-    slept: list[float],
+    sleep_calls: list[float],
     call: Any,
     max_retries: int,
 ) -> None:
     host = f"http://127.0.0.1:{refusing_port()}/api"
     with pytest.raises(OtpiqConnectionError):
         call(connect(host=host, extra={"max_retries": max_retries}))
-    assert len(slept) == max_retries
+    assert len(sleep_calls) == max_retries
 
 
 @pytest.mark.parametrize(
@@ -243,17 +243,17 @@ def test_max_retries_is_the_number_of_repeats(
     ],
 )
 def test_a_long_wait_is_left_to_airflow(
-    hook: OtpiqHook, requests_mock: Mocker, slept: list[float], headers: Any, body: Any, seconds: float
+    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], headers: Any, body: Any, seconds: float
 ) -> None:
     requests_mock.post(CREATE_URL, json=body, headers=headers, status_code=429)
     with pytest.raises(OtpiqRateLimitError) as caught:
         create(hook)
     assert caught.value.retry_after == seconds
     assert not isinstance(caught.value, AirflowFailException)
-    assert (slept, requests_mock.call_count) == ([], 1)
+    assert (sleep_calls, requests_mock.call_count) == ([], 1)
 
 
-def test_retry_after_may_be_a_date(hook: OtpiqHook, requests_mock: Mocker, slept: list[float]) -> None:
+def test_retry_after_may_be_a_date(hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float]) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
     requests_mock.post(CREATE_URL, headers={"Retry-After": date}, status_code=429)
     with pytest.raises(OtpiqRateLimitError) as caught:
@@ -263,37 +263,37 @@ def test_retry_after_may_be_a_date(hook: OtpiqHook, requests_mock: Mocker, slept
 
 @pytest.mark.parametrize("minutes", [None, "8", True, -1, [], {}])
 def test_a_wait_that_cannot_be_read_is_a_short_pause(
-    hook: OtpiqHook, requests_mock: Mocker, slept: list[float], minutes: Any
+    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], minutes: Any
 ) -> None:
     requests_mock.post(CREATE_URL, json={"waitMinutes": minutes}, status_code=429)
     with pytest.raises(OtpiqRateLimitError) as caught:
         create(hook)
     assert caught.value.retry_after is None
-    assert slept == [5]
+    assert sleep_calls == [5]
 
 
 def test_the_waits_within_one_call_have_a_limit(
-    connect: Callable[..., OtpiqHook], requests_mock: Mocker, slept: list[float]
+    connect: Callable[..., OtpiqHook], requests_mock: Mocker, sleep_calls: list[float]
 ) -> None:
     limited = {"status_code": 429, "headers": {"Retry-After": "20"}}
     requests_mock.patch(UPDATE_URL, [limited, {"status_code": 503}] * 5)
     with pytest.raises(OtpiqRateLimitError):
         update(connect(extra={"max_retries": 10}))
-    assert slept == [20, 2]
-    slept.clear()
+    assert sleep_calls == [20, 2]
+    sleep_calls.clear()
     requests_mock.patch(UPDATE_URL, status_code=503)
     with pytest.raises(OtpiqServerError):
         update(connect(extra={"max_retries": 10}))
-    assert slept == [1, 2, 4, 8, 8, 8, 8, 8, 8]
+    assert sleep_calls == [1, 2, 4, 8, 8, 8, 8, 8, 8]
 
 
 def test_at_most_one_429_is_waited_out_within_a_call(
-    hook: OtpiqHook, requests_mock: Mocker, slept: list[float]
+    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float]
 ) -> None:
     requests_mock.get(INFO_URL, json={"waitMinutes": 1}, status_code=429)
     with pytest.raises(OtpiqRateLimitError):
         info(hook)
-    assert slept == [60]
+    assert sleep_calls == [60]
     assert requests_mock.call_count == 2
 
 
@@ -326,7 +326,7 @@ def test_missing_money_is_an_error_that_a_person_can_mend(
 )
 @pytest.mark.parametrize("status", [400, 401, 429])
 def test_the_servers_words_are_found(
-    hook: OtpiqHook, requests_mock: Mocker, slept: list[float], status: int, body: Any, said: str | None
+    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], status: int, body: Any, said: str | None
 ) -> None:
     requests_mock.post(CREATE_URL, json=body, status_code=status)
     with pytest.raises(OtpiqApiError) as caught:
@@ -467,14 +467,14 @@ def test_the_test_button_shows_project_and_credit(hook: OtpiqHook, requests_mock
     ],
 )
 def test_the_test_button_says_what_is_wrong_at_once(
-    hook: OtpiqHook, requests_mock: Mocker, slept: list[float], answer: Any, said: str
+    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], answer: Any, said: str
 ) -> None:
     requests_mock.get(INFO_URL, **answer)
     works, message = hook.test_connection()
     assert not works
     assert said in message
     assert "otpiq_default" not in message
-    assert (requests_mock.call_count, slept) == (1, [])
+    assert (requests_mock.call_count, sleep_calls) == (1, [])
 
 
 def test_the_test_button_says_what_is_wrong_with_the_connection(connect: Callable[..., OtpiqHook]) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from requests_mock import Mocker
 
-    from airflow_provider_otpiq._models.recipients import AttachedCampaign
+    from airflow_provider_otpiq._models.recipient_requests import AttachedCampaign
     from airflow_provider_otpiq.sandbox import Sandbox
 
 CAMPAIGN_URL = f"{BASE_URL}/whatsapp/campaigns/{CAMPAIGN_ID}"
@@ -86,8 +86,8 @@ def test_the_payload_is_asked_for_by_the_apis_names(hook: OtpiqHook, requests_mo
 @pytest.mark.parametrize(
     ("asked", "problem"),
     [
-        ({}, "template_id: is required, and was not given, nor was campaign_id"),
-        ({"campaign_id": CAMPAIGN_ID, "template_id": TEMPLATE_ID}, "template_id: is given, and so is campaign_id"),
+        ({}, "template_id: is required, and is not set, nor is campaign_id"),
+        ({"campaign_id": CAMPAIGN_ID, "template_id": TEMPLATE_ID}, "template_id: is set, and so is campaign_id"),
         ({"campaign_id": "../x"}, "campaign_id: must be 24 hexadecimal characters"),
     ],
 )
@@ -105,14 +105,14 @@ def test_everything_wrong_with_a_request_is_one_error_and_nothing_is_sent(
     wrong: dict[str, Any] = {"campaign_id": "x", "recipients": [], "default_region": "Iraq", "on_invalid": "drop"}
     with pytest.raises(OtpiqValidationError) as caught:
         hook.check_recipients(**wrong)
-    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+    assert [problem.partition(":")[0] for problem in caught.value.errors] == [
         "campaign_id",
         "on_invalid",
         "default_region",
         "recipients",
     ]
     for call in (hook.attach_recipients, hook.send_sample):
-        with pytest.raises(OtpiqValidationError, match="recipients: is required, and was not given"):
+        with pytest.raises(OtpiqValidationError, match="recipients: is required, and is not set"):
             call(campaign_id=CAMPAIGN_ID, recipients=None)
     with pytest.raises(OtpiqValidationError, match="campaign_id"):
         hook.start_campaign(campaign_id="None")
@@ -128,7 +128,7 @@ def test_the_templates_own_parameters_are_checked_before_anything_is_sent(
     assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[good])) == [good]
     with pytest.raises(OtpiqValidationError, match="2 of 3 recipients are wrong") as caught:
         hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[good, ALI, "0770"])
-    assert len(caught.value.problems) == 2
+    assert len(caught.value.errors) == 2
     assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[ALI, good], on_invalid="skip")) == [good]
     assert {request.method for request in requests_mock.request_history} == {"GET"}
 
@@ -150,7 +150,7 @@ def test_a_reference_names_whom_the_connection_may_not_reach(connect: Callable[.
     hook = connect(extra={"allowed_recipients": "964780"})
     with pytest.raises(OtpiqValidationError, match="not among the connection's allowed_recipients") as caught:
         attach(hook, {"phoneNumber": ALI, "reference": "C-1042"})
-    assert caught.value.problems == ("recipients[0] (reference 'C-1042', 964770•••4567)",)
+    assert caught.value.errors == ("recipients[0] (reference 'C-1042', 964770•••4567)",)
 
 
 @pytest.mark.parametrize("what", ["attach_recipients", "send_sample"])
@@ -292,7 +292,7 @@ ECHOES = [
 @pytest.mark.parametrize("said", ECHOES)
 @pytest.mark.parametrize("what", ["attach_recipients", "send_sample"])
 @pytest.mark.parametrize("status", [200, 302, 400, 429, 500])
-@pytest.mark.usefixtures("slept")
+@pytest.mark.usefixtures("sleep_calls")
 def test_what_otpiq_repeats_of_a_person_is_not_shown(
     hook: OtpiqHook, requests_mock: Mocker, capsys: pytest.CaptureFixture[str], what: str, status: int, said: str
 ) -> None:
@@ -341,8 +341,8 @@ def test_an_unknown_outcome_fails_at_once_after_one_request(
     with pytest.raises(OtpiqOutcomeUnknownError) as caught:
         call(hook)
     assert isinstance(caught.value, AirflowFailException)
-    assert "Nobody knows whether POST /whatsapp/campaigns" in str(caught.value)
-    assert "look at the campaign in OTPIQ's dashboard" in str(caught.value)
+    assert "Whether POST /whatsapp/campaigns" in str(caught.value)
+    assert "Look at the campaign in OTPIQ's dashboard" in str(caught.value)
     assert "A later try can succeed" not in str(caught.value)
     assert caught.value.retry_after is None
     assert len(requests_mock.request_history) == 1
@@ -359,7 +359,7 @@ def test_an_unknown_outcome_fails_at_once_after_one_request(
     ],
     ids=["429", "302", "400", "credit"],
 )
-@pytest.mark.usefixtures("slept")
+@pytest.mark.usefixtures("sleep_calls")
 def test_a_refusal_is_no_unknown_outcome(
     hook: OtpiqHook,
     requests_mock: Mocker,

@@ -137,7 +137,7 @@ NO_WHOLE_ANSWER = [
     + [("PATCH", script) for script in (reset, silence, two_lengths, drip_headers)],
 )
 def test_no_whole_answer(
-    connect: Callable[..., OtpiqHook], wire: Any, slept: list[float], method: str, script: Any
+    connect: Callable[..., OtpiqHook], wire: Any, sleep_calls: list[float], method: str, script: Any
 ) -> None:
     server = wire(script)
     host = f"http://127.0.0.1:{server.port}/api"

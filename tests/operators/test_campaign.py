@@ -79,7 +79,7 @@ def test_init_only_assigns(dag: DAG) -> None:
 def test_an_invalid_request_is_not_sent(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
     with pytest.raises(OtpiqValidationError) as caught:
         execute(create(dag, name="{{ params.get('nothing') }}", template_id="None", scheduled_for="soon"), context)
-    assert len(caught.value.problems) == 3
+    assert len(caught.value.errors) == 3
     assert sandbox.requests == []
 
 
@@ -99,7 +99,7 @@ def test_a_time_without_offset_is_in_the_dags_timezone(
     task = create(dag, schedule_type="schedule", scheduled_for=start)
     execute(task, context)
     assert sandbox.requests[0]["body"]["scheduledFor"] == "2099-12-01T06:00:00Z"
-    assert "Its time is 2099-12-01T06:00:00Z (2099-12-01 09:00:00 in Asia/Baghdad)." in capsys.readouterr().out
+    assert "Scheduled for 2099-12-01T06:00:00Z (2099-12-01 09:00:00 in Asia/Baghdad)." in capsys.readouterr().out
 
 
 def test_an_update_takes_the_dags_timezone_too(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
@@ -125,7 +125,7 @@ def test_a_later_try_returns_the_same_campaign(dag: DAG, context: dict[str, Any]
 
 def test_a_later_try_looks_there_before_it_checks_the_time(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
     passed = {"schedule_type": "schedule", "scheduled_for": "2020-01-01T00:00:00Z"}
-    request = {name: CREATE.get(name, passed.get(name)) for name in CreateCampaignOperator.request_fields}
+    request = {name: CREATE.get(name, passed.get(name)) for name in CreateCampaignOperator.template_fields}
     context["task_state_store"] = store = StateStore()
     store.set(
         "otpiq_campaign", {"request": request | {"otpiq_conn_id": "otpiq_default"}, "campaign": {"_id": CAMPAIGN_ID}}

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import DAG, task
 from jinja2 import UndefinedError
 
 from airflow_provider_otpiq.exceptions import OtpiqConnectionError, OtpiqValidationError
-from airflow_provider_otpiq.operators._recipients import Audience
+from airflow_provider_otpiq.operators._recipients import RedactedRecipients
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
 from tests.contract import CREATE, TaskInstance, execute
 
@@ -194,8 +194,8 @@ def test_a_task_that_was_not_called_is_no_list(dag: DAG, context: dict[str, Any]
     [
         (PEOPLE, "3 recipients", "3 recipients"),
         (tuple(PEOPLE), "3 recipients", "3 recipients"),
-        (people, "the recipients that people gives", "3 recipients"),
-        (Reader(), "the recipients that Reader gives", "3 recipients"),
+        (people, "the recipients of people", "3 recipients"),
+        (Reader(), "the recipients of Reader", "3 recipients"),
     ],
 )
 def test_the_rendered_field_is_a_count(
@@ -210,7 +210,7 @@ def test_the_rendered_field_is_a_count(
 
 @pytest.mark.parametrize("given", [iter(PEOPLE), "0770 123 4567", b"0770", object()])
 def test_of_anything_else_only_its_type_is_shown(given: Any) -> None:
-    shown = str(Audience(given))
+    shown = str(RedactedRecipients(given))
     assert shown == f"recipients as a {type(given).__name__}"
 
 
@@ -271,7 +271,7 @@ def test_a_thousand_with_17_wrong_ones_lists_those_and_sends_nothing(
         rows[position] = "0770" if position % 2 else {"phoneNumber": "9647701234567"}
     with pytest.raises(OtpiqValidationError, match="17 of 1000 recipients are wrong") as caught:
         execute(attach(dag, campaign_id, rows), context)
-    assert [int(problem[11 : problem.index("]")]) for problem in caught.value.problems] == wrong
+    assert [int(problem[11 : problem.index("]")]) for problem in caught.value.errors] == wrong
     assert [request["method"] for request in sandbox.requests] == ["POST", "GET"]
     assert execute(attach(dag, campaign_id, rows, on_invalid="skip"), context) == campaign_id
     assert len(attached(sandbox)) == 983
@@ -283,7 +283,7 @@ def test_the_parameters_are_checked_unless_that_is_turned_off(
     campaign_id = sandbox_hook.create_campaign(name="Summer", **WITH_PARAMETERS)["_id"]
     with pytest.raises(OtpiqValidationError, match=r"\(Body \{\{1\}\}\) is required"):
         execute(attach(dag, campaign_id, DIGITS), context)
-    with pytest.raises(Exception, match="answered with 400"):
+    with pytest.raises(Exception, match="returned 400"):
         execute(attach(dag, campaign_id, DIGITS, validate_parameters=False), context)
     assert [request["method"] for request in sandbox.requests] == ["POST", "GET", "POST"]
 
@@ -300,7 +300,7 @@ def test_a_wrong_option_is_an_error_that_sends_nothing(
 ) -> None:
     with pytest.raises(OtpiqValidationError) as caught:
         execute(attach(dag, campaign_id, DIGITS, on_invalid="ignore", default_region="Iraq"), context)
-    assert len(caught.value.problems) == 2
+    assert len(caught.value.errors) == 2
     assert len(sandbox.requests) == 1
 
 

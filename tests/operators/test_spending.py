@@ -193,7 +193,7 @@ def test_a_mark_without_an_answer_sends_nothing(
 
 
 @needs_task_state
-@pytest.mark.usefixtures("slept")
+@pytest.mark.usefixtures("sleep_calls")
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
@@ -220,7 +220,7 @@ def test_a_refusal_takes_the_mark_back(
 
 
 @needs_task_state
-@pytest.mark.usefixtures("slept")
+@pytest.mark.usefixtures("sleep_calls")
 def test_a_refused_connection_takes_the_mark_back(
     spend: Callable[..., Any],
     context: dict[str, Any],

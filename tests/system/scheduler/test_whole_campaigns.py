@@ -13,7 +13,7 @@ import pendulum
 import pytest
 import requests
 
-from airflow_provider_otpiq._models.phone_numbers import in_api_form
+from airflow_provider_otpiq._models.phone_numbers import normalize
 from dev.local_airflow import EXAMPLE_DAGS
 from dev.running_airflow import wait_until
 from tests.system.scheduler.observing import (
@@ -281,7 +281,7 @@ def numbers_of_the_examples() -> set[str]:
     numbers = set()
     for name in ("audience.csv", "team.csv"):
         for row in csv.DictReader(io.StringIO((EXAMPLE_DAGS / name).read_text())):
-            numbers |= {row["phone"], in_api_form(row["phone"])}
+            numbers |= {row["phone"], normalize(row["phone"])}
     return numbers
 
 

@@ -1,0 +1,205 @@
+"""The client: one HTTP request out and its response back, with the HTTP retries that are safe."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic_core import to_json
+
+from airflow_provider_otpiq import __version__
+from airflow_provider_otpiq._http.connection_errors import connection_error, too_large
+from airflow_provider_otpiq._http.responses import RawResponse, outcome_unknown, parse_response
+from airflow_provider_otpiq._http.retry import RetryState
+from airflow_provider_otpiq._http.session import BearerAuth, Session, expect_request, read_body, was_handed_over
+from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import BaseModel
+
+    from airflow_provider_otpiq._http.settings import HttpSettings
+
+
+class Log(Protocol):
+    """Where HTTP retries are logged: a logger of the standard library, or Airflow's."""
+
+    def warning(self, event: str, /, *args: object) -> object:
+        """Log a warning."""
+
+
+class SerialisedBody(Protocol):
+    """A body that is sent as it is, and that knows which people its response could name."""
+
+    body: bytes
+
+    def redact(self, text: str) -> str:
+        """Replace what the body says of people in a server's message."""
+
+
+class PendingMarker(Protocol):
+    """What is saved around each attempt of a request that is sent at most once."""
+
+    def save_pending_marker(self, in_flight_for: float) -> None:
+        """Save that an attempt is about to be sent, whose outcome is settled after so many seconds."""
+
+    def delete_pending_marker(self) -> None:
+        """Delete the marker: the attempt provably had no effect."""
+
+
+class OtpiqClient:
+    """
+    A client of OTPIQ's API. All requests go over one session, with persistent connections.
+
+    :param settings: base URL, API key, timeouts and the number of HTTP retries.
+    :param name: what errors call the connection, such as ``connection 'otpiq_default'``.
+    :param log: where HTTP retries are logged.
+    """
+
+    def __init__(self, settings: HttpSettings, name: str, log: Log) -> None:
+        self._settings = settings
+        self._name = name
+        self._log = log
+        self.session = Session()
+        # Over plain http, which is for a sandbox, a proxy of the environment would see the API key.
+        self.session.trust_env = not settings.host.startswith("http://")
+        self.session.auth = BearerAuth(settings.password.get_secret_value())
+        user_agent = f"airflow-provider-otpiq/{__version__} {self.session.headers['User-Agent']!s}"
+        self.session.headers["User-Agent"] = user_agent
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        response_model: type[BaseModel],
+        body: dict[str, Any] | SerialisedBody | None = None,
+        *,
+        if_lost: str = "",
+    ) -> dict[str, Any]:
+        """
+        Send a request, retry it where that is safe, and return the response's body.
+
+        :param method: the HTTP method.
+        :param path: the path below the base URL.
+        :param response_model: what the contract says of the response's body.
+        :param body: the JSON body.
+        :param if_lost: for the error of a request that may have taken effect: what exists then, and what a retry does.
+        :return: the response's body, as OTPIQ sent it.
+        :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
+        :raises OtpiqApiError: if the request fails.
+        """
+        try:
+            return self._with_retries(method, lambda: self.attempt(method, path, response_model, body))
+        except OtpiqApiError as error:
+            if error.may_have_taken_effect:
+                error.remedy = f"{error.remedy} {if_lost}".rstrip()
+            raise
+
+    def request_at_most_once(
+        self,
+        method: str,
+        path: str,
+        response_model: type[BaseModel],
+        body: SerialisedBody | None,
+        marker: PendingMarker | None,
+    ) -> dict[str, Any]:
+        """
+        Send a non-idempotent request that costs money: never again once it may have taken effect.
+
+        :param method: the HTTP method.
+        :param path: the path below the base URL.
+        :param response_model: what the contract says of the response's body.
+        :param body: the JSON body.
+        :param marker: what is saved before each attempt, and deleted after one that provably had no effect: there is
+            no marker during the delay before an HTTP retry.
+        :return: the response's body, as OTPIQ sent it.
+        :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
+        :raises OtpiqOutcomeUnknownError: if the request may have taken effect.
+        :raises OtpiqApiError: if the request fails and provably had no effect.
+        """
+
+        def attempt() -> dict[str, Any]:
+            if marker:
+                marker.save_pending_marker(self._settings.connect_timeout + 2 * self._settings.read_timeout)
+            try:
+                return self.attempt(method, path, response_model, body)
+            except BaseException as error:  # Airflow's timeout, and its end of a task, are no Exceptions
+                if error.may_have_taken_effect if isinstance(error, OtpiqError) else was_handed_over():
+                    unknown = outcome_unknown(self._describe(method, path), error)
+                    raise unknown from error
+                if marker:
+                    marker.delete_pending_marker()
+                raise
+
+        return self._with_retries(method, attempt)
+
+    def attempt(
+        self,
+        method: str,
+        path: str,
+        response_model: type[BaseModel],
+        body: dict[str, Any] | SerialisedBody | None = None,
+    ) -> dict[str, Any]:
+        """
+        Send a request once, without HTTP retries.
+
+        :param method: the HTTP method.
+        :param path: the path below the base URL.
+        :param response_model: what the contract says of the response's body.
+        :param body: the JSON body.
+        :return: the response's body, as OTPIQ sent it.
+        :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
+        :raises OtpiqApiError: if the request fails.
+        """
+        return parse_response(self._send(method, path, body), response_model)
+
+    def _with_retries(self, method: str, attempt: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        retry = RetryState(method, self._settings.max_retries)
+        while True:
+            try:
+                return attempt()
+            except OtpiqApiError as error:
+                delay = retry.next_delay(error)
+                if delay is None:
+                    raise
+                self._log.warning("%s HTTP retry %d in %.0f s.", error, retry.count, delay)
+            time.sleep(delay)
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | SerialisedBody | None) -> RawResponse:
+        """Send a request once, and read the complete response."""
+        expect_request()
+        settings, call = self._settings, self._describe(method, path)
+        content, redact = _serialise(body)
+        try:
+            with self.session.request(
+                method,
+                settings.host + path,
+                data=content,
+                headers=None if content is None else {"Content-Type": "application/json"},
+                timeout=(settings.connect_timeout, settings.read_timeout),
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                received = read_body(response)
+        except Exception as error:  # noqa: BLE001  # what a response holds can make a library raise anything
+            failure = connection_error(call, error, settings)
+        else:
+            if received is not None:
+                return RawResponse(
+                    call, path, response.status_code, response.headers, received, settings.password, redact
+                )
+            failure = too_large(call)
+        # Outside of the handler: the error's context would hold the request, and with it the API key.
+        raise failure
+
+    def _describe(self, method: str, path: str) -> str:
+        return f"{method} {path} ({self._name})"
+
+
+def _serialise(body: dict[str, Any] | SerialisedBody | None) -> tuple[bytes | None, Callable[[str], str]]:
+    if body is None:
+        return None, str
+    if isinstance(body, dict):
+        return to_json(body, inf_nan_mode="null"), str
+    return body.body, body.redact

@@ -1,0 +1,103 @@
+"""
+The fields of requests, each with its rule.
+
+Values come as Airflow renders them: strings where a template made strings of everything, Python objects under
+``render_template_as_native_obj`` and from XCom. ``None``, ``""`` and ``"None"`` (what a blank field of a trigger form
+renders to) all mean "not set".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pendulum import DateTime
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+
+from airflow_provider_otpiq._models.datetimes import parse_datetime, require_future, to_api_format
+from airflow_provider_otpiq._redaction import safe_repr
+
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+_MIN_NAME_LENGTH, _MAX_NAME_LENGTH = 3, 80
+_NATIVE_HINT = "if render_template_as_native_obj made it one, turn that off or quote the value in the template"
+
+
+def is_set(value: object) -> bool:
+    """
+    Tell whether a field is set.
+
+    :param value: the field as Airflow rendered it.
+    :return: False for None, for an empty string and for the string that None renders to.
+    """
+    return value is not None and not (isinstance(value, str) and value in ("", "None"))
+
+
+def is_object_id(value: object) -> bool:
+    """
+    Tell whether a value is an id of OTPIQ's.
+
+    :param value: any value of a template field.
+    :return: whether it has 24 hexadecimal characters.
+    """
+    try:
+        return bool(_object_id(value))
+    except ValueError:
+        return False
+
+
+def one_of(*allowed: str) -> BeforeValidator:
+    """
+    Make the validator of a field that takes one of a few words.
+
+    :param allowed: the words.
+    :return: the validator, whose error names them.
+    """
+
+    def validate(value: object) -> object:
+        if isinstance(value, str) and value in allowed:
+            return value
+        raise ValueError(f"must be {' or '.join(map(repr, allowed))}; found {safe_repr(value)}")
+
+    return BeforeValidator(validate)
+
+
+def _string(value: object, rule: str = "must be a string") -> str:
+    # Native rendering makes an int of "664", which keeps every digit. A float has lost some: "1e5", "2026.10".
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"{rule}; found a {type(value).__name__}, not a string ({_NATIVE_HINT})")
+    text = str(value)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{rule}; found half of a surrogate pair, which is no character")
+    return text
+
+
+def _object_id(value: object) -> str:
+    rule = "must be 24 hexadecimal characters (0-9, a-f)"
+    text = _string(value, rule)
+    if _OBJECT_ID.fullmatch(text):
+        return text
+    wrong = sorted(set(re.findall(r"[^0-9a-fA-F]", text)))
+    among = f", among them {', '.join(map(repr, wrong[:3]))}" if wrong else ""
+    raise ValueError(f"{rule}; found {len(text)} characters{among}")
+
+
+def _name(value: object) -> str:
+    rule = f"must be {_MIN_NAME_LENGTH} to {_MAX_NAME_LENGTH} characters long"
+    text = _string(value, rule)
+    if _MIN_NAME_LENGTH <= len(text) <= _MAX_NAME_LENGTH:
+        return text
+    raise ValueError(f"{rule}; found {len(text)}")
+
+
+def _future(value: object) -> DateTime:
+    time = parse_datetime(value)
+    require_future(time)
+    return time
+
+
+String = Annotated[str, BeforeValidator(_string)]
+ObjectId = Annotated[str, BeforeValidator(_object_id)]
+CampaignName = Annotated[str, BeforeValidator(_name)]
+ScheduleType = Annotated[Literal["now", "schedule"], one_of("now", "schedule")]
+Category = Annotated[Literal["MARKETING", "UTILITY"], one_of("MARKETING", "UTILITY")]
+FutureTime = Annotated[DateTime, PlainValidator(_future), PlainSerializer(to_api_format)]

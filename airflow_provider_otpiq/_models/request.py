@@ -1,0 +1,65 @@
+"""The base of every request's model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import AliasGenerator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from airflow_provider_otpiq._models.fields import is_set
+from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class RequestModel(BaseModel):
+    """A request that keeps the contract: parsing the fields validates them."""
+
+    title: ClassVar[str]
+    """What it is, as an error begins."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        alias_generator=AliasGenerator(serialization_alias=to_camel),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_what_is_not_set(cls, fields: dict[str, object]) -> dict[str, object]:
+        return {name: value for name, value in fields.items() if is_set(value)}
+
+    @classmethod
+    def parse(cls, **fields: object) -> Self:
+        """
+        Validate the fields.
+
+        :param fields: the fields by their names in the operators.
+        :return: the request.
+        :raises OtpiqValidationError: if any field breaks a rule; the text lists every validation error.
+        """
+        errors = cls._errors_between(fields)
+        try:
+            request = cls(**fields)
+        except ValidationError as error:
+            errors = [*format_errors(error), *errors]
+        if not errors:
+            return request
+        raise OtpiqValidationError(f"{cls.title} was not sent, because of:{bullet_list(errors)}", errors=errors)
+
+    @classmethod
+    def _errors_between(cls, fields: Mapping[str, object]) -> list[str]:
+        """Find what is wrong with the fields together, whatever each of them is."""
+        return []
+
+    def body(self) -> dict[str, Any]:
+        """
+        Make the JSON body.
+
+        :return: the fields that are set, by the API's names.
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,0 +1,90 @@
+"""The parameters that a template requires of each recipient."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from airflow_provider_otpiq._models.recipient_rows import BLANK, is_missing
+from airflow_provider_otpiq._redaction import sanitize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class PayloadField(BaseModel):
+    """A parameter that each recipient may, or must, carry."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    required: bool = False
+    path: Annotated[str, Field(alias="templateParametersPath")]
+    label: str | None = None
+
+
+class Payload(BaseModel):
+    """What each recipient must carry for a template."""
+
+    fields: list[PayloadField]
+
+
+class PayloadResponse(BaseModel):
+    """The response to ``GET /whatsapp/campaigns/recipient-payload``."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    data: Payload
+
+
+def required_parameters(payload: Mapping[str, Any]) -> list[RequiredParameter]:
+    """
+    Read the parameters that a template requires.
+
+    :param payload: OTPIQ's recipient payload.
+    :return: the required parameters.
+    """
+    return [RequiredParameter(field) for field in Payload.model_validate(payload).fields if field.required]
+
+
+class RequiredParameter:
+    """
+    A required parameter of a template.
+
+    :param field: what OTPIQ says of it.
+    """
+
+    def __init__(self, field: PayloadField) -> None:
+        self._keys = field.path.split(".")
+        self.name = sanitize(f"{field.path} ({field.label})" if field.label else field.path)
+
+    def missing_positions(self, recipients: list[dict[str, Any]]) -> list[int]:
+        """
+        Find the recipients that lack it.
+
+        :param recipients: recipients in the API's form.
+        :return: their positions.
+        """
+        if self._all_have_a_string(recipients):
+            return []
+        return [position for position, recipient in enumerate(recipients) if self._is_missing_in(recipient)]
+
+    def _all_have_a_string(self, recipients: Iterable[Any]) -> bool:
+        """Look at all of them at once, which is fast, and enough where each has a string."""
+        values = recipients
+        for key in self._keys:
+            values = map(itemgetter(key), values)
+        try:
+            return BLANK.isdisjoint(map(str.strip, values))
+        except (KeyError, TypeError):
+            return False
+
+    def _is_missing_in(self, recipient: Mapping[Any, Any]) -> bool:
+        value: Any = recipient
+        try:
+            for key in self._keys:
+                value = value[key]
+        except (KeyError, TypeError):
+            return True
+        return is_missing(value)
