@@ -133,11 +133,11 @@ class AttachRecipientsOperator(_RecipientsOperator):
     :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters, such as the output of a
         :class:`CreateCampaignOperator`; not its ``campaignId``. (templated)
     :param recipients: 1 to 1000 recipients: dicts in the API's shape, ``{"phoneNumber": "9647712345678",
-        "templateParameters": {"body": {"1": "Ali"}}}``, each with an optional ``reference`` (a
-        string or an int, such as a customer id), which is never sent and names the recipient in errors and logs; or
-        only phone numbers where the template has no parameters. A list, an ``XComArg`` of one, or a callable that returns or yields them when the task executes,
-        and may take variables of the task's context by their names. A number may be written as ``+964 771…``,
-        ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic digits. (templated)
+        "templateParameters": {"body": {"1": "Ali"}}}``, or only phone numbers where the template has no parameters. A
+        dict may carry a ``reference`` (a string or an int, such as a customer id), which is never sent and names the
+        recipient in errors and logs. A list, an ``XComArg`` of one, or a callable that returns or yields them when the
+        task executes, and may take variables of the task's context by their names. A number may be written as
+        ``+964 771…``, ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic digits. (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.
     :param validate_parameters: whether to check the template's required parameters, True by default; False saves the
         call.
