@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_otpiq.exceptions import OtpiqServerError, OtpiqValidationError
+from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqServerError, OtpiqValidationError
 from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator, UpdateCampaignOperator
 from tests.conftest import needs_task_state
 from tests.contract import (
@@ -285,3 +285,40 @@ def test_native_rendering_keeps_what_it_can_and_refuses_what_it_cannot(
 def test_template_id_is_used_as_it_is(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
     execute(create(dag), context)
     assert sandbox.requests[0]["body"]["templateId"] == TEMPLATE_ID
+
+
+# What an error says
+
+
+@pytest.mark.parametrize("fault", [{"connection": "drop"}, {"status": 503}, {"status": 200, "body": "<html>"}], ids=str)
+def test_a_lost_create_says_what_may_exist_and_what_a_retry_does(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, fault: dict[str, Any]
+) -> None:
+    sandbox.arm("create", **fault)
+    with pytest.raises(OtpiqApiError) as caught:
+        execute(create(dag, name="Summer offer"), context)
+    assert "Campaign 'Summer offer' may have been created" in str(caught.value)
+    assert "A retry creates another one" in str(caught.value)
+
+
+def test_a_refused_create_does_not_say_that_anything_may_exist(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox
+) -> None:
+    sandbox.arm("create", status=400, body={"error": "no"})
+    with pytest.raises(OtpiqApiError) as caught:
+        execute(create(dag), context)
+    assert str(caught.value).endswith(
+        "returned 400: no. Fix the task's fields as OTPIQ's message says, then clear the task."
+    )
+
+
+def test_an_update_of_a_running_campaign_advises_about_its_state(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, sandbox_hook: OtpiqHook
+) -> None:
+    campaign_id = sandbox_hook.create_campaign(**CREATE)["_id"]
+    sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
+    sandbox_hook.start_campaign(campaign_id=campaign_id)
+    update = UpdateCampaignOperator(task_id="update_running", dag=dag, campaign_id=campaign_id, name="Winter")
+    with pytest.raises(OtpiqApiError, match="Look at the campaign's state in OTPIQ's dashboard") as caught:
+        execute(update, context)
+    assert "Fix the task's fields" not in str(caught.value)

@@ -386,3 +386,12 @@ def test_a_lost_connection_is_tried_again_by_airflow(
     sandbox.arm("attach", connection="drop")
     with pytest.raises(OtpiqConnectionError):
         execute(attach(dag, campaign_id, PEOPLE), context)
+
+
+def test_a_lost_attach_says_what_may_be_attached_and_what_a_retry_does(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
+) -> None:
+    sandbox.arm("attach", when="after", connection="drop")
+    task = AttachRecipientsOperator(task_id="lost", dag=dag, campaign_id=campaign_id, recipients=["9647801234567"])
+    with pytest.raises(OtpiqConnectionError, match=r"The recipients may be attached\. A retry attaches those"):
+        execute(task, context)

@@ -385,6 +385,34 @@ def test_a_map_index_that_holds_another_campaigns_state_sends_nothing(
     assert sent(sandbox, action) == 2
 
 
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_no_part_of_an_unknown_outcome_says_retry(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, fault: dict[str, Any]
+) -> None:
+    sandbox.arm("start", **fault)
+    sandbox.arm("sample", **fault)
+    with pytest.raises(OtpiqOutcomeUnknownError) as caught:
+        spend()
+    assert caught.value.__cause__ is not None
+    for error in (caught.value, caught.value.__cause__):
+        assert "retry" not in str(error)
+        assert "happens again" not in str(error)
+    campaign_id = sandbox.campaigns[0]["_id"]
+    assert campaign_id in str(caught.value)
+    assert "the DAG run then goes on with the tasks downstream" in str(caught.value)
+    assert "the campaign's id is in the XCom of the task that created it" in str(caught.value)
+
+
+def test_a_start_of_a_running_campaign_advises_about_its_state(
+    dag: DAG, context: dict[str, Any], sandbox_hook: OtpiqHook, new_campaign: Callable[[], str]
+) -> None:
+    campaign_id = new_campaign()
+    sandbox_hook.start_campaign(campaign_id=campaign_id)
+    start = StartCampaignOperator(task_id="start_running", dag=dag, campaign_id=campaign_id)
+    with pytest.raises(OtpiqRequestError, match="Look at the campaign's state in OTPIQ's dashboard"):
+        execute(start, context)
+
+
 def test_a_start_warns_that_it_did_not_wait_for_the_scheduled_time(
     dag: DAG, context: dict[str, Any], sandbox_hook: OtpiqHook, capsys: pytest.CaptureFixture[str]
 ) -> None:
