@@ -62,11 +62,18 @@ class OtpiqClient:
         self._name = name
         self._log = log
         self.session = Session()
-        # Over plain http, which is for a sandbox, a proxy of the environment would see the API key.
-        self.session.trust_env = not settings.host.startswith("http://")
+        self._read_environment()
         self.session.auth = BearerAuth(settings.password.get_secret_value())
         user_agent = f"airflow-provider-otpiq/{__version__} {self.session.headers['User-Agent']!s}"
         self.session.headers["User-Agent"] = user_agent
+
+    def _read_environment(self) -> None:
+        """Take proxies and certificate authorities from the environment, once: requests reads them for each request."""
+        # Over plain http, which is for a sandbox, a proxy of the environment would see the API key.
+        if self._settings.host.startswith("https://"):
+            environment = self.session.merge_environment_settings(self._settings.host, {}, None, None, None)
+            self.session.proxies, self.session.verify = environment["proxies"], environment["verify"]
+        self.session.trust_env = False
 
     def request(
         self,
