@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
@@ -10,6 +11,7 @@ import sys
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
@@ -19,6 +21,9 @@ from airflow_provider_otpiq import exceptions
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators import campaign
 from airflow_provider_otpiq.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -132,3 +137,39 @@ def test_the_wheel_has_one_top_level_package_and_its_type_marker(tmp_path: Path)
     assert top_level == {"airflow_provider_otpiq", dist_info}
     assert {"airflow_provider_otpiq/py.typed", "airflow_provider_otpiq/sandbox/dashboard.html"} <= set(names)
     assert "Requires-Dist: apache-airflow>=2.11\n" in metadata
+
+
+ALLOWED_IMPORTS: dict[str, set[str]] = {
+    # By folder: what of this package it may import. Arrows point one way.
+    "exceptions.py": set(),
+    "_redaction.py": set(),
+    "_validation_errors.py": set(),
+    "_http": {"exceptions", "_redaction", "_validation_errors", "_http", "__version__"},
+    "_models": {"exceptions", "_redaction", "_validation_errors", "_models"},
+    "_connection": {"exceptions", "_redaction", "_validation_errors", "_models", "_connection", "get_provider_info"},
+    "_state": {"exceptions", "_models", "_state"},
+    "sandbox": {"sandbox"},
+}
+
+
+@pytest.mark.parametrize("room", ALLOWED_IMPORTS)
+def test_imports_point_one_way(room: str) -> None:
+    package = Path(airflow_provider_otpiq.__file__).parent
+    files = [package / room] if room.endswith(".py") else (package / room).rglob("*.py")
+    for file in files:
+        tree = ast.parse(file.read_text())
+        for node in _runtime_imports(tree):
+            module = node.module or ""
+            assert room not in ("_http", "sandbox") or not module.startswith("airflow."), f"{file}: {module}"
+            if module.split(".")[0] == "airflow_provider_otpiq":
+                names = [module.split(".")[1]] if "." in module else [alias.name for alias in node.names]
+                assert set(names) <= ALLOWED_IMPORTS[room], f"{file}: {module}"
+
+
+def _runtime_imports(tree: ast.AST) -> Iterator[ast.ImportFrom]:
+    """Find the imports that are not there for a type checker alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield node
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield from _runtime_imports(node)

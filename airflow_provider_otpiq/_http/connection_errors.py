@@ -15,7 +15,6 @@ from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING
 
 import requests
-from airflow.providers.common.compat.sdk import AirflowFailException
 from urllib3.exceptions import HeaderParsingError, InvalidChunkLength, InvalidHeader, ProxyError
 from urllib3.util import parse_url
 
@@ -25,7 +24,14 @@ from airflow_provider_otpiq._http.session import (
     was_handed_over,
 )
 from airflow_provider_otpiq._redaction import sanitize
-from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqConnectionError, OtpiqError, error_class
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConfigurationError,
+    OtpiqConnectionError,
+    OtpiqError,
+    OtpiqRateLimitError,
+    OtpiqServerError,
+    error_class,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq._http.settings import HttpSettings
@@ -102,7 +108,7 @@ def _in_the_configuration(error: Exception, settings: HttpSettings) -> str | Non
     if isinstance(error, ValueError | TypeError):  # requests lets either through
         return _what_cannot_be_parsed(settings)
     status = _status_of_the_proxy(error)
-    if status and issubclass(error_class(status), AirflowFailException):
+    if status and error_class(status) not in (OtpiqRateLimitError, OtpiqServerError):
         return f"the proxy refused to connect, with {status}. Check {_PROXY}, for 407 its user and password"
     peer, field = ("proxy", _PROXY) if _is_about_the_proxy(error) else ("server", "the connection's host")
     return next((found for cause in _chain(error) if (found := _in_the_certificates(cause, peer, field))), None)
