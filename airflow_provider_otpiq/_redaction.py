@@ -37,12 +37,7 @@ _BEYOND_PHONE_NUMBERS = 10**18
 
 
 def mask_phone_numbers(text: str) -> str:
-    """
-    Mask the phone numbers in a string, leaving enough to recognise one: ``964771•••5678``.
-
-    :param text: any text.
-    :return: the text with the middle of each phone number replaced.
-    """
+    """Mask the phone numbers in a string, leaving enough to recognise one: ``964771•••5678``."""
     return _PHONE_NUMBER.sub(_masked, text)
 
 
@@ -50,11 +45,9 @@ def hide_values(text: str, values: Iterable[str]) -> str:
     """
     Replace what a request said of people in what the server says of the request.
 
-    :param text: the server's text.
-    :param values: the values. One of one or two characters is replaced only in quotes, one of three only as a word
-        of its own: anywhere else it would be a part of ordinary words.
-    :return: the start of the text, on one line, in which each value, in either case, escaped as in JSON or cut short
-        by an ellipsis, is ``•••``.
+    Each value, in either case, escaped as in JSON or cut short by an ellipsis, becomes ``•••``. One of one or two
+    characters is replaced only in quotes, one of three only as a word of its own: anywhere else it would be a part of
+    ordinary words.
     """
     start = " ".join(text.split())
     start = start if len(start) <= _LONGEST_LOOKED_AT else f"{start[:_LONGEST_LOOKED_AT]}…"
@@ -68,11 +61,9 @@ def hide_values(text: str, values: Iterable[str]) -> str:
 
 def mask_phone_number(value: object) -> str:
     """
-    Show as much of one phone number as helps to recognise it.
+    Show as much of one phone number as helps to recognise it: ``964771•••5678``.
 
-    :param value: what is set as a phone number.
-    :return: such as ``964771•••5678``; of anything shorter or longer than a phone number only length and kind, such as
-        ``7 digits`` or ``a list``.
+    Of anything shorter or longer only length and kind are shown, such as ``7 digits`` or ``a list``.
     """
     text = str(value) if _is_short_int(value) and value > 0 else value
     digits = "".join(filter(str.isdecimal, text)) if isinstance(text, str) else ""
@@ -80,13 +71,7 @@ def mask_phone_number(value: object) -> str:
 
 
 def sanitize(text: str, api_key: SecretStr | None = None) -> str:
-    """
-    Make a string from outside fit for an error or a log line.
-
-    :param text: any text, such as a message from a server.
-    :param api_key: a key that must not be in it, whatever it looks like.
-    :return: the text on one line of at most 500 characters, without phone numbers, API keys and users of URLs.
-    """
+    """Put a string from outside on one short line, without phone numbers, API keys and users of URLs."""
     without_key = text.replace(api_key.get_secret_value(), "•••") if api_key else text
     without_user = _USER_IN_URL.sub("//•••@", without_key)
     one_line = " ".join(_API_KEY.sub("•••", without_user).split())
@@ -96,12 +81,7 @@ def sanitize(text: str, api_key: SecretStr | None = None) -> str:
 
 
 def safe_repr(value: object) -> str:
-    """
-    Say what was found in a field, without repeating what could be a key or a phone number in the wrong place.
-
-    :param value: any value of a template field.
-    :return: a short harmless string in quotes; of anything else only its type or length.
-    """
+    """Say what was found in a field, without repeating what could be a key or a phone number in the wrong place."""
     if not isinstance(value, str):
         return str(value) if isinstance(value, datetime) else f"a {type(value).__name__}"
     digits = sum(map(str.isdigit, _DATE_OR_TIME.sub("", value)))

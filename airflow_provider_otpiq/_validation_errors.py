@@ -12,22 +12,12 @@ if TYPE_CHECKING:
 
 
 def format_errors(error: ValidationError) -> list[str]:
-    """
-    List the errors of a validation, one line each.
-
-    :param error: pydantic's error; its inputs, which may be secret, are left alone.
-    :return: lines such as ``"name: must be 3 to 80 characters long; found 2"``.
-    """
+    """List validation errors without their inputs: ``name: must be 3 to 80 characters long; found 2``."""
     return [_line(details) for details in error.errors(include_url=False, include_input=False)]
 
 
 def bullet_list(errors: Iterable[str]) -> str:
-    """
-    Write errors one below the other, as the end of an error's text.
-
-    :param errors: the errors.
-    :return: a line for each, each after a line break.
-    """
+    """Write errors one below the other, as the end of an error's text."""
     return "".join(f"\n  - {error}" for error in errors)
 
 

@@ -8,11 +8,7 @@ from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 
 
 def widgets() -> dict[str, Any]:
-    """
-    Make the fields. Needs Flask-AppBuilder, which only Airflow 2 has.
-
-    :return: a WTForms field for each extra of the connection.
-    """
+    """Make the fields. Needs Flask-AppBuilder, which only Airflow 2 has."""
     return {name: _widget(field) for name, field in CONNECTION_FIELDS.items()}
 
 

@@ -62,12 +62,11 @@ class GuardRails(BaseModel):
     @classmethod
     def from_connection(cls, connection_id: str, extras: Mapping[str, object]) -> GuardRails:
         """
-        Read them.
+        Read the guard rails among the extras of a connection.
 
-        :param connection_id: the connection that they belong to.
-        :param extras: its extras; None, as the form sends for a blank field, means not set. An empty string is
-            wrong: it may be a variable that was not set, and must not allow everybody.
-        :return: the guard rails.
+        None, as the form sends for a blank field, means not set. An empty string is an error: it may be a variable
+        that was not set, and must not allow everybody.
+
         :raises OtpiqConfigurationError: if any of them cannot be understood.
         """
         fields = {name: value for name, value in extras.items() if name in cls.model_fields and value is not None}
@@ -84,7 +83,6 @@ class GuardRails(BaseModel):
         """
         Refuse whom the connection may not reach.
 
-        :param recipients: the recipients.
         :raises OtpiqValidationError: if any number is not allowed; the text lists those.
         """
         if self.allowed_recipients is None:
@@ -105,7 +103,6 @@ class GuardRails(BaseModel):
         """
         Refuse more recipients than the connection may reach.
 
-        :param count: how many there are.
         :raises OtpiqValidationError: if there are too many.
         """
         if self.max_recipients is not None and count > self.max_recipients:
@@ -116,7 +113,6 @@ class GuardRails(BaseModel):
         """
         Refuse a campaign that several attaches have filled beyond what the connection allows.
 
-        :param campaign: the campaign as OTPIQ returns it; without ``totalRecipients`` nothing is known.
         :raises OtpiqValidationError: if it holds too many.
         """
         total = str(campaign.get("totalRecipients"))

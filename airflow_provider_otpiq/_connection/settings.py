@@ -96,8 +96,6 @@ class ConnectionSettings(BaseModel):
         """
         Read a connection.
 
-        :param connection: an Airflow connection of type ``otpiq``.
-        :return: its settings, checked.
         :raises OtpiqConfigurationError: if anything in it cannot be used; the text lists all of it.
         """
         try:
@@ -121,8 +119,6 @@ def base_url(connection: Connection) -> str:
     A host with a scheme stands as it is; another gets https, or http on a loopback address. The port is added
     unless it is empty or 0, the schema becomes the path's end. Neither host nor schema means OTPIQ's own API.
 
-    :param connection: an Airflow connection of type ``otpiq``.
-    :return: the base URL without a slash at its end.
     :raises ValueError: if no http or https URL comes of it.
     """
     host, port, path = (connection.host or "").strip(), connection.port or None, connection.schema or ""

@@ -52,9 +52,7 @@ class OtpiqClient:
     """
     A client of OTPIQ's API. All requests go over one session, with persistent connections.
 
-    :param settings: base URL, API key, timeouts and the number of HTTP retries.
-    :param name: what errors call the connection, such as ``connection 'otpiq_default'``.
-    :param log: where HTTP retries are logged.
+    ``name`` is what errors call the connection, such as ``connection 'otpiq_default'``.
     """
 
     def __init__(self, settings: HttpSettings, name: str, log: Log) -> None:
@@ -85,14 +83,10 @@ class OtpiqClient:
         if_lost: str = "",
     ) -> dict[str, Any]:
         """
-        Send a request, retry it where that is safe, and return the response's body.
+        Send a request, retry it where that is safe, and return the response's body as OTPIQ sent it.
 
-        :param method: the HTTP method.
-        :param path: the path below the base URL.
-        :param response_model: what the contract says of the response's body.
-        :param body: the JSON body.
-        :param if_lost: for the error of a request that may have taken effect: what exists then, and what a retry does.
-        :return: the response's body, as OTPIQ sent it.
+        ``if_lost`` is added to the error of a request that may have taken effect: what exists then, and what a retry does.
+
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqApiError: if the request fails.
         """
@@ -114,13 +108,9 @@ class OtpiqClient:
         """
         Send a non-idempotent request that costs money: never again once it may have taken effect.
 
-        :param method: the HTTP method.
-        :param path: the path below the base URL.
-        :param response_model: what the contract says of the response's body.
-        :param body: the JSON body.
-        :param marker: what is saved before each attempt, and deleted after one that provably had no effect: there is
-            no marker during the delay before an HTTP retry.
-        :return: the response's body, as OTPIQ sent it.
+        The marker is saved before each attempt, and deleted after one that provably had no effect: there is none during
+        the delay before an HTTP retry.
+
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqOutcomeUnknownError: if the request may have taken effect.
         :raises OtpiqApiError: if the request fails and provably had no effect.
@@ -151,11 +141,6 @@ class OtpiqClient:
         """
         Send a request once, without HTTP retries.
 
-        :param method: the HTTP method.
-        :param path: the path below the base URL.
-        :param response_model: what the contract says of the response's body.
-        :param body: the JSON body.
-        :return: the response's body, as OTPIQ sent it.
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqApiError: if the request fails.
         """

@@ -74,12 +74,9 @@ _LOST: _Table = (
 
 def connection_error(call: str, error: Exception, settings: HttpSettings) -> OtpiqError:
     """
-    Say why there is no response.
+    Make the error of a request that got no response.
 
-    :param call: what was to be sent, for the text.
-    :param error: what requests, urllib3, http.client or the network raised.
-    :param settings: the connection's settings.
-    :return: the error to raise, outside of the handler: its context would hold the request, and the key with it.
+    It is to be raised outside of the handler: its context would hold the request, and the API key with it.
     """
     if was_handed_over():
         return OtpiqConnectionError(f"{call} got no complete response: {_how_it_was_lost(error, settings)}.")
@@ -93,12 +90,7 @@ def connection_error(call: str, error: Exception, settings: HttpSettings) -> Otp
 
 
 def too_large(call: str) -> OtpiqConnectionError:
-    """
-    Say that a response was not read.
-
-    :param call: what was sent, for the text.
-    :return: the error to raise.
-    """
+    """Make the error of a response that was not read."""
     return OtpiqConnectionError(f"{call} got a response of more than {MAX_RESPONSE_BYTES} bytes, which was not read.")
 
 

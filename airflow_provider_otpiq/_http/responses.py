@@ -58,13 +58,7 @@ class RawResponse:
     """Keeps out of an error what the request said of people, even if OTPIQ echoes it."""
 
     def sanitize(self, text: str) -> str:
-        """
-        Make a string of the response fit for an error.
-
-        :param text: any string.
-        :return: the string as :func:`~airflow_provider_otpiq._redaction.sanitize` makes it, without the call's key
-            and people.
-        """
+        """Make a string of the response fit for an error: without the API key and what the request said of people."""
         return sanitize(self.redact(text), self.api_key)
 
 
@@ -72,9 +66,6 @@ def parse_response(response: RawResponse, model: type[BaseModel]) -> dict[str, A
     """
     Return the body of a response that keeps the contract.
 
-    :param response: the response.
-    :param model: what the contract says of the body.
-    :return: the body as OTPIQ sent it.
     :raises OtpiqApiError: if the status is outside 2xx, or the body is not what the contract says.
     """
     if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
@@ -92,13 +83,7 @@ def parse_response(response: RawResponse, model: type[BaseModel]) -> dict[str, A
 
 
 def outcome_unknown(call: str, error: BaseException) -> OtpiqOutcomeUnknownError:
-    """
-    Say that the outcome of a request is unknown.
-
-    :param call: what was sent.
-    :param error: what was raised before a response was read; a remedy of it, which may say "retry", is removed.
-    :return: the error to raise.
-    """
+    """Make the error of a request whose outcome is unknown, and remove the cause's remedy: it may say "retry"."""
     if isinstance(error, OtpiqApiError):
         error.remedy = ""
         what_happened = str(error)
@@ -134,12 +119,7 @@ def _other_campaign_errors(path: str, campaign: Any) -> list[str]:
 
 
 def error_from_response(response: RawResponse) -> OtpiqApiError:
-    """
-    Make the error of a response outside 2xx.
-
-    :param response: the response.
-    :return: the error to raise.
-    """
+    """Make the error of a response outside 2xx."""
     body = _json(response)
     amounts = {name: body[name] for name in _AMOUNTS if _is_number(body.get(name))}
     error = error_class(response.status)

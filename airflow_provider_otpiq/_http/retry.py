@@ -21,12 +21,7 @@ DEFAULT_RATE_LIMIT_DELAY = 5.0
 
 
 class RetryState:
-    """
-    The HTTP retries of one call.
-
-    :param method: the HTTP method of its request.
-    :param max_retries: how many there may be.
-    """
+    """The HTTP retries of one call."""
 
     def __init__(self, method: str, max_retries: int) -> None:
         self.count = 0
@@ -37,12 +32,7 @@ class RetryState:
         self._rate_limited = False
 
     def next_delay(self, error: OtpiqApiError) -> float | None:
-        """
-        Count a failed request.
-
-        :param error: how it failed.
-        :return: the seconds to wait before the next HTTP retry; None if there may be none.
-        """
+        """Return the seconds to wait before the next HTTP retry, and count it; None if there may be none."""
         is_rate_limit = isinstance(error, OtpiqRateLimitError)
         delay = self._delay(error)
         exhausted = self.count >= self._max_retries or self._total_delay + delay > MAX_TOTAL_DELAY

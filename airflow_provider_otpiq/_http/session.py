@@ -43,11 +43,7 @@ def expect_request() -> None:
 
 
 def was_handed_over() -> bool:
-    """
-    Tell whether the request that was made last was handed to a connected socket.
-
-    :return: False only if it provably never left this machine.
-    """
+    """Tell whether the last request was handed to a connected socket. False: it provably never left this machine."""
     return _handed_over.get()
 
 
@@ -171,23 +167,12 @@ class Session(requests.Session):
         self.headers["Accept-Encoding"] = "gzip"  # what `read_body` can decompress
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """
-        Send a request.
-
-        :param request: the request.
-        :param kwargs: as requests has them.
-        :return: the response.
-        """
+        """Send a request."""
         _handed_over.set(True)  # another adapter, such as a test's, does not tell what it has sent
         return super().send(request, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """
-        Find no target: even with ``allow_redirects=False``, requests would read and parse it without limits.
-
-        :param resp: any response.
-        :return: None.
-        """
+        """Find no target: even with ``allow_redirects=False``, requests would read and parse it without limits."""
         return
 
 
@@ -207,8 +192,6 @@ def read_body(response: requests.Response) -> bytes | None:
     """
     Read a response's body, and decompress it up to the limit: urllib3 before 2.6 would decompress without one.
 
-    :param response: a response whose body was not read yet.
-    :return: its body; None if it is far too large.
     :raises zlib.error: if its compressed body is damaged.
     """
     gunzip = zlib.decompressobj(wbits=31) if response.headers.get("Content-Encoding", "").lower() == "gzip" else None

@@ -94,8 +94,6 @@ class _TemplateAndSender(RequestModel):
         """
         Look up the ids of what is set by name.
 
-        :param resources: ``data`` of OTPIQ's response to ``GET /whatsapp/resources``.
-        :return: the same request with ids.
         :raises OtpiqValidationError: if there is no such template or number, or more than one.
         """
         lookup = ResourceLookup(**{name: getattr(self, name) for name in ResourceLookup.model_fields})
@@ -159,10 +157,9 @@ class UpdateCampaign(_TemplateAndSender):
 
     def body(self) -> dict[str, Any]:
         """
-        Make the JSON body.
+        Return the fields that are set, by the API's names.
 
-        :return: the fields that are set, by the API's names; with ``now`` the time is set to null, as
-            ``scheduledFor`` of the vendor's schema allows. That this clears the time is an assumption.
+        With ``now`` the time is set to null, as the vendor's schema allows. That this clears it is an assumption.
         """
         cleared = {"scheduledFor": None} if self.schedule_type == "now" else {}
         return super().body() | cleared

@@ -24,10 +24,8 @@ _RULE = "must be a date with a time of day and an offset, such as 2026-12-01T09:
 
 def parse_datetime(value: object) -> DateTime:
     """
-    Read a point in time.
+    Read a datetime, or an ISO 8601 string with ``T`` or a space, and return the same time in UTC.
 
-    :param value: a datetime, or an ISO 8601 string with ``T`` or a space between date and time.
-    :return: the same moment in UTC.
     :raises ValueError: if it cannot be read, or has no offset and so could mean several moments.
     """
     read = _read(value)
@@ -44,12 +42,9 @@ def parse_datetime(value: object) -> DateTime:
 
 def apply_default_timezone(value: object, timezone: Timezone | FixedTimezone) -> object:
     """
-    Give a time without an offset the timezone that it was meant in.
+    Give a naive time the timezone that it was meant in, such as the DAG's.
 
-    :param value: any value of a template field.
-    :param timezone: the timezone for a time that names none, such as the DAG's.
-    :return: the moment, if the value is a time without an offset that this timezone has exactly once; every other
-        value as it is.
+    Every other value, and a time that this timezone does not have exactly once, is returned as it is.
     """
     try:
         read = _read(value)
@@ -62,7 +57,6 @@ def require_future(time: DateTime) -> None:
     """
     Make sure that a time is still to come.
 
-    :param time: the moment to check.
     :raises ValueError: if it has passed; the text says by how much.
     """
     now = pendulum.now("UTC")
@@ -72,22 +66,14 @@ def require_future(time: DateTime) -> None:
 
 
 def to_api_format(time: DateTime) -> str:
-    """
-    Write a time as it is sent to OTPIQ.
-
-    :param time: the moment.
-    :return: ISO 8601 in UTC with ``Z``, such as ``2026-12-01T06:00:00Z``.
-    """
+    """Write a time as it is sent to OTPIQ: in UTC, such as ``2026-12-01T06:00:00Z``."""
     return time.in_timezone("UTC").to_iso8601_string()
 
 
 def describe(value: object, timezone: Timezone | FixedTimezone) -> str:
     """
-    Write a time for people: in UTC, and as a clock in their timezone shows it.
+    Write a time for people: ``2026-12-01T06:00:00Z (2026-12-01 09:00:00 in Asia/Baghdad)``.
 
-    :param value: a datetime or a string that :func:`parse_datetime` reads.
-    :param timezone: their timezone.
-    :return: such as ``2026-12-01T06:00:00Z (2026-12-01 09:00:00 in Asia/Baghdad)``.
     :raises ValueError: if the value cannot be read.
     """
     utc = parse_datetime(value)

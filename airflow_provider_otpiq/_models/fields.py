@@ -23,22 +23,12 @@ _NATIVE_HINT = "if render_template_as_native_obj made it one, turn that off or q
 
 
 def is_set(value: object) -> bool:
-    """
-    Tell whether a field is set.
-
-    :param value: the field as Airflow rendered it.
-    :return: False for None, for an empty string and for the string that None renders to.
-    """
+    """Tell whether a rendered field is set: not None, an empty string or the string that None renders to."""
     return value is not None and not (isinstance(value, str) and value in ("", "None"))
 
 
 def is_object_id(value: object) -> bool:
-    """
-    Tell whether a value is an id of OTPIQ's.
-
-    :param value: any value of a template field.
-    :return: whether it has 24 hexadecimal characters.
-    """
+    """Tell whether a value is an id of OTPIQ's."""
     try:
         return bool(_object_id(value))
     except ValueError:
@@ -46,12 +36,7 @@ def is_object_id(value: object) -> bool:
 
 
 def one_of(*allowed: str) -> BeforeValidator:
-    """
-    Make the validator of a field that takes one of a few words.
-
-    :param allowed: the words.
-    :return: the validator, whose error names them.
-    """
+    """Make the validator of a field that takes one of a few words."""
 
     def validate(value: object) -> object:
         if isinstance(value, str) and value in allowed:

@@ -29,10 +29,6 @@ def normalize(value: object, default_region: str = DEFAULT_REGION) -> str:
     `phonenumbers <https://github.com/daviddrysdale/python-phonenumbers>`__; digits without a plus may be an
     international number or a national one, and if both are valid they are refused.
 
-    :param value: a string with any digits and the usual spaces and dashes, which begins with ``+``, ``00`` or the
-        country's code, or is a national number; or an int that is a valid international number.
-    :param default_region: the country of a national number, two letters.
-    :return: such as ``9647701234567``.
     :raises ValueError: if it is no phone number; the text tells why, and does not hold the number.
     """
     if isinstance(value, str):

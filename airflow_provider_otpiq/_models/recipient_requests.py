@@ -131,9 +131,6 @@ def all_already_attached(error: OtpiqRequestError) -> bool:
 
     That this is a 400 is documented, its wording is not: **these words are an assumption**. Where they are wrong, a
     retried attach fails and nothing is lost. They are narrow, so that no other error passes for it.
-
-    :param error: the error of an attach.
-    :return: whether there was nothing left to add.
     """
     message = (error.server_message or "").lower()
     every = re.search(r"\b(all|every|each)\b.*\b(recipients?|numbers?|contacts?)\b", message)

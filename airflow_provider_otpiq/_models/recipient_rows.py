@@ -44,12 +44,9 @@ _reference = TypeAdapter[str | int](str | Annotated[int, Field(ge=-(2**63), lt=2
 
 def all_in_api_form(rows: Sequence[Any], default_region: str) -> bool:
     """
-    Tell whether rows can be sent as they stand, in a fraction of the time that :func:`parse_row` takes for them.
+    Tell whether all rows can be sent as they are, in a fraction of the time that :func:`parse_row` takes.
 
-    :param rows: the rows of a DAG.
-    :param default_region: the country of national phone numbers, two letters.
-    :return: True if each is a dict in the API's form, maybe with a ``reference``, and made of JSON's own types only;
-        False leaves it to :func:`parse_row`, which says what is wrong, or normalises it.
+    Each is a dict in the API's form, optionally with a ``reference``, and made of JSON's own types only.
     """
     try:
         return default_region == DEFAULT_REGION and _are_in_api_form(rows)
@@ -58,14 +55,7 @@ def all_in_api_form(rows: Sequence[Any], default_region: str) -> bool:
 
 
 def parse_row(row: Mapping[Any, Any], default_region: str) -> tuple[dict[str, Any], list[str]]:
-    """
-    Bring one row into the API's form.
-
-    :param row: the row of a DAG.
-    :param default_region: the country of national phone numbers, two letters.
-    :return: the recipient, a copy with its ``reference`` if it has one, and the validation errors. What is wrong
-        is in the recipient as it was.
-    """
+    """Copy one row in the API's form, and list its validation errors; what is invalid is copied as it is."""
     recipient, errors = {"phoneNumber": row.get("phoneNumber")}, []
     try:
         recipient["phoneNumber"] = normalize(recipient["phoneNumber"], default_region)
@@ -83,25 +73,13 @@ def parse_row(row: Mapping[Any, Any], default_region: str) -> tuple[dict[str, An
 
 
 def describe_recipient(position: int, recipient: Mapping[str, Any], reference: str | int | None = None) -> str:
-    """
-    Name a recipient in an error or a log line, so that its owner finds it and nobody can message it.
-
-    :param position: its position in the list, from 0.
-    :param recipient: the recipient, whose number may be anything.
-    :param reference: the owner's own name for it, such as a customer id.
-    :return: such as ``recipients[17] (reference 'C-1042', 964771•••5678)``.
-    """
+    """Name a recipient so that its owner finds it: ``recipients[17] (reference 'C-1042', 964771•••5678)``."""
     number = mask_phone_number(recipient.get("phoneNumber"))
     return f"recipients[{position}] ({_named_reference(reference)}{number})"
 
 
 def is_missing(value: object) -> bool:
-    """
-    Tell whether the value of a required parameter is as good as none.
-
-    :param value: the value.
-    :return: True for None, NaN, empty lists and dicts, blank strings, and the strings of None and NaN.
-    """
+    """Tell whether the value of a required parameter is as good as none."""
     # Asked for a key, a defaultdict makes an empty value up.
     return value in ([], {}) if isinstance(value, list | dict) else _is_blank(value)
 

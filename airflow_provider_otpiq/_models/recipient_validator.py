@@ -44,8 +44,6 @@ class RecipientValidator:
     """
     Recipients of a DAG, sorted into valid and invalid ones.
 
-    :param rows: dicts in the API's shape, or phone numbers. What iterating over them raises is left as it is.
-    :param default_region: the country of national phone numbers, two letters.
     :raises OtpiqValidationError: if there are none, or far too many.
     """
 
@@ -82,21 +80,11 @@ class RecipientValidator:
         return self.valid.items()
 
     def name(self, position: int, recipient: dict[str, Any]) -> str:
-        """
-        Name a recipient in an error or a log line.
-
-        :param position: its position in the DAG's list.
-        :param recipient: the recipient.
-        :return: its position, its reference if it has one, and its masked number.
-        """
+        """Name a recipient in an error or a log line."""
         return describe_recipient(position, recipient, self._references.get(position))
 
     def require(self, payload: Mapping[str, Any]) -> None:
-        """
-        Check the template's own required parameters.
-
-        :param payload: OTPIQ's recipient payload.
-        """
+        """Check the template's own required parameters."""
         for parameter in required_parameters(payload):
             for position in parameter.missing_positions(self._recipients):
                 self._errors.setdefault(position, []).append(f"{parameter.name} is required, and is not set")
@@ -105,8 +93,6 @@ class RecipientValidator:
         """
         Return the valid ones.
 
-        :param skip_invalid: whether to leave out the invalid ones, which is logged, instead of refusing them all.
-        :return: the recipients as they are sent.
         :raises OtpiqValidationError: if there are invalid ones and they are not to be skipped, if no valid one is
             left, or if there are more than a campaign can hold. The text lists each invalid one.
         """

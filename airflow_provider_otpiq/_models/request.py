@@ -38,8 +38,6 @@ class RequestModel(BaseModel):
         """
         Validate the fields.
 
-        :param fields: the fields by their names in the operators.
-        :return: the request.
         :raises OtpiqValidationError: if any field breaks a rule; the text lists every validation error.
         """
         errors = cls._errors_between(fields)
@@ -57,9 +55,5 @@ class RequestModel(BaseModel):
         return []
 
     def body(self) -> dict[str, Any]:
-        """
-        Make the JSON body.
-
-        :return: the fields that are set, by the API's names.
-        """
+        """Return the fields that are set, by the API's names."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

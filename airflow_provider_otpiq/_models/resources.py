@@ -90,8 +90,6 @@ class ResourceLookup(BaseModel):
 
         An id that is set and not listed is left for OTPIQ itself to judge.
 
-        :param resources: what the project has.
-        :return: ``template_id`` and ``phone_number_id``, of each that was found.
         :raises OtpiqValidationError: if there is no such template or number, if there are several, or if they belong
             to different accounts. The text lists what there is.
         """

@@ -39,33 +39,19 @@ class PayloadResponse(BaseModel):
 
 
 def required_parameters(payload: Mapping[str, Any]) -> list[RequiredParameter]:
-    """
-    Read the parameters that a template requires.
-
-    :param payload: OTPIQ's recipient payload.
-    :return: the required parameters.
-    """
+    """Read the parameters that a template requires."""
     return [RequiredParameter(field) for field in Payload.model_validate(payload).fields if field.required]
 
 
 class RequiredParameter:
-    """
-    A required parameter of a template.
-
-    :param field: what OTPIQ says of it.
-    """
+    """A required parameter of a template."""
 
     def __init__(self, field: PayloadField) -> None:
         self._keys = field.path.split(".")
         self.name = sanitize(f"{field.path} ({field.label})" if field.label else field.path)
 
     def missing_positions(self, recipients: list[dict[str, Any]]) -> list[int]:
-        """
-        Find the recipients that lack it.
-
-        :param recipients: recipients in the API's form.
-        :return: their positions.
-        """
+        """Find the recipients that lack it."""
         if self._all_have_a_string(recipients):
             return []
         return [position for position, recipient in enumerate(recipients) if self._is_missing_in(recipient)]

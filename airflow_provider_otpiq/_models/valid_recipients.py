@@ -25,10 +25,6 @@ class ValidRecipients:
     Recipients that have passed every check, as the bytes that are sent.
 
     Going through it gives copies in the API's form: whatever is done with them, what was checked is what is sent.
-
-    :param body: the request's body, JSON.
-    :param count: how many they are.
-    :param skipped: how many invalid ones were left out.
     """
 
     def __init__(self, body: bytes, count: int, *, skipped: int) -> None:
@@ -50,12 +46,7 @@ class ValidRecipients:
         return len({recipient["phoneNumber"] for recipient in self})
 
     def redact(self, text: str) -> str:
-        """
-        Replace in a message of the server what these recipients' parameters say of people.
-
-        :param text: the message, which may hold their values.
-        :return: the message without them; phone numbers are still in it, as they are masked wherever it is shown.
-        """
+        """Replace in a message of the server what these recipients' parameters say of people."""
         parameters = (value for recipient in self for value in _scalars(recipient.get("templateParameters")))
         return hide_values(text, (value for value in parameters if value.lower() not in _ORDINARY_WORDS))
 
@@ -64,8 +55,6 @@ def request_body(recipients: list[dict[str, Any]]) -> bytes:
     """
     Write recipients as they are sent.
 
-    :param recipients: recipients in the API's form.
-    :return: the body of an attach or a sample, JSON.
     :raises PydanticSerializationError: if one of them holds half a character, or is nested too deeply.
     """
     return to_json({"recipients": recipients})

@@ -27,11 +27,6 @@ class AtMostOnce:
     An unmapped task has a key for each campaign: a cleared task with another campaign may send. A mapped one has a
     single key, because Airflow keys state by map index: where the mapped input changed its order or length, the index
     holds another campaign's state, while the state of this one may be under another index.
-
-    :param context: the task's context.
-    :param action: what is done with the campaign: ``start`` or ``sample``.
-    :param campaign_id: the campaign.
-    :param durable: False saves nothing.
     """
 
     def __init__(self, context: Context, action: str, campaign_id: object, *, durable: bool) -> None:
@@ -49,7 +44,6 @@ class AtMostOnce:
         """
         Look for the response that an earlier try got.
 
-        :return: the campaign; None if nothing was sent.
         :raises OtpiqOutcomeUnknownError: if something was sent and its response is not known, or if it cannot be
             known whether something was sent.
         """
@@ -65,11 +59,7 @@ class AtMostOnce:
         raise self._unknown(self._still_pending(saved))
 
     def save_pending_marker(self, in_flight_for: float) -> None:
-        """
-        Save that an attempt is about to be sent.
-
-        :param in_flight_for: seconds after which its outcome is settled at the latest.
-        """
+        """Save that an attempt is about to be sent, whose outcome is settled after so many seconds."""
         import pendulum
 
         until = pendulum.now("UTC").add(seconds=math.ceil(in_flight_for))
@@ -89,8 +79,6 @@ class AtMostOnce:
         """
         Send the request and save the response.
 
-        :param send: sends it, with this object as its pending marker, and returns the campaign.
-        :return: the campaign.
         :raises OtpiqOutcomeUnknownError: if the outcome is unknown; the pending marker stays.
         """
         try:

@@ -20,10 +20,6 @@ class CreatedCampaignState:
     The campaign that a task instance created, saved together with the request.
 
     The request itself is the fingerprint: where it differs, the log can name the fields.
-
-    :param context: the task's context.
-    :param request: the rendered fields of this try.
-    :param durable: False saves nothing.
     """
 
     def __init__(self, context: Context, request: Mapping[str, object], *, durable: bool) -> None:
@@ -52,11 +48,7 @@ class CreatedCampaignState:
         return None if self._changed_fields else self._saved.get("campaign")
 
     def save(self, campaign: dict[str, Any]) -> None:
-        """
-        Save the new campaign, and warn if it replaces one of an earlier try.
-
-        :param campaign: the campaign as OTPIQ returned it.
-        """
+        """Save the new campaign, and warn if it replaces one of an earlier try."""
         self._state.settle({"request": self._request, "campaign": campaign})
         if self._saved:
             log.warning(

@@ -16,10 +16,6 @@ class SavedState:
     One value in the ``task_state_store`` of a task instance, which Airflow keys by DAG run, task and map index.
 
     Airflow before 3.3 has no such store (and deletes a task's XCom before each try): nothing is saved then.
-
-    :param context: the task's context.
-    :param key: the key.
-    :param durable: False saves nothing.
     """
 
     def __init__(self, context: Context, key: str, *, durable: bool) -> None:
@@ -33,28 +29,16 @@ class SavedState:
         return self._store is not None
 
     def warn_if_missing(self, consequence: str) -> None:
-        """
-        Warn on a later try that what an earlier one did cannot be known.
-
-        :param consequence: what may happen because of it.
-        """
+        """Warn on a later try that what an earlier one did cannot be known."""
         if self._is_later_try and not self.is_available:
             log.warning("Airflow before 3.3 cannot tell what an earlier try did. %s", consequence)
 
     def load(self) -> Any:
-        """
-        Read the saved value.
-
-        :return: the value; None if there is none.
-        """
+        """Read the saved value."""
         return None if self._store is None else self._store.get(self.key)
 
     def save(self, value: dict[str, Any]) -> None:
-        """
-        Save a value for as long as the task instance exists.
-
-        :param value: anything that JSON can express.
-        """
+        """Save a value for as long as the task instance exists."""
         from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # missing in its stub
 
         if self._store is not None:
@@ -67,9 +51,9 @@ class SavedState:
 
     def settle(self, value: dict[str, Any] | None) -> None:
         """
-        Save what a response told. A failure is only logged: the response counts, whether it can be saved or not.
+        Save what a response told, or delete the saved value if it told that nothing happened (None).
 
-        :param value: the value; None deletes the saved one.
+        A failure is only logged: the response counts, whether it can be saved or not.
         """
         try:
             self.save(value) if value else self.delete()
