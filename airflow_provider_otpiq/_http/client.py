@@ -85,7 +85,7 @@ class OtpiqClient:
         """
         Send a request, retry it where that is safe, and return the response's body as OTPIQ sent it.
 
-        ``if_lost`` is added to the error of a request that may have taken effect: what exists then, and what a retry does.
+        ``if_lost`` is added to the error of a request that may have taken effect: what exists then, what a retry does.
 
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqApiError: if the request fails.
