@@ -3,6 +3,8 @@
 PYTHON ?= python3.11
 UV_VERSION := 0.13.9
 AIRFLOW_PORT ?= 8080
+# Compiling Airflow again for each process, where a machine has this set, takes longer than the tests themselves.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z0-9.-]+:.*  ## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,7 +16,7 @@ airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_P
 	.venv/bin/python -m dev.webui $(AIRFLOW_PORT)
 
 unit: .venv/ready  ## the tests that start no process, for while you write: seconds
-	.venv/bin/pytest -q -n 2 -m 'not system and not scheduler and not browser'
+	.venv/bin/pytest -q -n 2 --dist worksteal -m 'not system and not scheduler and not browser'
 
 test: .venv/ready  ## the tests on Airflow 3.3, without the slow ones below
 	.venv/bin/pytest -m 'not scheduler and not browser'
@@ -71,7 +73,7 @@ clean:  ## remove everything that the targets made
 define install
 	$(PYTHON) -m venv --clear $(1)
 	$(1)/bin/pip install --quiet uv==$(UV_VERSION)
-	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --constraint $(2) --editable '.[dev]'
+	$(1)/bin/uv pip install --quiet --compile-bytecode --python $(1)/bin/python --constraint $(2) --editable '.[dev]'
 	touch $(1)/ready
 endef
 

@@ -22,14 +22,16 @@ import pytest
 from hypothesis import settings
 from packaging.version import Version
 
-from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-from airflow_provider_otpiq.sandbox import Sandbox
-from dev.certificate import self_signed_certificate
 from dev.local_airflow import EXAMPLE_DAGS, LocalAirflow
 from tests.wire import Wire
 
+# Everything that takes long to import is imported by the fixtures: pytest-xdist's first process uses none of them.
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
 
 settings.register_profile("small", max_examples=40)
 settings.register_profile("whole", max_examples=400)
@@ -65,6 +67,8 @@ def _no_process(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def running_sandbox() -> Iterator[Sandbox]:
+    from airflow_provider_otpiq.sandbox import Sandbox
+
     with Sandbox() as sandbox:
         yield sandbox
 
@@ -78,6 +82,7 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., OtpiqHook]:
     """Define the connection ``otpiq_default`` and give a hook for it."""
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
     def connect(**fields: Any) -> OtpiqHook:
         fields = {"conn_type": "otpiq", "password": API_KEY, **fields}
@@ -142,6 +147,8 @@ def airflow(airflow_home: Path, sandbox: Sandbox) -> LocalAirflow:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate of 127.0.0.1 with its key, in one file, that nobody has signed but itself."""
+    from dev.certificate import self_signed_certificate
+
     path = tmp_path_factory.mktemp("certificate") / "certificate.pem"
     path.write_bytes(self_signed_certificate())
     return path

@@ -448,7 +448,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(ROWS)
 def test_a_list_at_once_and_row_by_row_are_held_to_the_same_rules(rows: list[Any]) -> None:
     assert outcome(rows) == outcome(iter(rows))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
-READ_TIMEOUT = 0.25
+READ_TIMEOUT = 0.1
 
 
 def hang_up(connection: socket.socket) -> None:
@@ -185,11 +185,11 @@ def test_connecting_takes_nothing_from_the_time_for_the_answer(
     really_connect = socket.socket.connect
 
     def connect_slowly(self: socket.socket, address: Any) -> None:
-        threading.Event().wait(2.2)
+        threading.Event().wait(0.9)
         really_connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_slowly)
-    hook = connect(host=f"http://127.0.0.1:{server.port}/api", extra={"read_timeout": 1})
+    hook = connect(host=f"http://127.0.0.1:{server.port}/api", extra={"read_timeout": 0.4})
     assert hook.create_campaign(**CREATE)["_id"] == CAMPAIGN_ID
 
 
@@ -230,7 +230,7 @@ def test_garbage_after_a_response_is_not_taken_for_the_next_one(
 def test_a_small_response_that_decompresses_to_much_is_not_taken_into_memory(
     connect: Callable[..., OtpiqHook], wire: Any
 ) -> None:
-    body = gzip.compress(bytes(200 * 1024 * 1024))  # some 200 KB
+    body = gzip.compress(bytes(100 * 1024 * 1024))  # some 100 KB
     server = wire(send(response(body, b"Content-Encoding: gzip")))
     hook = connect(host=f"http://127.0.0.1:{server.port}/api")
     tracemalloc.start()

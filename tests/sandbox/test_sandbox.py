@@ -6,8 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -177,10 +180,10 @@ def test_the_control_plane_shows_and_resets_and_says_what_it_is(sandbox: Sandbox
 
 
 def test_the_last_1000_requests_are_kept_by_default(sandbox: Sandbox) -> None:
-    with requests.Session() as session:
-        session.headers["Authorization"] = f"Bearer {sandbox.api_key}"
+    with closing(HTTPConnection(urlsplit(sandbox.url).netloc)) as connection:
         for number in range(1002):
-            session.get(f"{sandbox.url}/{number}", timeout=10)
+            connection.request("GET", f"/api/{number}", headers={"Authorization": f"Bearer {sandbox.api_key}"})
+            connection.getresponse().read()
     paths = [request["path"] for request in sandbox.requests]
     assert (len(paths), paths[0], paths[-1]) == (1000, "/api/2", "/api/1001")
     assert [request["path"] for request in control(sandbox, "GET", "/_sandbox/requests")["requests"]] == paths
