@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from dev.local_airflow import EXAMPLE_DAGS
 from tests.conftest import AIRFLOW_VERSION
-from tests.contract import CREATE, PHONE_NUMBER_ID, TEMPLATE_ID, TaskInstance, execute
+from tests.fakes import CREATE, PHONE_NUMBER_ID, TEMPLATE_ID, TaskInstance, execute
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook

@@ -23,7 +23,7 @@ from airflow_provider_otpiq.operators.campaign import (
 from dev.local_airflow import REPOSITORY
 from dev.running_airflow import wait_until
 from tests.conftest import AIRFLOW_VERSION
-from tests.contract import CAMPAIGN_ID, CREATE, StateStore, TaskInstance
+from tests.fakes import CAMPAIGN_ID, CREATE, StateStore, TaskInstance
 from tests.wire import send
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from airflow_provider_otpiq._models.datetimes import apply_default_timezone, des
 from airflow_provider_otpiq._redaction import safe_repr, sanitize
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.sandbox.schemas import CreateCampaignRequest, UpdateCampaignRequest
-from tests.contract import CREATE
+from tests.fakes import CREATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

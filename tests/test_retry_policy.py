@@ -12,7 +12,7 @@ from airflow_provider_otpiq.exceptions import (
 )
 from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator
 from tests.conftest import AIRFLOW_VERSION
-from tests.contract import CREATE
+from tests.fakes import CREATE
 
 if AIRFLOW_VERSION.release < (3, 3):
     pytest.skip("Airflow 3.3 brought retry policies", allow_module_level=True)

@@ -25,7 +25,7 @@ from airflow_provider_otpiq.exceptions import (
 )
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import API_KEY, BASE_URL
-from tests.contract import ANSWER, CAMPAIGN, CAMPAIGN_ID, CREATE, CREATE_BODY, tomorrow
+from tests.fakes import ANSWER, CAMPAIGN, CAMPAIGN_ID, CREATE, CREATE_BODY, tomorrow
 from tests.wire import refusing_port
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from airflow_provider_otpiq.exceptions import (
 )
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import BASE_URL
-from tests.contract import ANSWER, CAMPAIGN, CAMPAIGN_ID, CREATE, TEMPLATE_ID
+from tests.fakes import ANSWER, CAMPAIGN, CAMPAIGN_ID, CREATE, TEMPLATE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable

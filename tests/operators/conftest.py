@@ -6,7 +6,7 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from tests.contract import TaskInstance
+from tests.fakes import TaskInstance
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqServerError, OtpiqValidationError
 from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator, UpdateCampaignOperator
 from tests.conftest import needs_task_state
-from tests.contract import (
+from tests.fakes import (
     CAMPAIGN_ID,
     CREATE,
     TEMPLATE_ID,

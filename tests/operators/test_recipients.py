@@ -15,7 +15,7 @@ from jinja2 import UndefinedError
 from airflow_provider_otpiq.exceptions import OtpiqConnectionError, OtpiqValidationError
 from airflow_provider_otpiq.operators._recipients import RedactedRecipients
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
-from tests.contract import CREATE, TaskInstance, execute
+from tests.fakes import CREATE, TaskInstance, execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from tests.contract import CREATE_BODY
+from tests.fakes import CREATE_BODY
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox

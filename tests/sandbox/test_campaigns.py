@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract import CREATE_BODY
+from tests.fakes import CREATE_BODY
 from tests.sandbox.client import (
     CAMPAIGNS,
     PAYLOAD,

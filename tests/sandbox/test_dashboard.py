@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tests.contract import CREATE_BODY
+from tests.fakes import CREATE_BODY
 from tests.sandbox.client import (
     CAMPAIGNS,
     attach,

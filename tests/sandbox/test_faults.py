@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tests.contract import CREATE, CREATE_BODY
+from tests.fakes import CREATE, CREATE_BODY
 from tests.sandbox.client import (
     PAYLOAD,
     attach,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-from tests.contract import CREATE
+from tests.fakes import CREATE
 
 if TYPE_CHECKING:
     from pathlib import Path

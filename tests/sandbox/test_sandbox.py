@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from airflow_provider_otpiq.sandbox import Sandbox
-from tests.contract import CREATE_BODY
+from tests.fakes import CREATE_BODY
 from tests.sandbox.client import (
     CAMPAIGNS,
     call,

@@ -116,7 +116,7 @@ def test_a_retry_returns_the_campaign_that_the_first_try_made(airflow: LocalAirf
     log = run_dag(airflow, "same_fields_on_the_retry")
     assert "this try fails after its campaign was created" in log
     assert [request["method"] for request in sandbox.requests] == ["POST"]
-    assert f"An earlier try made campaign {sandbox.campaigns[0]['_id']} for the same fields" in log
+    assert f"An earlier try created campaign {sandbox.campaigns[0]['_id']} from the same fields" in log
 
 
 @needs_task_state
@@ -124,7 +124,7 @@ def test_a_retry_with_other_fields_makes_a_new_campaign_and_warns(airflow: Local
     log = run_dag(airflow, "other_fields_on_the_retry")
     first, second = sandbox.campaigns
     assert (first["name"], second["name"]) == ("Offer, try 1", "Offer, try 2")
-    assert f"An earlier try made campaign {first['_id']}, but name changed since" in log
+    assert f"An earlier try created campaign {first['_id']}, but name changed since" in log
 
 
 def test_the_key_is_nowhere_but_in_the_connection(airflow: LocalAirflow, sandbox: Sandbox) -> None:

@@ -172,7 +172,7 @@ def test_a_cleared_create_returns_its_campaign_until_its_fields_change(
     assert second != first
     assert [campaign["name"] for campaign in sandbox.campaigns] == ["First", "Second"]
     log = log_of(airflow, run, "create", 3)
-    assert f"An earlier try made campaign {first}, but name changed since" in log
+    assert f"An earlier try created campaign {first}, but name changed since" in log
 
 
 def test_thirty_mapped_creates_with_one_fault_in_ten_make_thirty_campaigns(

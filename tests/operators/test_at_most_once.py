@@ -22,7 +22,7 @@ from airflow_provider_otpiq.exceptions import (
 )
 from airflow_provider_otpiq.operators.campaign import SendSampleOperator, StartCampaignOperator
 from tests.conftest import needs_task_state
-from tests.contract import CREATE, BrokenStateStore, StateStore, TaskInstance, execute, tomorrow
+from tests.fakes import CREATE, BrokenStateStore, StateStore, TaskInstance, execute, tomorrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_otpiq._models.campaigns import CreateCampaign, UpdateCampaign
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from tests.contract import CAMPAIGN_ID, CREATE, CREATE_BODY, tomorrow
+from tests.fakes import CAMPAIGN_ID, CREATE, CREATE_BODY, tomorrow
 
 NOT_GIVEN = [None, "", "None"]
 

@@ -18,7 +18,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqRedirectError,
 )
 from dev.running_airflow import wait_until
-from tests.contract import ANSWER, CAMPAIGN_ID, CREATE
+from tests.fakes import ANSWER, CAMPAIGN_ID, CREATE
 from tests.wire import INTERNALS, persistent, reset, send
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_otpiq._models.recipient_requests import RecipientsRequest, all_already_attached
 from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidationError
-from tests.contract import CAMPAIGN_ID
+from tests.fakes import CAMPAIGN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import Connection
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
-from tests.contract import CAMPAIGN_ID, CREATE, tomorrow
+from tests.fakes import CAMPAIGN_ID, CREATE, tomorrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqOutcomeUnknownError,
 )
 from tests.conftest import API_KEY
-from tests.contract import CAMPAIGN_ID
+from tests.fakes import CAMPAIGN_ID
 from tests.wire import INTERNALS, full_queue, persistent, refusing_port, reset, send
 
 if TYPE_CHECKING:
