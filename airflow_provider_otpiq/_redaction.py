@@ -28,9 +28,9 @@ _PUNCTUATION = re.compile(r"[\s+()./-]")
 _QUOTES = "\"'`\u00ab\u00bb\u2018\u2019\u201c\u201d"
 _ELLIPSIS = re.compile(r"(\s*(?:…|\.\.\.))")
 _LENGTH_OF_A_WORD = 3
-_LONGEST_LOOKED_AT = 2000
-_LONGEST_TEXT = 500
-_LONGEST_VALUE = 40
+_MAX_SEARCHED_LENGTH = 2000
+_MAX_TEXT_LENGTH = 500
+_MAX_VALUE_LENGTH = 40
 _DIGITS_OF_A_PHONE_NUMBER = 9
 _LENGTHS_OF_A_PHONE_NUMBER = range(9, 18)
 _BEYOND_PHONE_NUMBERS = 10**18
@@ -50,7 +50,7 @@ def hide_values(text: str, values: Iterable[str]) -> str:
     ordinary words.
     """
     start = " ".join(text.split())
-    start = start if len(start) <= _LONGEST_LOOKED_AT else f"{start[:_LONGEST_LOOKED_AT]}…"
+    start = start if len(start) <= _MAX_SEARCHED_LENGTH else f"{start[:_MAX_SEARCHED_LENGTH]}…"
     written = {form.lower() for value in values for form in _written_forms(value)}
     lower = start.lower()
     found = sorted((form for form in written if form in lower), key=len, reverse=True)
@@ -77,7 +77,7 @@ def sanitize(text: str, api_key: SecretStr | None = None) -> str:
     one_line = " ".join(_API_KEY.sub("•••", without_user).split())
     printable = "".join(character if character.isprintable() else "�" for character in one_line)
     masked = mask_phone_numbers(printable)
-    return masked if len(masked) <= _LONGEST_TEXT else f"{masked[:_LONGEST_TEXT]}…"
+    return masked if len(masked) <= _MAX_TEXT_LENGTH else f"{masked[:_MAX_TEXT_LENGTH]}…"
 
 
 def safe_repr(value: object) -> str:
@@ -85,7 +85,7 @@ def safe_repr(value: object) -> str:
     if not isinstance(value, str):
         return str(value) if isinstance(value, datetime) else f"a {type(value).__name__}"
     digits = sum(map(str.isdigit, _DATE_OR_TIME.sub("", value)))
-    if len(value) > _LONGEST_VALUE or digits >= _DIGITS_OF_A_PHONE_NUMBER or _API_KEY.search(value):
+    if len(value) > _MAX_VALUE_LENGTH or digits >= _DIGITS_OF_A_PHONE_NUMBER or _API_KEY.search(value):
         return f"a string of {len(value)} characters"
     return repr(value)
 
@@ -113,8 +113,8 @@ def _hide_cut_values(text: str, values: list[str]) -> str:
 
 
 def _length_of_a_start(text: str, values: list[str]) -> int:
-    """Tell how much of a text's end is the start of one of the values, which are sorted."""
-    for length in range(min(len(text), _LONGEST_TEXT), _LENGTH_OF_A_WORD - 1, -1):
+    """Tell how much of a string's end is the start of one of the values, which are sorted."""
+    for length in range(min(len(text), _MAX_TEXT_LENGTH), _LENGTH_OF_A_WORD - 1, -1):
         end = text[-length:].lower()
         if "".join(values[(at := bisect_left(values, end)) : at + 1]).startswith(end):
             return length

@@ -64,7 +64,7 @@ def get_provider_info() -> dict[str, object]:
     return {
         "package-name": "airflow-provider-otpiq",
         "name": "OTPIQ",
-        "description": "Create, fill and start WhatsApp campaigns with `OTPIQ <https://docs.otpiq.com>`__.",
+        "description": "Create, schedule and start WhatsApp campaigns with `OTPIQ <https://docs.otpiq.com>`__.",
         "integrations": [
             {
                 "integration-name": "OTPIQ",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CAMPAIGN_ID = "665f1c2ab3d4e5f601234567"
-ANSWER = json.dumps({"success": True, "data": {"_id": CAMPAIGN_ID, "name": "Bench", "sentCount": 0}}).encode()
+RESPONSE = json.dumps({"success": True, "data": {"_id": CAMPAIGN_ID, "name": "Bench", "sentCount": 0}}).encode()
 FIELDS = {"name": "Bench", "template_id": CAMPAIGN_ID, "phone_number_id": CAMPAIGN_ID}
 BODY = {"name": "Bench", "templateId": CAMPAIGN_ID, "phoneNumberId": CAMPAIGN_ID}
 PATH = "/whatsapp/campaigns"
@@ -39,9 +39,9 @@ PAYLOAD = json.dumps({"success": True, "data": {"fields": REQUIRED}}).encode()
 API_KEY = "sk_live_bench"
 ROUNDS, CALLS = 40, 25
 # What this provider promises.
-MOST_OF_HTTP_PARSE = 0.1
-MOST_OF_REQUESTS, MOST_OF_HTTP_HOOK = 1.25, 0.9
-MOST_OF_AN_ATTACH = 1.1  # 1.0, and a tenth for the noise of a busy machine
+MAX_OF_HTTP_PARSE = 0.1
+MAX_OF_REQUESTS, MAX_OF_HTTP_HOOK = 1.25, 0.9
+MAX_OF_AN_ATTACH = 1.1  # 1.0, and a tenth for the noise of a busy machine
 
 MODULES = {
     "this provider": "airflow_provider_otpiq.operators.campaign",
@@ -64,7 +64,7 @@ print(took * 1000, len(new), sum(name.partition(".")[0] not in known for name in
 
 
 def main() -> None:
-    """Measure everything and print it; exit with 1 if a promise is not kept."""
+    """Measure everything and print it; exit with 1 if a budget is exceeded."""
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         os.environ["AIRFLOW_HOME"] = home
         broken = [*parse_costs()]
@@ -72,7 +72,7 @@ def main() -> None:
             broken += one_create(scheme)
             broken += attach_of_a_thousand(scheme)
     if broken:
-        sys.exit("Not as promised: " + "; ".join(broken))
+        sys.exit("Over budget: " + "; ".join(broken))
 
 
 def parse_costs() -> Iterator[str]:
@@ -88,7 +88,7 @@ def parse_costs() -> Iterator[str]:
         if name == "this provider" and foreign:
             yield "parsing loads other packages"
     print()
-    if costs["this provider"] > MOST_OF_HTTP_PARSE * costs["http"]:
+    if costs["this provider"] > MAX_OF_HTTP_PARSE * costs["http"]:
         yield f"parsing costs {costs['this provider'] / costs['http']:.2f} times the http provider"
 
 
@@ -101,7 +101,7 @@ def _parse(module: str) -> tuple[float, ...]:
 
 
 def one_create(scheme: str) -> Iterator[str]:
-    """Print what one create costs on a kept connection, beside requests alone and Airflow's HttpHook."""
+    """Print what one create costs on a persistent connection, beside requests alone and Airflow's HttpHook."""
     import requests
     from airflow.providers.http.hooks.http import HttpHook
 
@@ -118,14 +118,14 @@ def one_create(scheme: str) -> Iterator[str]:
             "HttpHook.run(…).json()": lambda: http_hook.run(PATH, json=BODY, headers=headers).json(),
         }
         raw, own, other = _medians(calls)
-    print(f"| one create over {scheme}, on a kept connection | µs | of requests alone | of HttpHook |")
+    print(f"| one create over {scheme}, on a persistent connection | µs | of requests alone | of HttpHook |")
     print("| --- | --- | --- | --- |")
     for name, median in zip(calls, (raw, own, other), strict=True):
         print(f"| `{name}` | {median * 1e6:.0f} | {median / raw:.2f} | {median / other:.2f} |")
     print(flush=True)
-    if own > MOST_OF_REQUESTS * raw:
+    if own > MAX_OF_REQUESTS * raw:
         yield f"a create over {scheme} takes {own / raw:.2f} times requests alone"
-    if own > MOST_OF_HTTP_HOOK * other:
+    if own > MAX_OF_HTTP_HOOK * other:
         yield f"a create over {scheme} takes {own / other:.2f} times HttpHook"
 
 
@@ -159,7 +159,7 @@ def attach_of_a_thousand(scheme: str) -> Iterator[str]:
     print("| --- | --- | --- |")
     print(f"| `requests.Session.post(…).json()` | {raw * 1e6:.0f} | 1.00 |")
     print(f"| `OtpiqHook.check_recipients` and `attach_recipients` | {(own - payload) * 1e6:.0f} | {ratio:.2f} |\n")
-    if ratio > MOST_OF_AN_ATTACH:
+    if ratio > MAX_OF_AN_ATTACH:
         yield f"an attach over {scheme} takes {ratio:.2f} times requests alone"
 
 
@@ -176,7 +176,7 @@ def _medians(calls: dict[str, Callable[[], Any]], times_each: int = CALLS) -> li
 
 @contextlib.contextmanager
 def _server(scheme: str) -> Iterator[str]:
-    """Run a server in a process of its own, to which the connections lead; it gives each answer in one segment."""
+    """Run a server in a process of its own, to which the connections point; it sends each response in one segment."""
     certificate = Path(os.environ["AIRFLOW_HOME"]) / "certificate.pem"
     certificate.write_bytes(self_signed_certificate())
     os.environ["REQUESTS_CA_BUNDLE"] = str(certificate) if scheme == "https" else ""
@@ -210,12 +210,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(ANSWER)
+        self._respond(RESPONSE)
 
     def do_GET(self) -> None:
-        self._answer(PAYLOAD)
+        self._respond(PAYLOAD)
 
-    def _answer(self, body: bytes) -> None:
+    def _respond(self, body: bytes) -> None:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self.wfile.write(head.encode() + body)
 

@@ -32,7 +32,7 @@ def main() -> None:
         print(f"Airflow {version('apache-airflow')} makes its database and starts …", flush=True)
         airflow.migrate()
         with (home / "airflow.log").open("wb") as log, airflow.started(log):
-            airflow.wait_until_it_answers()
+            airflow.wait_until_it_responds()
             started = time.monotonic()
             print(f"… and runs the DAG {DAG}:\n", flush=True)
             run = airflow.trigger(DAG)
@@ -74,7 +74,7 @@ def _xcom(airflow: RunningAirflow, run: str, task_id: str) -> str:
 
 
 def _calls(sandbox: Sandbox) -> Iterator[dict[str, Any]]:
-    """Give the requests that change something."""
+    """Yield the requests that change something."""
     return (request for request in sandbox.requests if request["method"] != "GET")
 
 

@@ -109,7 +109,7 @@ class RunningAirflow(LocalAirflow):
         """
         return [process for process in psutil.process_iter() if _session_of(process.pid) == self._session]
 
-    def wait_until_it_answers(self) -> None:
+    def wait_until_it_responds(self) -> None:
         """
         Wait until the scheduler, the DAG processor and the API are there.
 
@@ -131,7 +131,7 @@ class RunningAirflow(LocalAirflow):
         :param method: the HTTP method.
         :param path: the path below ``/api/v2``.
         :param body: the JSON body.
-        :return: the answer.
+        :return: the response.
         """
         token = requests.get(f"{self.url}/auth/token", timeout=30).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
@@ -149,9 +149,9 @@ class RunningAirflow(LocalAirflow):
         wait_until(lambda: self.api("GET", f"/dags/{dag_id}").ok)
         self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False}).raise_for_status()
         body = {"logical_date": None, "run_after": run_after, "conf": conf}
-        answer = self.api("POST", f"/dags/{dag_id}/dagRuns", body)
-        answer.raise_for_status()
-        return f"/dags/{dag_id}/dagRuns/{answer.json()['dag_run_id']}"
+        response = self.api("POST", f"/dags/{dag_id}/dagRuns", body)
+        response.raise_for_status()
+        return f"/dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
 
     def finished(self, run: str, seconds: float = 180) -> str:
         """
@@ -163,8 +163,8 @@ class RunningAirflow(LocalAirflow):
         """
 
         def state() -> str:
-            answer = self.api("GET", run)  # a busy SQLite answers 500 now and then
-            found: str = answer.json()["state"] if answer.ok else ""
+            response = self.api("GET", run)  # with a busy SQLite it returns 500 now and then
+            found: str = response.json()["state"] if response.ok else ""
             return found if found in ("success", "failed") else ""
 
         return wait_until(state, seconds)
@@ -173,8 +173,8 @@ class RunningAirflow(LocalAirflow):
         """
         Wait until the scheduler has gone through one whole loop.
 
-        Airflow 3.3.2 fails a task that waits for a person and is answered before: its scheduler finds it queued again,
-        and takes the end of its first half for its death. Two beats of its heart lie a whole loop apart.
+        Airflow 3.3.2 fails a task that waits for a person and gets a response before: its scheduler finds it queued
+        again, and takes the end of its first half for its death. Two beats of its heart lie a whole loop apart.
         """
         for _ in range(2):
             last = self._heartbeat()
@@ -182,7 +182,7 @@ class RunningAirflow(LocalAirflow):
 
     def respond(self, run: str, task_id: str, option: str) -> None:
         """
-        RawResponse a task that waits for a person.
+        Respond to a task that waits for a person.
 
         :param run: the run's path.
         :param task_id: the task.
@@ -190,12 +190,12 @@ class RunningAirflow(LocalAirflow):
         """
         self.wait_for_a_loop_of_the_scheduler()
         path = f"{run}/taskInstances/{task_id}/-1/hitlDetails"
-        answer = {"chosen_options": [option], "params_input": {}}
-        wait_until(lambda: self.api("PATCH", path, answer).ok, 30)
+        response = {"chosen_options": [option], "params_input": {}}
+        wait_until(lambda: self.api("PATCH", path, response).ok, 30)
 
     def _heartbeat(self) -> str:
-        answer = requests.get(f"{self.url}/api/v2/monitor/health", timeout=30)
-        return str(answer.json()["scheduler"]["latest_scheduler_heartbeat"])
+        response = requests.get(f"{self.url}/api/v2/monitor/health", timeout=30)
+        return str(response.json()["scheduler"]["latest_scheduler_heartbeat"])
 
     def tasks(self, run: str) -> list[dict[str, Any]]:
         """
@@ -204,8 +204,8 @@ class RunningAirflow(LocalAirflow):
         :param run: the run's path.
         :return: them, as the REST API gives them.
         """
-        answer = wait_until(lambda: self.api("GET", f"{run}/taskInstances"))
-        found: list[dict[str, Any]] = answer.json()["task_instances"]
+        response = wait_until(lambda: self.api("GET", f"{run}/taskInstances"))
+        found: list[dict[str, Any]] = response.json()["task_instances"]
         return found
 
     def xcom(self, run: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
@@ -221,10 +221,10 @@ class RunningAirflow(LocalAirflow):
         path = f"{run}/taskInstances/{task_id}/xcomEntries/{key}?deserialize=true&map_index={map_index}"
 
         def looked() -> list[Any]:
-            answer = self.api("GET", path)
-            if answer.status_code == requests.codes.not_found:
+            response = self.api("GET", path)
+            if response.status_code == requests.codes.not_found:
                 return [None]
-            return [answer.json()["value"]] if answer.ok else []
+            return [response.json()["value"]] if response.ok else []
 
         return wait_until(looked)[0]
 

@@ -25,8 +25,8 @@ with DAG(
         template_id="665f1c2ab3d4e5f601234567",
         phone_number_id="665f1c2ab3d4e5f601234568",
         schedule_type="schedule",
-        # Counted from the run and not from now, so that each retry asks for the same time. A run that is started
-        # by hand may have no data interval, or one that ended up to a day ago: 25 hours later is still to come.
+        # Derived from the run and not from now, so that each retry sends the same time. A run that is triggered
+        # manually may have no data interval, or one that ended up to a day ago: 25 hours later is still to come.
         scheduled_for=("{{ (dag_run.data_interval_end or dag_run.run_after) + macros.timedelta(hours=25) }}"),
     )
 

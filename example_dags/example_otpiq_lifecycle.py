@@ -6,10 +6,10 @@ It runs as it stands against the sandbox, with the connection ``otpiq_default``,
 The campaign stays a draft until a person approves it. Only then does the last task schedule it, for 9 in the morning of
 the next day in Baghdad. Rejecting it, or not responding for twelve hours, sends nothing but the sample.
 
-The time is derived from the run: a retry sets the same one, and setting it twice is harmless. If it has passed when the
+The time is derived from the run: a retry sets the same one, and scheduling is idempotent. If it has passed when the
 person approves, the last task fails with "must be in the future", and nothing is sent: trigger a new run.
 
-To send at once instead, let ``StartCampaignOperator(task_id="start", campaign_id=create.output)`` follow the approval.
+To send immediately, let ``StartCampaignOperator(task_id="start", campaign_id=create.output)`` follow the approval.
 A start cannot be taken back, and if its response is lost, a person has to look whether the campaign is running.
 """
 
@@ -46,7 +46,7 @@ class RecipientsFile:
     """
     The recipients in a CSV file, read when a task executes: nobody's number is in the DAG.
 
-    A dataclass says what it is in the same words at each parsing, which Airflow keeps with the DAG.
+    A dataclass says what it is in the same words at each parsing, which Airflow stores with the DAG.
 
     :param path: the file, of any kind that Airflow's object storage reads, such as ``s3://…``.
     """
@@ -54,7 +54,7 @@ class RecipientsFile:
     path: str
 
     def __call__(self) -> Iterator[dict[str, Any]]:
-        """Give a recipient for each row."""
+        """Yield a recipient for each row."""
         from airflow.sdk import ObjectStoragePath
 
         text = ObjectStoragePath(self.path).read_text(encoding="utf-8-sig")

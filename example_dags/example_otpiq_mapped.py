@@ -35,7 +35,7 @@ class RecipientsOfACity:
     cities: tuple[str, ...]
 
     def __call__(self, ti: Any) -> Iterator[dict[str, Any]]:
-        """Give a recipient for each row of the city."""
+        """Yield a recipient for each row of the city."""
         with Path(self.path).open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file):
                 if row["city"] == self.cities[ti.map_index]:
@@ -55,8 +55,8 @@ with DAG(
         template_language="ar",
         phone_number="+964 770 123 4567",
         schedule_type="schedule",
-        # Counted from the run and not from now, so that each retry asks for the same time. A run that is started
-        # by hand may have no data interval, or one that ended up to a day ago: 25 hours later is still to come.
+        # Derived from the run and not from now, so that each retry sends the same time. A run that is triggered
+        # manually may have no data interval, or one that ended up to a day ago: 25 hours later is still to come.
         scheduled_for="{{ (dag_run.data_interval_end or dag_run.run_after) + macros.timedelta(hours=25) }}",
     ).expand(name=[f"Summer offer for {city}" for city in CITIES])
 

@@ -49,7 +49,7 @@ _unit_test: str | None = None
 
 def _refuse_processes(event: str, arguments: tuple[Any, ...]) -> None:
     if _unit_test and event == "subprocess.Popen" and arguments[0] != "file":  # which croniter asks about this machine
-        raise AssertionError(f"{_unit_test} starts a process, so it needs the mark `system`")
+        raise AssertionError(f"{_unit_test} starts a process, so it needs the marker `system`")
 
 
 sys.addaudithook(_refuse_processes)
@@ -81,7 +81,7 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., OtpiqHook]:
-    """Define the connection ``otpiq_default`` and give a hook for it."""
+    """Define the connection ``otpiq_default`` and return a hook for it."""
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
     def connect(**fields: Any) -> OtpiqHook:
@@ -138,7 +138,7 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def airflow(airflow_home: Path, sandbox: Sandbox) -> LocalAirflow:
-    """A real Airflow whose connection ``otpiq_default`` leads to the sandbox."""
+    """A real Airflow whose connection ``otpiq_default`` points to the sandbox."""
     airflow = LocalAirflow(airflow_home, airflow_home / "dags")
     airflow.connect("otpiq_default", host=sandbox.url, password=sandbox.api_key)
     return airflow

@@ -1,4 +1,4 @@
-"""What many tests need: values that keep the API's contract, and a task instance to execute under."""
+"""What many tests need: values that follow the API's contract, and a task instance to execute under."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CREATE: dict[str, Any] = {"name": "Summer", "template_id": TEMPLATE_ID, "phone_n
 CREATE_BODY = {"name": "Summer", "templateId": TEMPLATE_ID, "phoneNumberId": PHONE_NUMBER_ID}
 
 CAMPAIGN = {"_id": CAMPAIGN_ID, "campaignId": "cmp_1", "name": "Summer", "startedAt": None, "sentCount": 0}
-ANSWER = {"success": True, "data": CAMPAIGN}
+RESPONSE = {"success": True, "data": CAMPAIGN}
 
 
 @cache
@@ -41,7 +41,7 @@ class TaskInstance:
 
 
 class StateStore:
-    """Airflow's task_state_store, which keeps JSON."""
+    """Airflow's task_state_store, which stores JSON."""
 
     def __init__(self) -> None:
         self.stored: dict[str, str] = {}

@@ -50,8 +50,8 @@ class Row:
     arm: dict[str, Any] = field(default_factory=dict)
     sent: int = 1
     """How often one call sends a create, an attach, a start or a sample."""
-    repeated: int = 1
-    """How often one call sends what is harmless to repeat."""
+    idempotent: int = 1
+    """How often one call sends an idempotent request."""
     leaves: bool = False
     """Whether OTPIQ has processed the request, although it failed."""
     raw: bytes | None = None
@@ -100,7 +100,7 @@ MATRIX = [
     Row("408, 425, 5xx", "OtpiqServerError", YES, {"status": 425}, 1, 3),
     Row("408, 425, 5xx", "OtpiqServerError", YES, {"status": 500, "body": {"message": "Internal server error"}}, 1, 3),
     Row("408, 425, 5xx", "OtpiqServerError", YES, {"status": 503, "when": "after"}, 1, 3, leaves=True),
-    Row("no answer in time", "OtpiqConnectionError", YES, {"delay": 5}, 1, 3, leaves=True),
+    Row("no response in time", "OtpiqConnectionError", YES, {"delay": 5}, 1, 3, leaves=True),
     Row(
         "connection dropped",
         "OtpiqConnectionError",
@@ -118,8 +118,8 @@ MATRIX = [
         3,
         leaves=True,
     ),
-    Row("an answer cut short", "OtpiqConnectionError", YES, {"connection": "cut"}, 1, 3, leaves=True),
-    Row("an answer without end", "OtpiqConnectionError", YES, {"connection": "endless"}, 1, 3, leaves=True),
+    Row("a response cut short", "OtpiqConnectionError", YES, {"connection": "cut"}, 1, 3, leaves=True),
+    Row("a response without end", "OtpiqConnectionError", YES, {"connection": "endless"}, 1, 3, leaves=True),
     not_valid_http(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} "),
     not_valid_http(b"HTTP/1.1 two hundred\r\n\r\n{}"),
     not_valid_http(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}"),
@@ -145,41 +145,43 @@ class Call:
 
     make: Callable[[str, dict[str, Any]], Any]
     kind: str
-    """Which column of the table it belongs to: ``once``, ``repeated`` or ``costs money``."""
+    """Which column of the table it belongs to: ``not idempotent``, ``idempotent`` or ``at most once``."""
     took_effect: Callable[[Sandbox], bool] | None = None
 
 
 def execute(operator: type[Any], **fields: Any) -> Callable[[str, dict[str, Any]], Any]:
     def make(campaign_id: str, context: dict[str, Any]) -> Any:
-        given = fields if operator is CreateCampaignOperator else fields | {"campaign_id": campaign_id}
-        return operator(task_id="task", **given).execute(context)
+        operator_fields = fields if operator is CreateCampaignOperator else fields | {"campaign_id": campaign_id}
+        return operator(task_id="task", **operator_fields).execute(context)
 
     return make
 
 
 CALLS = {
-    "create": Call(execute(CreateCampaignOperator, **CREATE), "once", lambda sandbox: len(sandbox.campaigns) == 2),
+    "create": Call(
+        execute(CreateCampaignOperator, **CREATE), "not idempotent", lambda sandbox: len(sandbox.campaigns) == 2
+    ),
     "attach": Call(
         execute(AttachRecipientsOperator, recipients=ONE, validate_parameters=False),
-        "once",
+        "not idempotent",
         lambda sandbox: sandbox.campaigns[0]["totalRecipients"] == 2,
     ),
     "update": Call(
         execute(UpdateCampaignOperator, name="Winter"),
-        "repeated",
+        "idempotent",
         lambda sandbox: sandbox.campaigns[0]["name"] == "Winter",
     ),
-    "info": Call(lambda *_: OtpiqHook().get_project_info(), "repeated"),
-    "resources": Call(lambda *_: OtpiqHook().get_resources(), "repeated"),
-    "payload": Call(lambda campaign_id, _: OtpiqHook().get_recipient_payload(campaign_id=campaign_id), "repeated"),
+    "info": Call(lambda *_: OtpiqHook().get_project_info(), "idempotent"),
+    "resources": Call(lambda *_: OtpiqHook().get_resources(), "idempotent"),
+    "payload": Call(lambda campaign_id, _: OtpiqHook().get_recipient_payload(campaign_id=campaign_id), "idempotent"),
     "sample": Call(
         execute(SendSampleOperator, recipients=ONE, validate_parameters=False),
-        "costs money",
+        "at most once",
         lambda sandbox: len(sandbox.campaigns) == 2,
     ),
     "start": Call(
         execute(StartCampaignOperator),
-        "costs money",
+        "at most once",
         lambda sandbox: sandbox.campaigns[0]["startedAt"] is not None,
     ),
 }
@@ -209,7 +211,7 @@ def test_a_fault(
     sandbox.arm(name, times=10, **row.arm)
     error = fail(call, row, campaign_id, {})
     assert error.status_code == row.arm.get("status")
-    # The hook may have given up before the sandbox has seen the request.
+    # The hook may have operator_fields up before the sandbox has seen the request.
     wait_until(lambda: len(sandbox.requests) - before == times_sent(call, row), 10)
     if call.took_effect:
         effect = call.took_effect
@@ -225,7 +227,7 @@ def test_a_fault_of_http_itself(
     assert row.raw
     call, server, store = CALLS[name], wire(send(row.raw)), StateStore()
     connect(host=f"http://127.0.0.1:{server.port}/api")
-    has_state = call.kind == "costs money" and AIRFLOW_VERSION.release >= (3, 3)
+    has_state = call.kind == "at most once" and AIRFLOW_VERSION.release >= (3, 3)
     context = {"task_state_store": store} if has_state else {}
     fail(call, row, CAMPAIGN_ID, context)
     assert server.requests == times_sent(call, row)
@@ -239,7 +241,7 @@ def fail(call: Call, row: Row, campaign_id: str, context: dict[str, Any]) -> Otp
     ti = TaskInstance()
     with pytest.raises(OtpiqApiError) as caught:
         call.make(campaign_id, {"ti": ti, "dag": DAG("dag", schedule=None), **context})
-    error, unknown = caught.value, call.kind == "costs money" and row.may_have_taken_effect
+    error, unknown = caught.value, call.kind == "at most once" and row.may_have_taken_effect
     assert type(error) is getattr(exceptions, "OtpiqOutcomeUnknownError" if unknown else row.error)
     assert error.may_have_taken_effect == row.may_have_taken_effect
     assert ti.pushed == {}
@@ -251,7 +253,7 @@ def fail(call: Call, row: Row, campaign_id: str, context: dict[str, Any]) -> Otp
 
 def times_sent(call: Call, row: Row) -> int:
     """Tell how often one call sends its request."""
-    return row.repeated if call.kind == "repeated" else row.sent
+    return row.idempotent if call.kind == "idempotent" else row.sent
 
 
 def table() -> list[str]:
@@ -259,7 +261,7 @@ def table() -> list[str]:
     for row in MATRIX:
         again = "not by our policy; by `retries` without it" if row.error == "OtpiqCreditError" else row.again
         spends = f"{row.sent}, `OtpiqOutcomeUnknownError`, no" if row.may_have_taken_effect else f"{row.sent}, the same"
-        line = f"| {row.fault} | `{row.error}` | {row.sent} | {row.repeated} | {again} | {spends} |"
+        line = f"| {row.fault} | `{row.error}` | {row.sent} | {row.idempotent} | {again} | {spends} |"
         if line not in lines:
             lines.append(line)
     return lines

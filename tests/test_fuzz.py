@@ -1,4 +1,4 @@
-"""Any value, rendered either way: never a request that breaks the contract, never an exception that is not ours."""
+"""Any value, rendered either way: no request that breaks the contract, never an exception that is not ours."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_valid_draft_is_never_refused(
 @fuzzed
 @given(start=FUTURE, render=st.sampled_from([lambda t: t, str, datetime.isoformat, pendulum.instance]))
 def test_a_valid_time_is_never_refused_and_never_moved(start: datetime, render: Any) -> None:
-    # A text has whole minutes of offset at the most, as ISO 8601 has; some zones of the past have seconds.
+    # A string has whole minutes of offset at the most, as ISO 8601 has; some zones of the past have seconds.
     offset = start.utcoffset() or timedelta()
     if offset % timedelta(minutes=1):
         start = start.astimezone(UTC)
@@ -132,15 +132,15 @@ def test_a_valid_time_is_never_refused_and_never_moved(start: datetime, render: 
 @example("0001-01-01T00:00:00", "Asia/Baghdad")
 def test_any_time_is_read_or_refused(value: Any, zone: str) -> None:
     with suppress(ValueError):
-        moment = parse_datetime(apply_default_timezone(value, pendulum.timezone(zone)))
-        assert moment.timezone_name == "UTC"
-        assert parse_datetime(to_api_format(moment)) == moment
-        assert describe(value if not isinstance(value, str) else moment, pendulum.timezone(zone))
+        utc = parse_datetime(apply_default_timezone(value, pendulum.timezone(zone)))
+        assert utc.timezone_name == "UTC"
+        assert parse_datetime(to_api_format(utc)) == utc
+        assert describe(value if not isinstance(value, str) else utc, pendulum.timezone(zone))
 
 
 @fuzzed
 @given(before=st.text(), after=st.text(), number=st.from_regex(r"\+?9647[0-9]{9}", fullmatch=True))
-def test_no_text_around_a_phone_number_keeps_it_from_being_masked(before: str, after: str, number: str) -> None:
+def test_a_phone_number_is_masked_whatever_string_is_around_it(before: str, after: str, number: str) -> None:
     assert number.removeprefix("+") not in sanitize(f"{before} {number}, {after}")
 
 

@@ -71,7 +71,7 @@ ERRORS = [
 ]
 
 
-def test_the_tree_of_errors_is_the_one_that_is_drawn() -> None:
+def test_the_exception_hierarchy_is_the_one_that_is_drawn() -> None:
     drawn = re.findall(r"(Otpiq\w+)( +\*)?", (exceptions.__doc__ or "").split("``*``")[0])
     assert {name for name, _ in drawn} == {error.__name__ for error in ERRORS}
     fails_at_once = {name for name, star in drawn if star}

@@ -39,7 +39,7 @@ def test_ids_times_and_amounts_stay_readable(text: str) -> None:
     assert mask_phone_numbers(text) == text
 
 
-def test_a_foreign_text_becomes_one_short_harmless_line() -> None:
+def test_a_string_from_outside_becomes_one_short_line() -> None:
     assert sanitize("a\nb\x1b[31m  c sk_live_Ab1") == "a b�[31m c •••"
     assert len(sanitize("x" * 10_000)) == 501
 
@@ -81,7 +81,7 @@ def test_the_key_of_the_call_is_never_shown_whatever_it_looks_like(key: str) -> 
         ("nothing of it", ["Zaynab", ""], "nothing of it"),
     ],
 )
-def test_what_a_request_said_of_people_is_hidden_in_what_the_server_says(
+def test_what_a_request_said_of_people_is_hidden_in_the_servers_message(
     said: str, values: list[str], shown: str
 ) -> None:
     assert hide_values(said, values) == shown

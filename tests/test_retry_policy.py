@@ -45,7 +45,7 @@ def test_what_otpiq_asks_for_is_the_delay_an_hour_at_the_most(
     assert (decision.action.value, decision.retry_delay) == ("retry", delay)
 
 
-def test_missing_money_fails_at_once() -> None:
+def test_missing_credit_fails_immediately() -> None:
     assert decide(OtpiqCreditError("no credit")).action.value == "fail"
 
 
@@ -61,9 +61,9 @@ class Other(OtpiqRetryPolicy):
 
 
 def test_it_is_the_default_and_gives_way_to_default_args_an_argument_and_none() -> None:
-    def policy(default_args: dict[str, object] | None = None, **given: object) -> object:
+    def policy(default_args: dict[str, object] | None = None, **arguments: object) -> object:
         with DAG("d", schedule=None, default_args=default_args or {}):
-            return CreateCampaignOperator(task_id="c", **CREATE, **given).retry_policy  # type: ignore[arg-type]
+            return CreateCampaignOperator(task_id="c", **CREATE, **arguments).retry_policy  # type: ignore[arg-type]
 
     own, other = Other(), Other()
     assert type(policy()) is OtpiqRetryPolicy
@@ -74,10 +74,10 @@ def test_it_is_the_default_and_gives_way_to_default_args_an_argument_and_none() 
 
 
 def test_it_is_the_same_on_mapped_tasks() -> None:
-    def policy(default_args: dict[str, object] | None = None, **given: object) -> object:
+    def policy(default_args: dict[str, object] | None = None, **arguments: object) -> object:
         with DAG("d", schedule=None, default_args=default_args or {}):
             fields = {name: value for name, value in CREATE.items() if name != "name"}
-            mapped = CreateCampaignOperator.partial(task_id="c", **fields, **given).expand(name=["one", "two"])
+            mapped = CreateCampaignOperator.partial(task_id="c", **fields, **arguments).expand(name=["one", "two"])
         assert mapped.unmap({"name": "one"}).retry_policy is mapped.retry_policy
         return mapped.retry_policy
 

@@ -111,7 +111,7 @@ class GuardRails(BaseModel):
 
     def check_total(self, campaign: Mapping[str, Any]) -> None:
         """
-        Refuse a campaign that several attaches have filled beyond what the connection allows.
+        Refuse a campaign to which several attaches have added more than the connection allows.
 
         :raises OtpiqValidationError: if it holds too many.
         """

@@ -64,7 +64,7 @@ class RawResponse:
 
 def parse_response(response: RawResponse, model: type[BaseModel]) -> dict[str, Any]:
     """
-    Return the body of a response that keeps the contract.
+    Return the body of a response that follows the contract.
 
     :raises OtpiqApiError: if the status is outside 2xx, or the body is not what the contract says.
     """

@@ -26,7 +26,7 @@ def parse_datetime(value: object) -> DateTime:
     """
     Read a datetime, or an ISO 8601 string with ``T`` or a space, and return the same time in UTC.
 
-    :raises ValueError: if it cannot be read, or has no offset and so could mean several moments.
+    :raises ValueError: if it cannot be read, or has no offset and so could mean several times.
     """
     read = _read(value)
     if read.tzinfo is None:

@@ -14,7 +14,7 @@ API_FORM = "[1-8][0-9]{10,14}|9[0-57-9][0-9]{9,13}|96[0-35-9][0-9]{8,12}|9647[0-
 """A regular expression for what is taken as it stands, where the default region is Iraq."""
 
 _IN_API_FORM = re.compile(API_FORM)
-_SHORTEST = 10
+_MIN_DIGITS = 10
 _BEYOND_PHONE_NUMBERS = 10**15
 _PLUS_SIGNS = "+\uff0b"
 _AS_PEOPLE_WRITE = re.compile(rf"[\s(]*[{_PLUS_SIGNS}]?[\d\s()./\-\u2010-\u2015]*")
@@ -37,10 +37,10 @@ def normalize(value: object, default_region: str = DEFAULT_REGION) -> str:
     if value is None:
         raise ValueError("is required, and is not set")
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"must be text, and is a {type(value).__name__}")
+        raise ValueError(f"must be a string, and is a {type(value).__name__}")
     if 0 < value < _BEYOND_PHONE_NUMBERS and (valid := _valid(f"+{value}", None)):
         return valid
-    raise ValueError("is an int and no valid international number: a plus or a zero was lost, give it as text")
+    raise ValueError("is an int and no valid international number: a plus or a zero was lost, set it as a string")
 
 
 def _of_text(text: str, default_region: str) -> str:
@@ -78,4 +78,4 @@ def _valid(number: str, region: str | None) -> str | None:
     except phonenumbers.NumberParseException:
         return None
     digits: str = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
-    return digits if phonenumbers.is_valid_number(parsed) and len(digits) >= _SHORTEST else None
+    return digits if phonenumbers.is_valid_number(parsed) and len(digits) >= _MIN_DIGITS else None

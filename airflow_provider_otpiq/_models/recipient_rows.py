@@ -27,7 +27,7 @@ NO_JSON = (
 )
 
 _KEYS = frozenset({"phoneNumber", "templateParameters", "reference"})
-_LONGEST_REFERENCE = 40
+_MAX_REFERENCE_LENGTH = 40
 _STRICT = ConfigDict(strict=True, hide_input_in_errors=True)
 # JSON's own types, and what derives from them: what pydantic gives back is a copy in JSON's own, and the copy is sent.
 _Float = Annotated[float, AllowInfNan(False)]
@@ -177,5 +177,5 @@ def _named_reference(reference: str | int | None) -> str:
     if _is_blank(reference):
         return ""
     text = sanitize(str(reference))
-    text = text if len(text) <= _LONGEST_REFERENCE else f"{text[:_LONGEST_REFERENCE]}…"
+    text = text if len(text) <= _MAX_REFERENCE_LENGTH else f"{text[:_MAX_REFERENCE_LENGTH]}…"
     return f"reference {text!r}, " if isinstance(reference, str) else f"reference {text}, "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class RequestModel(BaseModel):
-    """A request that keeps the contract: parsing the fields validates them."""
+    """A request that follows the contract: parsing the fields validates them."""
 
     title: ClassVar[str]
     """What it is, as an error begins."""

@@ -21,8 +21,8 @@ class AtMostOnce:
     What a task instance knows of a non-idempotent request: that an attempt is pending, or the response.
 
     A pending marker is saved before each attempt and replaced by the response after it. It is deleted where the
-    attempt provably had no effect, so that there is none during a pause: whoever dies in a pause has sent nothing, and
-    a process that Airflow has given up cannot save a new marker, so it cannot send either.
+    attempt provably had no effect, so that there is none during the delay before an HTTP retry: who dies in
+    it has sent nothing, and a process that Airflow has given up cannot save a new marker, so it cannot send either.
 
     An unmapped task has a key for each campaign: a cleared task with another campaign may send. A mapped one has a
     single key, because Airflow keys state by map index: where the mapped input changed its order or length, the index
@@ -101,13 +101,13 @@ class AtMostOnce:
         until = saved.get("in_flight_until")
         wait = f" Look after {until}: until then that attempt may still be in flight." if until else ""
         return (
-            f"an earlier try of this task sent the {self._action} of campaign {self._campaign_id}, and no response was"
-            f" saved.{wait}"
+            f"an earlier try of this task may have sent the {self._action} of campaign {self._campaign_id}, and no"
+            f" response was saved.{wait}"
         )
 
     def _of_another_campaign(self, saved: dict[str, Any]) -> str:
         return (
-            f"whether the {self._action} of campaign {self._campaign_id} was sent before is unknown. Airflow keeps this"
+            f"whether the {self._action} of campaign {self._campaign_id} was sent before is unknown. Airflow keys this"
             f" task's state by map index, and index {self._ti.map_index} holds that of campaign {saved['campaign_id']}:"
             " the mapped input changed its order or length since, so another index may have sent this one."
         )

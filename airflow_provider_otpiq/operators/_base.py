@@ -68,7 +68,7 @@ class OtpiqBaseOperator(BaseOperator):
 
 def documented_fields(campaign: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Keep the documented fields of a campaign: a response about recipients could repeat them.
+    Select the documented fields of a campaign: a response about recipients could echo them.
 
     :param campaign: the campaign as OTPIQ returns it.
     :return: its documented fields, and its ``status`` if it has one.

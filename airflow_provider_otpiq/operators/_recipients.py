@@ -121,7 +121,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
 
     No person's data goes into Airflow's UI, logs or XCom by this operator; the field shows as "1000 recipients". But
     a literal list stands in the DAG file, and in the serialized DAG of Airflow's database, whatever an operator does:
-    give a callable.
+    set a callable.
 
     XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is what OTPIQ returns of the campaign,
     a dict with at least ``_id``; key ``recipients`` is a dict of the counts ``attached``, ``already_attached`` and

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class _ScheduledOperator(OtpiqBaseOperator):
-    """What the operators share that give a campaign its template and its time."""
+    """What the operators share that set a campaign's template and time."""
 
     def _request_fields(self, context: Context) -> dict[str, Any]:
         """Collect the rendered fields of the request, with a naive time in the DAG's timezone."""
@@ -246,7 +246,7 @@ class StartCampaignOperator(OtpiqBaseOperator):
     fails immediately, its retries stay unused, and a person looks first. On Airflow 3.3+ a pending marker is saved in
     the task's state before the request, and the response after it: a later try, and a cleared task, returns the saved
     response; where there is only the marker, because the worker died, nothing is sent and the error says how to go on.
-    A mapped task whose input changed its order or length before a clear sends nothing either: Airflow keeps state by
+    A mapped task whose input changed its order or length before a clear sends nothing either: Airflow keys state by
     map index. (An index that is new after the clear has no state, and sends.)
 
     XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is the campaign, a dict.

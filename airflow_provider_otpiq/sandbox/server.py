@@ -107,7 +107,7 @@ class Sandbox:
 
     def move_clock(self, **by: float) -> None:
         """
-        MoveClock the sandbox's clock, so that a scheduled campaign starts, and a started one runs on.
+        Move the sandbox's clock, so that a scheduled campaign starts, and a started one runs on.
 
         :param by: how far, as for :class:`datetime.timedelta`, such as ``hours=1``.
         :raises OverflowError: if the clock would leave the years 1 to 9999.

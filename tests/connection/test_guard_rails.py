@@ -40,9 +40,7 @@ def rails(**extras: Any) -> GuardRails:
         ("9647701234", ("9647701234",)),
     ],
 )
-def test_numbers_and_beginnings_of_numbers_are_read_as_people_write_them(
-    allowed: Any, prefixes: tuple[str, ...]
-) -> None:
+def test_numbers_and_prefixes_are_read_as_people_write_them(allowed: Any, prefixes: tuple[str, ...]) -> None:
     assert rails(allowed_recipients=allowed).allowed_recipients == prefixes
 
 
@@ -50,9 +48,9 @@ def test_a_blank_field_of_the_form_is_no_guard_rail() -> None:
     assert rails(allowed_recipients=None, max_recipients=None, read_timeout=5) == GuardRails()
 
 
-@pytest.mark.parametrize(("value", "most"), [(1, 1), (1000, 1000), ("50", 50), (50.0, 50)])
-def test_the_most_recipients_may_be_text_as_in_a_uri(value: Any, most: int) -> None:
-    assert rails(max_recipients=value).max_recipients == most
+@pytest.mark.parametrize(("value", "limit"), [(1, 1), (1000, 1000), ("50", 50), (50.0, 50)])
+def test_max_recipients_may_be_a_string_as_in_a_uri(value: Any, limit: int) -> None:
+    assert rails(max_recipients=value).max_recipients == limit
 
 
 NO_LIST: list[Any] = [
@@ -119,7 +117,7 @@ def test_what_cannot_be_understood_fails_closed(extras: dict[str, Any]) -> None:
     assert name in str(caught.value)
 
 
-def test_all_that_is_wrong_is_listed() -> None:
+def test_all_validation_errors_are_listed() -> None:
     with pytest.raises(OtpiqConfigurationError) as caught:
         rails(allowed_recipients="", max_recipients=0)
     assert str(caught.value).count("\n  - ") == 2
@@ -222,7 +220,7 @@ def test_what_another_connection_has_checked_is_checked_again(
 
 
 @pytest.mark.parametrize("call", ["attach", "sample"])
-def test_no_more_than_the_most_are_reached(guarded: Callable[..., Any], sandbox: Sandbox, call: str) -> None:
+def test_no_more_than_max_recipients_are_reached(guarded: Callable[..., Any], sandbox: Sandbox, call: str) -> None:
     _, _, calls = guarded(max_recipients=2)
     with pytest.raises(OtpiqValidationError, match="recipients: are 3, and the connection's max_recipients is 2"):
         calls[call]("9647700000001", "9647700000002", "9647700000003")
@@ -231,13 +229,13 @@ def test_no_more_than_the_most_are_reached(guarded: Callable[..., Any], sandbox:
         assert calls[call]("9647700000001", "9647700000002")["totalRecipients"] == 2
 
 
-def test_only_those_that_are_taken_are_counted(guarded: Callable[..., Any]) -> None:
+def test_only_valid_recipients_are_counted(guarded: Callable[..., Any]) -> None:
     hook, campaign_id, _ = guarded(max_recipients=2)
     rows = ["9647700000001", "nobody", "9647700000002", "nobody"]
     assert len(hook.check_recipients(campaign_id=campaign_id, recipients=rows, on_invalid="skip")) == 2
 
 
-def test_a_campaign_that_several_attaches_have_filled_too_far_is_an_error(guarded: Callable[..., Any]) -> None:
+def test_a_campaign_with_too_many_recipients_after_several_attaches_is_an_error(guarded: Callable[..., Any]) -> None:
     _, campaign_id, calls = guarded(max_recipients=2)
     assert calls["attach"]("9647700000001")["totalRecipients"] == 2
     with pytest.raises(OtpiqValidationError, match=f"Campaign {campaign_id} now holds 3 recipients"):

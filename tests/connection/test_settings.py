@@ -33,7 +33,7 @@ def from_uri(uri: str) -> Any:
 @pytest.mark.parametrize(
     ("connection", "base_url"),
     [
-        # JSON, and the form, which sends empty texts and sometimes port 0 for what is left blank
+        # JSON, and the form, which sends empty strings and sometimes port 0 for what is left blank
         (from_json(), "https://api.otpiq.com/api"),
         (from_json(host="", schema="", port=0, login=""), "https://api.otpiq.com/api"),
         (from_json(port=443), "https://api.otpiq.com:443/api"),  # as the Test button of Airflow 3.3.2 needs it
@@ -85,14 +85,14 @@ def test_the_base_url_is_built_the_same_for_json_uri_and_form(connection: Connec
     ],
     ids=repr,
 )
-def test_extras_are_the_same_as_json_and_as_text(connection: Connection, expected: tuple[Any, ...]) -> None:
+def test_extras_are_the_same_as_json_and_as_strings(connection: Connection, expected: tuple[Any, ...]) -> None:
     settings = ConnectionSettings.from_connection(connection)
     found = (settings.connect_timeout, settings.read_timeout, settings.max_retries, settings.allow_insecure_http)
     assert found == expected
 
 
 @pytest.mark.parametrize(
-    ("fields", "problem"),
+    ("fields", "error"),
     [
         ({"password": None}, "password: is empty"),
         ({"password": ""}, "password: is empty"),
@@ -131,10 +131,10 @@ def test_extras_are_the_same_as_json_and_as_text(connection: Connection, expecte
         ({"extra": {"sk_live_0123456789": None}}, "extra: unknown '•••'; known are"),
     ],
 )
-def test_what_cannot_be_used_is_refused_without_repeating_a_key(fields: dict[str, Any], problem: str) -> None:
+def test_what_cannot_be_used_is_refused_without_showing_a_key(fields: dict[str, Any], error: str) -> None:
     with pytest.raises(OtpiqConfigurationError, match="Connection 'c' cannot be used, and nothing was sent") as caught:
         ConnectionSettings.from_connection(from_json(**fields))
-    assert problem in str(caught.value)
+    assert error in str(caught.value)
     shown = f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
     assert KEY not in shown
     assert "sk_live_" not in shown
@@ -145,7 +145,7 @@ def test_white_space_around_the_key_is_stripped(password: str) -> None:
     assert ConnectionSettings.from_connection(from_json(password=password)).password.get_secret_value() == KEY
 
 
-def test_all_problems_come_in_one_error() -> None:
+def test_all_validation_errors_come_in_one_error() -> None:
     with pytest.raises(OtpiqConfigurationError) as caught:
         ConnectionSettings.from_connection(from_json(password="", extra={"max_retries": "x", "read_timeout": "y"}))
     assert [name in str(caught.value) for name in ("password:", "max_retries:", "read_timeout:")] == [True] * 3

@@ -25,7 +25,7 @@ from airflow_provider_otpiq.exceptions import (
 )
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import API_KEY, BASE_URL
-from tests.fakes import ANSWER, CAMPAIGN, CAMPAIGN_ID, CREATE, CREATE_BODY, tomorrow
+from tests.fakes import CAMPAIGN, CAMPAIGN_ID, CREATE, CREATE_BODY, RESPONSE, tomorrow
 from tests.wire import refusing_port
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ CALLS = [
 
 
 def test_create_posts_the_contracts_body_with_the_key(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    requests_mock.post(CREATE_URL, json=ANSWER, status_code=201)
+    requests_mock.post(CREATE_URL, json=RESPONSE, status_code=201)
     assert create(hook) == CAMPAIGN
     request = requests_mock.request_history[0]
     assert request.json() == CREATE_BODY
@@ -72,14 +72,14 @@ def test_create_posts_the_contracts_body_with_the_key(hook: OtpiqHook, requests_
 
 
 def test_create_schedules(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    requests_mock.post(CREATE_URL, json=ANSWER)
+    requests_mock.post(CREATE_URL, json=RESPONSE)
     hook.create_campaign(**CREATE, schedule_type="schedule", scheduled_for=tomorrow())
     schedule = {"scheduleType": "schedule", "scheduledFor": tomorrow().to_iso8601_string()}
     assert requests_mock.request_history[0].json() == CREATE_BODY | schedule
 
 
-def test_update_patches_only_what_is_given(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    requests_mock.patch(UPDATE_URL, json=ANSWER)
+def test_update_patches_only_what_is_set(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.patch(UPDATE_URL, json=RESPONSE)
     assert update(hook) == CAMPAIGN
     assert requests_mock.request_history[0].json() == {"name": "Winter"}
 
@@ -126,7 +126,7 @@ def test_a_netrc_does_not_replace_the_key(
     assert requests_mock.request_history[0].headers["Authorization"] == f"Bearer {API_KEY}"
 
 
-def test_the_session_is_kept(hook: OtpiqHook) -> None:
+def test_the_session_is_persistent(hook: OtpiqHook) -> None:
     assert hook.get_conn() is hook.get_conn()
     assert isinstance(hook.get_conn(), requests.Session)
 
@@ -135,7 +135,7 @@ def test_the_session_is_kept(hook: OtpiqHook) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         {"status_code": 401, "json": {"message": "Unauthorized"}},
         {"text": "<html>"},
@@ -143,9 +143,9 @@ def test_the_session_is_kept(hook: OtpiqHook) -> None:
     ],
 )
 def test_the_key_is_in_no_local_variable_of_the_frames_that_raise(
-    hook: OtpiqHook, requests_mock: Mocker, answer: Any
+    hook: OtpiqHook, requests_mock: Mocker, response: Any
 ) -> None:
-    requests_mock.post(CREATE_URL, **answer)
+    requests_mock.post(CREATE_URL, **response)
     with pytest.raises(OtpiqApiError) as caught:
         create(hook)
     # As an error tracker, or Airflow's own formatter for developers, writes a traceback.
@@ -189,7 +189,7 @@ def test_a_refusal_is_typed_says_what_the_server_said_and_is_not_retried(
 
 @pytest.mark.parametrize(("call", "method", "url"), CALLS)
 @pytest.mark.parametrize("status", [408, 425, 500, 503, 599])
-def test_a_server_that_cannot_just_now_is_asked_again_only_where_that_is_harmless(
+def test_a_server_error_is_retried_only_where_the_request_is_idempotent(
     hook: OtpiqHook,
     requests_mock: Mocker,
     sleep_calls: list[float],
@@ -208,18 +208,18 @@ def test_a_server_that_cannot_just_now_is_asked_again_only_where_that_is_harmles
 
 
 @pytest.mark.parametrize(("call", "method", "url"), CALLS)
-def test_a_repeat_that_succeeds_is_a_success(
+def test_an_http_retry_that_succeeds_is_a_success(
     hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], call: Any, method: str, url: str
 ) -> None:
-    good = {"json": {"projectName": "P", **ANSWER}, "status_code": 200}
-    requests_mock.request(method, url, [{"status_code": 429, "headers": {"Retry-After": "7"}}, good])
+    success = {"json": {"projectName": "P", **RESPONSE}, "status_code": 200}
+    requests_mock.request(method, url, [{"status_code": 429, "headers": {"Retry-After": "7"}}, success])
     assert call(hook)
     assert sleep_calls == [7]
 
 
 @pytest.mark.parametrize("call", [create, update, info])
 @pytest.mark.parametrize("max_retries", [0, 1])
-def test_max_retries_is_the_number_of_repeats(
+def test_max_retries_is_the_number_of_http_retries(
     connect: Callable[..., OtpiqHook],
     sleep_calls: list[float],
     call: Any,
@@ -262,7 +262,7 @@ def test_retry_after_may_be_a_date(hook: OtpiqHook, requests_mock: Mocker, sleep
 
 
 @pytest.mark.parametrize("minutes", [None, "8", True, -1, [], {}])
-def test_a_wait_that_cannot_be_read_is_a_short_pause(
+def test_a_wait_that_cannot_be_read_is_a_short_delay(
     hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], minutes: Any
 ) -> None:
     requests_mock.post(CREATE_URL, json={"waitMinutes": minutes}, status_code=429)
@@ -304,7 +304,7 @@ def test_at_most_one_429_is_waited_out_within_a_call(
         {"currentSpending": 900, "spendingThreshold": 1000, "cost": 200},
     ],
 )
-def test_missing_money_is_an_error_that_a_person_can_mend(
+def test_missing_credit_is_an_error_that_a_person_can_fix(
     hook: OtpiqHook, requests_mock: Mocker, facts: dict[str, Any]
 ) -> None:
     requests_mock.post(CREATE_URL, json={"error": "Insufficient credit", **facts}, status_code=400)
@@ -359,12 +359,12 @@ def test_a_connection_that_is_not_there_is_airflows_to_try_again(hook: OtpiqHook
 
 
 HTML = b"<html>Sign in to the network</html>"
-NOT_IN_THE_CONTRACT: dict[str, Any] = {
+OUTSIDE_THE_CONTRACT: dict[str, Any] = {
     "HTML": HTML,
     "nothing": b"",
     "cut JSON": b'{"success": true, "data": {"_id": "665f',
     "not UTF-8": b'{"success": true, "data": {"_id": "\xff"}}',
-    "NaN, which is no JSON": json.dumps(ANSWER | {"projectName": "P", "credit": float("nan")}).encode(),
+    "NaN, which is no JSON": json.dumps(RESPONSE | {"projectName": "P", "credit": float("nan")}).encode(),
     "deep JSON": b"[" * 100_000,
     "a list": [],
     "null": None,
@@ -380,9 +380,9 @@ NOT_IN_THE_CONTRACT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("body", NOT_IN_THE_CONTRACT.values(), ids=NOT_IN_THE_CONTRACT)
+@pytest.mark.parametrize("body", OUTSIDE_THE_CONTRACT.values(), ids=OUTSIDE_THE_CONTRACT)
 @pytest.mark.parametrize(("call", "method", "url"), CALLS)
-def test_an_answer_outside_the_contract_is_not_a_success(
+def test_a_response_outside_the_contract_is_not_a_success(
     hook: OtpiqHook, requests_mock: Mocker, call: Any, method: str, url: str, body: Any
 ) -> None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -413,7 +413,7 @@ def test_fields_may_be_missing_null_or_new(hook: OtpiqHook, requests_mock: Mocke
 def test_a_redirect_is_not_followed(
     hook: OtpiqHook, requests_mock: Mocker, call: Any, method: str, url: str, status: int
 ) -> None:
-    elsewhere = requests_mock.request(method, "https://example.com/", json=ANSWER)
+    elsewhere = requests_mock.request(method, "https://example.com/", json=RESPONSE)
     requests_mock.request(method, url, status_code=status, headers={"Location": "https://example.com/"})
     with pytest.raises(OtpiqRedirectError, match=r"to https://example\.com/") as caught:
         call(hook)
@@ -421,14 +421,14 @@ def test_a_redirect_is_not_followed(
     assert not elsewhere.called
 
 
-def test_an_answer_may_be_compressed(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    body = gzip.compress(json.dumps(ANSWER).encode())
+def test_a_response_may_be_compressed(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    body = gzip.compress(json.dumps(RESPONSE).encode())
     requests_mock.post(CREATE_URL, content=body, headers={"Content-Encoding": "gzip"})
     assert create(hook) == CAMPAIGN
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
-def test_an_answer_that_is_far_too_large_is_not_read(
+def test_a_response_that_is_far_too_large_is_not_read(
     hook: OtpiqHook, requests_mock: Mocker, headers: dict[str, str]
 ) -> None:
     large = b" " * (9 * 1024 * 1024)
@@ -456,7 +456,7 @@ def test_the_test_button_shows_project_and_credit(hook: OtpiqHook, requests_mock
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("response", "said"),
     [
         ({"status_code": 401, "json": {"message": "Unauthorized"}}, "Check the API key"),
         ({"status_code": 404, "text": "<html>"}, "the whole base URL"),
@@ -466,10 +466,10 @@ def test_the_test_button_shows_project_and_credit(hook: OtpiqHook, requests_mock
         ({"json": {}}, "not in OTPIQ's contract"),
     ],
 )
-def test_the_test_button_says_what_is_wrong_at_once(
-    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], answer: Any, said: str
+def test_the_test_button_says_what_is_wrong_without_a_retry(
+    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], response: Any, said: str
 ) -> None:
-    requests_mock.get(INFO_URL, **answer)
+    requests_mock.get(INFO_URL, **response)
     works, message = hook.test_connection()
     assert not works
     assert said in message

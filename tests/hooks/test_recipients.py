@@ -1,4 +1,4 @@
-"""The hook's calls that fill, sample and start a campaign."""
+"""The hook's calls that attach recipients to a campaign, sample it and start it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airflow_provider_otpiq.exceptions import (
 )
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import BASE_URL
-from tests.fakes import ANSWER, CAMPAIGN, CAMPAIGN_ID, CREATE, TEMPLATE_ID
+from tests.fakes import CAMPAIGN, CAMPAIGN_ID, CREATE, RESPONSE, TEMPLATE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,14 +52,14 @@ def start(hook: OtpiqHook) -> dict[str, Any]:
     return hook.start_campaign(campaign_id=CAMPAIGN_ID)
 
 
-SPENDING = [pytest.param(sample, SAMPLE_URL, id="sample"), pytest.param(start, START_URL, id="start")]
+AT_MOST_ONCE = [pytest.param(sample, SAMPLE_URL, id="sample"), pytest.param(start, START_URL, id="start")]
 
 
 # What goes out
 
 
 def test_an_attach_posts_the_recipients_in_one_request(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    requests_mock.post(ATTACH_URL, json=ANSWER)
+    requests_mock.post(ATTACH_URL, json=RESPONSE)
     rows = [f"96477{number:08}" for number in range(1000)]
     assert attach(hook, *rows) == CAMPAIGN
     (request,) = requests_mock.request_history
@@ -68,7 +68,7 @@ def test_an_attach_posts_the_recipients_in_one_request(hook: OtpiqHook, requests
 
 
 def test_a_start_has_no_body(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    requests_mock.post(START_URL, json=ANSWER)
+    requests_mock.post(START_URL, json=RESPONSE)
     assert start(hook) == CAMPAIGN
     (request,) = requests_mock.request_history
     assert request.body is None
@@ -84,7 +84,7 @@ def test_the_payload_is_asked_for_by_the_apis_names(hook: OtpiqHook, requests_mo
 
 
 @pytest.mark.parametrize(
-    ("asked", "problem"),
+    ("asked", "error"),
     [
         ({}, "template_id: is required, and is not set, nor is campaign_id"),
         ({"campaign_id": CAMPAIGN_ID, "template_id": TEMPLATE_ID}, "template_id: is set, and so is campaign_id"),
@@ -92,9 +92,9 @@ def test_the_payload_is_asked_for_by_the_apis_names(hook: OtpiqHook, requests_mo
     ],
 )
 def test_the_payload_is_of_one_campaign_or_one_template(
-    hook: OtpiqHook, requests_mock: Mocker, asked: dict[str, str], problem: str
+    hook: OtpiqHook, requests_mock: Mocker, asked: dict[str, str], error: str
 ) -> None:
-    with pytest.raises(OtpiqValidationError, match=problem):
+    with pytest.raises(OtpiqValidationError, match=error):
         hook.get_recipient_payload(**asked)
     assert not requests_mock.called
 
@@ -105,7 +105,7 @@ def test_everything_wrong_with_a_request_is_one_error_and_nothing_is_sent(
     wrong: dict[str, Any] = {"campaign_id": "x", "recipients": [], "default_region": "Iraq", "on_invalid": "drop"}
     with pytest.raises(OtpiqValidationError) as caught:
         hook.check_recipients(**wrong)
-    assert [problem.partition(":")[0] for problem in caught.value.errors] == [
+    assert [error.partition(":")[0] for error in caught.value.errors] == [
         "campaign_id",
         "on_invalid",
         "default_region",
@@ -124,23 +124,23 @@ def test_the_templates_own_parameters_are_checked_before_anything_is_sent(
 ) -> None:
     fields = [{"key": "1", "required": True, "templateParametersPath": "templateParameters.header.image.link"}]
     requests_mock.get(PAYLOAD_URL, json={"success": True, "data": {"fields": fields}})
-    good = {"phoneNumber": ALI, "templateParameters": {"header": {"image": {"link": "https://example.com/a.png"}}}}
-    assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[good])) == [good]
+    valid = {"phoneNumber": ALI, "templateParameters": {"header": {"image": {"link": "https://example.com/a.png"}}}}
+    assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[valid])) == [valid]
     with pytest.raises(OtpiqValidationError, match="2 of 3 recipients are wrong") as caught:
-        hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[good, ALI, "0770"])
+        hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[valid, ALI, "0770"])
     assert len(caught.value.errors) == 2
-    assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[ALI, good], on_invalid="skip")) == [good]
+    assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[ALI, valid], on_invalid="skip")) == [valid]
     assert {request.method for request in requests_mock.request_history} == {"GET"}
 
 
-def test_without_the_check_no_question_is_asked(hook: OtpiqHook, requests_mock: Mocker) -> None:
+def test_without_the_check_the_payload_is_not_requested(hook: OtpiqHook, requests_mock: Mocker) -> None:
     checked = hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=["0770 123 4567"], validate_parameters=False)
     assert list(checked) == [{"phoneNumber": ALI}]
     assert not requests_mock.called
 
 
 def test_a_reference_is_never_sent(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    requests_mock.post(ATTACH_URL, json=ANSWER)
+    requests_mock.post(ATTACH_URL, json=RESPONSE)
     attach(hook, {"phoneNumber": ALI, "reference": "C-1042"}, {"phoneNumber": "0780 123 4567", "reference": 7})
     (request,) = requests_mock.request_history
     assert request.json() == {"recipients": [{"phoneNumber": ALI}, {"phoneNumber": "9647801234567"}]}
@@ -158,7 +158,7 @@ def test_what_was_checked_is_sent_byte_for_byte(hook: OtpiqHook, requests_mock: 
     if what == "send_sample":
         requests_mock.post(f"{CAMPAIGN_URL}/sample", json={"success": True, "data": {"_id": TEMPLATE_ID}})
     else:
-        requests_mock.post(f"{CAMPAIGN_URL}/recipients", json=ANSWER)
+        requests_mock.post(f"{CAMPAIGN_URL}/recipients", json=RESPONSE)
     rows = [{"phoneNumber": ALI, "templateParameters": {"body": {"1": "علي"}}}]
     checked = hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=rows, validate_parameters=False)
     rows[0]["phoneNumber"] = "9647801234567"
@@ -171,7 +171,9 @@ def test_what_was_checked_is_sent_byte_for_byte(hook: OtpiqHook, requests_mock: 
 # What comes back of an attach
 
 
-def test_an_attach_that_is_repeated_after_a_lost_answer_is_a_success(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:
+def test_an_attach_that_is_retried_after_a_lost_response_is_a_success(
+    sandbox_hook: OtpiqHook, sandbox: Sandbox
+) -> None:
     campaign_id = sandbox_hook.create_campaign(**CREATE)["_id"]
     rows = [f"96477{number:08}" for number in range(500)]
     sandbox.arm("attach", when="after", connection="drop")
@@ -193,7 +195,7 @@ def test_any_other_400_is_the_error_that_it_is(sandbox_hook: OtpiqHook, sandbox:
 
 
 @pytest.mark.parametrize(
-    ("answer", "returned"),
+    ("response", "returned"),
     [
         ({"success": True}, {"_id": CAMPAIGN_ID}),
         ({"success": True, "data": None}, {"_id": CAMPAIGN_ID}),
@@ -202,10 +204,10 @@ def test_any_other_400_is_the_error_that_it_is(sandbox_hook: OtpiqHook, sandbox:
         ({"success": True, "data": {"_id": CAMPAIGN_ID.upper()}}, {"_id": CAMPAIGN_ID}),
     ],
 )
-def test_an_attachs_answer_is_not_documented_so_any_object_will_do(
-    hook: OtpiqHook, requests_mock: Mocker, answer: Any, returned: dict[str, Any]
+def test_an_attachs_response_is_not_documented_so_any_object_will_do(
+    hook: OtpiqHook, requests_mock: Mocker, response: Any, returned: dict[str, Any]
 ) -> None:
-    requests_mock.post(ATTACH_URL, json=answer)
+    requests_mock.post(ATTACH_URL, json=response)
     assert attach(hook) == returned
 
 
@@ -264,7 +266,7 @@ def test_what_is_no_object_or_no_success_is_none(hook: OtpiqHook, requests_mock:
 
 
 def test_an_attach_tells_how_many_were_there_before_where_that_is_known(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    requests_mock.post(ATTACH_URL, json=ANSWER)
+    requests_mock.post(ATTACH_URL, json=RESPONSE)
     campaign = attach(hook)
     assert (campaign.attached, campaign.already_attached) == (None, None)
     requests_mock.post(ATTACH_URL, status_code=400, json={"error": "All recipients are already on this campaign"})
@@ -273,7 +275,7 @@ def test_an_attach_tells_how_many_were_there_before_where_that_is_known(hook: Ot
     assert campaign == {"_id": CAMPAIGN_ID}
 
 
-# What OTPIQ repeats of a person
+# What OTPIQ echoes of a person
 
 PERSON = {
     "phoneNumber": ALI,
@@ -293,7 +295,7 @@ ECHOES = [
 @pytest.mark.parametrize("what", ["attach_recipients", "send_sample"])
 @pytest.mark.parametrize("status", [200, 302, 400, 429, 500])
 @pytest.mark.usefixtures("sleep_calls")
-def test_what_otpiq_repeats_of_a_person_is_not_shown(
+def test_what_otpiq_echoes_of_a_person_is_not_shown(
     hook: OtpiqHook, requests_mock: Mocker, capsys: pytest.CaptureFixture[str], what: str, status: int, said: str
 ) -> None:
     url = ATTACH_URL if what == "attach_recipients" else SAMPLE_URL
@@ -315,10 +317,10 @@ def test_a_persons_value_does_not_hide_what_a_refusal_is_about(hook: OtpiqHook, 
     assert attach(hook, row).attached == 0
 
 
-# What spends money
+# What is sent at most once
 
 
-@pytest.mark.parametrize(("call", "url"), SPENDING)
+@pytest.mark.parametrize(("call", "url"), AT_MOST_ONCE)
 @pytest.mark.parametrize(
     "fault",
     [
@@ -334,7 +336,7 @@ def test_a_persons_value_does_not_hide_what_a_refusal_is_about(hook: OtpiqHook, 
     ],
     ids=str,
 )
-def test_an_unknown_outcome_fails_at_once_after_one_request(
+def test_an_unknown_outcome_fails_after_one_request(
     hook: OtpiqHook, requests_mock: Mocker, call: Callable[[OtpiqHook], Any], url: str, fault: dict[str, Any]
 ) -> None:
     requests_mock.post(url, **fault)
@@ -343,12 +345,12 @@ def test_an_unknown_outcome_fails_at_once_after_one_request(
     assert isinstance(caught.value, AirflowFailException)
     assert "Whether POST /whatsapp/campaigns" in str(caught.value)
     assert "Look at the campaign in OTPIQ's dashboard" in str(caught.value)
-    assert "A later try can succeed" not in str(caught.value)
+    assert "retry" not in str(caught.value)
     assert caught.value.retry_after is None
     assert len(requests_mock.request_history) == 1
 
 
-@pytest.mark.parametrize(("call", "url"), SPENDING)
+@pytest.mark.parametrize(("call", "url"), AT_MOST_ONCE)
 @pytest.mark.parametrize(
     ("fault", "error", "sent"),
     [
@@ -390,7 +392,7 @@ def test_a_timeout_between_two_requests_is_the_tasks_own(
         call(hook)
 
 
-def test_only_what_spends_money_has_unknown_outcomes(hook: OtpiqHook, requests_mock: Mocker) -> None:
+def test_only_what_is_sent_at_most_once_has_unknown_outcomes(hook: OtpiqHook, requests_mock: Mocker) -> None:
     requests_mock.post(ATTACH_URL, status_code=500)
     with pytest.raises(OtpiqServerError):
         attach(hook)

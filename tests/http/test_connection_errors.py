@@ -1,4 +1,4 @@
-"""What keeps a request from being sent, over real sockets: no outcome is unknown, and no secret is told."""
+"""What keeps a request from being sent, over real sockets: no outcome is unknown, and no secret is shown."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_a_certificate_that_is_not_trusted(start: Callable[..., OtpiqError], wir
     assert server.connections == 1
 
 
-def test_the_test_button_says_so_at_once(connect: Callable[..., OtpiqHook], sleep_calls: list[float]) -> None:
+def test_the_test_button_says_so_without_a_retry(connect: Callable[..., OtpiqHook], sleep_calls: list[float]) -> None:
     works, message = connect(host=f"http://127.0.0.1:{refusing_port()}/api").test_connection()
     assert not works
     assert "refused" in message

@@ -1,4 +1,4 @@
-"""What a network does to an answer, over real sockets: the hook never hangs, and never repeats a create on a guess."""
+"""What a network does to a response, over real sockets: the hook never hangs, never retries a create on a guess."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqRedirectError,
 )
 from dev.running_airflow import wait_until
-from tests.fakes import ANSWER, CAMPAIGN_ID, CREATE
+from tests.fakes import CAMPAIGN_ID, CREATE, RESPONSE
 from tests.wire import INTERNALS, persistent, reset, send
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ GZIP_WITHOUT_END = b"\x1f\x8b\x08\x08\0\0\0\0\0\x03"  # its header holds a name 
 
 drip_headers = drip(b"HTTP/1.1 200 OK\r\nX-A: ", b"a")
 drip_a_status_line = drip(b"HTTP/1.1 200 O", b"K")
-drip_interim_answers = drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
+drip_interim_responses = drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
 drip_a_chunk_size = drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"a")
 drip_gzip = drip(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 99999\r\n\r\n" + GZIP_WITHOUT_END, b"a")
 drip_a_redirect = drip(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 9999\r\n\r\n", b" ")
@@ -103,7 +103,7 @@ def create_or_update(hook: OtpiqHook, method: str) -> None:
         hook.update_campaign(campaign_id=CAMPAIGN_ID, name="Winter")
 
 
-NO_WHOLE_ANSWER = [
+INCOMPLETE_RESPONSES = [
     reset,
     hang_up,
     silence,
@@ -122,7 +122,7 @@ NO_WHOLE_ANSWER = [
     drip_one_chunk,
     drip_headers,
     drip_a_status_line,
-    drip_interim_answers,
+    drip_interim_responses,
     drip_a_chunk_size,
     drip_gzip,
     drip_a_redirect,
@@ -133,10 +133,10 @@ NO_WHOLE_ANSWER = [
 
 @pytest.mark.parametrize(
     ("method", "script"),
-    [("POST", script) for script in NO_WHOLE_ANSWER]
+    [("POST", script) for script in INCOMPLETE_RESPONSES]
     + [("PATCH", script) for script in (reset, silence, two_lengths, drip_headers)],
 )
-def test_no_whole_answer(
+def test_an_incomplete_response(
     connect: Callable[..., OtpiqHook], wire: Any, sleep_calls: list[float], method: str, script: Any
 ) -> None:
     server = wire(script)
@@ -176,7 +176,7 @@ def test_no_proxy_of_the_environment_sees_the_key_on_plain_http(
     assert proxy.requests == 0
 
 
-def test_connecting_takes_nothing_from_the_time_for_the_answer(
+def test_connecting_takes_nothing_from_the_time_for_the_response(
     connect: Callable[..., OtpiqHook], wire: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = b'{"success": true, "data": {"_id": "665f1c2ab3d4e5f601234567"}}'
@@ -242,7 +242,7 @@ def test_a_small_response_that_decompresses_to_much_is_not_taken_into_memory(
 
 
 def test_a_response_may_be_compressed(connect: Callable[..., OtpiqHook], wire: Any) -> None:
-    body = gzip.compress(json.dumps(ANSWER).encode())
+    body = gzip.compress(json.dumps(RESPONSE).encode())
     server = wire(send(response(body, b"Content-Encoding: gzip")))
     hook = connect(host=f"http://127.0.0.1:{server.port}/api")
     assert hook.create_campaign(**CREATE)["_id"] == CAMPAIGN_ID

@@ -10,26 +10,26 @@ from airflow_provider_otpiq._models.campaigns import CreateCampaign, UpdateCampa
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.fakes import CAMPAIGN_ID, CREATE, CREATE_BODY, tomorrow
 
-NOT_GIVEN = [None, "", "None"]
+NOT_SET = [None, "", "None"]
 
 
-def problems_of(model: type[CreateCampaign | UpdateCampaign], **fields: Any) -> tuple[str, ...]:
+def errors_of(model: type[CreateCampaign | UpdateCampaign], **fields: Any) -> tuple[str, ...]:
     with pytest.raises(OtpiqValidationError) as caught:
         model.parse(**fields)
-    for problem in caught.value.errors:
-        assert problem in str(caught.value)
+    for error in caught.value.errors:
+        assert error in str(caught.value)
     return caught.value.errors
 
 
-def create_problems(**fields: Any) -> tuple[str, ...]:
-    return problems_of(CreateCampaign, **(CREATE | fields))
+def create_errors(**fields: Any) -> tuple[str, ...]:
+    return errors_of(CreateCampaign, **(CREATE | fields))
 
 
-def update_problems(**fields: Any) -> tuple[str, ...]:
-    return problems_of(UpdateCampaign, **({"campaign_id": CAMPAIGN_ID} | fields))
+def update_errors(**fields: Any) -> tuple[str, ...]:
+    return errors_of(UpdateCampaign, **({"campaign_id": CAMPAIGN_ID} | fields))
 
 
-def test_a_draft_has_only_what_was_given() -> None:
+def test_a_draft_has_only_what_was_set() -> None:
     assert CreateCampaign.parse(**CREATE).body() == CREATE_BODY
     assert CreateCampaign.parse(**CREATE, schedule_type="now").body() == CREATE_BODY | {"scheduleType": "now"}
 
@@ -42,21 +42,21 @@ def test_a_scheduled_campaign_is_sent_in_utc() -> None:
     assert body["scheduledFor"].endswith("Z")
 
 
-@pytest.mark.parametrize("absent", NOT_GIVEN)
-def test_what_a_blank_form_field_renders_to_is_not_given(absent: str | None) -> None:
+@pytest.mark.parametrize("absent", NOT_SET)
+def test_what_a_blank_form_field_renders_to_is_not_set(absent: str | None) -> None:
     assert CreateCampaign.parse(**CREATE, schedule_type=absent, scheduled_for=absent).body() == CREATE_BODY
     update = UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, name="Winter", category=absent, scheduled_for=absent)
     assert update.body() == {"name": "Winter"}
 
 
-@pytest.mark.parametrize("absent", NOT_GIVEN)
+@pytest.mark.parametrize("absent", NOT_SET)
 @pytest.mark.parametrize(
     ("field", "alternative"),
     [("name", ""), ("template_id", ", nor is template_name"), ("phone_number_id", ", nor is phone_number")],
 )
-def test_what_a_create_requires_must_be_given(field: str, alternative: str, absent: str | None) -> None:
-    (problem,) = create_problems(**{field: absent})
-    assert problem == f"{field}: is required, and is not set{alternative}"
+def test_what_a_create_requires_must_be_set(field: str, alternative: str, absent: str | None) -> None:
+    (error,) = create_errors(**{field: absent})
+    assert error == f"{field}: is required, and is not set{alternative}"
 
 
 @pytest.mark.parametrize(
@@ -65,28 +65,28 @@ def test_what_a_create_requires_must_be_given(field: str, alternative: str, abse
 )
 def test_an_id_and_a_name_for_it_exclude_each_other(by_name: dict[str, str], by_id: str) -> None:
     (name,) = by_name
-    for errors in (create_problems(**by_name), update_problems(**by_name, **{by_id: CAMPAIGN_ID})):
+    for errors in (create_errors(**by_name), update_errors(**by_name, **{by_id: CAMPAIGN_ID})):
         assert errors == (f"{by_id}: is set, and so is {name}; keep one of them",)
     CreateCampaign.parse(**(CREATE | {by_id: None} | by_name))
     UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, **by_name)
 
 
 def test_a_language_belongs_to_a_templates_name() -> None:
-    (problem,) = create_problems(template_language="ar")
-    assert problem == "template_language: is set without template_name, which it belongs to"
+    (error,) = create_errors(template_language="ar")
+    assert error == "template_language: is set without template_name, which it belongs to"
 
 
 @pytest.mark.parametrize("number", ["0770", "abc", 7701234567, 1.5])
 def test_a_phone_number_that_is_none_is_refused_without_showing_it(number: object) -> None:
-    (problem,) = create_problems(phone_number_id=None, phone_number=number)
-    assert problem.startswith("phone_number: ")
-    assert str(number) not in problem
+    (error,) = create_errors(phone_number_id=None, phone_number=number)
+    assert error.startswith("phone_number: ")
+    assert str(number) not in error
 
 
 @pytest.mark.parametrize(("name", "length"), [("ab", 2), ("x" * 81, 81), (" ", 1), (12, 2)])
 def test_a_name_has_3_to_80_characters(name: object, length: int) -> None:
-    assert create_problems(name=name) == (f"name: must be 3 to 80 characters long; found {length}",)
-    assert update_problems(name=name) == (f"name: must be 3 to 80 characters long; found {length}",)
+    assert create_errors(name=name) == (f"name: must be 3 to 80 characters long; found {length}",)
+    assert update_errors(name=name) == (f"name: must be 3 to 80 characters long; found {length}",)
 
 
 @pytest.mark.parametrize("name", ["abc", "x" * 80, "عرض", "  none  ", 'quo"te\n', 20261201])
@@ -109,9 +109,9 @@ def test_every_name_of_3_to_80_characters_is_sent_as_it_is(name: object) -> None
 )
 def test_an_id_has_24_hexadecimal_characters(bad_id: object, found: str) -> None:
     rule = f"must be 24 hexadecimal characters (0-9, a-f); {found}"
-    assert create_problems(template_id=bad_id) == (f"template_id: {rule}",)
-    assert create_problems(phone_number_id=bad_id) == (f"phone_number_id: {rule}",)
-    assert update_problems(campaign_id=bad_id, name="Winter") == (f"campaign_id: {rule}",)
+    assert create_errors(template_id=bad_id) == (f"template_id: {rule}",)
+    assert create_errors(phone_number_id=bad_id) == (f"phone_number_id: {rule}",)
+    assert update_errors(campaign_id=bad_id, name="Winter") == (f"campaign_id: {rule}",)
 
 
 def test_an_id_that_native_rendering_made_an_int_keeps_its_digits() -> None:
@@ -122,30 +122,30 @@ def test_an_id_that_native_rendering_made_an_int_keeps_its_digits() -> None:
 @pytest.mark.parametrize("value", [1e5, float("inf"), True, ["a"], {"a": 1}])
 @pytest.mark.parametrize("field", ["name", "template_id"])
 def test_a_value_that_native_rendering_changed_is_refused_with_the_cause(field: str, value: object) -> None:
-    (problem,) = create_problems(**{field: value})
-    assert f"found a {type(value).__name__}" in problem
-    assert "render_template_as_native_obj" in problem
+    (error,) = create_errors(**{field: value})
+    assert f"found a {type(value).__name__}" in error
+    assert "render_template_as_native_obj" in error
 
 
 def test_half_a_character_is_refused() -> None:
-    assert create_problems(name="Sum\ud800mer") == (
+    assert create_errors(name="Sum\ud800mer") == (
         "name: must be 3 to 80 characters long; found half of a surrogate pair, which is no character",
     )
 
 
 def test_the_schedule_type_is_one_of_two() -> None:
-    assert create_problems(schedule_type="Now") == ("schedule_type: must be 'now' or 'schedule'; found 'Now'",)
-    assert update_problems(category="SPAM") == ("category: must be 'MARKETING' or 'UTILITY'; found 'SPAM'",)
+    assert create_errors(schedule_type="Now") == ("schedule_type: must be 'now' or 'schedule'; found 'Now'",)
+    assert update_errors(category="SPAM") == ("category: must be 'MARKETING' or 'UTILITY'; found 'SPAM'",)
 
 
-@pytest.mark.parametrize("absent", NOT_GIVEN)
+@pytest.mark.parametrize("absent", NOT_SET)
 def test_a_create_needs_time_and_type_together(absent: str | None) -> None:
-    (problem,) = create_problems(schedule_type="schedule", scheduled_for=absent)
-    assert problem.startswith("scheduled_for: is required when schedule_type is 'schedule'")
-    (problem,) = create_problems(schedule_type=absent, scheduled_for=tomorrow())
-    assert problem.startswith("scheduled_for: is set, so schedule_type must be 'schedule'")
-    (problem,) = create_problems(schedule_type="now", scheduled_for=tomorrow())
-    assert problem.startswith("scheduled_for: is set, so schedule_type must be 'schedule'")
+    (error,) = create_errors(schedule_type="schedule", scheduled_for=absent)
+    assert error.startswith("scheduled_for: is required when schedule_type is 'schedule'")
+    (error,) = create_errors(schedule_type=absent, scheduled_for=tomorrow())
+    assert error.startswith("scheduled_for: is set, so schedule_type must be 'schedule'")
+    (error,) = create_errors(schedule_type="now", scheduled_for=tomorrow())
+    assert error.startswith("scheduled_for: is set, so schedule_type must be 'schedule'")
 
 
 def test_an_update_may_send_time_or_type_alone_as_the_vendors_example_does() -> None:
@@ -163,14 +163,14 @@ def test_now_takes_a_campaign_back_to_a_draft_and_clears_its_time() -> None:
 
 
 def test_now_contradicts_a_time() -> None:
-    (problem,) = update_problems(schedule_type="now", scheduled_for=tomorrow())
-    assert problem.startswith("scheduled_for: contradicts schedule_type 'now'")
+    (error,) = update_errors(schedule_type="now", scheduled_for=tomorrow())
+    assert error.startswith("scheduled_for: contradicts schedule_type 'now'")
 
 
-@pytest.mark.parametrize("absent", NOT_GIVEN)
+@pytest.mark.parametrize("absent", NOT_SET)
 def test_an_update_changes_something(absent: str | None) -> None:
-    assert update_problems() == ("nothing is changed: set at least one field besides campaign_id",)
-    assert update_problems(name=absent, category=absent) == update_problems()
+    assert update_errors() == ("nothing is changed: set at least one field besides campaign_id",)
+    assert update_errors(name=absent, category=absent) == update_errors()
 
 
 @pytest.mark.parametrize(
@@ -183,26 +183,26 @@ def test_an_update_changes_something(absent: str | None) -> None:
     ],
 )
 def test_a_time_in_the_past_is_refused_and_says_by_how_much(start: object) -> None:
-    (problem,) = create_problems(schedule_type="schedule", scheduled_for=start)
-    assert problem.startswith("scheduled_for: must be in the future; found 20")
-    assert problem.endswith(" ago")
+    (error,) = create_errors(schedule_type="schedule", scheduled_for=start)
+    assert error.startswith("scheduled_for: must be in the future; found 20")
+    assert error.endswith(" ago")
 
 
-def test_all_problems_come_in_one_error() -> None:
-    errors = create_problems(name="a", template_id=None, phone_number_id="x", scheduled_for=tomorrow())
-    assert [problem.partition(":")[0] for problem in errors] == [
+def test_all_validation_errors_come_in_one_error() -> None:
+    errors = create_errors(name="a", template_id=None, phone_number_id="x", scheduled_for=tomorrow())
+    assert [error.partition(":")[0] for error in errors] == [
         "template_id",
         "phone_number_id",
         "name",
         "scheduled_for",
     ]
-    errors = update_problems(campaign_id="None")
-    assert [problem.partition(":")[0] for problem in errors] == ["campaign_id", "nothing is changed"]
+    errors = update_errors(campaign_id="None")
+    assert [error.partition(":")[0] for error in errors] == ["campaign_id", "nothing is changed"]
 
 
 @pytest.mark.parametrize("secret", ["sk_live_abcdefgh", "+964 771 234 5678", "9647712345678", "٠٧٧٠١٢٣٤٥٦٧"])
 @pytest.mark.parametrize("field", ["name", "template_id", "phone_number_id", "schedule_type", "scheduled_for"])
-def test_a_key_or_a_phone_number_in_the_wrong_field_is_not_repeated(field: str, secret: str) -> None:
+def test_a_key_or_a_phone_number_in_the_wrong_field_is_not_shown(field: str, secret: str) -> None:
     fields = CREATE | {"name": "ab", "schedule_type": "schedule", field: secret}
     with pytest.raises(OtpiqValidationError) as caught:
         CreateCampaign.parse(**fields)
@@ -211,4 +211,4 @@ def test_a_key_or_a_phone_number_in_the_wrong_field_is_not_repeated(field: str, 
 
 
 def test_an_unknown_field_is_refused() -> None:
-    assert create_problems(recipients=[]) == ("recipients: Extra inputs are not permitted",)
+    assert create_errors(recipients=[]) == ("recipients: Extra inputs are not permitted",)

@@ -69,16 +69,16 @@ def test_digits_that_are_two_peoples_numbers_are_refused(written: str, region: s
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("value", "reason"),
     [
         (None, "is required, and is not set"),
         ("", "is required, and is not set"),
         (" ", "is required, and is not set"),
         ("None", "is required, and is not set"),
         ("\u200f", "is required, and is not set"),
-        (True, "must be text, and is a bool"),
-        (9647701234567.0, "must be text, and is a float"),
-        ([NUMBER], "must be text, and is a list"),
+        (True, "must be a string, and is a bool"),
+        (9647701234567.0, "must be a string, and is a float"),
+        ([NUMBER], "must be a string, and is a list"),
         (7701234567, "a plus or a zero was lost"),
         (770, "a plus or a zero was lost"),
         (-9647701234567, "a plus or a zero was lost"),
@@ -103,14 +103,14 @@ def test_digits_that_are_two_peoples_numbers_are_refused(written: str, region: s
         ("0770 123 4567 / 0771 123 4567", "is no valid phone number"),
     ],
 )
-def test_what_is_no_phone_number_is_refused_without_showing_it(given: Any, reason: str) -> None:
+def test_what_is_no_phone_number_is_refused_without_showing_it(value: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
-        normalize(given)
+        normalize(value)
     assert not any(part in str(caught.value) for part in ("770", "123", "567", "220", "999"))
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("value", "shown"),
     [
         (NUMBER, "964770•••4567"),
         ("+964 770 123 4567", "964770•••4567"),
@@ -133,8 +133,8 @@ def test_what_is_no_phone_number_is_refused_without_showing_it(given: Any, reaso
         ({"phoneNumber": NUMBER}, "a dict"),
     ],
 )
-def test_a_masked_number_can_be_recognised_and_not_dialled(given: Any, shown: str) -> None:
-    assert mask_phone_number(given) == shown
+def test_a_masked_number_can_be_recognised_and_not_dialled(value: Any, shown: str) -> None:
+    assert mask_phone_number(value) == shown
 
 
 @pytest.mark.system

@@ -44,8 +44,8 @@ def numbers(count: int) -> list[str]:
     return [f"96477{number:08}" for number in range(count)]
 
 
-def errors(given: Any, payload: dict[str, Any] | None = None) -> tuple[str, ...]:
-    recipients = RecipientValidator(given, "IQ")
+def errors(rows: Any, payload: dict[str, Any] | None = None) -> tuple[str, ...]:
+    recipients = RecipientValidator(rows, "IQ")
     if payload:
         recipients.require(payload)
     with pytest.raises(OtpiqValidationError) as caught:
@@ -53,26 +53,28 @@ def errors(given: Any, payload: dict[str, Any] | None = None) -> tuple[str, ...]
     return caught.value.errors
 
 
-def taken(given: Any, *, skip_invalid: bool = False) -> list[dict[str, Any]]:
-    return list(RecipientValidator(given, "IQ").result(skip_invalid=skip_invalid))
+def valid_recipients(rows: Any, *, skip_invalid: bool = False) -> list[dict[str, Any]]:
+    return list(RecipientValidator(rows, "IQ").result(skip_invalid=skip_invalid))
 
 
-# What is taken
+# What is accepted
 
 
-def test_dicts_in_the_apis_shape_and_plain_numbers_are_taken() -> None:
-    assert taken([ali("0770 123 4567"), "+964 771 234 5678", 9647801234567]) == [
+def test_dicts_in_the_apis_shape_and_plain_numbers_are_valid() -> None:
+    assert valid_recipients([ali("0770 123 4567"), "+964 771 234 5678", 9647801234567]) == [
         ali("9647701234567"),
         {"phoneNumber": "9647712345678"},
         {"phoneNumber": "9647801234567"},
     ]
 
 
-def test_none_for_the_parameters_is_not_given() -> None:
-    assert taken([{"phoneNumber": "9647701234567", "templateParameters": None}]) == [{"phoneNumber": "9647701234567"}]
+def test_none_for_the_parameters_is_not_set() -> None:
+    assert valid_recipients([{"phoneNumber": "9647701234567", "templateParameters": None}]) == [
+        {"phoneNumber": "9647701234567"}
+    ]
 
 
-def test_anything_that_can_be_gone_through_is_taken() -> None:
+def test_any_iterable_is_accepted() -> None:
     def generated() -> Iterator[str]:
         yield from numbers(3)
 
@@ -80,30 +82,30 @@ def test_anything_that_can_be_gone_through_is_taken() -> None:
         def __iter__(self) -> Iterator[str]:
             return generated()
 
-    for given_as in (tuple(numbers(3)), generated(), Lazy(), dict.fromkeys(numbers(3)).keys()):
-        assert [recipient["phoneNumber"] for recipient in taken(given_as)] == numbers(3)
+    for as_iterable in (tuple(numbers(3)), generated(), Lazy(), dict.fromkeys(numbers(3)).keys()):
+        assert [recipient["phoneNumber"] for recipient in valid_recipients(as_iterable)] == numbers(3)
 
 
-def test_what_was_given_is_left_as_it_was() -> None:
+def test_the_rows_are_not_changed() -> None:
     row = ali("0770 123 4567")
-    taken([row])
+    valid_recipients([row])
     assert row == ali("0770 123 4567")
 
 
 @pytest.mark.parametrize("count", [1, 2, 1000])
 def test_one_to_a_thousand(count: int) -> None:
-    assert len(taken(numbers(count))) == count
+    assert len(valid_recipients(numbers(count))) == count
 
 
 def test_more_than_a_thousand_are_refused() -> None:
     with pytest.raises(OtpiqValidationError, match="are 1001, and a campaign can hold 1000"):
-        taken(numbers(1001))
+        valid_recipients(numbers(1001))
     with pytest.raises(OtpiqValidationError, match="are 1001, and a campaign can hold 1000"):
-        taken(["nobody", *numbers(1001)], skip_invalid=True)
+        valid_recipients(["nobody", *numbers(1001)], skip_invalid=True)
 
 
-def test_skipping_reads_on_to_the_last_good_one() -> None:
-    assert len(taken([*numbers(500), *["nobody"] * 3000, *numbers(1000)[500:]], skip_invalid=True)) == 1000
+def test_skipping_reads_on_to_the_last_valid_recipient() -> None:
+    assert len(valid_recipients([*numbers(500), *["nobody"] * 3000, *numbers(1000)[500:]], skip_invalid=True)) == 1000
     recipients = RecipientValidator(
         [ali(number) if at % 4 else number for at, number in enumerate(numbers(1200))], "IQ"
     )
@@ -126,12 +128,12 @@ def test_a_dict_that_a_generator_uses_again_keeps_what_it_had() -> None:
             row["templateParameters"]["body"]["1"] = name
             yield row
 
-    assert [each["templateParameters"]["body"]["1"] for each in taken(rows())] == ["Ali", "Sara"]
+    assert [each["templateParameters"]["body"]["1"] for each in valid_recipients(rows())] == ["Ali", "Sara"]
 
 
-def test_many_wrong_ones_are_not_all_listed() -> None:
+def test_many_invalid_recipients_are_not_all_listed() -> None:
     with pytest.raises(OtpiqValidationError, match="and 500 more") as caught:
-        taken(["nobody"] * 1500, skip_invalid=True)
+        valid_recipients(["nobody"] * 1500, skip_invalid=True)
     assert len(caught.value.errors) == 1000
 
 
@@ -162,7 +164,7 @@ def test_an_iterator_without_any_is_refused() -> None:
 # What is wrong
 
 
-def test_exactly_the_wrong_ones_are_listed_by_position_with_their_numbers_masked() -> None:
+def test_exactly_the_invalid_recipients_are_listed_by_position_with_their_numbers_masked() -> None:
     rows: list[Any] = [ali(number) for number in numbers(1000)]
     wrong = {at * 57 + 3: row for at, row in enumerate([ali("0770"), ali(None), "9647701234567", 7701234567, None] * 4)}
     wrong.popitem(), wrong.popitem(), wrong.popitem()
@@ -170,19 +172,19 @@ def test_exactly_the_wrong_ones_are_listed_by_position_with_their_numbers_masked
         rows[position] = row
     found = errors(rows, PAYLOAD)
     assert len(found) == 17
-    assert [int(problem.split("]")[0].removeprefix("recipients[")) for problem in found] == sorted(wrong)
+    assert [int(error.split("]")[0].removeprefix("recipients[")) for error in found] == sorted(wrong)
     assert "recipients[3] (4 digits): phoneNumber is no valid phone number" in found[0]
     missing = "templateParameters.body.1 (Body {{1}}) is required, and is not set"
     assert found[2] == f"recipients[117] (964770•••4567): {missing}"
     assert found[3].startswith("recipients[174] (770•••4567): phoneNumber is an int")
     assert found[3].endswith(f"; {missing}")
-    assert not any("9647701234567" in problem for problem in found)
+    assert not any("9647701234567" in error for error in found)
 
 
 @pytest.mark.parametrize("blank", [None, "", "  ", "None", "nan", float("nan")])
 def test_a_required_parameter_that_is_blank_is_missing(blank: Any) -> None:
-    (problem,) = errors([ali(**{"1": blank})], PAYLOAD)
-    assert problem.endswith("templateParameters.body.1 (Body {{1}}) is required, and is not set")
+    (error,) = errors([ali(**{"1": blank})], PAYLOAD)
+    assert error.endswith("templateParameters.body.1 (Body {{1}}) is required, and is not set")
 
 
 @pytest.mark.parametrize("parameters", [{}, {"body": {}}, {"header": {"1": "Ali"}}, {"body": {"2": "Ali"}}])
@@ -190,12 +192,12 @@ def test_a_required_parameter_has_its_place(parameters: dict[str, Any]) -> None:
     assert errors([{"phoneNumber": "9647701234567", "templateParameters": parameters}], PAYLOAD)
 
 
-def test_what_a_defaultdict_makes_up_was_not_given() -> None:
+def test_what_a_defaultdict_makes_up_was_not_set() -> None:
     for empty in (list, dict, str):
-        (problem,) = errors(
+        (error,) = errors(
             [{"phoneNumber": "9647701234567", "templateParameters": {"body": defaultdict(empty)}}], PAYLOAD
         )
-        assert problem.endswith("is required, and is not set")
+        assert error.endswith("is required, and is not set")
 
 
 @pytest.mark.parametrize("zero", [0, 0.0, False, "0"])
@@ -215,18 +217,18 @@ def test_zero_is_a_value(zero: Any) -> None:
         ({"phone": "9647701234567"}, "phoneNumber is required, and is not set; has 1 other keys"),
         (ali(**{"2": object()}), "no JSON"),
         (ali(**{"2": "\ud800"}), "half a character"),
-        (["9647701234567"], "phoneNumber must be text, and is a list"),
+        (["9647701234567"], "phoneNumber must be a string, and is a list"),
     ],
 )
-def test_a_wrong_row_says_why_and_nothing_of_the_person(row: Any, said: str) -> None:
-    (problem,) = errors([row])
-    assert said in problem
-    assert "Ali Hassan" not in problem
-    assert "9647701234567" not in problem
+def test_an_invalid_row_says_why_and_nothing_of_the_person(row: Any, said: str) -> None:
+    (error,) = errors([row])
+    assert said in error
+    assert "Ali Hassan" not in error
+    assert "9647701234567" not in error
 
 
 def test_skipping_takes_the_others_and_logs_counts_and_reasons(caplog: pytest.LogCaptureFixture) -> None:
-    assert taken(["9647701234567", "0770", "0771", None, "9647701234568"], skip_invalid=True) == [
+    assert valid_recipients(["9647701234567", "0770", "0771", None, "9647701234568"], skip_invalid=True) == [
         {"phoneNumber": "9647701234567"},
         {"phoneNumber": "9647701234568"},
     ]
@@ -237,12 +239,12 @@ def test_skipping_takes_the_others_and_logs_counts_and_reasons(caplog: pytest.Lo
 
 def test_skipping_all_of_them_is_an_error() -> None:
     with pytest.raises(OtpiqValidationError, match="2 of 2 recipients are wrong"):
-        taken(["0770", None], skip_invalid=True)
+        valid_recipients(["0770", None], skip_invalid=True)
 
 
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.text(), st.integers(), st.none(), st.dictionaries(st.text(), st.text())), min_size=1))
-def test_whatever_the_rows_are_each_is_taken_or_listed(rows: list[Any]) -> None:
+def test_whatever_the_rows_are_each_is_valid_or_listed(rows: list[Any]) -> None:
     recipients = RecipientValidator(rows, "IQ")
     recipients.require(PAYLOAD)
     wrong = len(rows) - len(recipients.valid)
@@ -275,32 +277,32 @@ def test_whatever_the_rows_are_each_is_taken_or_listed(rows: list[Any]) -> None:
         ({"reference": "C-9647701234567"}, "recipients[0] (reference 'C-964770•••4567', not set)"),
     ],
 )
-def test_a_wrong_recipient_can_be_found(row: dict[str, Any], name: str) -> None:
-    (problem,) = errors([row])
-    assert problem.startswith(f"{name}: ")
+def test_an_invalid_recipient_can_be_found(row: dict[str, Any], name: str) -> None:
+    (error,) = errors([row])
+    assert error.startswith(f"{name}: ")
 
 
 @pytest.mark.parametrize("reference", [1.5, True, ["C-1042"], 2**63, 10**5000], ids=lambda value: type(value).__name__)
 def test_a_reference_is_a_string_or_an_int(reference: Any) -> None:
-    (problem,) = errors([ali() | {"reference": reference}])
-    assert problem == "recipients[0] (964770•••4567): reference must be a string, or an int of 64 bits"
+    (error,) = errors([ali() | {"reference": reference}])
+    assert error == "recipients[0] (964770•••4567): reference must be a string, or an int of 64 bits"
 
 
 @pytest.mark.parametrize("reference", ["C-1042", 1042, "", None])
 def test_a_reference_is_not_sent(reference: Any) -> None:
     row = ali() | {"reference": reference}
-    assert taken([row]) == taken(iter([row])) == [ali()]
+    assert valid_recipients([row]) == valid_recipients(iter([row])) == [ali()]
     assert row["reference"] == reference
 
 
 def test_a_reference_names_the_row_where_a_parameter_is_missing() -> None:
-    (problem,) = errors([ali() | {"reference": "C-1041"}, ali(**{"1": ""}) | {"reference": "C-1042"}], PAYLOAD)
-    assert problem.startswith("recipients[1] (reference 'C-1042', 964770•••4567): ")
+    (error,) = errors([ali() | {"reference": "C-1041"}, ali(**{"1": ""}) | {"reference": "C-1042"}], PAYLOAD)
+    assert error.startswith("recipients[1] (reference 'C-1042', 964770•••4567): ")
 
 
 def test_skipping_logs_which_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    good = [ali(number) for number in numbers(3)]
-    recipients = RecipientValidator([*good, {"phoneNumber": "0770", "reference": "C-1042"}, None], "IQ")
+    valid = [ali(number) for number in numbers(3)]
+    recipients = RecipientValidator([*valid, {"phoneNumber": "0770", "reference": "C-1042"}, None], "IQ")
     assert recipients.result(skip_invalid=True).skipped == 2
     assert "Left out, by position from 0: recipients[3] (reference 'C-1042', 4 digits), recipients[4] (not set)." in (
         caplog.text
@@ -308,7 +310,7 @@ def test_skipping_logs_which_are_left_out(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_skipping_logs_a_hundred_at_most(caplog: pytest.LogCaptureFixture) -> None:
-    taken([*numbers(1), *["nobody"] * 150], skip_invalid=True)
+    valid_recipients([*numbers(1), *["nobody"] * 150], skip_invalid=True)
     assert "recipients[100] (6 characters), and 50 more." in caplog.text
     assert "recipients[101]" not in caplog.text
 
@@ -366,22 +368,22 @@ def endless() -> Any:
         pytest.param(lambda: {"1": endless()}, id="endless"),
     ],
 )
-@pytest.mark.parametrize("given_as", [list, iter])
-def test_only_jsons_own_types_are_taken(body: Any, given_as: Any) -> None:
+@pytest.mark.parametrize("as_iterable", [list, iter])
+def test_only_jsons_own_types_are_valid(body: Any, as_iterable: Any) -> None:
     rows = [ali(), with_body(body()), ali()]
-    (problem,) = errors(given_as(rows))
-    assert problem.startswith("recipients[1] (964770•••4567): templateParameters")
-    assert " holds what is no JSON, or half a character" in problem
-    assert "Ali" not in problem
-    assert len(taken(given_as(rows), skip_invalid=True)) == 2
+    (error,) = errors(as_iterable(rows))
+    assert error.startswith("recipients[1] (964770•••4567): templateParameters")
+    assert " holds what is no JSON, or half a character" in error
+    assert "Ali" not in error
+    assert len(valid_recipients(as_iterable(rows), skip_invalid=True)) == 2
 
 
-def test_a_wrong_parameter_is_named_by_the_apis_own_keys_alone() -> None:
+def test_an_invalid_parameter_is_named_by_the_apis_own_keys_alone() -> None:
     for body, place in (({"12": {1}}, "templateParameters.body.12"), ({"Zaynab": {1}}, "templateParameters.body")):
-        (problem,) = errors([with_body(body)])
-        assert f": {place} holds" in problem
-    (problem,) = errors([{"phoneNumber": "9647701234567", "templateParameters": {"Zaynab": {"1": {1}}}}])
-    assert ": templateParameters holds" in problem
+        (error,) = errors([with_body(body)])
+        assert f": {place} holds" in error
+    (error,) = errors([{"phoneNumber": "9647701234567", "templateParameters": {"Zaynab": {"1": {1}}}}])
+    assert ": templateParameters holds" in error
 
 
 @pytest.mark.parametrize(
@@ -395,15 +397,15 @@ def test_a_wrong_parameter_is_named_by_the_apis_own_keys_alone() -> None:
         ({"1": nested(200)}, {"1": nested(200)}),
     ],
 )
-@pytest.mark.parametrize("given_as", [list, iter])
-def test_jsons_types_and_what_derives_from_them_are_sent(body: Any, sent: Any, given_as: Any) -> None:
-    valid = RecipientValidator(given_as([with_body(body)]), "IQ").result(skip_invalid=False)
+@pytest.mark.parametrize("as_iterable", [list, iter])
+def test_jsons_types_and_what_derives_from_them_are_sent(body: Any, sent: Any, as_iterable: Any) -> None:
+    valid = RecipientValidator(as_iterable([with_body(body)]), "IQ").result(skip_invalid=False)
     assert json.loads(valid.body) == {"recipients": [with_body(sent)]}
 
 
-@pytest.mark.parametrize("given_as", [list, iter])
-def test_a_dict_that_shows_two_things_is_sent_as_it_was_checked(given_as: Any) -> None:
-    assert taken(given_as([with_body(Shown({"1": "Ali"}))])) == [ali()]
+@pytest.mark.parametrize("as_iterable", [list, iter])
+def test_a_dict_that_shows_two_things_is_sent_as_it_was_checked(as_iterable: Any) -> None:
+    assert valid_recipients(as_iterable([with_body(Shown({"1": "Ali"}))])) == [ali()]
 
 
 def test_what_happens_after_the_check_changes_nothing() -> None:
@@ -454,8 +456,8 @@ def test_a_list_at_once_and_row_by_row_are_held_to_the_same_rules(rows: list[Any
     assert outcome(rows) == outcome(iter(rows))
 
 
-def outcome(given: Any) -> bytes | tuple[str, ...]:
-    recipients = RecipientValidator(given, "IQ")
+def outcome(rows: Any) -> bytes | tuple[str, ...]:
+    recipients = RecipientValidator(rows, "IQ")
     recipients.require(PAYLOAD)
     try:
         return recipients.result(skip_invalid=False).body
@@ -495,7 +497,7 @@ def test_an_attach_of_what_is_attached_is_recognised(words: str) -> None:
         (400, "Campaign already archived, all recipients are in it"),
         (400, "All recipients must be added before the campaign is already running"),
         (400, "Campaign already has 1000 recipients"),
-        (400, "A campaign can hold at most 1000 recipients; all of its places are already taken (limit)"),
+        (400, "A campaign can hold at most 1000 recipients; all of its places are already valid_recipients (limit)"),
         (400, "No such campaign"),
         (400, "Insufficient credit for all recipients"),
         (400, "Invalid phone number"),

@@ -1,4 +1,4 @@
-"""Templates and numbers by name: by hand-made resources for each rule, and over the sandbox's own."""
+"""Templates and numbers by name: by resources made for each rule, and over the sandbox's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A start and a sample, which spend money: once, and never again on a guess."""
+"""A start and a sample, which cost money: sent at most once, never again on a guess."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_another_campaign_is_another_matter(
     first, other = spend(), new_campaign()
     assert spend(other) != first
     assert sent(sandbox, action) == 2
-    assert spend() == first  # each is remembered for itself
+    assert spend() == first  # each has state of its own
     assert sent(sandbox, action) == 2
 
 
@@ -120,7 +120,7 @@ def test_the_same_id_in_capitals_is_the_same_campaign(
 
 
 @needs_task_state
-def test_a_mapped_task_is_told_its_own_mark(
+def test_a_mapped_tasks_error_names_its_own_marker(
     spend: Callable[..., Any],
     context: dict[str, Any],
     sandbox: Sandbox,
@@ -181,12 +181,12 @@ def test_what_a_person_releases_is_sent(
 
 
 @needs_task_state
-@pytest.mark.parametrize("kept", [{}, {"try_number": 1}, {"campaign": None}, {"campaign": {}}, [], "text", 0, False])
-def test_a_mark_without_an_answer_sends_nothing(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str, kept: Any
+@pytest.mark.parametrize("saved", [{}, {"try_number": 1}, {"campaign": None}, {"campaign": {}}, [], "text", 0, False])
+def test_a_pending_marker_without_a_response_sends_nothing(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str, saved: Any
 ) -> None:
     context["task_state_store"] = store = StateStore()
-    store.set(f"otpiq_{action}_{sandbox.campaigns[0]['_id']}", kept)
+    store.set(f"otpiq_{action}_{sandbox.campaigns[0]['_id']}", saved)
     with pytest.raises(OtpiqOutcomeUnknownError):
         spend()
     assert sent(sandbox, action) == 0
@@ -203,7 +203,7 @@ def test_a_mark_without_an_answer_sends_nothing(
     ],
     ids=["429", "400", "credit"],
 )
-def test_a_refusal_takes_the_mark_back(
+def test_a_refusal_deletes_the_pending_marker(
     spend: Callable[..., Any],
     context: dict[str, Any],
     sandbox: Sandbox,
@@ -221,7 +221,7 @@ def test_a_refusal_takes_the_mark_back(
 
 @needs_task_state
 @pytest.mark.usefixtures("sleep_calls")
-def test_a_refused_connection_takes_the_mark_back(
+def test_a_refused_connection_deletes_the_pending_marker(
     spend: Callable[..., Any],
     context: dict[str, Any],
     connect: Callable[..., OtpiqHook],
@@ -234,7 +234,7 @@ def test_a_refused_connection_takes_the_mark_back(
 
 
 @needs_task_state
-def test_what_is_wrong_before_it_is_sent_leaves_no_mark(
+def test_what_is_wrong_before_it_is_sent_leaves_no_marker(
     spend: Callable[..., Any],
     context: dict[str, Any],
     sandbox: Sandbox,
@@ -255,7 +255,7 @@ def test_what_is_wrong_before_it_is_sent_leaves_no_mark(
 
 
 @needs_task_state
-def test_what_cannot_be_marked_is_not_sent(
+def test_without_a_saved_pending_marker_nothing_is_sent(
     spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
 ) -> None:
     context["task_state_store"] = BrokenStateStore()
@@ -265,20 +265,20 @@ def test_what_cannot_be_marked_is_not_sent(
 
 
 @needs_task_state
-def test_an_answer_that_cannot_be_kept_is_still_returned_and_not_sent_again(
+def test_a_response_that_cannot_be_saved_is_still_returned_and_nothing_is_sent_again(
     spend: Callable[..., Any],
     context: dict[str, Any],
     sandbox: Sandbox,
     action: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class KeepsOnlyTheMark(StateStore):
+    class SavesOnlyTheMarker(StateStore):
         def set(self, key: str, value: Any, *, retention: Any = None) -> None:
             if "campaign" in value:
                 raise RuntimeError("the API server is away")
             super().set(key, value, retention=retention)
 
-    context["task_state_store"] = KeepsOnlyTheMark()
+    context["task_state_store"] = SavesOnlyTheMarker()
     assert spend() == sandbox.campaigns[-1]["_id"]
     assert "could not be saved" in caplog.text
     with pytest.raises(OtpiqOutcomeUnknownError):
@@ -287,18 +287,18 @@ def test_an_answer_that_cannot_be_kept_is_still_returned_and_not_sent_again(
 
 
 @needs_task_state
-def test_a_mark_that_cannot_be_taken_back_does_not_hide_the_refusal(
+def test_a_pending_marker_that_cannot_be_deleted_does_not_hide_the_refusal(
     spend: Callable[..., Any],
     context: dict[str, Any],
     sandbox: Sandbox,
     action: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class KeepsEverything(StateStore):
+    class CannotDelete(StateStore):
         def delete(self, key: str) -> None:
             raise RuntimeError("the API server is away")
 
-    context["task_state_store"] = KeepsEverything()
+    context["task_state_store"] = CannotDelete()
     sandbox.arm(action, status=400, body={"error": "no"})
     with pytest.raises(OtpiqRequestError):
         spend()
@@ -309,7 +309,7 @@ def test_a_mark_that_cannot_be_taken_back_does_not_hide_the_refusal(
 
 
 @needs_task_state
-def test_there_is_no_pending_marker_during_a_pause(
+def test_there_is_no_pending_marker_during_a_delay(
     spend: Callable[..., Any],
     context: dict[str, Any],
     sandbox: Sandbox,
@@ -317,16 +317,16 @@ def test_there_is_no_pending_marker_during_a_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     context["task_state_store"] = store = StateStore()
-    saved_during_pauses: list[dict[str, str]] = []
-    monkeypatch.setattr("time.sleep", lambda _: saved_during_pauses.append(dict(store.stored)))
+    saved_during_delays: list[dict[str, str]] = []
+    monkeypatch.setattr("time.sleep", lambda _: saved_during_delays.append(dict(store.stored)))
     sandbox.arm(action, status=429, headers={"Retry-After": "54"})
     assert spend()
-    assert saved_during_pauses == [{}]
+    assert saved_during_delays == [{}]
     assert sent(sandbox, action) == 2
 
 
 @needs_task_state
-def test_a_process_that_outlives_its_supervisor_in_a_pause_sends_nothing(
+def test_a_process_that_outlives_its_supervisor_in_a_delay_sends_nothing(
     spend: Callable[..., Any],
     context: dict[str, Any],
     sandbox: Sandbox,
@@ -424,7 +424,7 @@ def test_a_start_warns_that_it_did_not_wait_for_the_scheduled_time(
         assert ("its messages go out now, not at the scheduled time" in capsys.readouterr().out) is warned
 
 
-def test_durable_false_remembers_nothing(
+def test_durable_false_saves_nothing(
     spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
 ) -> None:
     context["task_state_store"] = store = StateStore()

@@ -155,7 +155,7 @@ def test_the_same_request_in_another_spelling_is_the_same(
 
 @needs_task_state
 @pytest.mark.parametrize(
-    "kept",
+    "saved",
     [
         "text",
         [],
@@ -168,10 +168,10 @@ def test_the_same_request_in_another_spelling_is_the_same(
     ],
 )
 def test_a_saved_state_that_cannot_be_read_is_ignored(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, kept: Any
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, saved: Any
 ) -> None:
     context["task_state_store"] = store = StateStore()
-    store.set("otpiq_campaign", kept)
+    store.set("otpiq_campaign", saved)
     assert execute(create(dag), context) == sandbox.campaigns[0]["_id"]
 
 

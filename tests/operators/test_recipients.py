@@ -82,7 +82,7 @@ class Reader:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "recipients",
     [
         PEOPLE,
         tuple(PEOPLE),
@@ -97,9 +97,9 @@ class Reader:
     ],
 )
 def test_recipients_are_a_list_or_a_callable(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, given: Any
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, recipients: Any
 ) -> None:
-    assert execute(attach(dag, campaign_id, given), context) == campaign_id
+    assert execute(attach(dag, campaign_id, recipients), context) == campaign_id
     assert attached(sandbox) == DIGITS
 
 
@@ -114,7 +114,7 @@ def test_an_xcom_arg_makes_the_dependency(dag: DAG) -> None:
     assert operator.upstream_task_ids == {"read"}
 
 
-def test_native_rendering_gives_a_list(context: dict[str, Any], sandbox: Sandbox, campaign_id: str) -> None:
+def test_native_rendering_makes_a_list(context: dict[str, Any], sandbox: Sandbox, campaign_id: str) -> None:
     native = DAG("native", schedule=None, render_template_as_native_obj=True)
     context |= {"dag": native, "people": PEOPLE}
     operator = attach(native, campaign_id, "{{ people }}")
@@ -123,7 +123,7 @@ def test_native_rendering_gives_a_list(context: dict[str, Any], sandbox: Sandbox
     assert as_airflow_stores_it(operator) == "3 recipients"
 
 
-def test_a_text_is_no_list(dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str) -> None:
+def test_a_string_is_no_list(dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str) -> None:
     operator = attach(dag, campaign_id, "{{ ['9647701234567'] }}")
     with pytest.raises(OtpiqValidationError, match="render_template_as_native_obj") as caught:
         execute(operator, context)
@@ -131,12 +131,12 @@ def test_a_text_is_no_list(dag: DAG, context: dict[str, Any], sandbox: Sandbox, 
     assert len(sandbox.requests) == 1
 
 
-@pytest.mark.parametrize("given", [None, "", [], lambda: None, lambda: [], lambda: iter(())])
+@pytest.mark.parametrize("recipients", [None, "", [], lambda: None, lambda: [], lambda: iter(())])
 def test_no_recipients_are_an_error_that_sends_nothing(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, given: Any
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, recipients: Any
 ) -> None:
     with pytest.raises(OtpiqValidationError, match="recipients: "):
-        execute(attach(dag, campaign_id, given), context)
+        execute(attach(dag, campaign_id, recipients), context)
     assert len(sandbox.requests) == 1
 
 
@@ -190,7 +190,7 @@ def test_a_task_that_was_not_called_is_no_list(dag: DAG, context: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("given", "before", "after"),
+    ("recipients", "before", "after"),
     [
         (PEOPLE, "3 recipients", "3 recipients"),
         (tuple(PEOPLE), "3 recipients", "3 recipients"),
@@ -199,19 +199,19 @@ def test_a_task_that_was_not_called_is_no_list(dag: DAG, context: dict[str, Any]
     ],
 )
 def test_the_rendered_field_is_a_count(
-    dag: DAG, context: dict[str, Any], campaign_id: str, given: Any, before: str, after: str
+    dag: DAG, context: dict[str, Any], campaign_id: str, recipients: Any, before: str, after: str
 ) -> None:
-    operator = attach(dag, campaign_id, given)
+    operator = attach(dag, campaign_id, recipients)
     operator.render_template_fields(context)  # type: ignore[arg-type]
     assert as_airflow_stores_it(operator) == before
     operator.execute(context)  # type: ignore[arg-type]
     assert as_airflow_stores_it(operator) == after
 
 
-@pytest.mark.parametrize("given", [iter(PEOPLE), "0770 123 4567", b"0770", object()])
-def test_of_anything_else_only_its_type_is_shown(given: Any) -> None:
-    shown = str(RedactedRecipients(given))
-    assert shown == f"recipients as a {type(given).__name__}"
+@pytest.mark.parametrize("recipients", [iter(PEOPLE), "0770 123 4567", b"0770", object()])
+def test_of_anything_else_only_its_type_is_shown(recipients: Any) -> None:
+    shown = str(RedactedRecipients(recipients))
+    assert shown == f"recipients as a {type(recipients).__name__}"
 
 
 def test_nothing_of_a_person_is_logged_pushed_or_raised(
@@ -219,8 +219,8 @@ def test_nothing_of_a_person_is_logged_pushed_or_raised(
 ) -> None:
     execute(attach(dag, campaign_id, people), context)
     execute(attach(dag, campaign_id, people), context)  # all of them are there already
-    answer = {"success": True, "data": {"_id": campaign_id, "name": "x", "recipients": DIGITS}}
-    sandbox.arm("attach", status=200, body=answer, times=1)
+    response = {"success": True, "data": {"_id": campaign_id, "name": "x", "recipients": DIGITS}}
+    sandbox.arm("attach", status=200, body=response, times=1)
     execute(attach(dag, campaign_id, people), context)
     sandbox.arm("attach", status=400, body={"error": f"{DIGITS[0]} has opted out"})
     with pytest.raises(Exception, match="964770•••4567 has opted out") as caught:
@@ -259,7 +259,7 @@ def test_rendering_twice_is_rendering_once(
 # Checks
 
 
-def test_a_thousand_with_17_wrong_ones_lists_those_and_sends_nothing(
+def test_a_thousand_with_17_invalid_recipients_lists_those_and_sends_nothing(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, sandbox_hook: OtpiqHook
 ) -> None:
     campaign_id = sandbox_hook.create_campaign(name="Summer", **WITH_PARAMETERS)["_id"]
@@ -271,7 +271,7 @@ def test_a_thousand_with_17_wrong_ones_lists_those_and_sends_nothing(
         rows[position] = "0770" if position % 2 else {"phoneNumber": "9647701234567"}
     with pytest.raises(OtpiqValidationError, match="17 of 1000 recipients are wrong") as caught:
         execute(attach(dag, campaign_id, rows), context)
-    assert [int(problem[11 : problem.index("]")]) for problem in caught.value.errors] == wrong
+    assert [int(error[11 : error.index("]")]) for error in caught.value.errors] == wrong
     assert [request["method"] for request in sandbox.requests] == ["POST", "GET"]
     assert execute(attach(dag, campaign_id, rows, on_invalid="skip"), context) == campaign_id
     assert len(attached(sandbox)) == 983
@@ -295,7 +295,7 @@ def test_a_region_is_the_one_of_national_numbers(
     assert attached(sandbox) == ["905321234567"]
 
 
-def test_a_wrong_option_is_an_error_that_sends_nothing(
+def test_an_invalid_option_is_an_error_that_sends_nothing(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
 ) -> None:
     with pytest.raises(OtpiqValidationError) as caught:
@@ -304,7 +304,7 @@ def test_a_wrong_option_is_an_error_that_sends_nothing(
     assert len(sandbox.requests) == 1
 
 
-# What is pushed, and what repeats
+# What is pushed, and what is idempotent
 
 
 def test_an_attach_pushes_the_campaign(dag: DAG, context: dict[str, Any], campaign_id: str) -> None:
@@ -345,7 +345,7 @@ def test_a_sample_logs_how_many_were_skipped(
     assert said in capsys.readouterr().out
 
 
-def test_a_repeated_attach_ends_with_each_number_once(
+def test_a_retried_attach_ends_with_each_number_once(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
 ) -> None:
     sandbox.arm("attach", when="after", status=502)
@@ -380,7 +380,7 @@ def test_init_only_assigns(dag: DAG) -> None:
     assert (operator.campaign_id, operator.recipients) == ("{{ ti }}", "{{ params.people }}")
 
 
-def test_a_lost_connection_is_tried_again_by_airflow(
+def test_a_lost_connection_is_retried_by_airflow(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
 ) -> None:
     sandbox.arm("attach", connection="drop")

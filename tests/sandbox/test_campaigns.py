@@ -253,8 +253,8 @@ def test_the_resources(sandbox: Sandbox) -> None:
 def test_the_payload_of_a_template_and_of_a_campaign(sandbox: Sandbox, key: str) -> None:
     ids = ids_of_template(sandbox, "summer_promo")
     campaign_id = created_id(sandbox, **ids)
-    given = ids["templateId"] if key == "templateId" else campaign_id
-    response = call(sandbox, "GET", f"{PAYLOAD}?{key}={given.upper()}").json()
+    query_id = ids["templateId"] if key == "templateId" else campaign_id
+    response = call(sandbox, "GET", f"{PAYLOAD}?{key}={query_id.upper()}").json()
     assert response["success"] is True
     assert response["data"]["template"] == {"id": ids["templateId"], "name": "summer_promo", "language": "ar"}
     first, second = response["data"]["fields"]

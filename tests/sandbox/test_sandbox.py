@@ -179,7 +179,7 @@ def test_the_control_plane_shows_and_resets_and_says_what_it_is(sandbox: Sandbox
     assert sandbox.campaigns == sandbox.requests == []
 
 
-def test_the_last_1000_requests_are_kept_by_default(sandbox: Sandbox) -> None:
+def test_the_last_1000_requests_are_listed_by_default(sandbox: Sandbox) -> None:
     with closing(HTTPConnection(urlsplit(sandbox.url).netloc)) as connection:
         for number in range(1002):
             connection.request("GET", f"/api/{number}", headers={"Authorization": f"Bearer {sandbox.api_key}"})
@@ -190,12 +190,12 @@ def test_the_last_1000_requests_are_kept_by_default(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 1, 3])
-def test_how_many_requests_are_kept_can_be_chosen(keep: int) -> None:
+def test_how_many_requests_are_listed_can_be_set(keep: int) -> None:
     with Sandbox(keep_requests=keep) as sandbox:
         for number in range(5):
             create(sandbox, name=f"Campaign {number}")
-        kept = [request["body"]["name"] for request in sandbox.requests]
-    assert kept == [f"Campaign {number}" for number in range(5 - keep, 5)]
+        listed = [request["body"]["name"] for request in sandbox.requests]
+    assert listed == [f"Campaign {number}" for number in range(5 - keep, 5)]
 
 
 def test_a_negative_number_of_requests_is_an_error() -> None:
@@ -216,7 +216,7 @@ def test_old_bodies_are_dropped_before_old_requests(sandbox: Sandbox) -> None:
     assert sandbox.requests[-1]["body"] == CREATE_BODY
 
 
-def test_a_sandbox_returns_to_the_credit_that_it_was_given() -> None:
+def test_a_reset_returns_to_the_initial_credit() -> None:
     with Sandbox(credit=40) as sandbox:
         assert call(sandbox, "GET", "/info").json()["credit"] == 40
         start(sandbox, with_recipients(sandbox, *people(3)))
@@ -282,8 +282,8 @@ def test_the_command_serves_until_it_is_stopped(how: signal.Signals) -> None:
         response = requests.get(f"{url}/info", headers={"Authorization": "Bearer sk_dev_sandbox"}, timeout=10)
         assert (response.status_code, response.json()["credit"]) == (200, 99)
         requests.get(f"{url}/info", timeout=10)
-        kept = requests.get(f"{url.removesuffix('api')}_sandbox/requests", timeout=10).json()["requests"]
-        assert [request["status"] for request in kept] == [401]
+        listed = requests.get(f"{url.removesuffix('api')}_sandbox/requests", timeout=10).json()["requests"]
+        assert [request["status"] for request in listed] == [401]
         process.send_signal(how)
         assert process.wait(timeout=10) in (0, -how)
         assert process.stderr.read() == ""

@@ -63,7 +63,7 @@ def test_the_manual_example_takes_a_blank_date_for_a_draft(
 
 
 @pytest.mark.parametrize("rendering", ["text", "native"])
-def test_every_field_can_be_given_in_every_way(airflow: LocalAirflow, sandbox: Sandbox, rendering: str) -> None:
+def test_every_field_can_be_set_in_every_way(airflow: LocalAirflow, sandbox: Sandbox, rendering: str) -> None:
     run_dag(airflow, f"every_way_{rendering}")
     *updated, blank = sorted(sandbox.campaigns, key=lambda campaign: str(campaign["name"]), reverse=True)
     assert (blank["name"], blank["status"], blank["scheduledFor"]) == ("Blank", "draft", None)
@@ -78,7 +78,7 @@ def test_every_field_can_be_given_in_every_way(airflow: LocalAirflow, sandbox: S
     assert [body.get("scheduledFor") for body in creates].count("2099-12-01T06:00:00Z") == 5
 
 
-def test_recipients_can_be_given_in_every_way_and_are_shown_as_a_count(airflow: LocalAirflow, sandbox: Sandbox) -> None:
+def test_recipients_can_be_set_in_every_way_and_are_shown_as_a_count(airflow: LocalAirflow, sandbox: Sandbox) -> None:
     log = run_dag(airflow, "every_way_of_recipients")
     campaigns = {campaign["name"]: campaign for campaign in sandbox.campaigns}
     expected = {"Way literal": 2, "Way xcom_arg": 3, "Way callable": 4, "Way template": 3}
@@ -88,7 +88,7 @@ def test_recipients_can_be_given_in_every_way_and_are_shown_as_a_count(airflow: 
     assert {name for name in expected if campaigns[name]["startedAt"]} == {"Way template", "Mapped 0", "Mapped 1"}
     shown = rendered_recipients(airflow, "every_way_of_recipients")
     assert {"2 recipients", "3 recipients", "1 recipients"} <= shown
-    assert all(re.fullmatch(r"\d recipients|the recipients that from_the_context gives", each) for each in shown)
+    assert all(re.fullmatch(r"\d recipients|the recipients of from_the_context", each) for each in shown)
     for request in sandbox.requests:
         for recipient in (request["body"] or {}).get("recipients", []):
             assert recipient["phoneNumber"] not in log

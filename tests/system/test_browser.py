@@ -50,7 +50,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, ui_sandbox: Sandbox) -> It
     airflow.connect("otpiq_default", host=ui_sandbox.url, password=ui_sandbox.api_key)  # for the DAG
     airflow.migrate()
     with (home / "standalone.log").open("wb") as output, airflow.started(output):
-        airflow.wait_until_it_answers()
+        airflow.wait_until_it_responds()
         yield airflow
 
 
@@ -108,14 +108,14 @@ def test_the_connection_form_is_filled_in_saved_and_tested(page: Page, ui_sandbo
     assert [(request["method"], request["status"]) for request in ui_sandbox.requests] == [("GET", 200)]
 
 
-def test_a_wrong_key_is_told_in_a_persons_words(page: Page, ui_sandbox: Sandbox) -> None:
+def test_a_wrong_key_says_what_to_check(page: Page, ui_sandbox: Sandbox) -> None:
     fill_in_a_connection(page, "otpiq_wrong", ui_sandbox, "sk_live_wrong_key")
     press_test(page, "otpiq_wrong")
     expect(page.get_by_text("Check the API key in the connection's password")).to_be_visible()
     assert "sk_live_wrong_key" not in page.content()
 
 
-def test_a_guard_rail_of_the_form_that_is_no_number_is_told(page: Page, ui_sandbox: Sandbox) -> None:
+def test_an_invalid_guard_rail_of_the_form_is_shown(page: Page, ui_sandbox: Sandbox) -> None:
     fill_in_a_connection(page, "otpiq_guarded", ui_sandbox, ui_sandbox.api_key, allowed_recipients="the team")
     press_test(page, "otpiq_guarded")
     expect(page.get_by_text("allowed_recipients: has an entry that is neither a phone number")).to_be_visible()

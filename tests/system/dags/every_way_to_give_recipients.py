@@ -49,10 +49,10 @@ with DAG(
     sample >> StartCampaignOperator(task_id="start", campaign_id=attach.output)
 
     mapped = CreateCampaignOperator.partial(task_id="create_mapped", **IDS).expand(name=["Mapped 0", "Mapped 1"])
-    filled = AttachRecipientsOperator.partial(task_id="attach_mapped", recipients=from_the_context).expand(
+    attached = AttachRecipientsOperator.partial(task_id="attach_mapped", recipients=from_the_context).expand(
         campaign_id=mapped.output
     )
-    StartCampaignOperator.partial(task_id="start_mapped").expand(campaign_id=filled.output)
+    StartCampaignOperator.partial(task_id="start_mapped").expand(campaign_id=attached.output)
 
     one = CreateCampaignOperator(task_id="create_mapped_people", name="Mapped people", **IDS)
     AttachRecipientsOperator.partial(task_id="attach_mapped_people", campaign_id=one.output).expand(

@@ -1,4 +1,4 @@
-"""Tasks that fill, sample and start a campaign, and are killed, cut off, cleared or given wrong people."""
+"""Tasks that attach to, sample and start a campaign, and are killed, cut off, cleared or have invalid recipients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AT_ONCE: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=0)}
 
 @dataclass(frozen=True)
 class Numbered:
-    """Numbers that stand nowhere in this file, which Airflow keeps a copy of."""
+    """Numbers that stand nowhere in this file, which Airflow stores a copy of."""
 
     count: int
     wrong: int = 0

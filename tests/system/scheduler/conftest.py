@@ -48,7 +48,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, scheduler_sandbox: Sandbox
         airflow.run("variables", "set", "otpiq_campaigns", "none").check_returncode()
         airflow.run("pools", "set", "otpiq", "3", "for campaigns").check_returncode()
         with (home / "standalone.log").open("wb") as output, airflow.started(output):
-            airflow.wait_until_it_answers()
+            airflow.wait_until_it_responds()
             yield airflow
 
 

@@ -97,7 +97,7 @@ def test_a_401_fails_at_once_and_leaves_its_retries_unused(airflow: RunningAirfl
     assert airflow.xcom(run, "create") is None
 
 
-def test_a_retry_policy_comes_from_where_it_is_given(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+def test_a_retry_policy_comes_from_where_it_is_set(airflow: RunningAirflow, sandbox: Sandbox) -> None:
     sandbox.arm("create", status=429, body={"waitMinutes": 55}, times=100)
     run, run_by_default_args = airflow.trigger("policies"), airflow.trigger("policy_of_default_args")
     for task_id, delay in (("default", 3300), ("mapped", 3300), ("none", None)):
@@ -128,12 +128,12 @@ def test_the_manual_example_with_a_blank_date_saves_a_draft(airflow: RunningAirf
         {"scheduled_for": 5},
     ],
 )
-def test_a_limit_of_the_form_is_kept_by_the_api_too(
+def test_a_limit_of_the_form_holds_for_the_api_too(
     airflow: RunningAirflow, sandbox: Sandbox, broken: dict[str, Any]
 ) -> None:
     wait_until(lambda: airflow.api("GET", "/dags/example_otpiq_manual").ok)
-    answer = airflow.api("POST", "/dags/example_otpiq_manual/dagRuns", {"logical_date": None, "conf": broken})
-    assert answer.status_code == 400, answer.text
+    response = airflow.api("POST", "/dags/example_otpiq_manual/dagRuns", {"logical_date": None, "conf": broken})
+    assert response.status_code == 400, response.text
     assert sandbox.requests == []
 
 
@@ -146,7 +146,7 @@ def test_a_limit_of_the_form_is_kept_by_the_api_too(
         {"scheduled_for": "2099-01-01T00:00:00Z"},
     ],
 )
-def test_what_the_form_cannot_check_fails_at_once_and_sends_nothing(
+def test_what_the_form_cannot_check_fails_immediately_and_sends_nothing(
     airflow: RunningAirflow, sandbox: Sandbox, broken: dict[str, Any]
 ) -> None:
     run = airflow.trigger("example_otpiq_manual", **broken)

@@ -1,4 +1,4 @@
-"""Campaigns that are filled, sampled, approved and started under a real scheduler, with all that can go wrong."""
+"""Campaigns that get recipients, are sampled, approved and started under a real scheduler, with all its faults."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def statuses(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.mark.parametrize("action", ["start", "sample"])
-def test_a_lost_answer_fails_as_unknown_and_was_sent_once(
+def test_a_lost_response_fails_as_unknown_and_was_sent_once(
     airflow: RunningAirflow, sandbox: Sandbox, campaign_id: str, action: str
 ) -> None:
     sandbox.arm(action, when="after", connection="drop")
@@ -162,7 +162,7 @@ def test_a_cleared_mapped_sample_is_not_sent_again_when_its_input_changed_order_
 # Recipients
 
 
-def test_an_attach_whose_answer_is_lost_ends_with_each_number_once(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+def test_an_attach_whose_response_is_lost_ends_with_each_number_once(airflow: RunningAirflow, sandbox: Sandbox) -> None:
     empty = new_campaign(sandbox, recipients=0)
     sandbox.arm("attach", when="after", connection="drop")
     run = airflow.trigger("attach", campaign_id=empty)
