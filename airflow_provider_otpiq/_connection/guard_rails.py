@@ -89,7 +89,7 @@ class GuardRails(BaseModel):
             return
         errors = [
             recipients.name(position, recipient)
-            for position, recipient in recipients.items()
+            for position, recipient in recipients.valid.items()
             if not recipient["phoneNumber"].startswith(self.allowed_recipients)
         ]
         if errors:

@@ -9,10 +9,11 @@ from pydantic_core import to_json
 
 from airflow_provider_otpiq import __version__
 from airflow_provider_otpiq._http.connection_errors import connection_error, too_large
-from airflow_provider_otpiq._http.responses import RawResponse, outcome_unknown, parse_response
+from airflow_provider_otpiq._http.responses import RawResponse, parse_response
 from airflow_provider_otpiq._http.retry import RetryState
 from airflow_provider_otpiq._http.session import BearerAuth, Session, expect_request, read_body, was_handed_over
-from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqError
+from airflow_provider_otpiq._redaction import sanitize
+from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqError, OtpiqOutcomeUnknownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +124,7 @@ class OtpiqClient:
                 return self.attempt(method, path, response_model, body)
             except BaseException as error:  # Airflow's timeout, and its end of a task, are no Exceptions
                 if error.may_have_taken_effect if isinstance(error, OtpiqError) else was_handed_over():
-                    unknown = outcome_unknown(self._describe(method, path), error)
+                    unknown = _outcome_unknown(self._describe(method, path), error)
                     raise unknown from error
                 if marker:
                     marker.delete_pending_marker()
@@ -195,3 +196,17 @@ def _serialise(body: dict[str, Any] | SerialisedBody | None) -> tuple[bytes | No
     if isinstance(body, dict):
         return to_json(body, inf_nan_mode="null"), str
     return body.body, body.redact
+
+
+def _outcome_unknown(call: str, error: BaseException) -> OtpiqOutcomeUnknownError:
+    """Make the error of a request whose outcome is unknown, and remove the cause's remedy: it may say "retry"."""
+    if isinstance(error, OtpiqApiError):
+        error.remedy = ""
+        what_happened = str(error)
+    else:
+        what_happened = f"{type(error).__name__}: {sanitize(str(error))}"
+    return OtpiqOutcomeUnknownError(
+        f"Whether {call} took effect is unknown. It was sent, and what was seen is: {what_happened.rstrip('.')}.",
+        status_code=getattr(error, "status_code", None),
+        server_message=getattr(error, "server_message", None),
+    )

@@ -19,7 +19,6 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
     OtpiqConflictError,
     OtpiqCreditError,
-    OtpiqOutcomeUnknownError,
     OtpiqRedirectError,
     OtpiqRequestError,
     OtpiqResponseError,
@@ -79,20 +78,6 @@ def parse_response(response: RawResponse, model: type[BaseModel]) -> dict[str, A
         f" ({'; '.join(errors)}): {message or _kind(response)}.",
         status_code=response.status,
         server_message=message,
-    )
-
-
-def outcome_unknown(call: str, error: BaseException) -> OtpiqOutcomeUnknownError:
-    """Make the error of a request whose outcome is unknown, and remove the cause's remedy: it may say "retry"."""
-    if isinstance(error, OtpiqApiError):
-        error.remedy = ""
-        what_happened = str(error)
-    else:
-        what_happened = f"{type(error).__name__}: {sanitize(str(error))}"
-    return OtpiqOutcomeUnknownError(
-        f"Whether {call} took effect is unknown. It was sent, and what was seen is: {what_happened.rstrip('.')}.",
-        status_code=getattr(error, "status_code", None),
-        server_message=getattr(error, "server_message", None),
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether one call may retry its request, and after how long. What it may not is left to Airflow's task retries."""
+"""Whether one call may retry its request, and after how long. Airflow's task retries have ``retry_policy``."""
 
 from __future__ import annotations
 

@@ -1,30 +1,18 @@
-"""What is asked for around recipients: which parameters they need, to attach them, and to send them a sample."""
+"""The requests about recipients: which parameters they need, and who they are."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sized
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.fields import ObjectId, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_rows import EMPTY
 from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._redaction import safe_repr
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.exceptions import OtpiqRequestError
 
 
 def _iterable(recipients: object) -> Iterable[Any]:
@@ -92,54 +80,3 @@ class RecipientPayload(RequestModel):
     def query(self) -> str:
         """The URL's query, by the API's names: a campaign's is its ``_id``."""
         return f"_id={self.campaign_id}" if self.campaign_id else f"templateId={self.template_id}"
-
-
-class AttachedCampaign(dict[str, Any]):
-    """The campaign that an attach returns, and beside it what the response tells of the recipients."""
-
-    attached: int | None = None
-    """How many numbers were added; None if the response does not tell, and no documented one does."""
-    already_attached: int | None = None
-    """How many of the numbers were on the campaign before; None if the response does not tell."""
-
-
-class AttachResponse(BaseModel):
-    """
-    The response to an attach. OTPIQ does not document it, so any JSON object is accepted: **an assumption**.
-
-    The documented fields of a campaign are read where they are there.
-    """
-
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
-
-    success: Literal[True] = True
-    data: dict[str, Any] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _says_something(cls, body: object) -> object:
-        if not body:
-            raise ValueError("it is no JSON object, or an empty one")
-        if isinstance(body, dict) and (body.get("error") or body.get("errors")):
-            raise ValueError("it tells of an error")
-        return body
-
-
-def all_already_attached(error: OtpiqRequestError) -> bool:
-    """
-    Tell whether OTPIQ refuses an attach only because every number is on the campaign already.
-
-    That this is a 400 is documented, its wording is not: **these words are an assumption**. Where they are wrong, a
-    retried attach fails and nothing is lost. They are narrow, so that no other error passes for it.
-    """
-    message = (error.server_message or "").lower()
-    every = re.search(r"\b(all|every|each)\b.*\b(recipients?|numbers?|contacts?)\b", message)
-    already = re.search(r"\balready (been )?(on|in|added|attached|part of|exists?)\b", message)
-    otherwise = _OTHER_REASONS.search(message)
-    return error.status_code == 400 and bool(every and already and not otherwise)  # noqa: PLR2004
-
-
-_OTHER_REASONS = re.compile(
-    "start|running|complet|status|sent|messag|receiv|limit|maxim|exceed|invalid|must|required|opt|block|unsubscri"
-    "|archiv|clos|cancel|paus|lock|another|other|previous"
-)

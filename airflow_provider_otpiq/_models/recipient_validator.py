@@ -75,10 +75,6 @@ class RecipientValidator:
     def __len__(self) -> int:
         return len(self._recipients) - len(self._errors)
 
-    def items(self) -> Iterable[tuple[int, dict[str, Any]]]:
-        """Yield each valid recipient with its position."""
-        return self.valid.items()
-
     def name(self, position: int, recipient: dict[str, Any]) -> str:
         """Name a recipient in an error or a log line."""
         return describe_recipient(position, recipient, self._references.get(position))

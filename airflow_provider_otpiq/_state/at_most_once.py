@@ -108,7 +108,8 @@ class AtMostOnce:
     def _of_another_campaign(self, saved: dict[str, Any]) -> str:
         return (
             f"whether the {self._action} of campaign {self._campaign_id} was sent before is unknown. Airflow keys this"
-            f" task's state by map index, and index {self._ti.map_index} holds that of campaign {saved['campaign_id']}:"
+            f" task's state by map index, and index {self._ti.map_index} holds that of campaign"
+            f" {_describe(saved)}:"
             " the mapped input changed its order or length since, so another index may have sent this one."
         )
 
@@ -128,3 +129,10 @@ class AtMostOnce:
             " task has no XCom then; the campaign's id is in the XCom of the task that created it. If it did not,"
             f" {release}. Runbook: {RUNBOOK}."
         )
+
+
+def _describe(saved: dict[str, Any]) -> str:
+    """Name a campaign by its id and, where a response was saved, by what OTPIQ's dashboard shows."""
+    campaign = saved.get("campaign") or {}
+    names = [str(campaign[key]) for key in ("name", "campaignId") if campaign.get(key)]
+    return f"{saved['campaign_id']} ({', '.join(names)})" if names else str(saved["campaign_id"])

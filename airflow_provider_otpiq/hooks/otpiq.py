@@ -11,6 +11,7 @@ from airflow_provider_otpiq._connection.form import widgets
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq._http.client import OtpiqClient
+from airflow_provider_otpiq._models.attach import AttachedCampaign, AttachResponse, all_already_attached
 from airflow_provider_otpiq._models.campaigns import (
     CampaignResponse,
     CreateCampaign,
@@ -20,13 +21,7 @@ from airflow_provider_otpiq._models.campaigns import (
 )
 from airflow_provider_otpiq._models.fields import is_set
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
-from airflow_provider_otpiq._models.recipient_requests import (
-    AttachedCampaign,
-    AttachResponse,
-    RecipientPayload,
-    RecipientsRequest,
-    all_already_attached,
-)
+from airflow_provider_otpiq._models.recipient_requests import RecipientPayload, RecipientsRequest
 from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq._models.resources import ResourcesResponse
 from airflow_provider_otpiq._models.template_parameters import PayloadResponse
@@ -111,6 +106,8 @@ class OtpiqHook(BaseHook):
         may be retried.
 
         :return: the session, the same one each time.
+        :raises OtpiqConfigurationError: if the connection cannot be used.
+        :raises AirflowNotFoundException: if there is no such connection.
         """
         return self._client.session
 
@@ -168,9 +165,10 @@ class OtpiqHook(BaseHook):
             optionally a ``reference`` of your own, a string or an int, which is never sent and names the recipient in
             errors and logs), or of phone numbers where the template has no parameters.
         :param default_region: the country of national phone numbers, two letters, ``IQ`` by default.
-        :param validate_parameters: whether to ask OTPIQ which parameters the template requires, and check them too.
-        :param on_invalid: ``fail`` refuses all recipients if any is invalid; ``skip`` leaves those out, and logs which
-            and why.
+        :param validate_parameters: whether to ask OTPIQ which parameters the template requires, and check them too;
+            True by default.
+        :param on_invalid: ``fail``, the default, refuses all recipients if any is invalid; ``skip`` leaves those out
+            of at most 100,000, and logs which and why.
         :return: the recipients as they are sent, for :meth:`attach_recipients` or :meth:`send_sample`.
         :raises OtpiqValidationError: also if a recipient is invalid, or the connection's guard rails do not allow it;
             the text lists each by its position, with the number masked.

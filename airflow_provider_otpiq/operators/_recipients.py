@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-    from airflow_provider_otpiq._models.recipient_requests import AttachedCampaign
+    from airflow_provider_otpiq._models.attach import AttachedCampaign
     from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
     from airflow_provider_otpiq.operators._base import Text
 
@@ -141,8 +141,8 @@ class AttachRecipientsOperator(_RecipientsOperator):
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.
     :param validate_parameters: whether to check the template's required parameters, True by default; False saves the
         call.
-    :param on_invalid: ``fail``, the default, sends nothing if any recipient is invalid; ``skip`` takes the others, and
-        logs which are left out (at most 100) and why.
+    :param on_invalid: ``fail``, the default, sends nothing if any recipient is invalid; ``skip`` takes the others, of
+        100,000 at most, and logs which are left out (at most 100) and why.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: whether and when Airflow 3.3+ tries the task again,
         :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from requests_mock import Mocker
 
-    from airflow_provider_otpiq._models.recipient_requests import AttachedCampaign
+    from airflow_provider_otpiq._models.attach import AttachedCampaign
     from airflow_provider_otpiq.sandbox import Sandbox
 
 CAMPAIGN_URL = f"{BASE_URL}/whatsapp/campaigns/{CAMPAIGN_ID}"

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_otpiq._models.recipient_requests import RecipientsRequest, all_already_attached
+from airflow_provider_otpiq._models.attach import all_already_attached
+from airflow_provider_otpiq._models.recipient_requests import RecipientsRequest
 from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidationError
 from tests.fakes import CAMPAIGN_ID
