@@ -11,6 +11,24 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
+# By pydantic's types of errors: what it says of them speaks of inputs.
+_TEXTS = {
+    "missing": "is required, and is not set",
+    "extra_forbidden": "is no field of this request",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a string",
+}
+
+
 def format_errors(error: ValidationError) -> list[str]:
     """List validation errors without their inputs: ``name: must be 3 to 80 characters long; found 2``."""
     return [_line(details) for details in error.errors(include_url=False, include_input=False)]
@@ -26,8 +44,8 @@ def _line(details: ErrorDetails) -> str:
 
 
 def _text(details: ErrorDetails) -> str:
-    if details["type"] == "missing":
-        return "is required, and is not set"
-    # A rule of ours is a ValueError, whose text pydantic would prefix with "Value error, ".
-    own = details.get("ctx", {}).get("error")
-    return str(own) if own else details["msg"]
+    context = details.get("ctx", {})
+    if own := context.get("error"):  # a rule of ours is a ValueError, whose text pydantic would prefix
+        return str(own)
+    text = _TEXTS.get(details["type"])
+    return text.format(**context) if text else details["msg"]

@@ -111,7 +111,9 @@ class OtpiqApiError(OtpiqError):
 
     def __str__(self) -> str:
         """Return what happened and what to do next."""
-        return f"{super().__str__()} {self.remedy}".rstrip()
+        message = super().__str__()
+        # Airflow's own serialisation makes a new error of an error's whole text.
+        return message if message.endswith(self.remedy) else f"{message} {self.remedy}"
 
 
 class OtpiqRequestError(OtpiqApiError, AirflowFailException):

@@ -139,6 +139,13 @@ def test_the_wheel_has_one_top_level_package_and_its_type_marker(tmp_path: Path)
     assert "Requires-Dist: apache-airflow>=2.11\n" in metadata
 
 
+@pytest.mark.parametrize("name", [name for name in vars(exceptions) if re.fullmatch("Otpiq.+Error", name)])
+def test_an_error_that_is_made_again_from_its_text_says_nothing_twice(name: str) -> None:
+    error = getattr(exceptions, name)("What happened.")
+    again = type(error)(str(error))  # as Airflow's own serialisation does
+    assert str(again) == str(error)
+
+
 ALLOWED_IMPORTS: dict[str, set[str]] = {
     # By folder: what of this package it may import. Arrows point one way.
     "exceptions.py": set(),

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._http.settings import HttpSettings
 
 
+_SLACK = 60.0
+"""Seconds that name lookup, several addresses and TLS may take beyond the timeouts, before a request is settled."""
+
+
 class Log(Protocol):
     """Where HTTP retries are logged: a logger of the standard library, or Airflow's."""
 
@@ -119,7 +123,7 @@ class OtpiqClient:
 
         def attempt() -> dict[str, Any]:
             if marker:
-                marker.save_pending_marker(self._settings.connect_timeout + 2 * self._settings.read_timeout)
+                marker.save_pending_marker(_SLACK + self._settings.connect_timeout + 2 * self._settings.read_timeout)
             try:
                 return self.attempt(method, path, response_model, body)
             except BaseException as error:  # Airflow's timeout, and its end of a task, are no Exceptions
@@ -204,9 +208,9 @@ def _outcome_unknown(call: str, error: BaseException) -> OtpiqOutcomeUnknownErro
         error.remedy = ""
         what_happened = str(error)
     else:
-        what_happened = f"{type(error).__name__}: {sanitize(str(error))}"
+        what_happened = f"{call} was cut off by {type(error).__name__}: {sanitize(str(error))}".rstrip(".") + "."
     return OtpiqOutcomeUnknownError(
-        f"Whether {call} took effect is unknown. It was sent, and what was seen is: {what_happened.rstrip('.')}.",
+        f"{what_happened} Whether it took effect is unknown.",
         status_code=getattr(error, "status_code", None),
         server_message=getattr(error, "server_message", None),
     )

@@ -28,6 +28,7 @@ NO_JSON = (
 
 _KEYS = frozenset({"phoneNumber", "templateParameters", "reference"})
 _MAX_REFERENCE_LENGTH = 40
+_MIN_PHONE_NUMBER_DIGITS = 9
 _STRICT = ConfigDict(strict=True, hide_input_in_errors=True)
 # JSON's own types, and what derives from them: what pydantic gives back is a copy in JSON's own, and the copy is sent.
 _Float = Annotated[float, AllowInfNan(False)]
@@ -176,6 +177,10 @@ def _checked_reference(reference: object) -> tuple[str | int | None, list[str]]:
 def _named_reference(reference: str | int | None) -> str:
     if _is_blank(reference):
         return ""
-    text = sanitize(str(reference))
+    text = str(reference)
+    digits = "".join(filter(str.isdecimal, text))
+    # However it is punctuated, a long number without a letter may be a phone number.
+    is_number = len(digits) >= _MIN_PHONE_NUMBER_DIGITS and not any(map(str.isalpha, text))
+    text = mask_phone_number(digits) if is_number else sanitize(text)
     text = text if len(text) <= _MAX_REFERENCE_LENGTH else f"{text[:_MAX_REFERENCE_LENGTH]}…"
     return f"reference {text!r}, " if isinstance(reference, str) else f"reference {text}, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
@@ -47,8 +48,9 @@ class ValidRecipients:
 
     def redact(self, text: str) -> str:
         """Replace in a message of the server what these recipients' parameters say of people."""
-        parameters = (value for recipient in self for value in _scalars(recipient.get("templateParameters")))
-        return hide_values(text, (value for value in parameters if value.lower() not in _ORDINARY_WORDS))
+        values = [value for recipient in self for value in _scalars(recipient.get("templateParameters"))]
+        names = (word for value in values for word in value.split() if _may_be_a_name(word))
+        return hide_values(text, (value for value in chain(values, names) if value.lower() not in _ORDINARY_WORDS))
 
 
 def request_body(recipients: list[dict[str, Any]]) -> bytes:
@@ -58,6 +60,10 @@ def request_body(recipients: list[dict[str, Any]]) -> bytes:
     :raises PydanticSerializationError: if one of them holds half a character, or is nested too deeply.
     """
     return to_json({"recipients": recipients})
+
+
+def _may_be_a_name(word: str) -> bool:
+    return len(word) > 2 and (word[0].isupper() or not word.isascii())  # noqa: PLR2004
 
 
 def _scalars(value: Any) -> Iterator[str]:

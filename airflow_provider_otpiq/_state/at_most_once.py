@@ -26,7 +26,8 @@ class AtMostOnce:
 
     An unmapped task has a key for each campaign: a cleared task with another campaign may send. A mapped one has a
     single key, because Airflow keys state by map index: where the mapped input changed its order or length, the index
-    holds another campaign's state, while the state of this one may be under another index.
+    holds another campaign's state, while the state of this one may be under another index. So the index is claimed for
+    its campaign before anything else happens, and stays so where nothing was sent.
     """
 
     def __init__(self, context: Context, action: str, campaign_id: object, *, durable: bool) -> None:
@@ -35,6 +36,7 @@ class AtMostOnce:
         self._ti = context["ti"]
         self._campaign_id = str(campaign_id).lower() if is_object_id(campaign_id) else ""
         self._action = action
+        self._in_flight_until = ""
         key = f"otpiq_{action}" if self._is_mapped else f"otpiq_{action}_{self._campaign_id}"
         # An invalid id is refused before anything is sent, so there is nothing to save.
         self._state = SavedState(context, key, durable=durable and bool(self._campaign_id))
@@ -49,10 +51,14 @@ class AtMostOnce:
         """
         saved = self._state.load()
         if saved is None:
+            if self._nothing_sent:
+                self._state.save(self._nothing_sent)
             return None
         saved = saved if isinstance(saved, dict) else {}
         if saved.get("campaign_id", self._campaign_id) != self._campaign_id:
             raise self._unknown(self._of_another_campaign(saved))
+        if saved == self._nothing_sent:
+            return None
         campaign = saved.get("campaign")
         if isinstance(campaign, dict) and campaign.get("_id"):
             return campaign
@@ -63,17 +69,18 @@ class AtMostOnce:
         import pendulum
 
         until = pendulum.now("UTC").add(seconds=math.ceil(in_flight_for))
+        self._in_flight_until = until.format("YYYY-MM-DD HH:mm:ss [UTC]")
         self._state.save(
             {
                 "campaign_id": self._campaign_id,
                 "try_number": self._ti.try_number,
-                "in_flight_until": until.format("YYYY-MM-DD HH:mm:ss [UTC]"),
+                "in_flight_until": self._in_flight_until,
             }
         )
 
     def delete_pending_marker(self) -> None:
         """Delete the marker of an attempt that provably had no effect."""
-        self._state.settle(None)
+        self._state.settle(self._nothing_sent)
 
     def run_once(self, send: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """
@@ -84,10 +91,16 @@ class AtMostOnce:
         try:
             campaign = send()
         except OtpiqOutcomeUnknownError as error:
-            error.remedy = f"{error.remedy} {self._how_to_go_on}"
+            wait = f"Wait until {self._in_flight_until}: OTPIQ may still be processing it."
+            error.remedy = f"{wait} {error.remedy} {self._how_to_go_on}"
             raise
         self._state.settle({"campaign_id": self._campaign_id, "campaign": campaign})
         return campaign
+
+    @property
+    def _nothing_sent(self) -> dict[str, Any] | None:
+        """The state where nothing was sent: none, or for a mapped task the claim of its index."""
+        return {"campaign_id": self._campaign_id, "sent": False} if self._is_mapped else None
 
     @property
     def _is_mapped(self) -> bool:
@@ -126,7 +139,7 @@ class AtMostOnce:
             )
         return (
             "If it took effect, mark this task as success: the DAG run then goes on with the tasks downstream. This"
-            " task has no XCom then; the campaign's id is in the XCom of the task that created it. If it did not,"
+            " task has no XCom then; the id of the campaign is in the XCom of the task that created it. If it did not,"
             f" {release}. Runbook: {RUNBOOK}."
         )
 

@@ -59,7 +59,7 @@ class SavedState:
             self.save(value) if value else self.delete()
         except Exception:
             log.warning(
-                "The task state %r could not be saved: a later try will not know OTPIQ's response.",
+                "The task state %r could not be saved: a later try will not know what OTPIQ's response said.",
                 self.key,
                 exc_info=True,
             )

@@ -145,6 +145,11 @@ class OtpiqHook(BaseHook):
         if request.starts_by_itself:  # whom it holds would get the message
             self._check_connection()
         if_lost = "The change may have been made. A retry makes it again, which is idempotent."
+        if request.scheduled_for:
+            if_lost += (
+                " After scheduled_for it is refused as in the past, although the campaign may have started: look at it"
+                " in OTPIQ's dashboard then."
+            )
         body = self._resolve_ids(request).body()
         return self._campaign("PATCH", f"{_CAMPAIGNS}/{request.campaign_id}", body, if_lost)
 
@@ -177,8 +182,9 @@ class OtpiqHook(BaseHook):
             campaign_id=campaign_id, recipients=recipients, default_region=default_region, on_invalid=on_invalid
         )
         self._check_connection()
-        if isinstance(request.recipients, ValidRecipients) and request.recipients.guard_rails == self.guard_rails:
-            return request.recipients
+        valid = request.recipients
+        if isinstance(valid, ValidRecipients) and not validate_parameters and valid.guard_rails == self.guard_rails:
+            return valid
         validator = RecipientValidator(request.recipients, request.default_region)
         self.guard_rails.check_allowed(validator)
         if validate_parameters:

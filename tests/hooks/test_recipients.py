@@ -343,7 +343,7 @@ def test_an_unknown_outcome_fails_after_one_request(
     with pytest.raises(OtpiqOutcomeUnknownError) as caught:
         call(hook)
     assert isinstance(caught.value, AirflowFailException)
-    assert "Whether POST /whatsapp/campaigns" in str(caught.value)
+    assert "Whether it took effect is unknown" in str(caught.value)
     assert "Look at the campaign in OTPIQ's dashboard" in str(caught.value)
     assert "retry" not in str(caught.value)
     assert caught.value.retry_after is None
@@ -411,3 +411,21 @@ def test_a_connection_that_cannot_be_used_sends_nothing(
     with pytest.raises(AirflowNotFoundException):
         call(OtpiqHook("there_is_no_such_connection"))
     assert not requests_mock.called
+
+
+def test_recipients_that_are_validated_already_can_still_be_checked_against_the_template(
+    sandbox_hook: OtpiqHook, sandbox: Sandbox
+) -> None:
+    campaign = {"name": "Summer", "template_name": "summer_promo", "template_language": "ar"}
+    campaign_id = sandbox_hook.create_campaign(**campaign, phone_number="+964 770 123 4567")["_id"]
+    valid = sandbox_hook.check_recipients(campaign_id=campaign_id, recipients=[ALI], validate_parameters=False)
+    with pytest.raises(OtpiqValidationError, match="is required, and is not set"):
+        sandbox_hook.check_recipients(campaign_id=campaign_id, recipients=valid)
+
+
+def test_a_part_of_a_name_is_hidden_too(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(ATTACH_URL, status_code=400, json={"error": "Zaynab (علي) is not accepted"})
+    rows = [{"phoneNumber": ALI, "templateParameters": {"body": {"1": "Zaynab Al-Tamimi", "2": "علي حسن"}}}]
+    with pytest.raises(OtpiqRequestError) as caught:
+        hook.attach_recipients(campaign_id=CAMPAIGN_ID, recipients=rows)
+    assert caught.value.server_message == "••• (•••) is not accepted"

@@ -211,4 +211,4 @@ def test_a_key_or_a_phone_number_in_the_wrong_field_is_not_shown(field: str, sec
 
 
 def test_an_unknown_field_is_refused() -> None:
-    assert create_errors(recipients=[]) == ("recipients: Extra inputs are not permitted",)
+    assert create_errors(recipients=[]) == ("recipients: is no field of this request",)
