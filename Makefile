@@ -5,6 +5,7 @@ UV_VERSION := 0.13.9
 AIRFLOW_PORT ?= 8080
 # Compiling Airflow again for each process, where a machine has this set, takes longer than the tests themselves.
 unexport PYTHONDONTWRITEBYTECODE
+IN_PARALLEL := -n 2 --dist loadgroup
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z0-9.-]+:.*  ## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,13 +17,13 @@ airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_P
 	.venv/bin/python -m dev.webui $(AIRFLOW_PORT)
 
 unit: .venv/ready  ## the tests that start no process, for while you write: seconds
-	.venv/bin/pytest -q -n 2 --dist worksteal -m 'not system and not scheduler and not browser'
+	.venv/bin/pytest $(IN_PARALLEL) -q -m 'not system and not scheduler and not browser'
 
 test: .venv/ready  ## the tests on Airflow 3.3, without the slow ones below
-	.venv/bin/pytest -m 'not scheduler and not browser'
+	.venv/bin/pytest $(IN_PARALLEL) -m 'not scheduler and not browser'
 
 test-2.11: .venv-2.11/ready  ## the same tests on Airflow 2.11
-	.venv-2.11/bin/pytest -m 'not scheduler and not browser'
+	.venv-2.11/bin/pytest $(IN_PARALLEL) -m 'not scheduler and not browser'
 
 test-scheduler: .venv/ready  ## faults and killed tasks under a real scheduler, on SQLite
 	.venv/bin/pytest -m scheduler

@@ -17,12 +17,14 @@ os.environ["AIRFLOW_HOME"] = _home.name
 # Told to end, the tests end what they have started, as with Ctrl-C.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 import pytest
 from hypothesis import settings
 from packaging.version import Version
 
 from dev.local_airflow import EXAMPLE_DAGS, LocalAirflow
+from tests.dag_runner import DagRunner
 from tests.wire import Wire
 
 # Everything that takes long to import is imported by the fixtures: pytest-xdist's first process uses none of them.
@@ -63,6 +65,13 @@ def _no_process(request: pytest.FixtureRequest) -> Iterator[None]:
     _unit_test = None if marked else request.node.nodeid
     yield
     _unit_test = None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one of pytest-xdist's processes run whatever needs the Airflow, so that it is set up once."""
+    for item in items:
+        if "airflow_home" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
 
 
 @pytest.fixture(scope="session")
@@ -139,9 +148,20 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def airflow(airflow_home: Path, sandbox: Sandbox) -> LocalAirflow:
     """A real Airflow whose connection ``otpiq_default`` points to the sandbox."""
-    airflow = LocalAirflow(airflow_home, airflow_home / "dags")
+    return airflow_in(airflow_home, sandbox)
+
+
+def airflow_in(home: Path, sandbox: Sandbox) -> LocalAirflow:
+    airflow = LocalAirflow(home, home / "dags")
     airflow.connect("otpiq_default", host=sandbox.url, password=sandbox.api_key)
     return airflow
+
+
+@pytest.fixture(scope="session")
+def dag_runner(airflow_home: Path, running_sandbox: Sandbox) -> Iterator[DagRunner]:
+    """Run DAGs in the same Airflow."""
+    with DagRunner(airflow_in(airflow_home, running_sandbox)) as runner:
+        yield runner
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
+from dev.local_airflow import EXAMPLE_DAGS
 from tests.conftest import AIRFLOW_VERSION
+from tests.dag_runner import DagRunner, dags_in
 from tests.docs.pages import BLOCKS
-from tests.docs.run_dags import dags_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,11 +114,11 @@ def test_a_part_of_a_dag_parses(block: Block) -> None:
 @pytest.mark.system
 def test_the_dags_run(airflow: LocalAirflow, sandbox: Sandbox, folder: Path) -> None:
     files = [write(folder, block) for block in BLOCKS if kind_of(block) == "dag" and runs_here(block)]
-    environment = airflow.environment | {"AIRFLOW__CORE__DAGS_FOLDER": str(folder)}
-    command = [sys.executable, "-m", "tests.docs.run_dags", *map(str, files)]
-    run = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-    states = dict(re.findall(r"^(\S+\.py) (\w+)$", run.stdout, re.MULTILINE))
-    assert states == {str(file): "success" for file in files}, run.stdout[-10000:] + run.stderr[-10000:]
+    airflow.environment["AIRFLOW__CORE__DAGS_FOLDER"] = str(folder)
+    with DagRunner(airflow) as runner:
+        for file in files:
+            run = runner.run(file)
+            assert run.state == "success", run.log
     assert {request["status"] for request in sandbox.requests} <= {200, 201}
 
 
@@ -132,17 +132,21 @@ def test_a_script_runs(block: Block, folder: Path) -> None:
 @pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 3), reason="what is said of dag.test() is Airflow 3.3's")
 @pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS if kind_of(block) == "file"}))
 def test_the_files_of_a_page_are_a_project_that_passes_its_tests(page: str, tmp_path: Path) -> None:
-    for block in [block for block in BLOCKS if block.page == page]:
-        if name := FILE_NAME.match(block.code):
-            path = tmp_path / name[1]
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(block.code)
-        elif block.language == "ini":
-            (tmp_path / "pytest.ini").write_text(block.code)
+    python = [block.code for block in BLOCKS if block.page == page and block.language == "python"]
+    for code in python:
+        name = FILE_NAME.match(code)
+        assert name
+        path = tmp_path / name[1]
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(code)
+    (configuration,) = [block.code for block in BLOCKS if block.page == page and block.language == "ini"]
+    (tmp_path / "pytest.ini").write_text(configuration)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "--strict-config", "-p", "no:cacheprovider"]
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
+    tests = re.findall(r"^def test_", "\n".join(python), re.MULTILINE)
+    assert f"{len(tests)} passed" in run.stdout
 
 
 @of_kind("json")

@@ -1,4 +1,4 @@
-"""What only a real Airflow shows: discovery, and DAGs as ``airflow dags test`` runs them."""
+"""What only a real Airflow shows: discovery, and DAGs that run against its database."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_otpiq import __version__
+from dev.local_airflow import EXAMPLE_DAGS
 from tests.conftest import AIRFLOW_VERSION, needs_task_state
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
     from dev.local_airflow import LocalAirflow
+    from tests.dag_runner import DagRunner
 
 pytestmark = pytest.mark.system
 
 
-def run_dag(airflow: LocalAirflow, dag_id: str, **conf: object) -> str:
-    """Run a DAG to its end, and give its log."""
-    run = airflow.run("dags", "test", dag_id, *(["--conf", json.dumps(conf)] if conf else []))
-    assert re.search(rf"Marking run <DagRun {dag_id} .* successful", run.stdout), run.stdout
-    return run.stdout
+DAGS = Path(__file__).parent / "dags"
 
 
 def test_airflow_discovers_the_provider(airflow: LocalAirflow) -> None:
@@ -35,8 +33,8 @@ def test_airflow_discovers_the_provider(airflow: LocalAirflow) -> None:
     assert "otpiq_conn_id" in hooks
 
 
-def test_the_campaign_example_creates_and_updates(airflow: LocalAirflow, sandbox: Sandbox) -> None:
-    run_dag(airflow, "example_otpiq_campaign")
+def test_the_campaign_example_creates_and_updates(dag_runner: DagRunner, sandbox: Sandbox) -> None:
+    assert dag_runner.run(EXAMPLE_DAGS / "example_otpiq_campaign.py").state == "success"
     (campaign,) = sandbox.campaigns
     assert campaign["name"] == "Evening offer, last call"
     assert campaign["status"] == "scheduled"
@@ -55,16 +53,16 @@ def test_the_campaign_example_creates_and_updates(airflow: LocalAirflow, sandbox
     ],
 )
 def test_the_manual_example_takes_a_blank_date_for_a_draft(
-    airflow: LocalAirflow, sandbox: Sandbox, blank: dict[str, object]
+    dag_runner: DagRunner, sandbox: Sandbox, blank: dict[str, object]
 ) -> None:
-    run_dag(airflow, "example_otpiq_manual", **blank)
+    assert dag_runner.run(EXAMPLE_DAGS / "example_otpiq_manual.py", conf=blank).state == "success"
     (campaign,) = sandbox.campaigns
     assert (campaign["status"], campaign["scheduledFor"]) == ("draft", None)
 
 
 @pytest.mark.parametrize("rendering", ["text", "native"])
-def test_every_field_can_be_set_in_every_way(airflow: LocalAirflow, sandbox: Sandbox, rendering: str) -> None:
-    run_dag(airflow, f"every_way_{rendering}")
+def test_every_field_can_be_set_in_every_way(dag_runner: DagRunner, sandbox: Sandbox, rendering: str) -> None:
+    assert dag_runner.run(DAGS / "every_way_to_give_a_field.py", f"every_way_{rendering}").state == "success"
     *updated, blank = sorted(sandbox.campaigns, key=lambda campaign: str(campaign["name"]), reverse=True)
     assert (blank["name"], blank["status"], blank["scheduledFor"]) == ("Blank", "draft", None)
     assert len(updated) == 5
@@ -78,8 +76,11 @@ def test_every_field_can_be_set_in_every_way(airflow: LocalAirflow, sandbox: San
     assert [body.get("scheduledFor") for body in creates].count("2099-12-01T06:00:00Z") == 5
 
 
-def test_recipients_can_be_set_in_every_way_and_are_shown_as_a_count(airflow: LocalAirflow, sandbox: Sandbox) -> None:
-    log = run_dag(airflow, "every_way_of_recipients")
+def test_recipients_can_be_set_in_every_way_and_are_shown_as_a_count(
+    airflow: LocalAirflow, dag_runner: DagRunner, sandbox: Sandbox
+) -> None:
+    state, log = dag_runner.run(DAGS / "every_way_to_give_recipients.py", "every_way_of_recipients")
+    assert state == "success", log
     campaigns = {campaign["name"]: campaign for campaign in sandbox.campaigns}
     expected = {"Way literal": 2, "Way xcom_arg": 3, "Way callable": 4, "Way template": 3}
     expected |= {"Mapped 0": 5, "Mapped 1": 6, "Mapped people": 3}
@@ -94,9 +95,9 @@ def test_recipients_can_be_set_in_every_way_and_are_shown_as_a_count(airflow: Lo
             assert recipient["phoneNumber"] not in log
 
 
-def test_where_a_field_cannot_be_rendered_airflow_stores_nobody(airflow: LocalAirflow) -> None:
+def test_where_a_field_cannot_be_rendered_airflow_stores_nobody(airflow: LocalAirflow, dag_runner: DagRunner) -> None:
     dag_id = "recipients_beside_a_field_that_cannot_be_rendered"
-    log = airflow.run("dags", "test", dag_id).stdout
+    log = dag_runner.run(DAGS / "every_way_to_give_recipients.py", dag_id).log
     assert "UndefinedError" in log
     assert rendered_recipients(airflow, dag_id) <= {"3 recipients"}  # Airflow 2 stores nothing then
     assert "96476" not in log
@@ -112,16 +113,18 @@ def rendered_recipients(airflow: LocalAirflow, dag_id: str) -> set[str]:
 
 
 @needs_task_state
-def test_a_retry_returns_the_campaign_that_the_first_try_made(airflow: LocalAirflow, sandbox: Sandbox) -> None:
-    log = run_dag(airflow, "same_fields_on_the_retry")
+def test_a_retry_returns_the_campaign_that_the_first_try_made(dag_runner: DagRunner, sandbox: Sandbox) -> None:
+    state, log = dag_runner.run(DAGS / "one_campaign_for_one_task_instance.py", "same_fields_on_the_retry")
+    assert state == "success", log
     assert "this try fails after its campaign was created" in log
     assert [request["method"] for request in sandbox.requests] == ["POST"]
     assert f"An earlier try created campaign {sandbox.campaigns[0]['_id']} from the same fields" in log
 
 
 @needs_task_state
-def test_a_retry_with_other_fields_makes_a_new_campaign_and_warns(airflow: LocalAirflow, sandbox: Sandbox) -> None:
-    log = run_dag(airflow, "other_fields_on_the_retry")
+def test_a_retry_with_other_fields_makes_a_new_campaign_and_warns(dag_runner: DagRunner, sandbox: Sandbox) -> None:
+    state, log = dag_runner.run(DAGS / "one_campaign_for_one_task_instance.py", "other_fields_on_the_retry")
+    assert state == "success", log
     first, second = sandbox.campaigns
     assert (first["name"], second["name"]) == ("Offer, try 1", "Offer, try 2")
     assert f"An earlier try created campaign {first['_id']}, but name changed since" in log
