@@ -39,9 +39,9 @@ class SavedState:
 
     def save(self, value: dict[str, Any]) -> None:
         """Save a value for as long as the task instance exists."""
-        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # missing in its stub
-
         if self._store is not None:
+            from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # missing in its stub
+
             self._store.set(self.key, value, retention=NEVER_EXPIRE)
 
     def delete(self) -> None:

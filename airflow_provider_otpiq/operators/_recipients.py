@@ -155,6 +155,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
 
         :param context: the task's context.
         :return: the campaign's ``_id``.
+        :raises OtpiqError: as :meth:`.OtpiqHook.check_recipients` and :meth:`.OtpiqHook.attach_recipients`.
         :raises OtpiqValidationError: also, after the request, if the campaign now holds more recipients than the
             connection's ``max_recipients``.
         """
@@ -212,6 +213,7 @@ class SendSampleOperator(_RecipientsOperator):
 
         :param context: the task's context.
         :return: the sample campaign's ``_id``.
+        :raises OtpiqError: as :meth:`.OtpiqHook.check_recipients` and :meth:`.OtpiqHook.send_sample`.
         :raises OtpiqOutcomeUnknownError: if whether the sample was sent is unknown.
         """
         state = AtMostOnce(context, "sample", self.campaign_id, durable=self.durable)

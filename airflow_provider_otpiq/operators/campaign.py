@@ -134,6 +134,7 @@ class CreateCampaignOperator(_ScheduledOperator):
 
         :param context: the task's context.
         :return: the campaign's ``_id``.
+        :raises OtpiqError: as :meth:`.OtpiqHook.create_campaign`.
         """
         fields = self._request_fields(context)
         request = {"otpiq_conn_id": self.otpiq_conn_id, **fields}
@@ -227,6 +228,7 @@ class UpdateCampaignOperator(_ScheduledOperator):
 
         :param context: the task's context.
         :return: the campaign's ``_id``.
+        :raises OtpiqError: as :meth:`.OtpiqHook.update_campaign`.
         """
         fields = self._request_fields(context)
         campaign = self.hook.update_campaign(**fields)
@@ -274,6 +276,7 @@ class StartCampaignOperator(OtpiqBaseOperator):
 
         :param context: the task's context.
         :return: the campaign's ``_id``.
+        :raises OtpiqError: as :meth:`.OtpiqHook.start_campaign`.
         :raises OtpiqOutcomeUnknownError: if whether the campaign has started is unknown.
         """
         state = AtMostOnce(context, "start", self.campaign_id, durable=self.durable)
