@@ -275,8 +275,7 @@ class OtpiqHook(BaseHook):
         """
         request = RecipientPayload.parse(campaign_id=campaign_id, template_id=template_id)
         path = f"{_CAMPAIGNS}/recipient-payload?{request.query}"
-        payload: dict[str, Any] = self._client.request("GET", path, PayloadResponse)["data"]
-        return payload
+        return _data(self._client.request("GET", path, PayloadResponse))
 
     def get_resources(self) -> dict[str, Any]:
         """
@@ -284,8 +283,7 @@ class OtpiqHook(BaseHook):
 
         :return: ``project``, ``summary`` and ``businesses``.
         """
-        resources: dict[str, Any] = self._client.request("GET", "/whatsapp/resources", ResourcesResponse)["data"]
-        return resources
+        return _data(self._client.request("GET", "/whatsapp/resources", ResourcesResponse))
 
     def get_project_info(self) -> dict[str, Any]:
         """
@@ -352,13 +350,14 @@ class OtpiqHook(BaseHook):
         return AttachedCampaign({**(response.get("data") or {}), "_id": campaign_id})
 
     def _campaign(self, method: str, path: str, body: dict[str, Any], if_lost: str) -> dict[str, Any]:
-        response = self._client.request(method, path, CampaignResponse, body, if_lost=if_lost)
-        campaign: dict[str, Any] = response["data"]
-        return campaign
+        return _data(self._client.request(method, path, CampaignResponse, body, if_lost=if_lost))
 
     def _campaign_at_most_once(
         self, path: str, body: ValidRecipients | None, marker: PendingMarker | None
     ) -> dict[str, Any]:
-        response = self._client.request_at_most_once("POST", path, CampaignResponse, body, marker)
-        campaign: dict[str, Any] = response["data"]
-        return campaign
+        return _data(self._client.request_at_most_once("POST", path, CampaignResponse, body, marker))
+
+
+def _data(response: dict[str, Any]) -> dict[str, Any]:
+    data: dict[str, Any] = response["data"]
+    return data
