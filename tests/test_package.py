@@ -151,6 +151,8 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "exceptions.py": set(),
     "_redaction.py": set(),
     "_validation_errors.py": set(),
+    "_storage.py": {"exceptions"},
+    "_audience": {"exceptions", "_validation_errors", "_redaction", "_storage", "_models", "_audience"},
     "_http": {"exceptions", "_redaction", "_validation_errors", "_http", "__version__"},
     "_models": {"exceptions", "_redaction", "_validation_errors", "_models"},
     "_connection": {"exceptions", "_redaction", "_validation_errors", "_models", "_connection", "get_provider_info"},

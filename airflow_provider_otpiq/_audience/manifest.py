@@ -1,0 +1,111 @@
+"""The manifest of a prepared audience: what there is, in which parts, and how to tell that nobody has changed them."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
+
+from airflow_provider_otpiq._storage import Folder, split_location
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+MANIFEST = "manifest.json"
+IN_USE = "in_use.json"
+"""An object beside the manifest: the audience has campaigns, so it must not change any more."""
+VERSION = 1
+
+
+class Counts(BaseModel):
+    """What became of the rows: ``rows`` is the sum of the others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    recipients: int
+    duplicates: int
+    suppressed: int
+    rejected: int
+
+
+class Part(BaseModel):
+    """A file of at most 1000 recipients."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    """Where it is below the manifest's folder, such as ``parts/00000.json``."""
+    recipients: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What there is in an audience."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    version: Literal[1] = VERSION
+    source: list[str]
+    """The paths as they were set, or the name of a callable."""
+    template_parameters: dict[str, list[str]]
+    """The parameters that each recipient has, by section: ``{"body": ["1"]}``."""
+    counts: Counts
+    parts: list[Part]
+
+    def to_json(self) -> bytes:
+        """Write it as it is stored."""
+        return self.model_dump_json(indent=1).encode()
+
+    @property
+    def checksum(self) -> str:
+        """What differs where anything in the audience does."""
+        return sha256(self.to_json()).hexdigest()
+
+
+class Audience:
+    """
+    A prepared audience, as it is read.
+
+    :param location: the local path or URL of its manifest.
+    :raises OtpiqValidationError: if there is no manifest, or none that can be used.
+    """
+
+    def __init__(self, location: str) -> None:
+        folder, name = split_location(location)
+        self.location = location
+        self.folder = Folder(folder)
+        self.manifest = _read_manifest(self.folder, name)
+
+    def read_part(self, part: Part) -> list[dict[str, Any]]:
+        """
+        Read the recipients of a part, in the API's form, with their ``reference``.
+
+        :raises OtpiqValidationError: if it is missing or was changed since it was prepared.
+        """
+        content = self.folder.read(part.path)
+        if content is None or sha256(content).hexdigest() != part.sha256:
+            what = "is missing" if content is None else "was changed since it was prepared (its checksum differs)"
+            error = f"{self.folder.location_of(part.path)} {what}"
+            raise OtpiqValidationError(
+                f"{error}. Clear the task that prepares the audience: the same input restores it.", errors=[error]
+            )
+        recipients: list[dict[str, Any]] = from_json(content)
+        return recipients
+
+
+def _read_manifest(folder: Folder, name: str) -> Manifest:
+    location = folder.location_of(name)
+    content = folder.read(name)
+    if content is None:
+        raise _unusable(f"{location}: there is no such audience", "Run the task that prepares it first.")
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError:
+        raise _unusable(
+            f"{location}: is no manifest of version {VERSION} of an audience", "Prepare the audience again."
+        ) from None
+
+
+def _unusable(error: str, remedy: str) -> OtpiqValidationError:
+    return OtpiqValidationError(f"{error}. {remedy}", errors=[error])

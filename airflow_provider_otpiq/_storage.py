@@ -1,0 +1,123 @@
+"""A folder of objects, local or in an object store: each is read whole, written whole, or created exclusively."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+
+def split_location(location: str) -> tuple[str, str]:
+    """Split a local path or URL of an object into its folder and its name."""
+    folder, _, name = location.rstrip("/").rpartition("/")
+    return folder or ".", name
+
+
+class Folder:
+    """
+    A folder that anything reaches which Airflow's ``ObjectStoragePath`` does.
+
+    An object is never seen half-written: object stores write it whole, and locally it is renamed into place.
+
+    :param location: a local path or a URL; ``s3://conn_id@bucket/key`` names an Airflow connection.
+    """
+
+    def __init__(self, location: str) -> None:
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        self.location = str(location).rstrip("/")
+        self._path: ObjectStoragePath = ObjectStoragePath(self.location)
+        self._fs = self._path.fs
+        self._is_local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else [self._fs.protocol])
+
+    def __str__(self) -> str:
+        return self.location
+
+    def location_of(self, name: str) -> str:
+        """Return the local path or URL of one of its objects."""
+        return f"{self.location}/{name}"
+
+    def read(self, name: str) -> bytes | None:
+        """Read an object; None if there is no such object."""
+        return self.read_all([name]).get(name)
+
+    def read_all(self, names: Iterable[str]) -> dict[str, bytes]:
+        """
+        Read those objects that exist, at once where the store can.
+
+        :raises OSError: if one of them is there, or may be, and cannot be read.
+        """
+        names_by_path = {self._full_path(name): name for name in names}
+        found = self._fs.cat(list(names_by_path), on_error="return") if names_by_path else {}
+        contents = {names_by_path[path]: content for path, content in found.items()}
+        for content in contents.values():
+            if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+                raise content
+        return {name: content for name, content in contents.items() if not isinstance(content, FileNotFoundError)}
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write an object, in the place of one that is there."""
+        path = self._full_path(name)
+        if not self._is_local:
+            self._fs.pipe_file(path, content)
+            return
+        with _written_aside(path, content) as aside:
+            os.replace(aside, path)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write an object only if there is none yet, and tell whether it was written: of several, one succeeds."""
+        path = self._full_path(name)
+        try:
+            if not self._is_local:
+                self._fs.pipe_file(path, content, mode="create")
+                return True
+            with _written_aside(path, content) as aside:
+                os.link(aside, path)
+        except FileExistsError:
+            return False
+        return True
+
+    def require_exclusive_creation(self, name: str) -> None:
+        """
+        Make sure that an object which is there cannot be created again.
+
+        :raises OtpiqConfigurationError: if it can: two processes would then not see each other.
+        """
+        content = self.read(name)
+        if content is not None and self.create(name, content):
+            raise OtpiqConfigurationError(
+                f"{self.location}: this store does not refuse to create an object that exists, which is what keeps two"
+                " processes apart. Set a folder in another store, such as S3, Google Cloud Storage or a local disk."
+            )
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
+        try:
+            self._fs.rm_file(self._full_path(name))
+        except FileNotFoundError:
+            return
+
+    def _full_path(self, name: str) -> str:
+        return f"{self._fs._strip_protocol(self._path.path)}/{name}"
+
+
+@contextmanager
+def _written_aside(path: str, content: bytes) -> Iterator[str]:
+    """Write a local file under a name of its own beside the path where it belongs."""
+    folder = Path(path).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=folder, prefix=".", suffix=".part", delete=False) as file:
+        file.write(content)
+    try:
+        yield file.name
+    finally:
+        Path(file.name).unlink(missing_ok=True)
