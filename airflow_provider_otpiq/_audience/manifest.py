@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
@@ -14,7 +14,7 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 MANIFEST = "manifest.json"
 IN_USE = "in_use.json"
 """An object beside the manifest: the audience has campaigns, so it must not change any more."""
-VERSION = 1
+VERSION: Literal[1] = 1
 
 
 class Counts(BaseModel):
