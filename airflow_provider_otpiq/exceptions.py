@@ -12,7 +12,7 @@ What happened, whether a retry may help, and whether the request may have taken 
         ├── OtpiqRequestError        *   400, 422, other 4xx -> fix the DAG                  no
         ├── OtpiqAuthenticationError *   401, 403 -> fix the API key                         no
         ├── OtpiqNotFoundError       *   404 -> fix the id or the base URL                   no
-        ├── OtpiqConflictError       *   409 -> look at the campaign                         no
+        ├── OtpiqConflictError       *   409, 400 about its state -> look at the campaign    no
         ├── OtpiqRedirectError       *   3xx -> fix the base URL                             303 only
         ├── OtpiqOutcomeUnknownError *   a start or a sample, for each "yes" below -> look   yes
         ├── OtpiqCreditError             400 with amounts of money -> top up                 no
@@ -135,7 +135,7 @@ class OtpiqNotFoundError(OtpiqApiError, AirflowFailException):
 
 
 class OtpiqConflictError(OtpiqApiError, AirflowFailException):
-    """The campaign is not in a state that allows this (409)."""
+    """The campaign is not in a state that allows this (409, or a 400 that says so in the documents' words)."""
 
     remedy = (
         "Look at the campaign's state in OTPIQ's dashboard: only a draft or a scheduled campaign can be changed or"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # Names of the vendor's older OpenAPI file for SMS; that campaigns use the same is an assumption.
 _AMOUNTS = ("yourCredit", "requiredCredit", "currentSpending", "spendingThreshold", "cost")
 _CREDIT_ERROR_AMOUNTS = {"requiredCredit", "spendingThreshold"}
-# The documents' own words for it. That a refusal uses them is an assumption: elsewhere the general remedy stands.
+# The documents' own words for it. That a refusal uses them is an assumption: any other is a general refusal.
 _STATE_ERROR = re.compile(
     r"draft or scheduled|(has|have) (already )?started|cannot be modified|is running", re.IGNORECASE
 )
@@ -111,6 +111,8 @@ def error_from_response(response: RawResponse) -> OtpiqApiError:
     if error is OtpiqRequestError and amounts.keys() & _CREDIT_ERROR_AMOUNTS:
         error = OtpiqCreditError
     message = _server_message(response, body)
+    if error is OtpiqRequestError and _STATE_ERROR.search(message or ""):
+        error = OtpiqConflictError
     details = message or _kind(response)
     if error is OtpiqRedirectError:
         details += f", to {response.sanitize(response.headers.get('Location', 'nowhere'))}"
@@ -121,12 +123,7 @@ def error_from_response(response: RawResponse) -> OtpiqApiError:
         server_message=message,
         retry_after=_retry_after(response, body),
         amounts=amounts,
-        remedy=OtpiqConflictError.remedy if _is_about_the_state(error, message) else None,
     )
-
-
-def _is_about_the_state(error: type[OtpiqApiError], message: str | None) -> bool:
-    return error is OtpiqRequestError and bool(_STATE_ERROR.search(message or ""))
 
 
 def _json(response: RawResponse) -> dict[str, Any]:

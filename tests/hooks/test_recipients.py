@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNot
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
     OtpiqConfigurationError,
+    OtpiqConflictError,
     OtpiqConnectionError,
     OtpiqCreditError,
     OtpiqOutcomeUnknownError,
@@ -190,7 +191,7 @@ def test_any_other_400_is_the_error_that_it_is(sandbox_hook: OtpiqHook, sandbox:
     with pytest.raises(OtpiqRequestError, match="at most 1000"):
         sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
     sandbox_hook.start_campaign(campaign_id=campaign_id)
-    with pytest.raises(OtpiqRequestError, match="Only campaigns in draft or scheduled"):
+    with pytest.raises(OtpiqConflictError, match="Only campaigns in draft or scheduled"):
         sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647700000000"])
 
 

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowNotFoundException
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
+    OtpiqConflictError,
     OtpiqConnectionError,
     OtpiqCreditError,
     OtpiqOutcomeUnknownError,
@@ -410,7 +411,7 @@ def test_a_start_of_a_running_campaign_advises_about_its_state(
     campaign_id = new_campaign()
     sandbox_hook.start_campaign(campaign_id=campaign_id)
     start = StartCampaignOperator(task_id="start_running", dag=dag, campaign_id=campaign_id)
-    with pytest.raises(OtpiqRequestError, match="Look at the campaign's state in OTPIQ's dashboard"):
+    with pytest.raises(OtpiqConflictError, match="Look at the campaign's state in OTPIQ's dashboard"):
         execute(start, context)
 
 
