@@ -156,7 +156,16 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "_http": {"exceptions", "_redaction", "_validation_errors", "_http", "__version__"},
     "_models": {"exceptions", "_redaction", "_validation_errors", "_models"},
     "_connection": {"exceptions", "_redaction", "_validation_errors", "_models", "_connection", "get_provider_info"},
-    "_state": {"exceptions", "_models", "_state"},
+    "_state": {"exceptions", "_storage", "_models", "_state"},
+    "_broadcast": {
+        "exceptions",
+        "_validation_errors",
+        "_storage",
+        "_models",
+        "_audience",
+        "_state",
+        "_broadcast",
+    },
     "sandbox": {"sandbox"},
 }
 

@@ -54,7 +54,7 @@ class UpdateCampaignFields(_TemplateAndSenderFields, total=False):
     category: str | None
 
 
-class _TemplateAndSender(RequestModel):
+class TemplateAndSender(RequestModel):
     """A request that names its template and its sending number by id, or by what people call them."""
 
     needs_both: ClassVar[bool]
@@ -100,7 +100,7 @@ class _TemplateAndSender(RequestModel):
         return self.model_copy(update=lookup.resolve(Resources.model_validate(resources)))
 
 
-class CreateCampaign(_TemplateAndSender):
+class CreateCampaign(TemplateAndSender):
     """The body of a create."""
 
     title = "The new campaign"
@@ -125,7 +125,7 @@ class CreateCampaign(_TemplateAndSender):
         return scheduled_for
 
 
-class UpdateCampaign(_TemplateAndSender):
+class UpdateCampaign(TemplateAndSender):
     """The body of an update, and the id in its path."""
 
     title = "The campaign's update"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MAX_CANDIDATES = 30
+_TIER = re.compile(r"TIER_(?P<count>\d+)(?P<thousands>K?)")
 
 
 def _list(value: object) -> object:
@@ -44,6 +46,13 @@ class PhoneNumber(_Part):
     number: Annotated[str | None, Field(alias="phoneNumber")] = None
     verified_name: Annotated[str | None, Field(alias="verifiedName")] = None
     status: str | None = None
+    messaging_limit: Annotated[str | None, Field(alias="messagingLimit")] = None
+
+    @property
+    def max_people_a_day(self) -> int | None:
+        """How many people it may start a conversation with in 24 hours, of a limit such as ``TIER_1K``; None if any."""
+        tier = _TIER.fullmatch(str(self.messaging_limit).upper())
+        return int(tier["count"]) * (1000 if tier["thousands"] else 1) if tier else None
 
     def __str__(self) -> str:
         name = sanitize(str(self.verified_name))
@@ -67,6 +76,11 @@ class Resources(_Part):
     """What a project can send, and from where."""
 
     businesses: Annotated[list[Business], BeforeValidator(_list)] = []
+
+    def phone_number(self, phone_number_id: str) -> PhoneNumber | None:
+        """Find a number by its id."""
+        numbers = (number for each in self.businesses for account in each.accounts for number in account.numbers)
+        return next((number for number in numbers if str(number.id).lower() == phone_number_id.lower()), None)
 
 
 class ResourcesResponse(_Part):

@@ -59,6 +59,24 @@ class OtpiqBaseOperator(BaseOperator):
 
         return OtpiqHook(str(self.otpiq_conn_id))
 
+    def _in_timezone_of_dag(self, context: Context, time: object) -> object:
+        """Give a naive time the DAG's timezone."""
+        from airflow_provider_otpiq._models.datetimes import apply_default_timezone
+
+        dag = context.get("dag")
+        return apply_default_timezone(time, dag.timezone) if dag else time
+
+    def _log_time(self, context: Context, scheduled_for: object) -> None:
+        """Log the time that was set, in UTC and in the DAG's timezone."""
+        from pendulum import UTC
+
+        from airflow_provider_otpiq._models.datetimes import describe
+        from airflow_provider_otpiq._models.fields import is_set
+
+        if is_set(scheduled_for):
+            dag = context.get("dag")
+            self.log.info("Scheduled for %s.", describe(scheduled_for, dag.timezone if dag else UTC))
+
     def _push(self, context: Context, campaign: Mapping[str, Any]) -> str:
         """Push the campaign object beside the id, and return the id for ``return_value``."""
         if self.do_xcom_push:

@@ -34,23 +34,8 @@ class _ScheduledOperator(OtpiqBaseOperator):
 
     def _request_fields(self, context: Context) -> dict[str, Any]:
         """Collect the rendered fields of the request, with a naive time in the DAG's timezone."""
-        from airflow_provider_otpiq._models.datetimes import apply_default_timezone
-
         fields = {name: getattr(self, name) for name in self.template_fields if name != "otpiq_conn_id"}
-        if dag := context.get("dag"):
-            fields["scheduled_for"] = apply_default_timezone(fields["scheduled_for"], dag.timezone)
-        return fields
-
-    def _log_time(self, context: Context, scheduled_for: object) -> None:
-        """Log the time that was set, in UTC and in the DAG's timezone."""
-        from pendulum import UTC
-
-        from airflow_provider_otpiq._models.datetimes import describe
-        from airflow_provider_otpiq._models.fields import is_set
-
-        if is_set(scheduled_for):
-            dag = context.get("dag")
-            self.log.info("Scheduled for %s.", describe(scheduled_for, dag.timezone if dag else UTC))
+        return fields | {"scheduled_for": self._in_timezone_of_dag(context, fields["scheduled_for"])}
 
 
 class CreateCampaignOperator(_ScheduledOperator):

@@ -1,0 +1,260 @@
+"""The drafts of a broadcast: one for each part of the audience, with the part's recipients attached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic_core import to_json
+
+from airflow_provider_otpiq._audience.manifest import IN_USE, Audience
+from airflow_provider_otpiq._broadcast.parts import REFUSALS, part_name, require_allowed, totals, work_through
+from airflow_provider_otpiq._models.resources import Resources
+from airflow_provider_otpiq._models.template_parameters import required_parameters
+from airflow_provider_otpiq._state.ledger import Broadcast, Campaign, Ledger
+from airflow_provider_otpiq._storage import split_location
+from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_otpiq._audience.manifest import Manifest, Part
+    from airflow_provider_otpiq._broadcast.parts import Log
+    from airflow_provider_otpiq._models.broadcasts import CreateBroadcast
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+Result = TypeVar("Result")
+
+_MAX_NAME_LENGTH = 80
+
+
+class BroadcastDrafts:
+    """
+    The drafts of a broadcast.
+
+    :param hook: the hook of the connection.
+    :param request: what the broadcast says, and to whom.
+    :param replace: whether a changed request takes the place of one of which nothing was scheduled.
+    :param log: where progress is logged.
+    """
+
+    def __init__(self, hook: OtpiqHook, request: CreateBroadcast, *, replace: bool, log: Log) -> None:
+        self._hook = hook
+        self._request = request
+        self._replace = replace
+        self._log = log
+        self._audience = Audience(request.audience)
+        self._own: list[Part] = request.own(self._audience.manifest.parts)
+        self.ledger = Ledger(request.ledger or f"{split_location(request.audience)[0]}/ledger")
+        self.campaigns: dict[str, Campaign] = {}
+        """Those of this shard, by part."""
+
+    def create(self) -> None:
+        """
+        Create and attach the drafts that are missing.
+
+        :raises OtpiqValidationError: if the request is not the one of the ledger, or OTPIQ's rules or the connection's
+            guard rails do not allow it.
+        :raises OtpiqRequestError: if OTPIQ refuses some of them; the text lists those.
+        :raises OtpiqApiError: if a request fails that may be retried: the next try carries on.
+        """
+        require_allowed(self._hook, self._audience, self._own)
+        self._require_short_name()
+        self._broadcast = self._begin()
+        self.campaigns = self.ledger.campaigns(map(part_name, self._own))
+        missing = [part for part in self._own if not self._is_attached(part)]
+        if len(missing) < len(self._own):
+            self._log.info("%d of %d campaigns hold their part already.", len(self._own) - len(missing), len(self._own))
+        work_through(missing, self._ensure_attached, self._log, "Created and attached")
+
+    @property
+    def totals(self) -> dict[str, Any]:
+        """What XCom tells of this shard."""
+        return {"campaigns": len(self.campaigns), **totals(self._own, self.campaigns)}
+
+    def _require_short_name(self) -> None:
+        longest = self._campaign_name(len(self._audience.manifest.parts))
+        if len(longest) > _MAX_NAME_LENGTH:
+            error = f"name: must leave room for the campaign's number; {longest!r} is longer than {_MAX_NAME_LENGTH}"
+            raise OtpiqValidationError(f"Nothing was sent: {error}.", errors=[error])
+
+    def _campaign_name(self, number: int) -> str:
+        return f"{self._request.name} {number}/{len(self._audience.manifest.parts)}"
+
+    def _begin(self) -> Broadcast:
+        """Save the request before the first campaign, or make sure that it is the saved one."""
+        saved = self.ledger.read()
+        if saved is None:
+            wanted = self._checked_request()
+            self._keep_the_audience()
+            saved = self.ledger.begin(wanted)
+        changes = self._describe(saved.template_id, saved.phone_number_id).changes(saved)
+        if not changes:
+            return saved
+        if not self._replace:
+            raise _changed(self.ledger, changes)
+        wanted = self._checked_request()
+        self.ledger.replace(saved, wanted)
+        self._log.warning("%s. The drafts that were made before stay behind, and send nothing.", "; ".join(changes))
+        return wanted
+
+    def _describe(self, template_id: str, phone_number_id: str) -> Broadcast:
+        return Broadcast(
+            request=self._request.identity | {"otpiq_conn_id": self._hook.otpiq_conn_id},
+            audience=self._request.audience,
+            audience_checksum=self._audience.manifest.checksum,
+            template_id=template_id,
+            phone_number_id=phone_number_id,
+        )
+
+    def _checked_request(self) -> Broadcast:
+        """Ask OTPIQ for the ids, for the parameters that the template requires, and for the number's limit."""
+        resources = self._hook.get_resources()
+        ids = self._request.resolve_ids(resources)
+        template_id, phone_number_id = str(ids.template_id), str(ids.phone_number_id)
+        payload = self._hook.get_recipient_payload(template_id=template_id)
+        _require_parameters(payload, self._audience.manifest)
+        self._warn_of_the_limit(Resources.model_validate(resources), phone_number_id)
+        return self._describe(template_id, phone_number_id)
+
+    def _warn_of_the_limit(self, resources: Resources, phone_number_id: str) -> None:
+        number = resources.phone_number(phone_number_id)
+        recipients = self._audience.manifest.counts.recipients
+        if number and number.max_people_a_day is not None and number.max_people_a_day < recipients:
+            self._log.warning(
+                "The number %s may reach %s people in 24 hours (%s), and the audience has %s: the others may not get"
+                " it.",
+                number,
+                f"{number.max_people_a_day:,}",
+                number.messaging_limit,
+                f"{recipients:,}",
+            )
+
+    def _keep_the_audience(self) -> None:
+        """Mark the audience, so that nothing prepares another one in its place, and see that nothing just has."""
+        self._audience.folder.create(IN_USE, to_json({"ledger": str(self.ledger)}))
+        if Audience(self._request.audience).manifest != self._audience.manifest:
+            error = f"audience: {self._request.audience} was prepared anew this very moment"
+            raise OtpiqValidationError(f"Nothing was sent: {error}. Clear the task.", errors=[error])
+
+    def _is_attached(self, part: Part) -> bool:
+        campaign = self.campaigns.get(part_name(part))
+        return campaign is not None and campaign.attached
+
+    def _ensure_attached(self, part: Part) -> None:
+        name = part_name(part)
+        campaign, is_new = self.campaigns.get(name), False
+        if campaign is None:
+            campaign, is_new = self._claim_draft(part)
+        try:
+            campaign = self._attach(campaign.campaign_id, part)
+        except REFUSALS as error:
+            if is_new or isinstance(error, OtpiqValidationError):
+                raise
+            # The draft is of an earlier try, or another process: what it holds cannot be known. It is never scheduled.
+            self._log.warning("Campaign %s is given up for a new draft: %s", campaign.campaign_id, error)
+            draft = Campaign(campaign_id=self._create_draft(part))
+            self.ledger.save_campaign(name, draft)
+            campaign = self._attach(draft.campaign_id, part)
+        self.ledger.save_campaign(name, campaign)
+        self.campaigns[name] = campaign
+
+    def _claim_draft(self, part: Part) -> tuple[Campaign, bool]:
+        own = Campaign(campaign_id=self._create_draft(part))
+        claimed = self.ledger.claim_campaign(part_name(part), own)
+        if claimed.campaign_id != own.campaign_id:
+            self._log.info(
+                "Another process has campaign %s for part %s; the draft %s stays empty.",
+                claimed.campaign_id,
+                part_name(part),
+                own.campaign_id,
+            )
+        return claimed, claimed.campaign_id == own.campaign_id
+
+    def _create_draft(self, part: Part) -> str:
+        campaign = self._sent_twice_at_most(
+            lambda: self._hook.create_campaign(
+                name=self._name(part),
+                template_id=self._broadcast.template_id,
+                phone_number_id=self._broadcast.phone_number_id,
+            )
+        )
+        return str(campaign["_id"])
+
+    def _name(self, part: Part) -> str:
+        return self._campaign_name(int(part_name(part)) + 1)
+
+    def _attach(self, campaign_id: str, part: Part) -> Campaign:
+        recipients = self._audience.read_part(part)
+        campaign: dict[str, Any] = self._sent_twice_at_most(
+            lambda: self._hook.attach_recipients(campaign_id=campaign_id, recipients=recipients)
+        )
+        if None in (campaign.get("totalRecipients"), campaign.get("estimatedTotalCost")):
+            # A change to what it is already: the documented way to read a campaign back.
+            campaign = self._hook.update_campaign(campaign_id=campaign_id, name=self._name(part))
+        held, cost = _number(campaign.get("totalRecipients")), _number(campaign.get("estimatedTotalCost"))
+        if held is not None and held > part.recipients:
+            raise OtpiqRequestError(
+                f"campaign {campaign_id} holds {held:.0f} recipients, and the part has {part.recipients}.",
+                remedy="Somebody else has attached people to it.",
+            )
+        if held is not None and held < part.recipients:
+            self._log.warning(
+                "OTPIQ says that campaign %s holds %.0f of the %d recipients of part %s.",
+                campaign_id,
+                held,
+                part.recipients,
+                part_name(part),
+            )
+        return Campaign(
+            campaign_id=campaign_id,
+            attached=True,
+            recipients=None if held is None else int(held),
+            estimated_cost=cost,
+        )
+
+    def _sent_twice_at_most(self, send: Callable[[], Result]) -> Result:
+        """Send it again where its outcome is unknown: an empty draft more, or an attach once more, is harmless."""
+        try:
+            return send()
+        except OtpiqApiError as error:
+            if not error.may_have_taken_effect:
+                raise
+            self._log.warning("%s It is sent once more.", error)
+        return send()
+
+
+def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
+    """
+    Make sure that the audience has what the template requires.
+
+    :raises OtpiqValidationError: if it has not.
+    """
+    has = {
+        "templateParameters": {
+            section: dict.fromkeys(keys, "-") for section, keys in manifest.template_parameters.items()
+        }
+    }
+    errors = [
+        f"the template requires {parameter.name}, which the audience does not have"
+        for parameter in required_parameters(payload)
+        if parameter.missing_positions([has])
+    ]
+    if errors:
+        raise OtpiqValidationError(
+            f"Nothing was sent, because of:{bullet_list(errors)}\nPrepare the audience with these template_parameters.",
+            errors=errors,
+        )
+
+
+def _changed(ledger: Ledger, changes: list[str]) -> OtpiqValidationError:
+    return OtpiqValidationError(
+        f"Nothing was sent: the broadcast in {ledger} was created with another request:{bullet_list(changes)}\nSet what"
+        " it was, or another ledger for another message; replace=True takes the new one, as long as nothing was"
+        " scheduled.",
+        errors=changes,
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,106 @@
+"""The parts of an audience, worked through one after the other."""
+
+from __future__ import annotations
+
+import time
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq.exceptions import (
+    OtpiqApiError,
+    OtpiqConflictError,
+    OtpiqError,
+    OtpiqNotFoundError,
+    OtpiqRequestError,
+    OtpiqValidationError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_provider_otpiq._audience.manifest import Audience, Part
+    from airflow_provider_otpiq._state.ledger import Campaign
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+REFUSALS = (OtpiqRequestError, OtpiqConflictError, OtpiqNotFoundError, OtpiqValidationError)
+"""What concerns a single campaign. Everything else would meet the next one too, so it ends the try."""
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+class Log(Protocol):
+    """Where progress is logged: a logger of the standard library, or Airflow's."""
+
+    def info(self, event: str, /, *args: object) -> object:
+        """Log something to know."""
+
+    def warning(self, event: str, /, *args: object) -> object:
+        """Log something to look at."""
+
+
+def part_name(part: Part) -> str:
+    """Return what a part is called in the ledger, such as ``00000``."""
+    return PurePosixPath(part.path).stem
+
+
+def work_through(parts: Sequence[Part], work: Callable[[Part], None], log: Log, done: str) -> None:
+    """
+    Work on each part, whatever OTPIQ says of the others, and log the progress every few seconds.
+
+    :raises OtpiqRequestError: at the end, if OTPIQ refuses some of them; the text lists those.
+    """
+    refusals, recipients, last_line = [], 0, time.monotonic()
+    for count, part in enumerate(parts, start=1):
+        try:
+            work(part)
+            recipients += part.recipients
+        except REFUSALS as error:
+            refusals.append(f"part {part_name(part)}: {_without_remedy(error)}")
+            log.warning("OTPIQ does not take %s", refusals[-1])
+        if time.monotonic() - last_line >= _SECONDS_BETWEEN_LINES or count == len(parts):
+            last_line = time.monotonic()
+            log.info(
+                "%s %d of %d campaigns, %s recipients.", done, count - len(refusals), len(parts), f"{recipients:,}"
+            )
+    if refusals:
+        raise OtpiqRequestError(
+            f"{len(refusals)} of {len(parts)} campaigns were refused; the others are done:{bullet_list(refusals)}\n",
+            remedy="Fix what is said of them, then clear the task: it takes up only these.",
+        )
+
+
+def totals(parts: Sequence[Part], campaigns: Mapping[str, Campaign]) -> dict[str, Any]:
+    """Add up what the campaigns of some parts hold and cost; the cost is None where OTPIQ does not tell one of them."""
+    recipients, costs = 0, []
+    for part in parts:
+        campaign = campaigns[part_name(part)]
+        recipients += part.recipients if campaign.recipients is None else campaign.recipients
+        costs.append(campaign.estimated_cost)
+    known = [cost for cost in costs if cost is not None]
+    return {"recipients": recipients, "estimated_cost": sum(known) if len(known) == len(costs) else None}
+
+
+def require_allowed(hook: OtpiqHook, audience: Audience, parts: Sequence[Part]) -> None:
+    """
+    Check whom the parts reach, before anything is sent.
+
+    :raises OtpiqValidationError: if the connection does not allow one of them, or so many.
+    """
+    sizes = [part.recipients for part in audience.manifest.parts]
+    hook.guard_rails.check_broadcast(sum(sizes), max(sizes))
+    if hook.guard_rails.allowed_recipients is not None:
+        for part in parts:
+            hook.check_recipients(
+                campaign_id=_ANY_CAMPAIGN, recipients=audience.read_part(part), validate_parameters=False
+            )
+
+
+_ANY_CAMPAIGN = "0" * 24
+"""Whose recipients are checked makes no difference."""
+
+
+def _without_remedy(error: OtpiqError) -> str:
+    if isinstance(error, OtpiqApiError):
+        error.remedy = ""
+    return str(error).rstrip()

@@ -1,0 +1,245 @@
+"""
+The start of a broadcast: each campaign is scheduled, a little ahead, rather than started.
+
+Scheduling is idempotent, so each step may be retried: where a response was lost, the same campaign is scheduled again,
+and where it has started meanwhile, OTPIQ says so and nothing is left to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+
+from airflow_provider_otpiq._audience.manifest import Audience
+from airflow_provider_otpiq._broadcast.parts import part_name, require_allowed, totals, work_through
+from airflow_provider_otpiq._models.datetimes import to_api_format
+from airflow_provider_otpiq._state.ledger import Ledger, Schedule, Start
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConflictError,
+    OtpiqCreditError,
+    OtpiqRequestError,
+    OtpiqValidationError,
+)
+
+if TYPE_CHECKING:
+    from pendulum import DateTime
+
+    from airflow_provider_otpiq._audience.manifest import Part
+    from airflow_provider_otpiq._broadcast.parts import Log
+    from airflow_provider_otpiq._models.broadcasts import StartBroadcast
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+_MARGIN = pendulum.duration(seconds=60)
+"""A time that is nearer than this may have passed when OTPIQ reads it."""
+_MAX_LISTED = 20
+
+
+class BroadcastStart:
+    """
+    The start of a broadcast.
+
+    :param hook: the hook of the connection.
+    :param request: which broadcast, and when.
+    :param replace: whether another time takes the place of one for which nothing was scheduled.
+    :param log: where progress is logged.
+    """
+
+    def __init__(self, hook: OtpiqHook, request: StartBroadcast, *, replace: bool, log: Log) -> None:
+        self._hook = hook
+        self._request = request
+        self._replace = replace
+        self._log = log
+        self.ledger = Ledger(request.broadcast)
+        self._audience = self._read_audience()
+        self._parts = self._audience.manifest.parts
+        self._own: list[Part] = request.own(self._parts)
+        self._campaigns = self.ledger.campaigns(map(part_name, self._parts))
+        self._schedules = self.ledger.schedules(map(part_name, self._parts))
+        self.already_scheduled = sum(map(self._is_scheduled, self._own))
+
+    def schedule(self) -> None:
+        """
+        Schedule the campaigns of this shard that are not scheduled yet.
+
+        :raises OtpiqValidationError: if its create has not finished, another time was set before, it is too late, or
+            the connection's guard rails do not allow it.
+        :raises OtpiqCreditError: if the project's credit does not cover the campaigns that are to be scheduled.
+        :raises OtpiqRequestError: if OTPIQ refuses some of them, or it is too late for some; the text lists those.
+        :raises OtpiqApiError: if a request fails that may be retried: the next try carries on.
+        """
+        self._require_created()
+        missing = [part for part in self._own if not self._is_scheduled(part)]
+        require_allowed(self._hook, self._audience, missing)
+        self._start = self._begin(missing)
+        if self.already_scheduled:
+            self._log.info("%d of %d campaigns are scheduled already.", self.already_scheduled, len(self._own))
+        work_through(missing, self._ensure_scheduled, self._log, "Scheduled")
+
+    @property
+    def totals(self) -> dict[str, Any]:
+        """What XCom tells of this shard."""
+        return {
+            "scheduled": len(self._own) - self.already_scheduled,
+            "already_scheduled": self.already_scheduled,
+            **totals(self._own, self._campaigns),
+            "scheduled_for": to_api_format(self.scheduled_for),
+        }
+
+    @property
+    def scheduled_for(self) -> DateTime:
+        """When the last campaign of this shard starts."""
+        times = [self._schedules[part_name(part)].scheduled_for for part in self._own]
+        return max(times, default=self._start.scheduled_for)
+
+    def _read_audience(self) -> Audience:
+        broadcast = self._broadcast = self.ledger.read()
+        if broadcast is None:
+            raise self._refusal(f"there is no broadcast in {self.ledger}", "Run the task that creates it first.")
+        audience = Audience(broadcast.audience)
+        if audience.manifest.checksum != broadcast.audience_checksum:
+            raise self._refusal(
+                f"audience {broadcast.audience} was prepared anew after broadcast {self.ledger} was created",
+                "Prepare the same rows again, or create a broadcast in another ledger.",
+            )
+        return audience
+
+    def _require_created(self) -> None:
+        missing = [
+            name
+            for name in map(part_name, self._parts)
+            if name not in self._campaigns or not self._campaigns[name].attached
+        ]
+        if missing:
+            raise self._refusal(
+                f"{len(missing)} of {len(self._parts)} campaigns do not hold their part yet: {_listed(missing)}",
+                "The tasks that create the broadcast, in all shards, have to succeed first.",
+            )
+
+    def _begin(self, missing: list[Part]) -> Start:
+        """Decide when the broadcast starts, or take what was decided; money is counted before anything is scheduled."""
+        saved, wanted = self.ledger.start(), self._request.scheduled_for
+        if saved and saved.requested == wanted:
+            self._require_credit(missing)
+            return saved
+        if saved and (self._schedules or not self._replace):
+            raise self._another_time(saved)
+        self._require_credit(self._parts)
+        start = Start(requested=wanted, scheduled_for=wanted or self._later())
+        self._hook.guard_rails.check_time(self._time_of(start), "scheduled_for")
+        if saved:
+            self.ledger.save_start(start)
+        else:
+            start = self.ledger.claim_start(start)
+        if self.ledger.read() != self._broadcast:
+            raise self._refusal(f"the broadcast in {self.ledger} was replaced this very moment", "Clear the task.")
+        return start
+
+    def _another_time(self, saved: Start) -> OtpiqValidationError:
+        error = f"scheduled_for was {_shown(saved.requested)}, and is {_shown(self._request.scheduled_for)}"
+        if self._schedules:
+            return self._refusal(error, "Some campaigns have their time already, so set what it was.")
+        return self._refusal(error, "Set what it was; replace=True takes the new time, as nothing is scheduled yet.")
+
+    def _require_credit(self, parts: list[Part]) -> None:
+        if not parts:
+            return
+        credit = self._hook.get_project_info().get("credit")
+        costs = [self._campaigns[part_name(part)].estimated_cost for part in parts]
+        required = sum(cost for cost in costs if cost is not None)
+        if credit is None or None in costs:
+            self._log.warning("OTPIQ does not tell the credit, or what each campaign costs: they cannot be compared.")
+        if credit is not None and required > credit:
+            raise OtpiqCreditError(
+                f"Nothing was scheduled now: {len(parts)} campaigns cost {required:,.0f} IQD, and the credit is"
+                f" {credit:,.0f} IQD.",
+                amounts={"requiredCredit": required, "yourCredit": credit},
+            )
+
+    def _time_of(self, start: Start) -> DateTime:
+        """
+        Return the time to ask OTPIQ for: the one that was set, or a little ahead where that has passed.
+
+        :raises OtpiqValidationError: if that would be too late.
+        """
+        if start.scheduled_for > pendulum.now("UTC") + _MARGIN:
+            return start.scheduled_for
+        later = self._later()
+        delay = later - start.scheduled_for
+        if delay <= self._request.max_delay:
+            return later
+        minutes = delay.total_seconds() / 60
+        raise self._refusal(
+            f"it is too late: {to_api_format(later)} is {minutes:.0f} minutes after {_shown(start.scheduled_for)}",
+            f"If it may go out all the same, set max_delay to more than {minutes:.0f} minutes and clear the task.",
+        )
+
+    def _later(self) -> DateTime:
+        return (pendulum.now("UTC") + self._request.lead_time).start_of("second")
+
+    def _is_scheduled(self, part: Part) -> bool:
+        schedule = self._schedules.get(part_name(part))
+        return schedule is not None and schedule.confirmed
+
+    def _ensure_scheduled(self, part: Part) -> None:
+        name = part_name(part)
+        pending = self._schedules.get(name)
+        try:
+            time = self._time_of(self._start)
+        except OtpiqValidationError:
+            # What was asked for before may have arrived, and the campaign may have started.
+            if pending is None or not self._has_started(pending):
+                raise
+        else:
+            pending = self._schedule(name, pending or self._claim(name, time), time)
+        self._schedules[name] = pending.model_copy(update={"confirmed": True})
+        self.ledger.save_schedule(name, self._schedules[name])
+
+    def _claim(self, name: str, time: DateTime) -> Schedule:
+        campaign_id = self._campaigns[name].campaign_id
+        schedule = Schedule(campaign_id=campaign_id, scheduled_for=time, first_scheduled_for=time)
+        return self.ledger.claim_schedule(name, schedule)
+
+    def _schedule(self, name: str, pending: Schedule, time: DateTime) -> Schedule:
+        """Schedule a part's campaign; where OTPIQ takes the time for past, a little later."""
+        try:
+            return self._ask_for(name, pending, time)
+        except OtpiqRequestError:
+            later = self._later()
+            if later <= time or later - self._start.scheduled_for > self._request.max_delay:
+                raise
+            return self._ask_for(name, pending, later)
+
+    def _ask_for(self, name: str, pending: Schedule, time: DateTime) -> Schedule:
+        if pending.scheduled_for != time:
+            pending = pending.model_copy(update={"scheduled_for": time})
+            self.ledger.save_schedule(name, pending)
+        self._may_have_started(pending, schedule_type="schedule", scheduled_for=time)
+        return pending
+
+    def _has_started(self, pending: Schedule) -> bool:
+        """Take a campaign back to a draft, and tell whether OTPIQ says that it has started."""
+        return self._may_have_started(pending, schedule_type="now")
+
+    def _may_have_started(self, pending: Schedule, **changes: Any) -> bool:
+        """Change a campaign, and tell whether OTPIQ refuses because it has started at a time that it was asked for."""
+        try:
+            self._hook.update_campaign(campaign_id=pending.campaign_id, **changes)
+        except OtpiqConflictError as error:
+            if pending.first_scheduled_for > pendulum.now("UTC"):
+                raise  # so somebody else has started or ended it, or OTPIQ means something else
+            self._log.info("Campaign %s has started: OTPIQ says %r.", pending.campaign_id, error.server_message)
+            return True
+        return False
+
+    def _refusal(self, error: str, remedy: str) -> OtpiqValidationError:
+        return OtpiqValidationError(f"Nothing was scheduled: {error}. {remedy}", errors=[error])
+
+
+def _shown(time: DateTime | None) -> str:
+    return "left to lead_time" if time is None else to_api_format(time)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(names[:_MAX_LISTED]) + more

@@ -1,0 +1,92 @@
+"""Broadcasts: the fields that their operators take. A broadcast is one message, in as many campaigns as it takes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
+
+from airflow_provider_otpiq._models.campaigns import TemplateAndSender
+from airflow_provider_otpiq._models.fields import CampaignName, String, Time
+from airflow_provider_otpiq._models.request import RequestModel
+from airflow_provider_otpiq._redaction import safe_repr
+
+MIN_LEAD_TIME = timedelta(minutes=2)
+
+
+def _single(value: object) -> object:
+    """Take the one value out of what a mapped task returns: each of its tasks the same."""
+    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+        return value
+    found = set(value)
+    if len(found) != 1:
+        raise ValueError(f"must be one path, which each task of a mapped create returns; found {len(found)}")
+    return found.pop()
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, bool) or (isinstance(value, str) and not value.strip().isdecimal()):
+        raise ValueError(f"must be a whole number; found {safe_repr(value)}")
+    return value
+
+
+def _duration(value: Any) -> timedelta:
+    if not isinstance(value, timedelta) or value < timedelta():
+        raise ValueError(f"must be a timedelta, such as timedelta(minutes=10); found {safe_repr(value)}")
+    return value
+
+
+def _at_least_the_minimum(value: timedelta) -> timedelta:
+    if value < MIN_LEAD_TIME:
+        raise ValueError("must be two minutes or more: OTPIQ has to have it before the time has come")
+    return value
+
+
+_Whole = Annotated[int, BeforeValidator(_whole)]
+_Duration = Annotated[timedelta, PlainValidator(_duration)]
+
+
+class _Sharded(RequestModel):
+    shards: Annotated[_Whole, Field(ge=1)] = 1
+    shard: Annotated[_Whole, Field(ge=0)] = 0
+
+    @field_validator("shard")
+    @classmethod
+    def _is_one_of_them(cls, shard: int, info: ValidationInfo) -> int:
+        shards = info.data.get("shards")
+        if shards is not None and shard >= shards:
+            raise ValueError(f"must be 0 to {shards - 1}, as shards is {shards}; found {shard}")
+        return shard
+
+    def own(self, parts: list[Any]) -> list[Any]:
+        """Select the parts of this shard."""
+        return parts[self.shard :: self.shards]
+
+
+class CreateBroadcast(TemplateAndSender, _Sharded):
+    """What a broadcast says, from which number, and to whom."""
+
+    title = "The broadcast"
+    needs_both = True
+
+    audience: String
+    ledger: String | None = None
+    name: CampaignName
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The fields that must not change between the tries of a broadcast."""
+        fields = ("name", "template_id", "template_name", "template_language", "phone_number_id", "phone_number")
+        return {field: str(getattr(self, field)) for field in fields if getattr(self, field) is not None}
+
+
+class StartBroadcast(_Sharded):
+    """When the campaigns of a broadcast start."""
+
+    title = "The broadcast's start"
+
+    broadcast: Annotated[String, BeforeValidator(_single)]
+    scheduled_for: Time | None = None
+    lead_time: Annotated[_Duration, AfterValidator(_at_least_the_minimum)]
+    max_delay: _Duration

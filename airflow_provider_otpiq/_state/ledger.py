@@ -1,0 +1,223 @@
+"""
+The ledger of a broadcast: what was done for each part of its audience, in small objects beside the audience.
+
+It survives failed tries, killed workers, clears and new DAG runs, on every version of Airflow. Below its folder:
+
+- ``broadcast.json``: the request, and the audience that it was made for;
+- ``<id of the request>/campaigns/00000.json``: the campaign of a part, and what OTPIQ says that it holds;
+- ``<id of the request>/start.json``: when the broadcast starts;
+- ``<id of the request>/schedule/00000.json``: which campaign sends a part, and when.
+
+What several processes could decide differently is created exclusively: the first one decides, the others follow. Which
+campaign *holds* a part may still change, as a draft that may hold the wrong people is given up. Which campaign
+*sends* a part is decided once, before OTPIQ is asked to schedule it, and never changes.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from airflow_provider_otpiq._models.fields import ObjectId, Time
+from airflow_provider_otpiq._storage import Folder
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_BROADCAST = "broadcast.json"
+_ID_LENGTH = 12
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    version: Literal[1] = 1
+
+    def to_json(self) -> bytes:
+        return self.model_dump_json(indent=1).encode()
+
+
+class Broadcast(_Record):
+    """The request of a broadcast."""
+
+    request: dict[str, str]
+    """The fields as they were set, and the connection."""
+    audience: str
+    """Where the audience's manifest is."""
+    audience_checksum: str
+    template_id: ObjectId
+    phone_number_id: ObjectId
+
+    @property
+    def id(self) -> str:
+        """What differs where another request, or another audience, is meant."""
+        meant = self.model_dump_json(include={"request", "audience_checksum"})
+        return sha256(meant.encode()).hexdigest()[:_ID_LENGTH]
+
+    def changes(self, saved: Broadcast) -> list[str]:
+        """List what differs from the one that was saved before."""
+        names = sorted({*self.request, *saved.request})
+        found = [
+            f"{name} was {saved.request.get(name)!r}, and is {self.request.get(name)!r}"
+            for name in names
+            if self.request.get(name) != saved.request.get(name)
+        ]
+        changed = self.audience_checksum != saved.audience_checksum
+        return [*found, f"audience {self.audience} was prepared anew from other rows"] if changed else found
+
+
+class Campaign(_Record):
+    """The campaign of a part."""
+
+    campaign_id: ObjectId
+    attached: bool = False
+    """Whether it holds the part's recipients."""
+    recipients: Annotated[int | None, Field(ge=0)] = None
+    """How many it holds, as OTPIQ says; None where it does not."""
+    estimated_cost: float | None = None
+    """In IQD, as OTPIQ says; None where it does not."""
+
+
+class Start(_Record):
+    """When a broadcast starts."""
+
+    requested: Time | None
+    """The time as it was set; None where it was left to the lead time."""
+    scheduled_for: Time
+
+
+class Schedule(_Record):
+    """The campaign that sends a part, and when."""
+
+    campaign_id: ObjectId
+    scheduled_for: Time
+    """The time that OTPIQ was asked for last."""
+    first_scheduled_for: Time
+    """The time that OTPIQ was asked for first: once it has passed, the campaign may have started."""
+    confirmed: bool = False
+    """Whether OTPIQ has confirmed it, or that the campaign has started."""
+
+
+Record = TypeVar("Record", bound=_Record)
+
+
+class Ledger:
+    """
+    The ledger in a folder.
+
+    :param location: a local path or a URL.
+    """
+
+    def __init__(self, location: str) -> None:
+        self._folder = Folder(location)
+        self._id = ""
+
+    def __str__(self) -> str:
+        return str(self._folder)
+
+    def read(self) -> Broadcast | None:
+        """Read the request that it is about; None if it is about none yet."""
+        broadcast = self._read(Broadcast, _BROADCAST)
+        if broadcast:
+            self._id = broadcast.id
+        return broadcast
+
+    def begin(self, broadcast: Broadcast) -> Broadcast:
+        """Save the request, unless another process has: then that one's is returned."""
+        if self._create(_BROADCAST, broadcast):
+            self._folder.require_exclusive_creation(_BROADCAST)
+        return self.read() or broadcast
+
+    def replace(self, saved: Broadcast, broadcast: Broadcast) -> None:
+        """
+        Save a changed request in the place of one of which nothing was scheduled.
+
+        :raises OtpiqValidationError: if its start has begun, maybe this very moment.
+        """
+        self._require_not_begun()
+        self._write(_BROADCAST, broadcast)
+        try:
+            self._require_not_begun()
+        except OtpiqValidationError:
+            self._write(_BROADCAST, saved)
+            raise
+        self._id = broadcast.id
+
+    def _require_not_begun(self) -> None:
+        if self.start() is not None:
+            error = f"the broadcast in {self} is being started, or was"
+            raise OtpiqValidationError(
+                f"Nothing was changed: {error}. Set another ledger for another message.", errors=[error]
+            )
+
+    def campaigns(self, parts: Iterable[str]) -> dict[str, Campaign]:
+        """Read the campaigns of those parts that have one."""
+        return self._read_all(Campaign, "campaigns", parts)
+
+    def claim_campaign(self, part: str, campaign: Campaign) -> Campaign:
+        """Save the first campaign of a part; where another process was earlier, that one's is returned."""
+        return self._claim(self._place("campaigns", part), campaign)
+
+    def save_campaign(self, part: str, campaign: Campaign) -> None:
+        """Save what is known of a part's campaign, or that another one has its place."""
+        self._write(self._place("campaigns", part), campaign)
+
+    def start(self) -> Start | None:
+        """Read when the broadcast starts; None if that was not decided yet."""
+        return self._read(Start, f"{self._id}/start.json")
+
+    def claim_start(self, start: Start) -> Start:
+        """Save when the broadcast starts; where another process was earlier, that one's is returned."""
+        return self._claim(f"{self._id}/start.json", start)
+
+    def save_start(self, start: Start) -> None:
+        """Save another time."""
+        self._write(f"{self._id}/start.json", start)
+
+    def schedules(self, parts: Iterable[str]) -> dict[str, Schedule]:
+        """Read when and by which campaign those parts are sent for which that was decided."""
+        return self._read_all(Schedule, "schedule", parts)
+
+    def claim_schedule(self, part: str, schedule: Schedule) -> Schedule:
+        """Decide which campaign sends a part; where another process was earlier, its decision is returned."""
+        return self._claim(self._place("schedule", part), schedule)
+
+    def save_schedule(self, part: str, schedule: Schedule) -> None:
+        """Save another time of the same campaign, or that OTPIQ has confirmed it."""
+        self._write(self._place("schedule", part), schedule)
+
+    def _place(self, kind: str, part: str) -> str:
+        return f"{self._id}/{kind}/{part}.json"
+
+    def _claim(self, name: str, record: Record) -> Record:
+        if self._create(name, record):
+            return record
+        return self._read(type(record), name) or record
+
+    def _create(self, name: str, record: _Record) -> bool:
+        return self._folder.create(name, record.to_json())
+
+    def _write(self, name: str, record: _Record) -> None:
+        self._folder.write(name, record.to_json())
+
+    def _read(self, kind: type[Record], name: str) -> Record | None:
+        content = self._folder.read(name)
+        return None if content is None else self._parse(kind, name, content)
+
+    def _read_all(self, kind: type[Record], folder: str, parts: Iterable[str]) -> dict[str, Record]:
+        parts_by_name = {self._place(folder, part): part for part in parts}
+        contents: Mapping[str, bytes] = self._folder.read_all(parts_by_name)
+        return {parts_by_name[name]: self._parse(kind, name, content) for name, content in contents.items()}
+
+    def _parse(self, kind: type[Record], name: str, content: bytes) -> Record:
+        try:
+            return kind.model_validate_json(content)
+        except ValidationError:
+            error = f"{self._folder.location_of(name)}: was changed, or is of another version of this provider"
+            raise OtpiqValidationError(
+                f"{error}. Restore it, or set another ledger after making sure that this broadcast was not started.",
+                errors=[error],
+            ) from None

@@ -1,0 +1,98 @@
+"""A prepared audience, written as `PrepareAudienceOperator` does, and what the sandbox's books say of its people."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_otpiq._audience.manifest import MANIFEST, Counts, Manifest, Part
+from airflow_provider_otpiq._storage import Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+PART_SIZE = 3
+TEMPLATE = {"template_name": "summer_promo", "template_language": "ar", "phone_number": "+964 770 123 4567"}
+
+
+def number(of: int) -> str:
+    return f"96477{of:08}"
+
+
+def write_audience(location: str, parts: int = 3, part_size: int = PART_SIZE, first: int = 0) -> str:
+    folder, written = Folder(location), []
+    for at in range(parts):
+        people = [number(first + at * part_size + position) for position in range(part_size)]
+        recipients = [
+            {"phoneNumber": each, "templateParameters": {"body": {"1": "Zaynab"}}, "reference": f"C-{each[-3:]}"}
+            for each in people
+        ]
+        content = json.dumps(recipients).encode()
+        part = Part(path=f"parts/{at:05}.json", recipients=part_size, sha256=sha256(content).hexdigest())
+        folder.write(part.path, content)
+        written.append(part)
+    everybody = parts * part_size
+    counts = Counts(rows=everybody, recipients=everybody, duplicates=0, suppressed=0, rejected=0)
+    manifest = Manifest(source=["people.csv"], template_parameters={"body": ["1"]}, counts=counts, parts=written)
+    folder.write(MANIFEST, manifest.to_json())
+    return folder.location_of(MANIFEST)
+
+
+def messaged(sandbox: Sandbox) -> Counter[str]:
+    """Count in how many campaigns that are scheduled, run or have run each number is."""
+    return Counter(
+        each
+        for campaign in sandbox.campaigns
+        if campaign["status"] != "draft"
+        for each in sandbox.recipients(campaign["_id"])
+    )
+
+
+def everybody(parts: int = 3, part_size: int = PART_SIZE) -> Counter[str]:
+    return Counter({number(each): 1 for each in range(parts * part_size)})
+
+
+class KilledError(BaseException):
+    """The end of a process."""
+
+
+class HookAt:
+    """
+    A hook at one of whose calls something happens: before it is sent, or after it was, when nothing was saved yet.
+
+    Call number ``at``, from 0, counted twice: even numbers are before a call, odd ones after it.
+    """
+
+    def __init__(self, hook: OtpiqHook, at: int, action: Callable[[], Any]) -> None:
+        self._hook = hook
+        self._left = at
+        self._action = action
+        self.happened = False
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._hook, name)
+        if not callable(value) or name == "check_recipients":
+            return value
+
+        def call(**fields: Any) -> Any:
+            self._pass_by()
+            result = value(**fields)
+            self._pass_by()
+            return result
+
+        return call
+
+    def _pass_by(self) -> None:
+        if self._left == 0:
+            self.happened = True
+            self._action()
+        self._left -= 1
+
+
+def killed() -> None:
+    raise KilledError

@@ -1,0 +1,145 @@
+"""Whatever dies, and whatever another process does meanwhile: each person is in exactly one campaign that starts."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+import pytest
+
+from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
+from airflow_provider_otpiq._broadcast.start import BroadcastStart
+from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
+from tests.broadcast.people import TEMPLATE, HookAt, KilledError, everybody, killed, messaged, write_audience
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+log = logging.getLogger(__name__)
+PARTS = 2
+# Before and after: two reads, then create and attach of each part; at the start a read, then a schedule of each part.
+MOMENTS_OF_CREATE = range(2 * (2 + 2 * PARTS))
+MOMENTS_OF_START = range(2 * (1 + PARTS))
+
+
+@pytest.fixture
+def audience(tmp_path: Path) -> str:
+    return write_audience(str(tmp_path), parts=PARTS)
+
+
+def create(hook: Any, audience: str, **fields: Any) -> None:
+    request = CreateBroadcast.parse(audience=audience, name="Summer offer", **TEMPLATE, **fields)
+    BroadcastDrafts(hook, request, replace=False, log=log).create()
+
+
+def start(hook: Any, audience: str, **fields: Any) -> None:
+    times = {"lead_time": timedelta(minutes=10), "max_delay": timedelta(minutes=30)}
+    request = StartBroadcast.parse(broadcast=str(Path(audience).parent / "ledger"), **times, **fields)
+    BroadcastStart(hook, request, replace=False, log=log).schedule()
+
+
+@pytest.mark.parametrize("moment", MOMENTS_OF_CREATE)
+def test_a_create_that_dies_at_any_moment_is_carried_on(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    with pytest.raises(KilledError):
+        create(HookAt(sandbox_hook, moment, killed), audience)
+    create(sandbox_hook, audience)
+    start(sandbox_hook, audience)
+    assert messaged(sandbox) == everybody(PARTS)
+    assert len(sandbox.campaigns) <= PARTS + 1  # at most a single empty draft stays behind
+
+
+@pytest.mark.parametrize("moment", MOMENTS_OF_START)
+def test_a_start_that_dies_at_any_moment_is_carried_on(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    create(sandbox_hook, audience)
+    with pytest.raises(KilledError):
+        start(HookAt(sandbox_hook, moment, killed), audience)
+    start(sandbox_hook, audience)
+    assert messaged(sandbox) == everybody(PARTS)
+
+
+@pytest.mark.parametrize("moment", MOMENTS_OF_START)
+def test_where_the_time_passes_between_two_tries_nobody_gets_it_twice(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    create(sandbox_hook, audience)
+    with pytest.raises(KilledError):
+        start(HookAt(sandbox_hook, moment, killed), audience)
+    with pendulum.travel(minutes=10.5):  # for the sandbox too
+        start(sandbox_hook, audience)
+        assert messaged(sandbox) == everybody(PARTS)
+
+
+@pytest.mark.parametrize("moment", MOMENTS_OF_CREATE)
+def test_another_process_creates_all_of_it_at_any_moment(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    hook = HookAt(sandbox_hook, moment, lambda: create(sandbox_hook, audience))
+    create(hook, audience)
+    assert hook.happened
+    start(sandbox_hook, audience)
+    assert messaged(sandbox) == everybody(PARTS)
+
+
+@pytest.mark.parametrize("moment", MOMENTS_OF_CREATE)
+def test_another_process_creates_and_starts_all_of_it_at_any_moment_of_a_create(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    def all_of_it() -> None:
+        create(sandbox_hook, audience)
+        start(sandbox_hook, audience)
+
+    create(HookAt(sandbox_hook, moment, all_of_it), audience)
+    start(sandbox_hook, audience)
+    assert messaged(sandbox) == everybody(PARTS)
+
+
+@pytest.mark.parametrize("moment", MOMENTS_OF_START)
+def test_another_process_starts_all_of_it_at_any_moment(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    create(sandbox_hook, audience)
+    start(HookAt(sandbox_hook, moment, lambda: start(sandbox_hook, audience)), audience)
+    assert messaged(sandbox) == everybody(PARTS)
+
+
+FAULTS: list[dict[str, Any]] = [
+    {"connection": "drop"},
+    {"connection": "drop", "when": "after"},
+    {"connection": "cut"},
+    {"status": 500, "when": "after"},
+    {"status": 400, "body": {"error": "No"}, "when": "after"},
+    {"status": 400, "body": {"error": "No"}},
+    {"status": 404, "body": {"message": "Campaign not found"}, "when": "after"},
+    {"status": 409, "body": {"error": "No"}},
+    {"status": 429, "headers": {"Retry-After": "120"}},
+    {"status": 401, "when": "after"},
+    {"status": 200, "body": {"success": True}, "when": "after"},
+]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+@pytest.mark.parametrize("call", ["create", "attach", "update", "info", "payload", "resources"])
+def test_a_fault_of_any_call_leaves_nobody_out_and_nobody_twice(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, sleep_calls: list[float],
+    call: str, fault: dict[str, Any], times: int,
+) -> None:  # fmt: skip
+    from airflow_provider_otpiq.exceptions import OtpiqApiError
+
+    sandbox.arm(call, times=times, **fault)
+    for _ in range(8):
+        try:
+            create(sandbox_hook, audience)
+            start(sandbox_hook, audience)
+        except OtpiqApiError:
+            continue
+        break
+    assert messaged(sandbox) == everybody(PARTS)
