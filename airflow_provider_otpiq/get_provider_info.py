@@ -41,6 +41,19 @@ CONNECTION_FIELDS = {
         "description": "How many recipients a campaign may have over this connection: up to 1000. Blank sets no limit.",
         "schema": {"type": ["integer", "null"], "default": None, "minimum": 1, "maximum": 1000},
     },
+    "max_broadcast_recipients": {
+        "label": "Max broadcast recipients",
+        "description": "How many people one broadcast may reach over this connection. Blank sets no limit.",
+        "schema": {"type": ["integer", "null"], "default": None, "minimum": 1},
+    },
+    "quiet_hours": {
+        "label": "Quiet hours",
+        "description": (
+            "When no campaign may start and no sample may be sent over this connection, with an IANA timezone,"
+            " separated by commas: 21:00-09:00 Asia/Baghdad. Blank allows every time."
+        ),
+        "schema": {"type": ["string", "null"], "default": None},
+    },
 }
 FIELD_BEHAVIOUR = {
     # The port stays visible: the Test button of Airflow 3.3.1 and 3.3.2 sends an empty port as 0, finds that this is

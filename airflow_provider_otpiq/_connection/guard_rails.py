@@ -1,5 +1,5 @@
 """
-Whom a connection may reach, and how many: so that a wrong DAG, or a staging one, cannot message real people.
+Whom a connection may reach, how many, and when: so that a wrong DAG, or a staging one, cannot message real people.
 
 Guard rails fail closed: a wrong one refuses every request that could reach somebody. A misspelt one is an unknown
 extra, which the connection refuses altogether.
@@ -11,14 +11,19 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
+import pendulum
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from airflow_provider_otpiq._connection.quiet_hours import Window, end_of_all, parse_windows
+from airflow_provider_otpiq._models.datetimes import describe
 from airflow_provider_otpiq._models.phone_numbers import normalize
 from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pendulum import DateTime
 
     from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 
@@ -58,6 +63,10 @@ class GuardRails(BaseModel):
     """The numbers, or prefixes of numbers, that may get a message: digits. None allows all."""
     max_recipients: Annotated[int | None, BeforeValidator(_count), Field(ge=1, le=1000)] = None
     """How many recipients a campaign may have. None leaves it to OTPIQ."""
+    max_broadcast_recipients: Annotated[int | None, BeforeValidator(_count), Field(ge=1)] = None
+    """How many recipients a broadcast may have, over all of its campaigns. None sets no limit."""
+    quiet_hours: Annotated[tuple[Window, ...] | None, BeforeValidator(parse_windows)] = None
+    """When no campaign may start and no sample may be sent. None allows every time."""
 
     @classmethod
     def from_connection(cls, connection_id: str, extras: Mapping[str, object]) -> GuardRails:
@@ -108,6 +117,55 @@ class GuardRails(BaseModel):
         if self.max_recipients is not None and count > self.max_recipients:
             error = f"recipients: are {count}, and the connection's max_recipients is {self.max_recipients}"
             raise OtpiqValidationError(f"{error}; nothing was sent.", errors=[error])
+
+    def check_broadcast(self, recipients: int, largest_part: int) -> None:
+        """
+        Refuse a broadcast to more people than the connection may reach, or in larger campaigns.
+
+        :raises OtpiqValidationError: if there are too many.
+        """
+        if self.max_broadcast_recipients is not None and recipients > self.max_broadcast_recipients:
+            limit = f"max_broadcast_recipients is {self.max_broadcast_recipients}"
+            error = f"recipients: of the broadcast are {recipients}, and the connection's {limit}"
+            raise OtpiqValidationError(f"{error}; nothing was sent.", errors=[error])
+        self.check_count(largest_part)
+
+    def check_time(self, time: DateTime, what: str) -> None:
+        """
+        Refuse to message people in quiet hours.
+
+        :param what: what would be at that time, as an error begins: a field, or ``the start``.
+        :raises OtpiqValidationError: if the time is in quiet hours.
+        """
+        windows = self.quiet_hours or ()
+        for window in windows:
+            if time in window:
+                timezone = pendulum.timezone(window.timezone)
+                end = describe(end_of_all(windows, time), timezone)
+                quiet = f"in the connection's quiet_hours {window}, which end at {end}"
+                error = f"{what}: {describe(time, timezone)} is {quiet}"
+                raise OtpiqValidationError(f"{error}; nothing was sent. Choose a time from then on.", errors=[error])
+
+    def check_now(self, what: str) -> None:
+        """
+        Refuse to message people now, in quiet hours.
+
+        :raises OtpiqValidationError: if it is in quiet hours.
+        """
+        self.check_time(pendulum.now("UTC").start_of("second"), what)
+
+    def check_scheduled_time(self, scheduled_for: DateTime | None) -> None:
+        """
+        Refuse to let a campaign start by itself in quiet hours.
+
+        :param scheduled_for: its time; None where the request leaves the one that it has.
+        :raises OtpiqValidationError: if the time is in quiet hours, or may be.
+        """
+        if scheduled_for is not None:
+            self.check_time(scheduled_for, "scheduled_for")
+        elif self.quiet_hours:
+            error = "scheduled_for: is not set, and the campaign's own time may be in the connection's quiet_hours"
+            raise OtpiqValidationError(f"{error}; nothing was sent. Set scheduled_for too.", errors=[error])
 
     def check_total(self, campaign: Mapping[str, Any]) -> None:
         """

@@ -87,7 +87,7 @@ class OtpiqHook(BaseHook):
     @cached_property
     def guard_rails(self) -> GuardRails:
         """
-        Whom the connection may reach.
+        Whom the connection may reach, and when.
 
         :raises OtpiqConfigurationError: if they cannot be understood: then nobody may be messaged over it.
         :raises AirflowNotFoundException: if there is no such connection.
@@ -119,14 +119,19 @@ class OtpiqHook(BaseHook):
 
         :param fields: the fields of :class:`.CreateCampaignOperator`, by keyword. A time needs an offset.
         :return: the campaign as OTPIQ returns it; its id is ``_id``.
-        :raises OtpiqValidationError: also if a template or a number is not found by its name, or if several are.
+        :raises OtpiqValidationError: also if a template or a number is not found by its name, or if several are; and
+            if the campaign is to start by itself in the connection's quiet hours.
+        :raises OtpiqConfigurationError: also if the campaign is to start by itself and a guard rail of the connection
+            cannot be understood.
         """
-        request = self._resolve_ids(CreateCampaign.parse(**fields))
+        request = CreateCampaign.parse(**fields)
+        if request.scheduled_for:
+            self.guard_rails.check_scheduled_time(request.scheduled_for)
         if_lost = (
             f"Campaign {request.name!r} may have been created, without this task knowing its id: it has no recipients"
             " and sends nothing. A retry creates another one."
         )
-        return self._campaign("POST", _CAMPAIGNS, request.body(), if_lost)
+        return self._campaign("POST", _CAMPAIGNS, self._resolve_ids(request).body(), if_lost)
 
     def update_campaign(self, **fields: Unpack[UpdateCampaignFields]) -> dict[str, Any]:
         """
@@ -137,13 +142,14 @@ class OtpiqHook(BaseHook):
 
         :param fields: the fields of :class:`.UpdateCampaignOperator`, by keyword. A time needs an offset.
         :return: the campaign as OTPIQ returns it.
-        :raises OtpiqValidationError: also if a template or a number is not found by its name, or if several are.
+        :raises OtpiqValidationError: also if a template or a number is not found by its name, or if several are; and
+            if the campaign is to start by itself in the connection's quiet hours, or at a time that is not set here.
         :raises OtpiqConfigurationError: also if the campaign is to start by itself and a guard rail of the connection
             cannot be understood.
         """
         request = UpdateCampaign.parse(**fields)
         if request.starts_by_itself:  # whom it holds would get the message
-            self._check_connection()
+            self.guard_rails.check_scheduled_time(request.scheduled_for)
         if_lost = "The change may have been made. A retry makes it again, which is idempotent."
         if request.scheduled_for:
             if_lost += (
@@ -239,11 +245,13 @@ class OtpiqHook(BaseHook):
         :param pending_marker: what is saved before each attempt, and deleted after one that provably had no effect; the
             operators save it in the task's state. None saves nothing.
         :return: the sample campaign as OTPIQ returns it; its id is ``_id``, the other's ``sampleOfCampaign``.
+        :raises OtpiqValidationError: also in the connection's quiet hours.
         :raises OtpiqOutcomeUnknownError: if whether it was sent is unknown.
         """
         valid = self.check_recipients(
             campaign_id=campaign_id, recipients=recipients, default_region=default_region, validate_parameters=False
         )
+        self.guard_rails.check_now("the sample")
         return self._campaign_at_most_once(f"{_CAMPAIGNS}/{campaign_id}/sample", valid, pending_marker)
 
     def start_campaign(self, *, campaign_id: str, pending_marker: PendingMarker | None = None) -> dict[str, Any]:
@@ -257,10 +265,11 @@ class OtpiqHook(BaseHook):
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
         :param pending_marker: as for :meth:`send_sample`.
         :return: the campaign as OTPIQ returns it.
+        :raises OtpiqValidationError: also in the connection's quiet hours.
         :raises OtpiqOutcomeUnknownError: if whether it has started is unknown.
         """
         request = StartCampaign.parse(campaign_id=campaign_id)
-        self._check_connection()
+        self.guard_rails.check_now("the start")
         return self._campaign_at_most_once(f"{_CAMPAIGNS}/{request.campaign_id}/start", None, pending_marker)
 
     def get_recipient_payload(

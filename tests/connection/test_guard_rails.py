@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import Connection
 
@@ -76,6 +77,7 @@ BROKEN: list[dict[str, Any]] = [
     *({"allowed_recipients": value} for value in NO_LIST),
     *({"allowed_recipients": [value]} for value in NO_NUMBER),
     *({"max_recipients": value} for value in NO_COUNT),
+    *({"max_broadcast_recipients": value} for value in NO_COUNT if value != 1001),
     {"allowedRecipients": "964"},
     {"allowed_recipient": "964"},
     {"allowed_recpients": "964"},
@@ -157,7 +159,9 @@ def guarded(
 
 
 @pytest.mark.parametrize("call", ["attach", "sample", "start"])
-@pytest.mark.parametrize("extras", [{"allowed_recipients": ""}, {"max_recipients": 0}])
+@pytest.mark.parametrize(
+    "extras", [{"allowed_recipients": ""}, {"max_recipients": 0}, {"quiet_hours": ""}, {"max_broadcast_recipients": 0}]
+)
 def test_a_broken_guard_rail_refuses_every_call_that_reaches_people(
     guarded: Callable[..., Any], sandbox: Sandbox, call: str, extras: dict[str, Any]
 ) -> None:
@@ -254,10 +258,109 @@ def test_a_uri_can_carry_them(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox)
 
     address = sandbox.url.removeprefix("http://")
     uri = f"otpiq://:{sandbox.api_key}@{address}?allowed_recipients=%2B964770,0780+123+4567&max_recipients=5"
+    uri += "&max_broadcast_recipients=50&quiet_hours=21:00-09:00%20Asia/Baghdad"
     monkeypatch.setenv("AIRFLOW_CONN_OTPIQ_URI", uri)
     assert OtpiqHook("otpiq_uri").guard_rails == GuardRails(
-        allowed_recipients=["964770", "9647801234567"], max_recipients=5
+        allowed_recipients=["964770", "9647801234567"],
+        max_recipients=5,
+        max_broadcast_recipients=50,
+        quiet_hours="21:00-09:00 Asia/Baghdad",
     )
+
+
+@pytest.mark.parametrize(("recipients", "largest_part"), [(5000, 1000), (1, 1)])
+def test_a_broadcast_within_its_limits_is_let_through(recipients: int, largest_part: int) -> None:
+    rails(max_broadcast_recipients=5000, max_recipients=1000).check_broadcast(recipients, largest_part)
+    rails().check_broadcast(10**9, 1000)
+
+
+@pytest.mark.parametrize(
+    ("recipients", "error"),
+    [
+        (5001, "recipients: of the broadcast are 5001, and the connection's max_broadcast_recipients is 5000"),
+        (4999, "recipients: are 501, and the connection's max_recipients is 500"),
+    ],
+)
+def test_no_more_than_max_broadcast_recipients_are_reached(recipients: int, error: str) -> None:
+    with pytest.raises(OtpiqValidationError, match=f"{error}; nothing was sent") as caught:
+        rails(max_broadcast_recipients="5000", max_recipients=500).check_broadcast(recipients, 501)
+    assert caught.value.errors == (error,)
+
+
+def quiet_from(start: pendulum.DateTime) -> str:
+    """Two hours of every day, from a time on."""
+    return f"{start:%H:%M}-{start.add(hours=2):%H:%M} UTC"
+
+
+def quiet_now() -> str:
+    return quiet_from(pendulum.now("UTC").subtract(hours=1))
+
+
+def not_quiet_now() -> str:
+    return quiet_from(pendulum.now("UTC").add(hours=6))
+
+
+@pytest.mark.parametrize("call", ["sample", "start"])
+def test_in_quiet_hours_nothing_is_sent(guarded: Callable[..., Any], sandbox: Sandbox, call: str) -> None:
+    _, _, calls = guarded(quiet_hours=quiet_now())
+    with pytest.raises(OtpiqValidationError, match=f"the {call}: .* is in the connection's quiet_hours .* UTC, which"):
+        calls[call](TEAM)
+    assert sent(sandbox) == []
+    _, campaign_id, calls = guarded(quiet_hours=not_quiet_now())
+    assert campaign_id in (calls[call](TEAM)["_id"], sandbox.campaigns[-1]["sampleOfCampaign"])
+
+
+def test_in_quiet_hours_recipients_are_attached(guarded: Callable[..., Any]) -> None:
+    _, _, calls = guarded(quiet_hours=quiet_now())
+    assert calls["attach"](TEAM)["totalRecipients"] == 2
+
+
+SCHEDULE: dict[str, Any] = {"schedule_type": "schedule", "scheduled_for": tomorrow()}
+
+
+@pytest.mark.parametrize("schedule", [SCHEDULE, {"scheduled_for": tomorrow()}])
+def test_no_campaign_is_rescheduled_into_quiet_hours(
+    guarded: Callable[..., Any], sandbox: Sandbox, schedule: dict[str, Any]
+) -> None:
+    hook, campaign_id, _ = guarded(quiet_hours=quiet_from(tomorrow()))
+    with pytest.raises(OtpiqValidationError, match=r"scheduled_for: .* is in the connection's quiet_hours"):
+        hook.update_campaign(campaign_id=campaign_id, **schedule)
+    assert sent(sandbox) == []
+    hook.update_campaign(campaign_id=campaign_id, **schedule | {"scheduled_for": tomorrow().add(hours=2, minutes=1)})
+
+
+def test_no_campaign_is_created_that_starts_in_quiet_hours(guarded: Callable[..., Any], sandbox: Sandbox) -> None:
+    hook, _, _ = guarded(quiet_hours=quiet_from(tomorrow()))
+    with pytest.raises(OtpiqValidationError, match=r"scheduled_for: .* is in the connection's quiet_hours"):
+        hook.create_campaign(name="Summer", template_name="order_update", phone_number="0770 123 4567", **SCHEDULE)
+    assert sent(sandbox) == []
+    hook.create_campaign(**CREATE, **SCHEDULE | {"scheduled_for": tomorrow().subtract(minutes=1)})
+    hook.create_campaign(**CREATE)
+
+
+def test_a_broken_guard_rail_refuses_to_create_a_campaign_that_starts_by_itself(
+    guarded: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    hook, _, _ = guarded(quiet_hours="night")
+    with pytest.raises(OtpiqConfigurationError, match="nobody is messaged over it"):
+        hook.create_campaign(**CREATE, **SCHEDULE)
+    assert sent(sandbox) == []
+
+
+def test_a_campaigns_own_time_may_be_in_quiet_hours(guarded: Callable[..., Any], sandbox: Sandbox) -> None:
+    hook, campaign_id, _ = guarded(quiet_hours=not_quiet_now())
+    with pytest.raises(
+        OtpiqValidationError, match=r"scheduled_for: is not set, .*quiet_hours; .* Set scheduled_for too"
+    ):
+        hook.update_campaign(campaign_id=campaign_id, schedule_type="schedule")
+    assert sent(sandbox) == []
+    hook.update_campaign(campaign_id=campaign_id, name="Winter", schedule_type="now")
+
+
+def test_without_quiet_hours_a_campaigns_own_time_stands(guarded: Callable[..., Any]) -> None:
+    hook, campaign_id, _ = guarded(max_recipients=5)
+    hook.update_campaign(campaign_id=campaign_id, scheduled_for=tomorrow())
+    hook.update_campaign(campaign_id=campaign_id, schedule_type="schedule")
 
 
 def test_extras_that_are_no_object_refuse_everything(connect: Callable[..., OtpiqHook]) -> None:

@@ -94,6 +94,52 @@ def test_a_later_try_returns_the_same_and_sends_nothing(
     assert "9647701234567" not in json.dumps(store.stored)
 
 
+@pytest.fixture
+def be_quiet(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> Callable[[], None]:
+    """Make it quiet hours."""
+
+    def be_quiet() -> None:
+        now = pendulum.now("UTC")
+        window = f"{now.subtract(hours=1):%H:%M}-{now.add(hours=1):%H:%M} UTC"
+        connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": window})
+
+    return be_quiet
+
+
+@needs_task_state
+@pytest.mark.parametrize("map_index", [-1, 3])
+def test_what_quiet_hours_refuse_leaves_no_pending_marker(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    action: str,
+    be_quiet: Callable[[], None],
+    connect: Callable[..., OtpiqHook],
+    monkeypatch: pytest.MonkeyPatch,
+    map_index: int,
+) -> None:
+    monkeypatch.setattr(TaskInstance, "map_index", map_index)
+    context["task_state_store"] = StateStore()
+    be_quiet()
+    with pytest.raises(OtpiqValidationError, match=f"the {action}: .* is in the connection's quiet_hours"):
+        spend()
+    assert sent(sandbox, action) == 0
+    connect(host=sandbox.url, password=sandbox.api_key)
+    assert spend(try_number=2)
+    assert sent(sandbox, action) == 1
+
+
+@needs_task_state
+def test_what_an_earlier_try_sent_is_returned_in_quiet_hours(
+    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str, be_quiet: Callable[[], None]
+) -> None:
+    context["task_state_store"] = StateStore()
+    first = spend()
+    be_quiet()
+    assert spend(try_number=2) == first
+    assert sent(sandbox, action) == 1
+
+
 @needs_task_state
 def test_another_campaign_is_another_matter(
     spend: Callable[..., Any],

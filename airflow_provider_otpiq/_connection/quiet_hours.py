@@ -1,0 +1,93 @@
+"""Quiet hours: the windows of the day in which nobody gets a message, such as ``21:00-09:00 Asia/Baghdad``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import time as TimeOfDay  # noqa: N812
+from typing import TYPE_CHECKING, Self
+
+import pendulum
+
+from airflow_provider_otpiq._redaction import safe_repr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pendulum import DateTime
+
+_WINDOW = re.compile(r"\s*(\d\d:\d\d)\s*-\s*(\d\d:\d\d)\s+(\S+)\s*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of every day by the clocks of a timezone: its start is in it, its end is not, and midnight may be."""
+
+    start: TimeOfDay
+    end: TimeOfDay
+    timezone: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """
+        Read a window.
+
+        :raises ValueError: if it is none, has no length, or there is no such timezone.
+        """
+        start, end, timezone = _split(text)
+        if start == end:
+            raise ValueError(f"must have a start and an end that differ; found {safe_repr(text.strip())}")
+        try:
+            pendulum.timezone(timezone)
+        except (ValueError, OSError):  # the name of a folder of timezones is an OSError
+            raise ValueError(
+                f"must have the IANA name of a timezone, such as Asia/Baghdad; found {safe_repr(timezone)}"
+            ) from None
+        return cls(start, end, timezone)
+
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M}-{self.end:%H:%M} {self.timezone}"
+
+    def __contains__(self, time: DateTime) -> bool:
+        local = time.in_timezone(self.timezone).time()
+        if self.start < self.end:
+            return self.start <= local < self.end
+        return local >= self.start or local < self.end
+
+    def end_after(self, time: DateTime) -> DateTime:
+        """Return the next time at which it ends."""
+        local = time.in_timezone(self.timezone)
+        ends = (local.add(days=days).at(self.end.hour, self.end.minute) for days in range(3))
+        return next(end for end in ends if end > local)
+
+
+def parse_windows(value: object) -> tuple[Window, ...]:
+    """
+    Read windows that are separated by commas.
+
+    :raises ValueError: if any of them cannot be read.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string such as '21:00-09:00 Asia/Baghdad'; found a {type(value).__name__}")
+    return tuple(map(Window.parse, value.split(",")))
+
+
+def end_of_all(windows: Sequence[Window], time: DateTime) -> DateTime:
+    """Return when the windows end that a time is in, each of which may begin before another is over."""
+    for _ in windows:
+        for window in windows:
+            if time in window:
+                time = window.end_after(time)
+    return time
+
+
+def _split(text: str) -> tuple[TimeOfDay, TimeOfDay, str]:
+    match = _WINDOW.fullmatch(text)
+    try:
+        if match:
+            return TimeOfDay.fromisoformat(match[1]), TimeOfDay.fromisoformat(match[2]), match[3]
+    except ValueError:  # no such hour or minute
+        match = None
+    raise ValueError(
+        f"must be windows such as '21:00-09:00 Asia/Baghdad', separated by commas; found {safe_repr(text.strip())}"
+    )

@@ -1,0 +1,152 @@
+"""Quiet hours: which times are in them, and when they end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pendulum
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_otpiq._connection.guard_rails import GuardRails
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
+
+NIGHT = "21:00-09:00 Asia/Baghdad"
+
+
+def rails(quiet_hours: Any) -> GuardRails:
+    return GuardRails.from_connection("otpiq_staging", {"quiet_hours": quiet_hours})
+
+
+def is_quiet(quiet_hours: str, time: str) -> bool:
+    return end_of_quiet(quiet_hours, time) is not None
+
+
+def end_of_quiet(quiet_hours: str, time: str) -> str | None:
+    """When the quiet hours end that a time is in, as the error says it."""
+    try:
+        rails(quiet_hours).check_time(pendulum.parse(time), "the start")  # type: ignore[arg-type]
+    except OtpiqValidationError as error:
+        return str(error).partition("which end at ")[2].partition(" (")[0]
+    return None
+
+
+@pytest.mark.parametrize(
+    ("time", "quiet"),
+    [
+        ("2026-12-01T20:59:59.999999+03:00", False),
+        ("2026-12-01T21:00:00+03:00", True),
+        ("2026-12-01T23:59:59+03:00", True),
+        ("2026-12-02T00:00:00+03:00", True),
+        ("2026-12-02T08:59:59.999999+03:00", True),
+        ("2026-12-02T09:00:00+03:00", False),
+        ("2026-12-01T18:00:00Z", True),
+        ("2026-12-02T06:00:00Z", False),
+    ],
+)
+def test_they_begin_with_their_start_and_are_over_at_their_end(time: str, quiet: bool) -> None:
+    assert is_quiet(NIGHT, time) is quiet
+
+
+@pytest.mark.parametrize(
+    ("window", "hours"),
+    [
+        ("12:00-13:30 Asia/Baghdad", {12, 13}),
+        ("22:00-00:00 Asia/Baghdad", {22, 23}),
+        ("00:00-02:00 Asia/Baghdad", {0, 1}),
+        (" 12:00 - 13:00  Asia/Baghdad , 22:00-00:00 Asia/Baghdad", {12, 22, 23}),
+        ("12:00-14:00 Asia/Baghdad, 12:00-14:00 UTC", {12, 13, 15, 16}),
+    ],
+)
+def test_each_window_is_one_of_every_day_in_its_own_timezone(window: str, hours: set[int]) -> None:
+    quiet = {hour for hour in range(24) if is_quiet(window, f"2026-12-01T{hour:02}:15:00+03:00")}
+    assert quiet == hours
+
+
+def test_the_error_says_the_local_time_the_window_and_its_end() -> None:
+    with pytest.raises(OtpiqValidationError) as caught:
+        rails(NIGHT).check_time(pendulum.datetime(2026, 12, 1, 19), "scheduled_for")
+    assert str(caught.value) == (
+        "scheduled_for: 2026-12-01T19:00:00Z (2026-12-01 22:00:00 in Asia/Baghdad) is in the connection's quiet_hours"
+        " 21:00-09:00 Asia/Baghdad, which end at 2026-12-02T06:00:00Z (2026-12-02 09:00:00 in Asia/Baghdad);"
+        " nothing was sent. Choose a time from then on."
+    )
+    assert caught.value.errors == (str(caught.value).partition(";")[0],)
+
+
+@pytest.mark.parametrize(
+    ("quiet_hours", "time", "end"),
+    [
+        (NIGHT, "2026-12-02T05:00:00Z", "2026-12-02T06:00:00Z"),
+        ("21:00-00:00 UTC, 00:00-09:00 UTC", "2026-12-01T22:00:00Z", "2026-12-02T09:00:00Z"),
+        ("08:00-12:00 UTC, 21:00-09:00 UTC", "2026-12-01T22:00:00Z", "2026-12-02T12:00:00Z"),
+        ("22:00-07:00 Europe/Berlin", "2026-03-28T22:00:00Z", "2026-03-29T05:00:00Z"),  # an hour is skipped
+        ("22:00-07:00 Europe/Berlin", "2026-10-24T22:00:00Z", "2026-10-25T06:00:00Z"),  # an hour comes twice
+    ],
+)
+def test_they_end_by_the_local_clock(quiet_hours: str, time: str, end: str) -> None:
+    assert end_of_quiet(quiet_hours, time) == end
+
+
+TIMES_OF_DAY = st.times().map(lambda time: f"{time:%H:%M}")
+ABOUT_A_CLOCK_CHANGE = st.builds(
+    lambda change, minutes: pendulum.datetime(2026, *change).add(minutes=minutes),
+    st.sampled_from([(3, 29, 1), (10, 25, 1), (4, 4, 15), (10, 3, 15, 30)]),
+    st.integers(-2000, 2000),
+)
+
+
+@given(
+    st.lists(TIMES_OF_DAY, min_size=2, max_size=2, unique=True),
+    st.sampled_from(["Europe/Berlin", "Australia/Lord_Howe", "Asia/Baghdad"]),
+    ABOUT_A_CLOCK_CHANGE,
+)
+def test_who_waits_for_the_end_is_let_through(hours: list[str], timezone: str, time: pendulum.DateTime) -> None:
+    window = f"{'-'.join(hours)} {timezone}"
+    end = end_of_quiet(window, time.isoformat())
+    if end:
+        assert not is_quiet(window, end)
+        assert timedelta() < pendulum.parse(end) - time <= timedelta(hours=25)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", " ", "night", "21:00-09:00", "21:00 Asia/Baghdad", "Asia/Baghdad 21:00-09:00", "21-9 Asia/Baghdad"),
+        *(
+            "21:00-25:00 Asia/Baghdad",
+            "21:60-09:00 Asia/Baghdad",
+            "21:00-24:00 Asia/Baghdad",
+            "٢١:٠٠-٠٩:٠٠ Asia/Baghdad",
+        ),
+        *("21:00-21:00 Asia/Baghdad", "21:00-09:00 Asia/Bagdad", "21:00-09:00 +03:00", "21:00-09:00 Asia", "None"),
+        *("21:00-09:00 ../UTC", "21:00-09:00 Asia/Baghdad,", "21:00-09:00 Asia/Baghdad; 12:00-13:00 Asia/Baghdad"),
+        *("21:00-09:00, 12:00-13:00 Asia/Baghdad", "21:00-09:00 /etc/localtime", "21:00-09:00 \x00"),
+        *(0, True, 21.09, ["21:00-09:00 Asia/Baghdad"], {}, []),
+    ],
+)
+def test_what_cannot_be_understood_fails_closed(value: Any) -> None:
+    with pytest.raises(OtpiqConfigurationError, match="nobody is messaged over it:\n  - quiet_hours: ") as caught:
+        rails(value)
+    assert str(caught.value).count("\n  - ") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ("night", "must be windows such as '21:00-09:00 Asia/Baghdad', separated by commas; found 'night'"),
+        ("21:00-09:00 Asia/Bagdad", "must have the IANA name of a timezone, such as Asia/Baghdad; found 'Asia/Bagdad'"),
+        ("21:00-21:00 UTC", "must have a start and an end that differ; found '21:00-21:00 UTC'"),
+    ],
+)
+def test_an_error_says_what_is_wrong(value: str, error: str) -> None:
+    with pytest.raises(OtpiqConfigurationError) as caught:
+        rails(value)
+    assert str(caught.value).endswith(f"quiet_hours: {error}")
+
+
+def test_a_blank_field_of_the_form_is_no_guard_rail() -> None:
+    assert rails(None) == GuardRails()
+    rails(None).check_time(pendulum.datetime(2026, 12, 1, 19), "the start")
