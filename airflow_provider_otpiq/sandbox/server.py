@@ -73,6 +73,10 @@ class Sandbox:
         """All campaigns, oldest first: the API's campaign objects, with their ``status`` and ``category``."""
         return self._state.campaigns.list_campaigns()
 
+    def recipients(self, campaign_id: str) -> list[str]:
+        """Temporary."""
+        return list(self._state.campaigns.find(campaign_id).recipients)
+
     @property
     def requests(self) -> list[dict[str, Any]]:
         """
