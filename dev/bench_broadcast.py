@@ -29,7 +29,7 @@ PEOPLE = 1000
 API_KEY = "sk_dev_sandbox"
 HEADERS = {"Authorization": f"Bearer {API_KEY}"}
 IDS = {"templateId": "665f1c2ab3d4e5f601234567", "phoneNumberId": "665f1c2ab3d4e5f601234568"}
-SLICES = int(os.environ.get("SL","10"))
+SLICES = int(os.environ.get("SL", "10"))
 """Both take turns, a slice of the campaigns each, so that a busy machine slows both."""
 
 
