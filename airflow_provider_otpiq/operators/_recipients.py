@@ -12,7 +12,7 @@ from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.providers.common.compat.sdk import BaseOperator, Context, XComArg
 
     from airflow_provider_otpiq._models.attach import AttachedCampaign
     from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
@@ -98,17 +98,27 @@ class _RecipientsOperator(OtpiqBaseOperator):
 
     def _read_recipients(self, context: Context) -> Any:
         recipients = self.recipients.value if isinstance(self.recipients, RedactedRecipients) else self.recipients
-        if not callable(recipients):
-            return recipients
-        from airflow.providers.common.compat.sdk import determine_kwargs
+        return call_with_context(recipients, context, self) if callable(recipients) else recipients
 
-        # The last two are what Airflow itself passes to a callable in a template field.
-        available = ChainMap(
-            {"context": context, "jinja_env": self.get_template_env()}, cast("dict[str, Any]", context)
-        )
-        wanted = determine_kwargs(recipients, [], available)
-        bound = getattr(recipients, "keywords", {})  # of a partial, which has chosen its own value
-        return recipients(**{name: value for name, value in wanted.items() if name not in bound})
+
+def call_with_context(function: Callable[..., Any], context: Context, operator: BaseOperator) -> Any:
+    """
+    Call a function with those variables of the task's context that it names.
+
+    :param function: what to call.
+    :param context: the task's context.
+    :param operator: whose task it is.
+    :return: what the function returns.
+    """
+    from airflow.providers.common.compat.sdk import determine_kwargs
+
+    # The last two are what Airflow itself passes to a callable in a template field.
+    available = ChainMap(
+        {"context": context, "jinja_env": operator.get_template_env()}, cast("dict[str, Any]", context)
+    )
+    wanted = determine_kwargs(function, [], available)
+    bound = getattr(function, "keywords", {})  # of a partial, which has chosen its own value
+    return function(**{name: value for name, value in wanted.items() if name not in bound})
 
 
 class AttachRecipientsOperator(_RecipientsOperator):
