@@ -100,9 +100,10 @@ class Decisions:
 
     def useless_suppressions(self) -> list[int]:
         """List the rows of ``suppress`` that hold no phone number, counted from 1."""
-        return [row for (row,) in self._database.query(
-            "SELECT id + 1 FROM suppress_rows WHERE reason IS NOT NULL ORDER BY 1"
-        )]
+        return [
+            row
+            for (row,) in self._database.query("SELECT id + 1 FROM suppress_rows WHERE reason IS NOT NULL ORDER BY 1")
+        ]
 
     def _normalize_numbers(self, progress: Progress) -> None:
         """Look at each number that is not in the API's form, once, however often it is there."""

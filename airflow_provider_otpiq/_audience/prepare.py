@@ -91,7 +91,11 @@ class _Preparation:
         parts = [part for part, _ in divide(self._decisions.recipients())]
         self._output.require_same(self._manifest(counts, parts))
         restored = self._output.restore(divide(self._decisions.recipients()))
-        log.info("%s has campaigns already, and is what was prepared now: %d parts were restored.", self._output.folder, restored)
+        log.info(
+            "%s has campaigns already, and is what was prepared now: %d parts were restored.",
+            self._output.folder,
+            restored,
+        )
 
     def _manifest(self, counts: Counts, parts: list[Part]) -> Manifest:
         source = self._request.source
@@ -110,7 +114,9 @@ class _Preparation:
         if not counts.recipients:
             errors.append(f"source: nobody is left of {counts.rows:,} rows{_left_out(counts)}")
         if allowed is not None and counts.rejected > allowed:
-            errors.append(f"max_rejected: {counts.rejected:,} of {counts.rows:,} rows are rejected; at most {limit} may be")
+            errors.append(
+                f"max_rejected: {counts.rejected:,} of {counts.rows:,} rows are rejected; at most {limit} may be"
+            )
         if errors:
             reasons = [f"{count:,} rows: {reason}" for reason, count in islice(self._decisions.reasons(), _MAX_LISTED)]
             raise OtpiqValidationError(
@@ -123,7 +129,9 @@ class _Preparation:
         if useless := self._decisions.useless_suppressions():
             listed = ", ".join(str(row) for row in useless[:_MAX_LISTED])
             more = f" and {len(useless) - _MAX_LISTED} more" if len(useless) > _MAX_LISTED else ""
-            log.warning("%d rows of suppress hold no phone number, and suppress nobody: rows %s%s.", len(useless), listed, more)
+            log.warning(
+                "%d rows of suppress hold no phone number, and suppress nobody: rows %s%s.", len(useless), listed, more
+            )
 
 
 def name_of(function: Any) -> str:
