@@ -16,7 +16,7 @@ from airflow_provider_otpiq._models.request import RequestModel
 def _iterable(recipients: object) -> Iterable[Any]:
     if isinstance(recipients, str | bytes):
         raise ValueError(
-            "must be a list, an XComArg or a callable; found a string of"
+            "must be a list, an XComArg, a callable, or an operator's path of a .json file; found a string of"
             f" {len(recipients)} characters (a template renders to a string unless the DAG has"
             " render_template_as_native_obj)"
         )
