@@ -67,7 +67,9 @@ class Output:
         with aside.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["row", "reference", "reason"])
-            writer.writerows((row, reference and safe_reference(reference), reason) for row, reference, reason in rejected)
+            writer.writerows(
+                (row, reference and safe_reference(reference), reason) for row, reference, reason in rejected
+            )
         self.folder.put(REJECTED, aside)
 
     def write_parts(self, parts: Iterable[tuple[Part, bytes]], progress: Progress) -> list[Part]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_otpiq._audience.database import Database
 from airflow_provider_otpiq._audience.decisions import Decisions
@@ -20,7 +20,7 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_otpiq._audience.readers import Malformed, Row
+    from airflow_provider_otpiq._audience.readers import Batch
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq._audience.sources import SourceFile
 
@@ -62,19 +62,19 @@ class _Preparation:
                 self._keep(counts)
         return Audience(self._output.location)
 
-    def _load(self, table: str, source: Any, columns: Sequence[str]) -> None:
+    def _load(self, table: Literal["source", "suppress"], source: Any, columns: Sequence[str]) -> None:
         rows = self._rows_of_callable(source, columns) if callable(source) else self._rows_of_files(source, columns)
-        self._database.load(table, rows, self._progress)
+        self._decisions.load(table, rows, self._progress)
 
-    def _rows_of_callable(self, source: Any, columns: Sequence[str]) -> Iterator[Row | Malformed]:
+    def _rows_of_callable(self, source: Any, columns: Sequence[str]) -> Iterator[Batch]:
         return read_dicts(name_of(source), source(), columns, self._request.default_region)
 
-    def _rows_of_files(self, locations: Sequence[str], columns: Sequence[str]) -> Iterator[Row | Malformed]:
+    def _rows_of_files(self, locations: Sequence[str], columns: Sequence[str]) -> Iterator[Batch]:
         files = find_files(locations, self._request.file_format)
         _refuse_own_output(files, self._output)
         return chain.from_iterable(self._rows_of_file(file, columns) for file in files)
 
-    def _rows_of_file(self, file: SourceFile, columns: Sequence[str]) -> Iterator[Row | Malformed]:
+    def _rows_of_file(self, file: SourceFile, columns: Sequence[str]) -> Iterator[Batch]:
         if file.file_format == "csv":
             return read_csv(file, columns, self._request.delimiter, self._request.encoding)
         if file.file_format == "jsonl":
@@ -91,7 +91,11 @@ class _Preparation:
         parts = [part for part, _ in divide(self._decisions.recipients())]
         self._output.require_same(self._manifest(counts, parts))
         restored = self._output.restore(divide(self._decisions.recipients()))
-        log.info("%s has campaigns already, and is what was prepared now: %d parts were restored.", self._output.folder, restored)
+        log.info(
+            "%s has campaigns already, and is what was prepared now: %d parts were restored.",
+            self._output.folder,
+            restored,
+        )
 
     def _manifest(self, counts: Counts, parts: list[Part]) -> Manifest:
         source = self._request.source
@@ -110,7 +114,9 @@ class _Preparation:
         if not counts.recipients:
             errors.append(f"source: nobody is left of {counts.rows:,} rows{_left_out(counts)}")
         if allowed is not None and counts.rejected > allowed:
-            errors.append(f"max_rejected: {counts.rejected:,} of {counts.rows:,} rows are rejected; at most {limit} may be")
+            errors.append(
+                f"max_rejected: {counts.rejected:,} of {counts.rows:,} rows are rejected; at most {limit} may be"
+            )
         if errors:
             reasons = [f"{count:,} rows: {reason}" for reason, count in islice(self._decisions.reasons(), _MAX_LISTED)]
             raise OtpiqValidationError(
@@ -123,7 +129,9 @@ class _Preparation:
         if useless := self._decisions.useless_suppressions():
             listed = ", ".join(str(row) for row in useless[:_MAX_LISTED])
             more = f" and {len(useless) - _MAX_LISTED} more" if len(useless) > _MAX_LISTED else ""
-            log.warning("%d rows of suppress hold no phone number, and suppress nobody: rows %s%s.", len(useless), listed, more)
+            log.warning(
+                "%d rows of suppress hold no phone number, and suppress nobody: rows %s%s.", len(useless), listed, more
+            )
 
 
 def name_of(function: Any) -> str:

@@ -121,4 +121,3 @@ def _zstd() -> Any:
 
 def _zstd_errors(compression: str | None) -> tuple[type[Exception], ...]:
     return (_zstd().ZstdError,) if compression == "zstd" else ()
-
