@@ -76,7 +76,13 @@ def get_provider_info() -> dict[str, object]:
             {"integration-name": "OTPIQ", "python-modules": ["airflow_provider_otpiq.hooks.otpiq"]},
         ],
         "operators": [
-            {"integration-name": "OTPIQ", "python-modules": ["airflow_provider_otpiq.operators.campaign"]},
+            {
+                "integration-name": "OTPIQ",
+                "python-modules": [
+                    "airflow_provider_otpiq.operators.campaign",
+                    "airflow_provider_otpiq.operators.audience",
+                ],
+            },
         ],
         "connection-types": [
             {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from airflow_provider_otpiq._audience.database import DELIMITER
 from airflow_provider_otpiq._audience.readers import Malformed
@@ -56,13 +56,16 @@ class Loader:
         return self._rows > first
 
     def _without_malformed(self, batch: Batch) -> Sequence[Row]:
-        malformed = {at: row.reason for at, row in enumerate(batch) if isinstance(row, Malformed)}
+        malformed = [(self._table, self._rows + at, row.reason) for at, row in enumerate(batch) if _is_malformed(row)]
         if not malformed:
             return batch
-        found = [(self._table, self._rows + at, reason) for at, reason in malformed.items()]
-        self._database.insert("malformed", found)
+        self._database.insert("malformed", malformed)
         blank = ("",) * self._width
-        return [blank if at in malformed else row for at, row in enumerate(batch)]
+        return [(row.row or blank) if _is_malformed(row) else row for row in batch]
+
+
+def _is_malformed(row: Row | Malformed) -> TypeGuard[Malformed]:
+    return type(row) is Malformed
 
 
 def _as_csv(rows: Sequence[Row]) -> str:

@@ -48,6 +48,8 @@ class Malformed(NamedTuple):
     """A row that cannot be read, in its place."""
 
     reason: str
+    row: Row | None = None
+    """What can be read of it."""
 
 
 def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding: str) -> Iterator[Batch]:
@@ -163,10 +165,14 @@ def _batches(rows: Iterator[Row | Malformed]) -> Iterator[Batch]:
 
 def as_text(values: Sequence[Any], default_region: str) -> Row | Malformed:
     """Write the values of a row as strings, the phone number first."""
-    try:
-        return (_phone_number(values[0], default_region), *map(_as_text, values[1:]))
-    except ValueError as error:
-        return Malformed(str(error))
+    texts, errors = [], []
+    for at, value in enumerate(values):
+        try:
+            texts.append(_as_text(value) if at else _phone_number(value, default_region))
+        except ValueError as error:
+            texts.append("")
+            errors.append(str(error))
+    return Malformed("; ".join(errors), tuple(texts)) if errors else tuple(texts)
 
 
 def require_columns(name: str, wanted: Iterable[str], available: Sequence[str]) -> None:
