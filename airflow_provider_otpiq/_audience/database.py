@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_otpiq._audience.readers import Malformed
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_otpiq._audience.progress import Progress
-    from airflow_provider_otpiq._audience.readers import Row
+DELIMITER = "\x1f"
+"""Of the files that DuckDB reads here."""
 
-_CHUNK = 100_000
 _BATCH = 2000
 _MAX_THREADS = 4  # each needs memory of its own
 _NEVER = "\ufdd1"  # so that an empty string is not taken for NULL
@@ -99,34 +95,13 @@ class Database:
         names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
         return self.query(f"SELECT {names} FROM read_parquet(?, binary_as_string = true)", [str(path)])
 
-    def load(self, table: str, rows: Iterator[Row | Malformed], progress: Progress) -> None:
-        """Append many rows in their order; those that cannot be read are blank, and stand in ``malformed`` too."""
-        ((count,),) = self.query(f"SELECT count(*) FROM {table}")
-        columns = [name for name, *_ in self.execute(f"FROM {table} LIMIT 0").description]
-        path = self.folder / "rows.csv"
-        while written := self._write(path, rows, table, count, len(columns)):
-            self._append(table, path, columns)
-            count += written
-            progress.report("Read %s rows of %s.", f"{count:,}", table)
-        path.unlink()
-
-    def _write(self, path: Path, rows: Iterator[Row | Malformed], table: str, count: int, width: int) -> int:
-        blank, written = ("",) * width, 0
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            while written < _CHUNK and (batch := list(islice(rows, _BATCH))):
-                if malformed := [(table, count + written + at, *row) for at, row in enumerate(batch) if _is_wrong(row)]:
-                    self.insert("malformed", malformed)
-                    batch = [blank if _is_wrong(row) else row for row in batch]
-                writer.writerows(batch)
-                written += len(batch)
-        return written
-
-    def _append(self, table: str, path: Path, columns: list[str]) -> None:
-        types = ", ".join(f"'{name}': 'VARCHAR'" for name in columns)
+    def append(self, table: str, select: str, path: Path, width: int) -> None:
+        """Append the rows of a file to a table, in their order; its columns are called ``c0``, ``c1`` and so on."""
+        columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(width))
         self.execute(
-            f"INSERT INTO {table} FROM read_csv(?, auto_detect = false, header = false, delim = ',', quote = '\"',"
-            f" escape = '\"', new_line = '\\r\\n', nullstr = '{_NEVER}', columns = {{{types}}})",
+            f"INSERT INTO {table} SELECT {select} FROM read_csv(?, auto_detect = false, header = false,"
+            f" delim = '{DELIMITER}', quote = '\"', escape = '\"', new_line = '\\n', nullstr = '{_NEVER}',"
+            f" columns = {{{columns}}})",
             [str(path)],
         )
 
@@ -147,7 +122,3 @@ class Database:
             raise OSError(f"DuckDB cannot write to {self.folder.parent} ({type(error).__name__}).") from None
         except duckdb.Error as error:
             raise OtpiqError(f"DuckDB failed with {type(error).__name__}, and nothing was prepared.") from None
-
-
-def _is_wrong(row: Row | Malformed) -> bool:
-    return type(row) is Malformed

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from airflow_provider_otpiq._audience.loading import Loader
 from airflow_provider_otpiq._audience.manifest import Counts
 from airflow_provider_otpiq._audience.readers import UNDECODABLE
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION, normalize
 from airflow_provider_otpiq._models.recipient_rows import BLANK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from airflow_provider_otpiq._audience.database import Database
     from airflow_provider_otpiq._audience.progress import Progress
+    from airflow_provider_otpiq._audience.readers import Batch
     from airflow_provider_otpiq._audience.request import AudienceRequest
 
 _CHUNK = 100_000  # rows that are sorted at once
 _BATCH = 10_000
-_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+# What Python's str.strip takes away: DuckDB's trim takes twenty times as long with a list of characters.
+_SPACE = "".join(f"\\x{{{code:x}}}" for code in range(0x3001) if chr(code).isspace())
+_BLANK = f"[{_SPACE}]*({'|'.join(sorted(BLANK))})[{_SPACE}]*"
 
 
 class Rejected(NamedTuple):
@@ -45,12 +50,19 @@ class Decisions:
         self._parameters = {f"p{at}": name for at, name in enumerate(request.parameters)}
         self._columns = ["phone", *(["reference"] if request.reference else []), *self._parameters]
         for table, columns in {
-            "source": ", ".join(f"{column} VARCHAR" for column in self._columns),
-            "suppress": "phone VARCHAR",
+            "source": ", ".join(f"{column} VARCHAR" for column in self._columns) + ", number BIGINT",
+            "suppress": "phone VARCHAR, number BIGINT",
             "malformed": "origin VARCHAR, id BIGINT, reason VARCHAR",
             "numbers": "written VARCHAR, number BIGINT, reason VARCHAR",
         }.items():
             database.execute(f"CREATE TABLE {table} ({columns})")
+
+    def load(self, table: Literal["source", "suppress"], batches: Iterable[Batch], progress: Progress) -> None:
+        """Load rows: the columns in the order of :attr:`.AudienceRequest.columns`."""
+        is_iraq = self._request.default_region == DEFAULT_REGION
+        number = f"CASE WHEN regexp_full_match(c0, '{API_FORM}') THEN c0::BIGINT END" if is_iraq else "NULL"
+        width = len(self._columns) if table == "source" else 1
+        Loader(self._database, table, f"*, {number}", width).load(batches, progress)
 
     def decide(self, progress: Progress) -> Counts:
         """Decide about each row."""
@@ -108,8 +120,7 @@ class Decisions:
     def _normalize_numbers(self, progress: Progress) -> None:
         """Look at each number that is not in the API's form, once, however often it is there."""
         written = self._database.query(
-            f"SELECT phone FROM source WHERE NOT {self._in_api_form} UNION"
-            f" SELECT phone FROM suppress WHERE NOT {self._in_api_form}"
+            "SELECT phone FROM source WHERE number IS NULL UNION SELECT phone FROM suppress WHERE number IS NULL"
         )
         count = 0
         while batch := [self._normalized(text) for (text,) in islice(written, _BATCH)]:
@@ -123,17 +134,11 @@ class Decisions:
         except ValueError as error:
             return text, None, f"phoneNumber {error}"
 
-    @property
-    def _in_api_form(self) -> str:
-        if self._request.default_region != DEFAULT_REGION:
-            return "false"
-        return f"regexp_full_match(phone, '{API_FORM}')"
-
     def _read_rows(self, table: str, reasons: str) -> None:
         self._database.execute(
             f"CREATE TABLE {table}_rows AS SELECT {table}.rowid AS id,"
-            f" CASE WHEN {self._in_api_form} THEN phone::BIGINT ELSE number END AS number, coalesce(malformed.reason, {reasons}) AS reason"
-            f" FROM {table} LEFT JOIN numbers ON phone = written AND NOT {self._in_api_form}"
+            f" coalesce({table}.number, numbers.number) AS number, coalesce(malformed.reason, {reasons}) AS reason"
+            f" FROM {table} LEFT JOIN numbers ON phone = written AND {table}.number IS NULL"
             f" LEFT JOIN malformed ON origin = '{table}' AND malformed.id = {table}.rowid"
         )
 
@@ -145,22 +150,22 @@ class Decisions:
         return f"nullif(concat_ws('; ', {', '.join([_PHONE_NUMBER, *missing])}), '')"
 
     def _as_json(self) -> str:
-        """Write the SQL that writes a recipient."""
-        recipient = {"phoneNumber": "number::VARCHAR"}
+        """Write the SQL that writes a recipient; of all ways to make JSON in DuckDB this measured fastest."""
         columns = iter(self._parameters)
         sections = {
-            section: _object({
-                key: next(columns) if isinstance(value, str) else _literal(value.value)
+            section: {
+                key: _json_of(next(columns) if isinstance(value, str) else _literal(value.value))
                 for key, value in parameters.items()
-            })
+            }
             for section, parameters in self._request.template_parameters.items()
-        }  # fmt: skip
-        if sections:
-            recipient["templateParameters"] = _object(sections)
-        if not self._request.reference:
-            return _object(recipient)
-        with_reference = _object(recipient | {"reference": "reference"})
-        return f"CASE WHEN {_is_blank('reference')} THEN {_object(recipient)} ELSE {with_reference} END"
+        }
+        written = _object({section: _object(values) for section, values in sections.items()})
+        parameters = f" || ',\"templateParameters\":' || {written}" if sections else ""
+        reference = f"CASE WHEN {_is_blank('reference')} THEN '' ELSE ',\"reference\":' || {_json_of('reference')} END"
+        return (
+            f"""'{{"phoneNumber":"' || source_rows.number || '"'{parameters}"""
+            f" || {reference if self._request.reference else _literal('')} || '}}'"
+        )
 
 
 def _wrong_text(columns: list[str]) -> str:
@@ -169,11 +174,17 @@ def _wrong_text(columns: list[str]) -> str:
 
 
 def _is_blank(column: str) -> str:
-    return f"trim({column}, {_literal(_SPACE)}) IN ({', '.join(map(_literal, sorted(BLANK)))})"
+    return f"regexp_full_match({column}, {_literal(_BLANK)})"
 
 
 def _object(values: Mapping[str, str]) -> str:
-    return f"json_object({', '.join(f'{_literal(key)}, {value}' for key, value in values.items())})"
+    """Write the SQL that writes a JSON object, of the SQL that writes its values."""
+    pairs = [f"{_literal(json.dumps(key) + ':')} || {value}" for key, value in values.items()]
+    return " || ".join(["'{'", " || ',' || ".join(pairs), "'}'"])
+
+
+def _json_of(expression: str) -> str:
+    return f"to_json({expression})::VARCHAR"
 
 
 def _literal(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_otpiq._audience.database import Database
 from airflow_provider_otpiq._audience.decisions import Decisions
@@ -20,7 +20,7 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_otpiq._audience.readers import Malformed, Row
+    from airflow_provider_otpiq._audience.readers import Batch
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq._audience.sources import SourceFile
 
@@ -62,19 +62,19 @@ class _Preparation:
                 self._keep(counts)
         return Audience(self._output.location)
 
-    def _load(self, table: str, source: Any, columns: Sequence[str]) -> None:
+    def _load(self, table: Literal["source", "suppress"], source: Any, columns: Sequence[str]) -> None:
         rows = self._rows_of_callable(source, columns) if callable(source) else self._rows_of_files(source, columns)
-        self._database.load(table, rows, self._progress)
+        self._decisions.load(table, rows, self._progress)
 
-    def _rows_of_callable(self, source: Any, columns: Sequence[str]) -> Iterator[Row | Malformed]:
+    def _rows_of_callable(self, source: Any, columns: Sequence[str]) -> Iterator[Batch]:
         return read_dicts(name_of(source), source(), columns, self._request.default_region)
 
-    def _rows_of_files(self, locations: Sequence[str], columns: Sequence[str]) -> Iterator[Row | Malformed]:
+    def _rows_of_files(self, locations: Sequence[str], columns: Sequence[str]) -> Iterator[Batch]:
         files = find_files(locations, self._request.file_format)
         _refuse_own_output(files, self._output)
         return chain.from_iterable(self._rows_of_file(file, columns) for file in files)
 
-    def _rows_of_file(self, file: SourceFile, columns: Sequence[str]) -> Iterator[Row | Malformed]:
+    def _rows_of_file(self, file: SourceFile, columns: Sequence[str]) -> Iterator[Batch]:
         if file.file_format == "csv":
             return read_csv(file, columns, self._request.delimiter, self._request.encoding)
         if file.file_format == "jsonl":

@@ -9,8 +9,10 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import shutil
 from collections.abc import Mapping
+from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -28,13 +30,16 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.sources import SourceFile
 
     Row = tuple[str, ...]
+    Batch = list["Row | Malformed"]
 
 UNDECODABLE = "\ufdd0"
 """Stands for bytes that are no text: Unicode sets this character aside for such uses."""
 MAX_LENGTH = 131_072
 """Of a value, in characters: the limit of Python's CSV reader."""
 
+_BATCH = 1000
 _PIECE = 1 << 20
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _MAX_COLUMNS_LISTED = 50
 _DIGITS_OF_A_PHONE_NUMBER = 9
 
@@ -43,9 +48,11 @@ class Malformed(NamedTuple):
     """A row that cannot be read, in its place."""
 
     reason: str
+    row: Row | None = None
+    """What can be read of it."""
 
 
-def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding: str) -> Iterator[Row | Malformed]:
+def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding: str) -> Iterator[Batch]:
     """
     Read CSV. A malformed line is one row; one that spans several lines may have swallowed others.
 
@@ -56,25 +63,47 @@ def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding:
         header = _header(file, rows)
         require_columns(str(file), columns, header)
         pick = _picker([header.index(column) for column in columns])
-        line = rows.line_num
-        while True:
-            try:
-                for row in rows:
-                    if len(row) == len(header):
-                        yield pick(row)
-                    elif row:  # an empty line is no row
-                        fields = f"has {len(row)} fields, and the header has {len(header)}"
-                        yield _malformed(file, line + 1, rows.line_num, fields)
-                    line = rows.line_num
-                return
-            except csv.Error as error:
-                yield _malformed(file, line + 1, rows.line_num, _reason(error))
-                line = rows.line_num
+        for line, batch, error in _csv_batches(rows):
+            if set(map(len, batch)) <= {len(header)}:
+                picked: Batch = list(map(pick, batch))
+            else:
+                picked = list(_checked(file, line, batch, len(header), pick))
+            if error:
+                first_line = line + sum(map(_count_lines, batch))
+                picked.append(_malformed(file, first_line, rows.line_num, _reason(error)))
+            yield picked
 
 
-def read_json_lines(
-    file: SourceFile, columns: Sequence[str], encoding: str, default_region: str
+def _csv_batches(rows: Any) -> Iterator[tuple[int, list[list[str]], csv.Error | None]]:
+    """Read rows, with the line of the first one, and the error of the one after them."""
+    while True:
+        line, batch, error = rows.line_num + 1, [], None
+        try:
+            batch.extend(islice(rows, _BATCH))  # which keeps those before an error
+        except csv.Error as caught:
+            error = caught
+        if not batch and not error:
+            return
+        yield line, batch, error
+
+
+def _checked(
+    file: SourceFile, line: int, batch: list[list[str]], width: int, pick: Callable[[list[str]], Row]
 ) -> Iterator[Row | Malformed]:
+    for row in batch:
+        lines = _count_lines(row)
+        if len(row) == width:
+            yield pick(row)
+        elif row:  # an empty line is no row
+            yield _malformed(file, line, line + lines - 1, f"has {len(row)} fields, and the header has {width}")
+        line += lines
+
+
+def _count_lines(row: list[str]) -> int:
+    return 1 + sum(len(_LINE_BREAK.findall(field)) for field in row)
+
+
+def read_json_lines(file: SourceFile, columns: Sequence[str], encoding: str, default_region: str) -> Iterator[Batch]:
     """
     Read JSON Lines.
 
@@ -85,9 +114,7 @@ def read_json_lines(
         yield from read_dicts(str(file), rows, columns, default_region)
 
 
-def read_parquet(
-    file: SourceFile, columns: Sequence[str], default_region: str, database: Database
-) -> Iterator[Row | Malformed]:
+def read_parquet(file: SourceFile, columns: Sequence[str], default_region: str, database: Database) -> Iterator[Batch]:
     """
     Read Parquet.
 
@@ -102,39 +129,50 @@ def read_parquet(
         except (OSError, OtpiqError):
             raise _refusal(f"{file}: is no Parquet file, or a damaged one") from None
         require_columns(str(file), columns, available)
-        for row in database.read_parquet(copy, columns):
-            yield as_text(row, default_region)
+        rows = database.read_parquet(copy, columns)
+        yield from _batches(as_text(row, default_region) for row in rows)
     finally:
         copy.unlink(missing_ok=True)
 
 
-def read_dicts(
-    name: str, rows: Iterable[Any], columns: Sequence[str], default_region: str
-) -> Iterator[Row | Malformed]:
+def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], default_region: str) -> Iterator[Batch]:
     """
     Read rows that are dicts.
 
     :raises OtpiqValidationError: if no row has one of the columns.
     """
-    missing: set[str] | None = None
-    for row in rows:
-        if not isinstance(row, Mapping):
-            yield Malformed("is no JSON object" if row is None else f"is a {type(row).__name__}, and no dict")
-            continue
-        if missing is None:
-            missing, available = set(columns), list(row)
-        missing = missing and missing.difference(row)
-        yield as_text([row.get(column) for column in columns], default_region)
-    if missing:
-        require_columns(name, columns, [column for column in columns if column not in missing] + available)
+    available: dict[Any, None] = {}
+
+    def read() -> Iterator[Row | Malformed]:
+        for row in rows:
+            if isinstance(row, Mapping):
+                if not available.keys() >= wanted:
+                    available.update(dict.fromkeys(row))
+                yield as_text([row.get(column) for column in columns], default_region)
+            else:
+                yield Malformed("is no JSON object" if row is None else f"is a {type(row).__name__}, and no dict")
+
+    wanted = set(columns)
+    yield from _batches(read())
+    if available:
+        require_columns(name, columns, list(available))
+
+
+def _batches(rows: Iterator[Row | Malformed]) -> Iterator[Batch]:
+    while batch := list(islice(rows, _BATCH)):
+        yield batch
 
 
 def as_text(values: Sequence[Any], default_region: str) -> Row | Malformed:
     """Write the values of a row as strings, the phone number first."""
-    try:
-        return (_phone_number(values[0], default_region), *map(_as_text, values[1:]))
-    except ValueError as error:
-        return Malformed(str(error))
+    texts, errors = [], []
+    for at, value in enumerate(values):
+        try:
+            texts.append(_as_text(value) if at else _phone_number(value, default_region))
+        except ValueError as error:
+            texts.append("")
+            errors.append(str(error))
+    return Malformed("; ".join(errors), tuple(texts)) if errors else tuple(texts)
 
 
 def require_columns(name: str, wanted: Iterable[str], available: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, field_validator
 
 from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
@@ -109,6 +109,11 @@ class AudienceRequest(RequestModel):
     delimiter: Annotated[String, AfterValidator(_delimiter)] = ","
     encoding: Annotated[String, AfterValidator(_encoding)] = "utf-8"
     memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
+
+    @field_validator("template_parameters")
+    @classmethod
+    def _leave_out_empty_sections(cls, sections: dict[str, Any]) -> dict[str, Any]:
+        return {section: parameters for section, parameters in sections.items() if parameters}
 
     @property
     def parameters(self) -> dict[str, str]:

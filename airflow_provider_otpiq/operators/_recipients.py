@@ -122,20 +122,12 @@ class _RecipientsOperator(OtpiqBaseOperator):
         return self.recipients if is_rendered else RedactedRecipients(self.recipients)
 
     def _read_recipients(self, context: Context) -> Any:
-<<<<<<< HEAD
-        recipients = self.recipients.value if isinstance(self.recipients, RedactedRecipients) else self.recipients
-        return call_with_context(recipients, context, self) if callable(recipients) else recipients
-=======
         if path := self._redacted.path:
             from airflow_provider_otpiq._audience.recipients_file import read_recipients
 
             return read_recipients(path)
         recipients = self._redacted.value
-        return self._call(recipients, context) if callable(recipients) else recipients
-
-    def _call(self, recipients: Callable[..., Any], context: Context) -> Any:
-        from airflow.providers.common.compat.sdk import determine_kwargs
->>>>>>> w-rails
+        return call_with_context(recipients, context, self) if callable(recipients) else recipients
 
 
 def call_with_context(function: Callable[..., Any], context: Context, operator: BaseOperator) -> Any:

@@ -22,7 +22,53 @@ _SOURCES = ("source", "suppress")
 
 
 class PrepareAudienceOperator(BaseOperator):
-    """Prepare."""
+    """
+    Prepare an audience of any size: read its rows, and divide those who may be messaged into parts of at most 1000.
+
+    A row is *rejected* if it is wrong itself: it cannot be read, its number is no phone number, or a template parameter
+    is blank. It is *suppressed* if its number is on the suppression list, and a *duplicate* if a good row with the same
+    number came before it. The others are recipients, in the order of the rows. Numbers are normalised as by
+    :class:`.AttachRecipientsOperator` before they are compared.
+
+    Under ``output`` it writes ``parts/00000.json`` and so on, ``rejected.csv`` (``row`` counted from 1 over all files,
+    ``reference``, ``reason``; no number) and last ``manifest.json``. The same input gives the same bytes. Until a
+    campaign is created from the audience, a further run replaces it; afterwards the same input changes nothing and
+    succeeds, apart from parts that were lost or edited, which it restores, and a different one is an error.
+
+    It needs no connection to OTPIQ, but the extra ``audience``: ``pip install 'airflow-provider-otpiq[audience]'``.
+    People are in ``output`` only: in no log, XCom or rendered field, and in no temporary file after the task.
+
+    XCom: ``return_value`` is the manifest's local path or URL; key ``audience`` is a dict of the counts ``rows``,
+    ``recipients``, ``duplicates``, ``suppressed``, ``rejected`` and ``parts``, where the first is the sum of the next
+    four.
+
+    :param source: the rows. Paths or URLs of CSV, JSON Lines or Parquet files, plain or compressed (``.gz``, ``.zst``),
+        that ``ObjectStoragePath`` reaches: one, a glob (its files are read in the order of their names), or a list of
+        them. ``s3://conn_id@bucket/key`` names an Airflow connection. Or a callable that returns or yields dicts when
+        the task executes, and may take variables of the task's context by their names. (templated)
+    :param phone_number: the column of the phone number. A number may be written in all ways that
+        :class:`.AttachRecipientsOperator` takes. (templated)
+    :param output: the folder of the audience, a local path or URL, which nothing else should write to. Its attribute
+        and template field is called ``output_folder``, as Airflow's ``output`` is the task's XCom. (templated)
+    :param template_parameters: the column of each template parameter, ``{"body": {"1": "first_name"}}``, or a
+        constant, ``{"body": {"1": {"value": "Ramadan"}}}``. Values are sent as strings. None by default. (templated)
+    :param reference: a column that names the row in every output, such as a customer id. It is never sent. None by
+        default. (templated)
+    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. A row without a
+        phone number suppresses nobody, which the log warns of. (templated)
+    :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
+        (templated)
+    :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to
+        1.0). More is an error that counts them by reason. None, the default, sets no limit. (templated)
+    :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default. In another one each
+        number is validated, which takes longer. (templated)
+    :param file_format: ``csv``, ``jsonl`` or ``parquet`` for all files; by default each one's suffix tells.
+        (templated)
+    :param delimiter: the character between the values of CSV, a comma by default. (templated)
+    :param encoding: the encoding of CSV and JSON Lines, by default UTF-8 with or without a byte order mark. (templated)
+    :param memory_limit: the memory that DuckDB may use beside Python's own, ``256MB`` by default; what does not fit
+        goes to a temporary folder that only the task can read. (templated)
+    """
 
     template_fields: Sequence[str] = (
         "source",
