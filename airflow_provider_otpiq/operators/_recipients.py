@@ -13,12 +13,7 @@ from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-        if path := self._redacted.path:
-            from airflow_provider_otpiq._audience.recipients_file import read_recipients
-
-            return read_recipients(path)
-        recipients = self._redacted.value
-        return call_with_context(recipients, context, self) if callable(recipients) else recipients
+    from airflow.providers.common.compat.sdk import BaseOperator, Context, ObjectStoragePath, XComArg
 
     from airflow_provider_otpiq._models.attach import AttachedCampaign
     from airflow_provider_otpiq._models.valid_recipients import ValidRecipients

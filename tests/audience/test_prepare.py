@@ -15,7 +15,7 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.conftest import as_json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.audience.conftest import Prepared
