@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from airflow_provider_otpiq._storage import Folder, split_location
@@ -51,7 +51,7 @@ class Manifest(BaseModel):
     template_parameters: dict[str, list[str]]
     """The parameters that each recipient has, by section: ``{"body": ["1"]}``."""
     counts: Counts
-    parts: list[Part]
+    parts: Annotated[list[Part], Field(min_length=1)]
 
     def to_json(self) -> bytes:
         """Write it as it is stored."""

@@ -156,14 +156,15 @@ class BroadcastStart:
                 amounts={"requiredCredit": required, "yourCredit": credit},
             )
 
-    def _time_of(self, start: Start) -> DateTime:
+    def _time_of(self, start: Start, pending: Schedule | None = None) -> DateTime:
         """
-        Return the time to ask OTPIQ for: the one that was set, or a little ahead where that has passed.
+        Return the time to ask OTPIQ for: the one before, or a little ahead where that has passed.
 
         :raises OtpiqValidationError: if that would be too late.
         """
-        if start.scheduled_for > pendulum.now("UTC") + _MARGIN:
-            return start.scheduled_for
+        before = pending.scheduled_for if pending else start.scheduled_for
+        if before > pendulum.now("UTC") + _MARGIN:
+            return before
         later = self._later()
         delay = later - start.scheduled_for
         if delay <= self._request.max_delay:
@@ -185,7 +186,7 @@ class BroadcastStart:
         name = part_name(part)
         pending = self._schedules.get(name)
         try:
-            time = self._time_of(self._start)
+            time = self._time_of(self._start, pending)
         except OtpiqValidationError:
             # What was asked for before may have arrived, and the campaign may have started.
             if pending is None or not self._has_started(pending):

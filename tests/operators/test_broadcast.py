@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 from airflow_provider_otpiq.exceptions import (
+    OtpiqConnectionError,
     OtpiqCreditError,
     OtpiqRateLimitError,
     OtpiqRequestError,
@@ -311,7 +312,7 @@ def test_recipients_that_somebody_else_attached_are_not_messaged(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sandbox_hook: OtpiqHook
 ) -> None:
     sandbox.arm("attach", connection="drop", times=2)
-    with pytest.raises(Exception, match="attach"):
+    with pytest.raises(OtpiqConnectionError, match="attach"):
         create()
     draft = sandbox.campaigns[0]["_id"]
     sandbox_hook.attach_recipients(
@@ -459,13 +460,31 @@ def test_a_time_that_has_passed_by_minutes_is_made_up_for(
     time = in_minutes(60)
     start(scheduled_for=time, shard=0, shards=3)
     sandbox.arm("update", connection="drop", when=when, times=3)
-    with pytest.raises(Exception, match="PATCH"):
+    with pytest.raises(OtpiqConnectionError, match="PATCH"):
         start(scheduled_for=time)
     with pendulum.travel(minutes=75):
         start(scheduled_for=time)
         assert messaged(sandbox) == everybody()
         running = [campaign["status"] for campaign in sandbox.campaigns]
         assert running == (["completed"] * 2 if when == "after" else ["completed", "scheduled"]) + ["scheduled"]
+
+
+def test_a_later_time_is_kept_while_it_is_ahead(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float]
+) -> None:
+    create()
+    time = in_minutes(5)
+    sandbox.arm("update", connection="drop", times=3)
+    with pytest.raises(OtpiqConnectionError):
+        start(scheduled_for=time)
+    with pendulum.travel(minutes=10):
+        sandbox.arm("update", connection="drop", when="after", times=3)
+        with pytest.raises(OtpiqConnectionError):
+            start(scheduled_for=time)
+        later = sandbox.campaigns[0]["scheduledFor"]
+    with pendulum.travel(minutes=15):
+        start(scheduled_for=time)
+        assert sandbox.campaigns[0]["scheduledFor"] == later
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -476,7 +495,7 @@ def test_hours_late_is_an_error_that_lists_what_is_not_scheduled(
     time = in_minutes(60)
     start(scheduled_for=time, shard=0, shards=3)
     sandbox.arm("update", connection="drop", when=when, times=3)
-    with pytest.raises(Exception, match="PATCH"):
+    with pytest.raises(OtpiqConnectionError, match="PATCH"):
         start(scheduled_for=time)
     with pendulum.travel(minutes=100):
         with pytest.raises(OtpiqRequestError, match=r"it is too late: .* is 50 minutes after") as caught:
