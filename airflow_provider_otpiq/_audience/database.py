@@ -68,10 +68,10 @@ class Database:
         connection.execute("SET lock_configuration = true")
         return connection
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Any:
-        """Execute a statement."""
-        with self._clear_errors():
-            return self._connection.execute(sql, parameters)
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
+        """Execute a statement, in any thread."""
+        with self._clear_errors(), self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Read rows as they come, also while other statements are executed."""
@@ -79,6 +79,12 @@ class Database:
             cursor.execute(sql, parameters)
             while rows := cursor.fetchmany(_BATCH):
                 yield from rows
+
+    def fetch(self, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Read a few rows at once, in any thread."""
+        with self._clear_errors(), self._connection.cursor() as cursor:
+            rows: list[tuple[Any, ...]] = cursor.execute(sql, parameters).fetchall()
+            return rows
 
     def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Append a few rows."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import cycle
 from typing import TYPE_CHECKING, TypeGuard
 
 from airflow_provider_otpiq._audience.database import DELIMITER
@@ -37,13 +39,21 @@ class Loader:
         self._rows = 0
 
     def load(self, batches: Iterable[Batch], progress: Progress) -> None:
-        """Append rows, so many at a time that little of them lies in a file."""
-        path = self._database.folder / "rows.csv"
+        """Append rows, so many at a time that little of them lies in a file; DuckDB reads one while the next grows."""
         remaining = iter(batches)
-        while self._write(path, remaining):
-            self._database.append(self._table, self._select, path, self._width)
-            progress.report("Read %s rows of %s.", f"{self._rows:,}", self._table)
-        path.unlink()
+        paths = [self._database.folder / f"rows{at}.csv" for at in range(2)]
+        with ThreadPoolExecutor(1) as pool:
+            appended: Future[None] | None = None
+            for path in cycle(paths):
+                written = self._write(path, remaining)
+                if appended:
+                    appended.result()
+                if not written:
+                    break
+                appended = pool.submit(self._database.append, self._table, self._select, path, self._width)
+                progress.report("Read %s rows of %s.", f"{self._rows:,}", self._table)
+        for path in paths:
+            path.unlink(missing_ok=True)
 
     def _write(self, path: Path, batches: Iterator[Batch]) -> bool:
         first = self._rows

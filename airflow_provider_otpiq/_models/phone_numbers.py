@@ -86,8 +86,8 @@ def _valid(number: str, region: str | None) -> str | None:
     import phonenumbers
 
     if ten_digits := _ten_iraqi_digits(number, region):
-        is_valid = phonenumbers.is_valid_number(phonenumbers.PhoneNumber(964, int(ten_digits)))
-        return f"964{ten_digits}" if is_valid else None
+        parsed = phonenumbers.PhoneNumber(964, int(ten_digits))
+        return f"964{ten_digits}" if phonenumbers.is_valid_number_for_region(parsed, DEFAULT_REGION) else None
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:

@@ -64,9 +64,13 @@ def test_a_malformed_line_is_one_rejected_row(run: Run, line: str, reason: str) 
 
 
 def test_undecodable_bytes_reject_their_row_alone(run: Run) -> None:
-    prepared = run(GOOD.encode() + b"2,9647701234568,Zay\xffnab\n3,9647701234569,\xd8\n\xff,9647701234560,x\n4,9647701234561,y\n")
+    prepared = run(
+        GOOD.encode() + b"2,9647701234568,Zay\xffnab\n3,9647701234569,\xd8\n\xff,9647701234560,x\n4,9647701234561,y\n"
+    )
     assert prepared.references == ["1", "4"]
-    assert {line.partition(",")[2].partition(",")[2] for line in prepared.rejected} == {"has bytes that are no text in its encoding"}
+    assert {line.partition(",")[2].partition(",")[2] for line in prepared.rejected} == {
+        "has bytes that are no text in its encoding"
+    }
     assert "\ufdd0" not in "".join(prepared.rejected)
 
 
@@ -219,7 +223,9 @@ def test_a_full_disk_is_an_error_and_no_audience(run: Run, output: Path, monkeyp
     real_open = Path.open
 
     def open_full(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        return real_open(Path("/dev/full") if path.name == "rejected.csv" and "w" in mode else path, mode, *args, **kwargs)
+        return real_open(
+            Path("/dev/full") if path.name == "rejected.csv" and "w" in mode else path, mode, *args, **kwargs
+        )
 
     monkeypatch.setattr(Path, "open", open_full)
     with pytest.raises(OSError, match="No space left on device") as caught:
@@ -248,7 +254,10 @@ def test_without_duckdb_it_says_what_to_install(run: Run, monkeypatch: pytest.Mo
         ({"source": None}, "source: is required, and is not set"),
         ({"source": []}, "source: must be a path"),
         ({"source": ["a.csv", ""]}, "source: must be a path"),
-        ({"source": 5}, "source: must be a path, a glob, a list of them (none of them blank), or a callable; found a int"),
+        (
+            {"source": 5},
+            "source: must be a path, a glob, a list of them (none of them blank), or a callable; found a int",
+        ),
         ({"suppress": {"a": 1}}, "suppress: must be a path"),
         ({"phone_number": "None"}, "phone_number: is required, and is not set"),
         ({"output": ""}, "output: is required, and is not set"),

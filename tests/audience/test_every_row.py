@@ -143,7 +143,9 @@ def test_every_row_is_accounted_for(run: Run, tmp_path: Path, opt_outs: str) -> 
     positions = [str(at) for at, row in enumerate(rows, start=1) if row.outcome == "rejected"]
     assert [row for row, _, _ in rejected] == positions
     assert len({reason for _, _, reason in rejected}) == len(BAD) - 2  # numbers of two kinds are just not valid
-    assert not any(row.phone[-8:] in line for row, line in zip(by_outcome["rejected"], prepared.rejected, strict=True) if row.phone)
+    assert not any(
+        row.phone[-8:] in line for row, line in zip(by_outcome["rejected"], prepared.rejected, strict=True) if row.phone
+    )
 
 
 def test_each_format_gives_the_same_bytes(run: Run, tmp_path: Path, opt_outs: str) -> None:

@@ -82,7 +82,18 @@ def test_rows_are_divided_in_their_order(run: Run) -> None:
 
 
 def test_what_json_escapes_arrives_as_it_was(run: Run) -> None:
-    names = ['a "quoted" one', "two\nlines", "two\r\nlines", "back\\slash", "tab\t", "nul\x00", "a\x1fb", "🎉", "a,b", "'"]
+    names = [
+        'a "quoted" one',
+        "two\nlines",
+        "two\r\nlines",
+        "back\\slash",
+        "tab\t",
+        "nul\x00",
+        "a\x1fb",
+        "🎉",
+        "a,b",
+        "'",
+    ]
     with_text = [{"id": at, "phone": f"96477{at:08}", "name": name} for at, name in enumerate(names)]
     rows = [f'{row["id"]},{row["phone"]},"{str(row["name"]).replace(chr(34), chr(34) * 2)}"' for row in with_text]
     prepared = run("\r\n".join(["id,phone,name", *rows]))
@@ -91,13 +102,13 @@ def test_what_json_escapes_arrives_as_it_was(run: Run) -> None:
 
 
 def test_parameters_are_columns_or_constants_in_any_section(run: Run) -> None:
-    parameters = {"header": {"1": {"value": "O'Neil \"x\""}}, "body": {"2": "name", "1": "id"}, "buttons": {"0": "name"}}
+    parameters = {"header": {"1": {"value": 'O\'Neil "x"'}}, "body": {"2": "name", "1": "id"}, "buttons": {"0": "name"}}
     prepared = run("id,phone,name\n1,9647701234567,Ali\n", template_parameters=parameters, reference=None)
     assert prepared.recipients == [
         {
             "phoneNumber": "9647701234567",
             "templateParameters": {
-                "header": {"1": "O'Neil \"x\""},
+                "header": {"1": 'O\'Neil "x"'},
                 "body": {"2": "Ali", "1": "1"},
                 "buttons": {"0": "Ali"},
             },
@@ -118,7 +129,7 @@ def test_numbers_alone_are_enough(run: Run) -> None:
 
 ROWS = [
     {"id": 1, "phone": "9647701234567", "name": "علي"},
-    {"id": 2, "phone": "0770 123 4568", "name": "O'Neil, \"Jo\"\n"},
+    {"id": 2, "phone": "0770 123 4568", "name": 'O\'Neil, "Jo"\n'},
     {"id": 3, "phone": None, "name": "Zaynab"},
     {"id": 4, "phone": "07701234567", "name": "again"},
     {"id": 5, "phone": "+447400123456", "name": "25000"},
@@ -168,12 +179,14 @@ def test_several_files_are_read_in_the_order_given_and_a_globs_by_name(run: Run,
 
 
 def test_numbers_of_parquet_are_taken_as_the_attach_operator_takes_them(run: Run, tmp_path: Path) -> None:
-    ints = parquet(tmp_path / "ints.parquet", "(1, 9647701234567, 'a'), (2, 7701234567, 'b'), (3, NULL, 'c'), (4, 6581234567, 'd')")
+    ints = parquet(
+        tmp_path / "ints.parquet", "(1, 9647701234567, 'a'), (2, 7701234567, 'b'), (3, NULL, 'c'), (4, 6581234567, 'd')"
+    )
     prepared = run([ints])
     assert prepared.numbers == ["9647701234567", "6581234567"]
     assert prepared.rejected == [
-        "2,2,\"phoneNumber is an int and no valid international number: a plus or a zero was lost, set it as a string\"",
-        "3,3,\"phoneNumber is required, and is not set\"",
+        '2,2,"phoneNumber is an int and no valid international number: a plus or a zero was lost, set it as a string"',
+        '3,3,"phoneNumber is required, and is not set"',
     ]
     floats = parquet(tmp_path / "floats.parquet", "(1, 9647701234567::DOUBLE, 'a'), (2, NULL, 'b')")
     with pytest.raises(OtpiqValidationError, match="1 rows: phoneNumber must be a string, and is a float"):
@@ -190,9 +203,9 @@ def test_json_keeps_ints_floats_and_strings_apart(run: Run) -> None:
         ("9647701234569", "true"),
     ]
     assert [line.split(",", 2)[2] for line in prepared.rejected] == [
-        "\"phoneNumber must be a string, and is a float\"",
+        '"phoneNumber must be a string, and is a float"',
         "a column holds a list; a string or a number is needed",
-        "\"templateParameters.body.1 is required, and is not set\"",
+        '"templateParameters.body.1 is required, and is not set"',
     ]
 
 
@@ -205,7 +218,9 @@ def test_a_region_is_the_one_of_national_numbers(run: Run) -> None:
 def test_a_delimiter_and_an_encoding(run: Run) -> None:
     prepared = run("id;phone;name\n1;9647701234567;علي\n".encode("cp1256"), delimiter=";", encoding="cp1256")
     assert prepared.recipients == [ALI]
-    assert run("id\tphone\tname\n1\t9647701234567\tعلي\n".encode("utf-16"), delimiter="\t", encoding="utf-16").parts == [[ALI]]
+    assert run(
+        "id\tphone\tname\n1\t9647701234567\tعلي\n".encode("utf-16"), delimiter="\t", encoding="utf-16"
+    ).parts == [[ALI]]
 
 
 def test_a_suppression_list_has_a_column_of_its_own_and_warns_of_what_is_no_number(
