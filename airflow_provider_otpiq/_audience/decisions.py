@@ -61,9 +61,8 @@ class Decisions:
     def load(self, table: Literal["source", "suppress"], batches: Iterable[Batch], progress: Progress) -> None:
         """Load rows: the columns in the order of :attr:`.AudienceRequest.columns`."""
         is_iraq = self._request.default_region == DEFAULT_REGION
-        number = f"CASE WHEN regexp_full_match(c0, '{API_FORM}') THEN c0::BIGINT END" if is_iraq else "NULL"
-        width = len(self._columns) if table == "source" else 1
-        Loader(self._database, table, f"*, {number}", width).load(batches, progress)
+        number = f"CASE WHEN regexp_full_match(k0, '{API_FORM}') THEN k0::BIGINT END" if is_iraq else "NULL"
+        Loader(self._database, table, f"*, {number}", progress).load(batches)
 
     def decide(self, progress: Progress) -> Counts:
         """Decide about each row."""
