@@ -7,7 +7,7 @@ import io
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count, groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq._audience.readers import Malformed
 
@@ -61,22 +61,18 @@ class Loader:
             for batch in batches:
                 rows = batch.rows
                 file.write(rows if isinstance(rows, str) else _as_csv(self._readable(rows, batch.layout), batch.layout))
-                self._rows += batch.count
+                self._rows += batch.size
                 if self._rows - first >= _CHUNK:
                     break
         return self._rows > first
 
     def _readable(self, rows: list[Row | Malformed], layout: Layout) -> Sequence[Row]:
-        malformed = [(self._table, self._rows + at, row.reason) for at, row in enumerate(rows) if _is_malformed(row)]
-        if not malformed:
-            return rows
-        self._database.insert("malformed", malformed)
+        reasons = {at: row.reason for at, row in enumerate(rows) if isinstance(row, Malformed)}
+        if reasons:
+            found = [(self._table, self._rows + at, reason) for at, reason in reasons.items()]
+            self._database.insert("malformed", found)
         blank = ("",) * layout.width
-        return [(row.row or blank) if _is_malformed(row) else row for row in rows]
-
-
-def _is_malformed(row: Row | Malformed) -> TypeGuard[Malformed]:
-    return type(row) is Malformed
+        return [(row.row or blank) if isinstance(row, Malformed) else row for row in rows]
 
 
 def _as_csv(rows: Sequence[Row], layout: Layout) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 REJECTED = "rejected.csv"
 _PARTS = "parts"
-_WRITERS = 8  # to an object store, each takes its time
+_WRITERS = 4  # to an object store, each takes its time
 # With what a killed process has left of one that it was writing.
 _NAME_OF_A_PART = re.compile(r"\d{5,}\.json|\..*\.part")
 

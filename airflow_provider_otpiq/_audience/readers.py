@@ -64,7 +64,7 @@ class Batch(NamedTuple):
     """Some rows."""
 
     layout: Layout
-    count: int
+    size: int
     rows: str | list[Row | Malformed]
     """A string is CSV without quotes, a row on each line."""
 
@@ -93,7 +93,7 @@ def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding:
 
 
 def _plain(block: list[str], layout: Layout) -> str | None:
-    """Take lines as they are, if each is one row and nothing is quoted: most are, and parsing takes most of the time."""
+    """Take lines as they are, if each is one row and nothing is quoted: parsing takes most of the time."""
     text = "".join(block).replace("\r\n", "\n")
     text = text if text.endswith("\n") else f"{text}\n"
     if layout.width == 1 or '"' in text or "\r" in text or max(map(len, block)) > MAX_LENGTH:

@@ -15,7 +15,7 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.conftest import as_json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.audience.conftest import Prepared
@@ -127,7 +127,7 @@ def test_numbers_alone_are_enough(run: Run) -> None:
     assert prepared.counts["rows"] == 2
 
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": 1, "phone": "9647701234567", "name": "علي"},
     {"id": 2, "phone": "0770 123 4568", "name": 'O\'Neil, "Jo"\n'},
     {"id": 3, "phone": None, "name": "Zaynab"},
