@@ -13,8 +13,7 @@ from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqErro
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-DELIMITER = "\x1f"
-"""Of the files that DuckDB reads here."""
+    from airflow_provider_otpiq._audience.readers import Layout
 
 _BATCH = 2000
 _MAX_THREADS = 4  # each needs memory of its own
@@ -68,10 +67,10 @@ class Database:
         connection.execute("SET lock_configuration = true")
         return connection
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Any:
-        """Execute a statement."""
-        with self._clear_errors():
-            return self._connection.execute(sql, parameters)
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
+        """Execute a statement, in any thread."""
+        with self._clear_errors(), self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Read rows as they come, also while other statements are executed."""
@@ -79,6 +78,12 @@ class Database:
             cursor.execute(sql, parameters)
             while rows := cursor.fetchmany(_BATCH):
                 yield from rows
+
+    def fetch(self, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Read a few rows at once, in any thread."""
+        with self._clear_errors(), self._connection.cursor() as cursor:
+            rows: list[tuple[Any, ...]] = cursor.execute(sql, parameters).fetchall()
+            return rows
 
     def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Append a few rows."""
@@ -95,14 +100,15 @@ class Database:
         names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
         return self.query(f"SELECT {names} FROM read_parquet(?, binary_as_string = true)", [str(path)])
 
-    def append(self, table: str, select: str, path: Path, width: int) -> None:
-        """Append the rows of a file to a table, in their order; its columns are called ``c0``, ``c1`` and so on."""
-        columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(width))
+    def append(self, table: str, select: str, path: Path, layout: Layout) -> None:
+        """Append the rows of a file to a table, in their order; the wanted columns are called ``k0`` and so on."""
+        columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(layout.width))
+        wanted = ", ".join(f"c{position} AS k{at}" for at, position in enumerate(layout.positions))
         self.execute(
-            f"INSERT INTO {table} SELECT {select} FROM read_csv(?, auto_detect = false, header = false,"
-            f" delim = '{DELIMITER}', quote = '\"', escape = '\"', new_line = '\\n', nullstr = '{_NEVER}',"
-            f" columns = {{{columns}}})",
-            [str(path)],
+            f"INSERT INTO {table} SELECT {select} FROM (SELECT {wanted} FROM read_csv($1, auto_detect = false,"
+            f" header = false, delim = $2, quote = '\"', escape = '\"', new_line = '\\n', nullstr = '{_NEVER}',"
+            f" columns = {{{columns}}}))",
+            [str(path), layout.delimiter],
         )
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 REJECTED = "rejected.csv"
 _PARTS = "parts"
+_WRITERS = 4  # to an object store, each takes its time
 # With what a killed process has left of one that it was writing.
 _NAME_OF_A_PART = re.compile(r"\d{5,}\.json|\..*\.part")
 
@@ -74,16 +76,23 @@ class Output:
 
     def write_parts(self, parts: Iterable[tuple[Part, bytes]], progress: Progress) -> list[Part]:
         """Write the parts, and delete those of an earlier audience that has more."""
-        written = []
-        for part, content in parts:
-            self.folder.write(part.path, content)
-            written.append(part)
-            progress.report("Wrote %s parts.", f"{len(written):,}")
+        written: list[Part] = []
+        remaining = iter(parts)
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            while some := list(islice(remaining, 2 * _WRITERS)):
+                for part in pool.map(self._write, some):
+                    written.append(part)
+                progress.report("Wrote %s parts.", f"{len(written):,}")
         names = {part.path for part in written}
         for name in self.folder.list(_PARTS):
             if _NAME_OF_A_PART.fullmatch(name) and f"{_PARTS}/{name}" not in names:
                 self.folder.delete(f"{_PARTS}/{name}")
         return written
+
+    def _write(self, part_and_content: tuple[Part, bytes]) -> Part:
+        part, content = part_and_content
+        self.folder.write(part.path, content)
+        return part
 
     def publish(self, manifest: Manifest) -> None:
         """Write the manifest."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import re
 import shutil
 from collections.abc import Mapping
-from itertools import islice
-from operator import itemgetter
+from itertools import chain, islice
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from pydantic_core import from_json
@@ -24,22 +23,22 @@ from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from airflow_provider_otpiq._audience.database import Database
     from airflow_provider_otpiq._audience.sources import SourceFile
 
-    Row = tuple[str, ...]
-    Batch = list["Row | Malformed"]
+    Row = Sequence[str]
 
 UNDECODABLE = "\ufdd0"
 """Stands for bytes that are no text: Unicode sets this character aside for such uses."""
+DELIMITER = "\x1f"
+"""Between values that are not from CSV."""
 MAX_LENGTH = 131_072
 """Of a value, in characters: the limit of Python's CSV reader."""
 
 _BATCH = 1000
 _PIECE = 1 << 20
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _MAX_COLUMNS_LISTED = 50
 _DIGITS_OF_A_PHONE_NUMBER = 9
 
@@ -52,6 +51,24 @@ class Malformed(NamedTuple):
     """What can be read of it."""
 
 
+class Layout(NamedTuple):
+    """How rows are written."""
+
+    delimiter: str
+    width: int
+    positions: tuple[int, ...]
+    """Of the wanted columns, the phone number first."""
+
+
+class Batch(NamedTuple):
+    """Some rows."""
+
+    layout: Layout
+    size: int
+    rows: str | list[Row | Malformed]
+    """A string is CSV without quotes, a row on each line."""
+
+
 def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding: str) -> Iterator[Batch]:
     """
     Read CSV. A malformed line is one row; one that spans several lines may have swallowed others.
@@ -62,45 +79,61 @@ def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding:
         rows = csv.reader(lines, delimiter=delimiter, strict=True)
         header = _header(file, rows)
         require_columns(str(file), columns, header)
-        pick = _picker([header.index(column) for column in columns])
-        for line, batch, error in _csv_batches(rows):
-            if set(map(len, batch)) <= {len(header)}:
-                picked: Batch = list(map(pick, batch))
+        layout = Layout(delimiter, len(header), tuple(map(header.index, columns)))
+        line = rows.line_num
+        while block := list(islice(lines, _BATCH)):
+            if text := _plain(block, layout):
+                yield Batch(layout, len(block), text)
+                line += len(block)
             else:
-                picked = list(_checked(file, line, batch, len(header), pick))
-            if error:
-                first_line = line + sum(map(_count_lines, batch))
-                picked.append(_malformed(file, first_line, rows.line_num, _reason(error)))
-            yield picked
+                rows = csv.reader(chain(block, lines), delimiter=delimiter, strict=True)
+                parsed = list(_parsed(rows, len(block), layout.width, _Place(file, line)))
+                yield Batch(layout, len(parsed), parsed)
+                line += rows.line_num
 
 
-def _csv_batches(rows: Any) -> Iterator[tuple[int, list[list[str]], csv.Error | None]]:
-    """Read rows, with the line of the first one, and the error of the one after them."""
-    while True:
-        line, batch, error = rows.line_num + 1, [], None
+def _plain(block: list[str], layout: Layout) -> str | None:
+    """Take lines as they are, if each is one row and nothing is quoted: parsing takes most of the time."""
+    text = "".join(block).replace("\r\n", "\n")
+    text = text if text.endswith("\n") else f"{text}\n"
+    if layout.width == 1 or '"' in text or "\r" in text or max(map(len, block)) > MAX_LENGTH:
+        return None
+    delimiters = set(map(methodcaller("count", layout.delimiter), block))
+    return text if delimiters == {layout.width - 1} else None
+
+
+def _parsed(rows: Any, lines: int, width: int, place: _Place) -> Iterator[Row | Malformed]:
+    """Parse the rows that begin in so many lines, the last of which may end further on."""
+    while (before := rows.line_num) < lines:
         try:
-            batch.extend(islice(rows, _BATCH))  # which keeps those before an error
-        except csv.Error as caught:
-            error = caught
-        if not batch and not error:
+            row = next(rows)
+        except StopIteration:
             return
-        yield line, batch, error
-
-
-def _checked(
-    file: SourceFile, line: int, batch: list[list[str]], width: int, pick: Callable[[list[str]], Row]
-) -> Iterator[Row | Malformed]:
-    for row in batch:
-        lines = _count_lines(row)
+        except csv.Error as error:
+            yield place.malformed(before + 1, rows.line_num, _reason(error))
+            continue
         if len(row) == width:
-            yield pick(row)
+            yield row
         elif row:  # an empty line is no row
-            yield _malformed(file, line, line + lines - 1, f"has {len(row)} fields, and the header has {width}")
-        line += lines
+            fields = f"has {len(row)} fields, and the header has {width}"
+            yield place.malformed(before + 1, rows.line_num, fields)
 
 
-def _count_lines(row: list[str]) -> int:
-    return 1 + sum(len(_LINE_BREAK.findall(field)) for field in row)
+class _Place(NamedTuple):
+    """Where some lines are."""
+
+    file: SourceFile
+    lines_before: int
+
+    def malformed(self, first: int, last: int, reason: str) -> Malformed:
+        if first == last and reason != _NOT_CLOSED:
+            return Malformed(reason)
+        first, last = self.lines_before + first, self.lines_before + last
+        lines = f"line {first}" if first == last else f"lines {first} to {last}"
+        raise _refusal(
+            f"{self.file}, {lines}: a row {reason}",
+            remedy="What it holds may be several rows: a quote may be missing there. Correct the file.",
+        )
 
 
 def read_json_lines(file: SourceFile, columns: Sequence[str], encoding: str, default_region: str) -> Iterator[Batch]:
@@ -130,7 +163,7 @@ def read_parquet(file: SourceFile, columns: Sequence[str], default_region: str, 
             raise _refusal(f"{file}: is no Parquet file, or a damaged one") from None
         require_columns(str(file), columns, available)
         rows = database.read_parquet(copy, columns)
-        yield from _batches(as_text(row, default_region) for row in rows)
+        yield from _batches((as_text(row, default_region) for row in rows), len(columns))
     finally:
         copy.unlink(missing_ok=True)
 
@@ -153,14 +186,14 @@ def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], default_r
                 yield Malformed("is no JSON object" if row is None else f"is a {type(row).__name__}, and no dict")
 
     wanted = set(columns)
-    yield from _batches(read())
+    yield from _batches(read(), len(columns))
     if available:
         require_columns(name, columns, list(available))
 
 
-def _batches(rows: Iterator[Row | Malformed]) -> Iterator[Batch]:
+def _batches(rows: Iterator[Row | Malformed], width: int) -> Iterator[Batch]:
     while batch := list(islice(rows, _BATCH)):
-        yield batch
+        yield Batch(Layout(DELIMITER, width, tuple(range(width))), len(batch), batch)
 
 
 def as_text(values: Sequence[Any], default_region: str) -> Row | Malformed:
@@ -172,7 +205,7 @@ def as_text(values: Sequence[Any], default_region: str) -> Row | Malformed:
         except ValueError as error:
             texts.append("")
             errors.append(str(error))
-    return Malformed("; ".join(errors), tuple(texts)) if errors else tuple(texts)
+    return Malformed("; ".join(errors), texts) if errors else texts
 
 
 def require_columns(name: str, wanted: Iterable[str], available: Sequence[str]) -> None:
@@ -217,23 +250,6 @@ def _header(file: SourceFile, rows: Iterator[list[str]]) -> list[str]:
     except csv.Error as error:
         raise _refusal(f"{file}, line 1: {_reason(error)}") from None
     raise _refusal(f"{file}: begins with an empty line, or is empty; its first line must name the columns")
-
-
-def _picker(positions: Sequence[int]) -> Callable[[list[str]], Row]:
-    if len(positions) > 1:
-        return itemgetter(*positions)
-    (position,) = positions
-    return lambda row: (row[position],)
-
-
-def _malformed(file: SourceFile, first_line: int, last_line: int, reason: str) -> Malformed:
-    if first_line == last_line and reason != _NOT_CLOSED:
-        return Malformed(reason)
-    lines = f"line {first_line}" if first_line == last_line else f"lines {first_line} to {last_line}"
-    raise _refusal(
-        f"{file}, {lines}: a row {reason}",
-        remedy="What it holds may be several rows: a quote may be missing there. Correct the file.",
-    )
 
 
 _NOT_CLOSED = "has a quote that is not closed"

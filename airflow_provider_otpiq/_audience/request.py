@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
 
 from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
@@ -21,18 +21,18 @@ Source = tuple[str, ...] | Callable[[], Any]
 _SECTIONS = ("body", "header", "buttons")
 
 
+def _not_blank(value: str) -> str:
+    if is_missing(value):
+        raise ValueError("is blank, and a template parameter must not be")
+    return value
+
+
 class Constant(BaseModel):
     """The value of a template parameter that is the same for everyone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    value: Annotated[String, AfterValidator(lambda value: _not_blank(value))]
-
-
-def _not_blank(value: str) -> str:
-    if is_missing(value):
-        raise ValueError("is blank, and a template parameter must not be")
-    return value
+    value: Annotated[String, AfterValidator(_not_blank)]
 
 
 def _source(value: object) -> Source:
@@ -98,7 +98,7 @@ class AudienceRequest(RequestModel):
     template_parameters: dict[
         Annotated[Literal["body", "header", "buttons"], one_of(*_SECTIONS)],
         dict[String, Annotated[str | Constant, PlainValidator(_parameter)]],
-    ] = {}
+    ] = Field(default_factory=dict)
     reference: String | None = None
     suppress: Annotated[Any, PlainValidator(_source)] = None
     suppress_phone_number: String | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import sys
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
@@ -44,7 +45,7 @@ class SourceFile(NamedTuple):
         with self.filesystem.open(self.path, "rb") as raw, _decompressed(raw, self.compression) as content:
             try:
                 yield content
-            except (EOFError, zlib.error, gzip.BadGzipFile, *_zstd_errors(self.compression)):
+            except _damage(self.compression):
                 error = f"{self.path}: is no {self.compression} file, or not a complete one"
                 raise OtpiqValidationError(error, errors=[error]) from None
         if self._identity() != before:
@@ -112,12 +113,12 @@ def _decompressed(raw: BinaryIO, compression: str | None) -> Iterator[BinaryIO]:
 
 
 def _zstd() -> Any:
-    try:
-        from compression import zstd  # Python 3.14
-    except ImportError:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
         from backports import zstd
     return zstd
 
 
-def _zstd_errors(compression: str | None) -> tuple[type[Exception], ...]:
-    return (_zstd().ZstdError,) if compression == "zstd" else ()
+def _damage(compression: str | None) -> tuple[type[Exception], ...]:
+    return (EOFError, zlib.error, gzip.BadGzipFile, *([_zstd().ZstdError] if compression == "zstd" else []))

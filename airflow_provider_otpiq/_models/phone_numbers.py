@@ -16,10 +16,10 @@ API_FORM = "[1-8][0-9]{10,14}|9[0-57-9][0-9]{9,13}|96[0-35-9][0-9]{8,12}|9647[0-
 _IN_API_FORM = re.compile(API_FORM)
 _MIN_DIGITS = 10
 _BEYOND_PHONE_NUMBERS = 10**15
-_PLUS_SIGNS = "+\uff0b"
+_PLUS_SIGNS = frozenset("+\uff0b")
 _IRAQI = re.compile(r"\+964([1-9][0-9]{9})")
 _IRAQI_AT_HOME = re.compile(r"0?((?!964)[1-9][0-9]{9})")
-_AS_PEOPLE_WRITE = re.compile(rf"[\s(]*[{_PLUS_SIGNS}]?[\d\s()./\-\u2010-\u2015]*")
+_AS_PEOPLE_WRITE = re.compile(rf"[\s(]*[{''.join(_PLUS_SIGNS)}]?[\d\s()./\-\u2010-\u2015]*")
 
 
 def is_in_api_form(number: str) -> bool:
@@ -59,7 +59,7 @@ def _of_text(text: str, default_region: str) -> str:
         raise ValueError("holds characters that a phone number does not have")
     digits = "".join(filter(str.isdecimal, visible))
     digits = digits if digits.isascii() else "".join(str(unicodedata.decimal(digit)) for digit in digits)
-    readings = _readings(digits, any(sign in visible for sign in _PLUS_SIGNS), default_region)
+    readings = _readings(digits, not _PLUS_SIGNS.isdisjoint(visible), default_region)
     valid = {number for number in (_valid(*reading) for reading in readings) if number}
     if len(valid) > 1:
         raise ValueError(f"may be an international number or one of {default_region}: write it with a plus")
@@ -86,8 +86,8 @@ def _valid(number: str, region: str | None) -> str | None:
     import phonenumbers
 
     if ten_digits := _ten_iraqi_digits(number, region):
-        is_valid = phonenumbers.is_valid_number(phonenumbers.PhoneNumber(964, int(ten_digits)))
-        return f"964{ten_digits}" if is_valid else None
+        parsed = phonenumbers.PhoneNumber(964, int(ten_digits))
+        return f"964{ten_digits}" if phonenumbers.is_valid_number_for_region(parsed, DEFAULT_REGION) else None
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:

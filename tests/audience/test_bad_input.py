@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_otpiq._audience.prepare import prepare
+from airflow_provider_otpiq._audience.readers import read_csv
 from airflow_provider_otpiq._audience.request import AudienceRequest
+from airflow_provider_otpiq._audience.sources import find_files
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 from tests.audience.conftest import FIELDS
 
@@ -185,26 +187,24 @@ def test_a_source_that_is_not_there_is_an_error_that_may_be_retried(run: Run, tm
 
 
 def test_a_source_that_changes_while_it_is_read_is_an_error(run: Run, tmp_path: Path, output: Path) -> None:
-    fifo_rows = "".join(f"{at},96477{at:08},x\n" for at in range(300_000))
-    path = tmp_path / "people.csv"
-    path.write_text(f"id,phone,name\n{fifo_rows}")
-
-    def opt_outs() -> Iterator[dict[str, str]]:
-        yield {"phone": "07701234567"}
-
-    def replaced() -> Iterator[Any]:
-        from airflow_provider_otpiq._audience.readers import read_csv
-        from airflow_provider_otpiq._audience.sources import find_files
-
-        (file,) = find_files([str(path)], None)
-        for number, batch in enumerate(read_csv(file, ["phone"], ",", "utf-8")):
-            if number == 0:
-                with path.open("a") as more:
-                    more.write("x,07701234567,x\n")
-            yield batch
-
+    (tmp_path / "source.csv").write_text(GOOD)
+    (file,) = find_files([str(tmp_path / "source.csv")], None)
+    batches = read_csv(file, ["phone"], ",", "utf-8")
+    next(batches)
+    with (tmp_path / "source.csv").open("a") as more:
+        more.write("2,9647701234568,Zaynab\n")
     with pytest.raises(OSError, match="was changed while it was read"):
-        list(replaced())
+        list(batches)
+
+
+def test_a_source_that_vanishes_while_it_is_read_is_an_error(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "source.csv").write_text(GOOD)
+    (file,) = find_files([str(tmp_path / "source.csv")], None)
+    batches = read_csv(file, ["phone"], ",", "utf-8")
+    next(batches)
+    (tmp_path / "source.csv").unlink()
+    with pytest.raises(FileNotFoundError):
+        list(batches)
 
 
 def test_an_output_that_holds_a_source_is_refused(run: Run, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_without_duckdb_it_says_what_to_install(run: Run, monkeypatch: pytest.Mo
     ],
 )
 def test_a_wrong_field_is_an_error_before_anything_is_read(fields: dict[str, Any], error: str) -> None:
-    good = FIELDS | {"source": "nothing.csv", "output": "/tmp/nothing"}
+    good = FIELDS | {"source": "nothing.csv", "output": "nothing"}
     with pytest.raises(OtpiqValidationError, match="The audience was not prepared, because of:") as caught:
         prepare(AudienceRequest.parse(**(good | fields)))
     assert error in str(caught.value)

@@ -127,7 +127,7 @@ def test_numbers_alone_are_enough(run: Run) -> None:
     assert prepared.counts["rows"] == 2
 
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": 1, "phone": "9647701234567", "name": "علي"},
     {"id": 2, "phone": "0770 123 4568", "name": 'O\'Neil, "Jo"\n'},
     {"id": 3, "phone": None, "name": "Zaynab"},

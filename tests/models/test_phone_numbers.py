@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from typing import Any
 
+import phonenumbers
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_otpiq._models.phone_numbers import normalize
 from airflow_provider_otpiq._redaction import mask_phone_number
@@ -135,6 +139,48 @@ def test_what_is_no_phone_number_is_refused_without_showing_it(value: Any, reaso
 )
 def test_a_masked_number_can_be_recognised_and_not_dialled(value: Any, shown: str) -> None:
     assert mask_phone_number(value) == shown
+
+
+def parsed_and_formatted(number: str, region: str | None) -> str | None:
+    """What is read of a number without a shortcut."""
+    try:
+        parsed = phonenumbers.parse(number, region)
+    except phonenumbers.NumberParseException:
+        return None
+    digits = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    return digits if phonenumbers.is_valid_number(parsed) and len(digits) >= 10 else None
+
+
+def expected(text: str) -> str | None:
+    """What a number of digits with a plus, 00, 0 or none of them is, by phonenumbers alone."""
+    if text.startswith(("+", "00")):
+        return parsed_and_formatted("+" + text.lstrip("+").removeprefix("00"), None)
+    readings = {parsed_and_formatted(text, "IQ")}
+    if not text.startswith("0"):
+        readings.add(parsed_and_formatted(f"+{text}", None))
+    readings.discard(None)
+    return readings.pop() if len(readings) == 1 else None
+
+
+def normalized(text: str) -> str | None:
+    try:
+        return normalize(text)
+    except ValueError:
+        return None
+
+
+def test_the_shortcut_for_iraqi_numbers_gives_what_parsing_does() -> None:
+    digits = random.Random(7)  # noqa: S311
+    for start in range(10_000):
+        national = f"{start:04}{digits.randrange(10**6):06}"
+        for text in (f"+964{national}", f"00964{national}", f"0{national}"):
+            assert normalized(text) == expected(text), text
+
+
+@given(st.sampled_from(["+964", "00964", "0", "+"]), st.text("0123456789", min_size=6, max_size=13))
+@settings(deadline=None)
+def test_any_number_is_what_parsing_gives(prefix: str, digits: str) -> None:
+    assert normalized(prefix + digits) == expected(prefix + digits)
 
 
 @pytest.mark.system

@@ -82,7 +82,6 @@ def test_every_field_is_rendered(dag: DAG, context: dict[str, Any], tmp_path: Pa
         "folder": str(tmp_path),
         "column": "phone",
         "name": "name",
-        "city": {"value": "{{ params.town }}"},
         "town": "Basra",
         "none": None,
     }
@@ -141,7 +140,7 @@ def test_a_callable_is_called_when_the_task_executes_and_shows_nobody(
     location = operator.execute(context)  # type: ignore[arg-type]
     assert references(location) == expected
     assert name in json.loads(Path(location).read_text())["source"][0]
-    assert f"the recipients of {name}" in before.replace("test_", "") or name in before
+    assert name in before
     assert not any(secret in before + rendered(operator) for secret in SECRETS)
 
 

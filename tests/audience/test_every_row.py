@@ -1,0 +1,165 @@
+"""Every row of a large audience accounted for, by who made the rows: the rules here are not the package's."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from tests.audience.conftest import as_json_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.audience.conftest import Prepared
+
+    Run = Callable[..., Prepared]
+
+ROWS = 1_000_000 if os.environ.get("OTPIQ_TEST_FUZZ") == "whole" else 10_000
+SUPPRESSED = ROWS // 50
+NAMES = ["علي", "زينب", "Ali", "O'Neil", 'Jo "JJ" Smith', "two\nlines", "a,b", "Zaynab \U0001f389", "حسین", "\u200fعمر"]
+OUTCOMES = ("recipient", "duplicate", "suppressed", "rejected")
+ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
+
+
+class Row(NamedTuple):
+    """A row, and what its maker knows of it."""
+
+    reference: str
+    phone: str
+    name: str
+    outcome: str
+    number: str
+    line: bytes | None = None
+    """As it stands in CSV, where it is malformed."""
+
+
+def number_of(person: int) -> str:
+    return f"96477{person:08}"
+
+
+def spelt(number: str, way: int) -> str:
+    national = number[3:]
+    spaced = f"{national[:3]} {national[3:6]} {national[6:]}"
+    return [
+        number,
+        f"+{number}",
+        f"+964 {spaced}",
+        f"00{number}",
+        f"0{national}",
+        f"0{spaced}".replace(" ", "-"),
+        f"(+964) {spaced}",
+        f"0{national}".translate(ARABIC),
+        national,
+        f"\u202a+964\u00a0{spaced}\u202c",
+    ][way]
+
+
+BAD: dict[str, Callable[[str, str, str], tuple[str, str, bytes | None]]] = {
+    "no number": lambda _, __, name: ("", name, None),
+    "a short number": lambda _, phone, name: (phone[:-2], name, None),
+    "a long number": lambda _, phone, name: (f"{phone}99", name, None),
+    "letters": lambda _, phone, name: (f"{phone} ext 5", name, None),
+    "no name": lambda _, phone, __: (phone, " ", None),
+    "nan": lambda _, phone, __: (phone, "nan", None),
+    "few fields": lambda reference, phone, _: (phone, "", f"{reference},{phone}".encode()),
+    "many fields": lambda reference, phone, _: (phone, "", f"{reference},{phone},x,Baghdad,y".encode()),
+    "a quote": lambda reference, phone, _: (phone, "", f'{reference},{phone},"x"y,Baghdad'.encode()),
+    "bytes": lambda reference, phone, _: (phone, "", f"{reference},{phone},".encode() + b"\xc3\x28,Baghdad"),
+}
+
+
+def make_rows(*, with_malformed: bool) -> Iterator[Row]:
+    """3 % bad rows of ten kinds, 5 % duplicates, a tenth of the numbers as people write them."""
+    choice = random.Random(20261125)  # noqa: S311
+    seen: list[int] = []
+    kinds = list(BAD)
+    for at in range(ROWS):
+        reference, name, share = f"C-{at}", choice.choice(NAMES), choice.random()
+        way = choice.randrange(1, 10) if choice.random() < 0.1 else 0
+        if share < 0.03:
+            kind = kinds[at % len(kinds)]
+            phone, bad_name, line = BAD[kind](reference, number_of(at), name)
+            if with_malformed or line is None:
+                yield Row(reference, phone, bad_name, "rejected", "", line)
+                continue
+        if share < 0.08 and seen:
+            person = choice.choice(seen)
+            yield Row(reference, spelt(number_of(person), choice.randrange(10)), name, "duplicate", "")
+        elif at % 100 == 0:
+            yield Row(reference, spelt(number_of(at), way), name, "suppressed", "")
+        else:
+            seen.append(at)
+            yield Row(reference, spelt(number_of(at), way), name, "recipient", number_of(at))
+
+
+def write_csv(path: Path, rows: list[Row]) -> None:
+    with path.open("wb") as file:
+        file.write(b"\xef\xbb\xbfid,phone,name,city\r\n")
+        for row in rows:
+            file.write(row.line or as_line([row.reference, row.phone, row.name, "Baghdad"]))
+            file.write(b"\r\n")
+
+
+def as_line(values: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow(values)
+    return text.getvalue().removesuffix("\r\n").encode()
+
+
+@pytest.fixture
+def opt_outs(tmp_path: Path) -> str:
+    """A suppression list, half of which is not in the audience."""
+    people = [100 * at for at in range(SUPPRESSED)]  # up to twice the last row's
+    path = tmp_path / "opt_outs.csv"
+    path.write_text("phone\n" + "".join(f"{spelt(number_of(person), person // 100 % 10)}\n" for person in people))
+    return str(path)
+
+
+def test_every_row_is_accounted_for(run: Run, tmp_path: Path, opt_outs: str) -> None:
+    rows = list(make_rows(with_malformed=True))
+    write_csv(tmp_path / "people.csv", rows)
+    prepared = run([str(tmp_path / "people.csv")], suppress=opt_outs)
+    by_outcome = {outcome: [row for row in rows if row.outcome == outcome] for outcome in OUTCOMES}
+    assert prepared.counts == {
+        "rows": ROWS,
+        "recipients": len(by_outcome["recipient"]),
+        "duplicates": len(by_outcome["duplicate"]),
+        "suppressed": len(by_outcome["suppressed"]),
+        "rejected": len(by_outcome["rejected"]),
+    }
+    assert all(by_outcome.values())
+    assert [(each["reference"], each["phoneNumber"], each["templateParameters"]) for each in prepared.recipients] == [
+        (row.reference, row.number, {"body": {"1": row.name}}) for row in by_outcome["recipient"]
+    ]
+    assert {len(part) for part in prepared.parts[:-1]} == {1000}
+    rejected = list(csv.reader(prepared.rejected))
+    positions = [str(at) for at, row in enumerate(rows, start=1) if row.outcome == "rejected"]
+    assert [row for row, _, _ in rejected] == positions
+    assert len({reason for _, _, reason in rejected}) == len(BAD) - 2  # numbers of two kinds are just not valid
+    assert not any(
+        row.phone[-8:] in line for row, line in zip(by_outcome["rejected"], prepared.rejected, strict=True) if row.phone
+    )
+
+
+def test_each_format_gives_the_same_bytes(run: Run, tmp_path: Path, opt_outs: str) -> None:
+    import duckdb
+
+    rows = list(make_rows(with_malformed=False))
+    write_csv(tmp_path / "people.csv", rows)
+    dicts: list[dict[str, Any]] = [{"id": row.reference, "phone": row.phone, "name": row.name} for row in rows]
+    (tmp_path / "people.jsonl").write_text(as_json_lines(dicts))
+    duckdb.execute(f"COPY (FROM read_json('{tmp_path}/people.jsonl')) TO '{tmp_path}/people.parquet' (FORMAT parquet)")
+    contents = {}
+    for suffix in ("csv", "jsonl", "parquet"):
+        prepared = run([str(tmp_path / f"people.{suffix}")], suppress=opt_outs)
+        contents[suffix] = (prepared.content, prepared.rejected, prepared.counts)
+    assert contents["jsonl"] == contents["csv"]
+    assert contents["parquet"] == contents["csv"]
+    assert json.loads(contents["csv"][0][0] or b"")
