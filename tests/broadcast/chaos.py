@@ -33,6 +33,8 @@ PRICE = 12  # of a message, in IQD
 SECONDS_TO_END = 120
 """How long all of it may take once the trouble is over."""
 
+_SECONDS_FOR_A_REQUEST = 2
+
 READS = ("info", "resources", "payload")
 WRITES = ("create", "attach", "update")
 STATUSES = (400, 401, 404, 408, 409, 425, 429, 500, 502, 503)
@@ -104,7 +106,7 @@ class Chaos:
         self._seconds.wait()
 
     def _make_trouble(self) -> None:
-        kinds = {self._arm: 12, self._kill: 2, self._start_a_second: 1}
+        kinds = {self._arm: 8, self._kill: 2, self._start_a_second: 1}
         (make,) = self._random.choices(list(kinds), list(kinds.values()))
         make()
 
@@ -112,7 +114,7 @@ class Chaos:
         call = self._random.choice((*READS, *WRITES, *WRITES))
         fault = self._fault(call)
         if len(self._armed(call)) < 3:
-            self._sandbox.arm(call, delay=self._random.choice((0, 0, 0.05, 0.3)), **fault)
+            self._sandbox.arm(call, **{"delay": self._random.choice((0, 0, 0.1)), **fault})
             self.happened[f"{call} {fault.get('status') or fault.get('connection') or 'delay'}"] += 1
 
     def _armed(self, call: str) -> list[dict[str, Any]]:
@@ -125,7 +127,7 @@ class Chaos:
         if kind in ("drop", "cut"):
             return {"connection": kind, "when": when}
         if kind == "slow":
-            return {"times": 5}
+            return {"times": 5, "delay": 0.3}
         if kind == "garbage":
             # A 2xx in OTPIQ's own shape is a promise.
             return {"status": 200} | choice((
@@ -140,10 +142,17 @@ class Chaos:
         return {"status": status, "body": STARTED if says_started else choice(BODIES), "headers": headers, "when": when}
 
     def _kill(self) -> None:
+        if self._random.random() < 0.7:  # otherwise most are killed while Python starts
+            self._wait_for_a_request()
         if processes := self._tasks.processes():
             with suppress(ProcessLookupError):
                 os.kill(self._random.choice(processes), signal.SIGKILL)
                 self.happened["killed"] += 1
+
+    def _wait_for_a_request(self) -> None:
+        last, until = self._sandbox.requests[-1:], time.monotonic() + _SECONDS_FOR_A_REQUEST
+        while self._sandbox.requests[-1:] == last and time.monotonic() < until:
+            time.sleep(0.01)
 
     def _start_a_second(self) -> None:
         step, shard = self._random.choice(("create", "start")), self._random.randrange(SHARDS)

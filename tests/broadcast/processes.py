@@ -29,13 +29,23 @@ class Launcher:
     :param sandbox: OTPIQ.
     :param log: the file for what the tasks print.
     :param max_retries: how many HTTP retries a call may make.
+    :param environment: what else is in their environment.
     """
 
-    def __init__(self, audience: str, shards: int, sandbox: Sandbox, log: Path, max_retries: int = 1) -> None:
+    def __init__(
+        self,
+        audience: str,
+        shards: int,
+        sandbox: Sandbox,
+        log: Path,
+        *,
+        max_retries: int = 1,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.shards = shards
         extra = {"max_retries": max_retries}
         connection = {"conn_type": "otpiq", "host": sandbox.url, "password": sandbox.api_key, "extra": extra}
-        self._environment = {"AIRFLOW_CONN_OTPIQ_DEFAULT": json.dumps(connection)}
+        self._environment = {"AIRFLOW_CONN_OTPIQ_DEFAULT": json.dumps(connection), **(environment or {})}
         self._log = str(log)
         ledger = audience.replace("manifest.json", "ledger")
         self._fields: dict[str, dict[str, Any]] = {
