@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -72,6 +73,29 @@ class Folder:
             return
         with _written_aside(path, content) as aside:
             os.replace(aside, path)
+
+    def put(self, name: str, file: Path) -> None:
+        """Write an object from a local file, piece by piece."""
+        path = self._full_path(name)
+        if not self._is_local:
+            self._fs.put_file(str(file), path)
+            return
+        with _written_aside(path, b"") as aside:
+            shutil.copyfile(file, aside)
+            os.replace(aside, path)
+
+    def list(self, name: str) -> list[str]:
+        """List the names of the objects in a folder of this one."""
+        path = self._full_path(name)
+        self._fs.invalidate_cache(path)
+        try:
+            return [str(each).rstrip("/").rpartition("/")[2] for each in self._fs.ls(path, detail=False)]
+        except FileNotFoundError:
+            return []
+
+    def contains(self, path: str) -> bool:
+        """Tell whether a path of the same store lies in this folder."""
+        return path.startswith(self._full_path(""))
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object only if there is none yet, and tell whether it was written: of several, one succeeds."""

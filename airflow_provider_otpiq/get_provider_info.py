@@ -89,7 +89,14 @@ def get_provider_info() -> dict[str, object]:
             {"integration-name": "OTPIQ", "python-modules": ["airflow_provider_otpiq.hooks.otpiq"]},
         ],
         "operators": [
-            {"integration-name": "OTPIQ", "python-modules": ["airflow_provider_otpiq.operators.campaign"]},
+            {
+                "integration-name": "OTPIQ",
+                "python-modules": [
+                    "airflow_provider_otpiq.operators.audience",
+                    "airflow_provider_otpiq.operators.broadcast",
+                    "airflow_provider_otpiq.operators.campaign",
+                ],
+            },
         ],
         "connection-types": [
             {

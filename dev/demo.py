@@ -44,6 +44,7 @@ def main() -> None:
         _show_sandbox(sandbox)
         print(f"\n{started - began:.0f} s to start Airflow, {time.monotonic() - started:.0f} s for the run.", end=" ")
         print(f"Airflow's log: {(home / 'airflow.log').relative_to(REPOSITORY)}")
+        print("For more than 1000 people, example_otpiq_broadcast does the same in as many campaigns as it takes.")
         statuses = [approved["status"], sandbox.campaigns[0]["status"]]
         if state != "success" or _sent(sandbox) != EXPECTED or statuses != ["scheduled", "completed"]:
             sys.exit("The demo did not do what it should; the log tells why.")

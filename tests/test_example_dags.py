@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
-NEEDS_APPROVAL_OPERATOR = "example_otpiq_lifecycle"
+LIFECYCLE = "example_otpiq_lifecycle"
 
 
 def example(name: str) -> Any:
@@ -38,7 +38,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_no_network")
 @pytest.mark.parametrize("file", sorted(EXAMPLE_DAGS.glob("*.py")), ids=lambda file: file.stem)
 def test_an_example_is_one_dag_of_its_files_name(file: Any) -> None:
-    if file.stem == NEEDS_APPROVAL_OPERATOR and AIRFLOW_VERSION.release < (3, 1):
+    if "ApprovalOperator" in file.read_text() and AIRFLOW_VERSION.release < (3, 1):
         pytest.skip("Airflow 3.1 brought ApprovalOperator")
     (dag,) = [value for value in runpy.run_path(str(file)).values() if isinstance(value, DAG)]
     assert dag.dag_id == file.stem
@@ -47,11 +47,18 @@ def test_an_example_is_one_dag_of_its_files_name(file: Any) -> None:
 
 @pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 1), reason="Airflow 3.1 brought ApprovalOperator")
 def test_the_lifecycle_is_a_draft_that_is_scheduled_only_after_an_approval() -> None:
-    dag = example(NEEDS_APPROVAL_OPERATOR)
+    dag = example(LIFECYCLE)
     create = dag.get_task("create")
     assert (create.schedule_type, create.scheduled_for) == (None, None)
     assert dag.get_task("schedule").upstream_task_ids == {"create", "approve"}
     assert all(task.operator_name != "StartCampaignOperator" for task in dag.tasks)
+
+
+@pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 1), reason="Airflow 3.1 brought ApprovalOperator")
+def test_the_broadcast_is_started_only_after_an_approval() -> None:
+    dag = example("example_otpiq_broadcast")
+    assert dag.get_task("start").upstream_task_ids == {"create", "approve"}
+    assert dag.get_task("approve").upstream_task_ids == {"read_credit"}
 
 
 @pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 1), reason="Airflow 3.1 brought ApprovalOperator")
@@ -66,7 +73,7 @@ def test_the_lifecycle_is_a_draft_that_is_scheduled_only_after_an_approval() -> 
 def test_the_lifecycle_is_scheduled_for_the_morning_after_its_run(
     sandbox_hook: OtpiqHook, sandbox: Sandbox, run_after: str, scheduled_for: str
 ) -> None:
-    dag = example(NEEDS_APPROVAL_OPERATOR)
+    dag = example(LIFECYCLE)
     campaign_id = sandbox_hook.create_campaign(**CREATE)["_id"]
     task = dag.get_task("schedule")
     task.campaign_id = campaign_id

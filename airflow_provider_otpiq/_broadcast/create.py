@@ -256,5 +256,5 @@ def _changed(ledger: Ledger, changes: list[str]) -> OtpiqValidationError:
     )
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _number(value: object) -> int | float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -12,9 +12,10 @@ import re
 from typing import Annotated, Literal
 
 from pendulum import DateTime
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, require_future, to_api_format
+from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._redaction import safe_repr
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
@@ -74,6 +75,14 @@ def _name(value: object) -> str:
     raise ValueError(f"{rule}; found {len(text)}")
 
 
+def _region(region: str) -> str:
+    if not re.fullmatch("[A-Z]{2}", region):
+        raise ValueError(
+            f"must be a country's two capital letters, such as {DEFAULT_REGION}; found {safe_repr(region)}"
+        )
+    return region
+
+
 def _future(value: object) -> DateTime:
     time = parse_datetime(value)
     require_future(time)
@@ -81,6 +90,7 @@ def _future(value: object) -> DateTime:
 
 
 String = Annotated[str, BeforeValidator(_string)]
+Region = Annotated[str, AfterValidator(_region)]
 ObjectId = Annotated[str, BeforeValidator(_object_id)]
 CampaignName = Annotated[str, BeforeValidator(_name)]
 ScheduleType = Annotated[Literal["now", "schedule"], one_of("now", "schedule")]

@@ -17,7 +17,14 @@ _IN_API_FORM = re.compile(API_FORM)
 _MIN_DIGITS = 10
 _BEYOND_PHONE_NUMBERS = 10**15
 _PLUS_SIGNS = "+\uff0b"
+_IRAQI = re.compile(r"\+964([1-9][0-9]{9})")
+_IRAQI_AT_HOME = re.compile(r"0?((?!964)[1-9][0-9]{9})")
 _AS_PEOPLE_WRITE = re.compile(rf"[\s(]*[{_PLUS_SIGNS}]?[\d\s()./\-\u2010-\u2015]*")
+
+
+def is_in_api_form(number: str) -> bool:
+    """Tell whether it is taken as it stands, where the default region is Iraq."""
+    return bool(_IN_API_FORM.fullmatch(number))
 
 
 def normalize(value: object, default_region: str = DEFAULT_REGION) -> str:
@@ -32,7 +39,7 @@ def normalize(value: object, default_region: str = DEFAULT_REGION) -> str:
     :raises ValueError: if it is no phone number; the text tells why, and does not hold the number.
     """
     if isinstance(value, str):
-        fits = default_region == DEFAULT_REGION and _IN_API_FORM.fullmatch(value)
+        fits = default_region == DEFAULT_REGION and is_in_api_form(value)
         return value if fits else _of_text(value, default_region)
     if value is None:
         raise ValueError("is required, and is not set")
@@ -45,12 +52,13 @@ def normalize(value: object, default_region: str = DEFAULT_REGION) -> str:
 
 def _of_text(text: str, default_region: str) -> str:
     # Copied from text that runs from right to left, a number has invisible marks around it.
-    visible = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    visible = text if text.isascii() else _without_invisible_marks(text)
     if visible.strip() in ("", "None"):
         raise ValueError("is required, and is not set")
     if not _AS_PEOPLE_WRITE.fullmatch(visible):
         raise ValueError("holds characters that a phone number does not have")
-    digits = "".join(str(unicodedata.decimal(character)) for character in visible if character.isdecimal())
+    digits = "".join(filter(str.isdecimal, visible))
+    digits = digits if digits.isascii() else "".join(str(unicodedata.decimal(digit)) for digit in digits)
     readings = _readings(digits, any(sign in visible for sign in _PLUS_SIGNS), default_region)
     valid = {number for number in (_valid(*reading) for reading in readings) if number}
     if len(valid) > 1:
@@ -58,6 +66,10 @@ def _of_text(text: str, default_region: str) -> str:
     if valid:
         return valid.pop()
     raise ValueError(f"is no valid phone number, neither an international one nor one of {default_region}")
+
+
+def _without_invisible_marks(text: str) -> str:
+    return "".join(character for character in text if unicodedata.category(character) != "Cf")
 
 
 def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[str, str | None]]:
@@ -73,9 +85,19 @@ def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[st
 def _valid(number: str, region: str | None) -> str | None:
     import phonenumbers
 
+    if ten_digits := _ten_iraqi_digits(number, region):
+        is_valid = phonenumbers.is_valid_number(phonenumbers.PhoneNumber(964, int(ten_digits)))
+        return f"964{ten_digits}" if is_valid else None
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
         return None
     digits: str = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
     return digits if phonenumbers.is_valid_number(parsed) and len(digits) >= _MIN_DIGITS else None
+
+
+def _ten_iraqi_digits(number: str, region: str | None) -> str | None:
+    """Read most numbers of an audience in an eighth of the time: parsing and formatting would only give them back."""
+    looks_like_one = _IRAQI if region is None else _IRAQI_AT_HOME if region == DEFAULT_REGION else None
+    match = looks_like_one and looks_like_one.fullmatch(number)
+    return match[1] if match else None

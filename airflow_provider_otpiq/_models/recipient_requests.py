@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sized
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 
-from airflow_provider_otpiq._models.fields import ObjectId, one_of
+from airflow_provider_otpiq._models.fields import ObjectId, Region, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_rows import EMPTY
 from airflow_provider_otpiq._models.request import RequestModel
-from airflow_provider_otpiq._redaction import safe_repr
 
 
 def _iterable(recipients: object) -> Iterable[Any]:
     if isinstance(recipients, str | bytes):
         raise ValueError(
-            "must be a list, an XComArg or a callable; found a string of"
+            "must be a list, an XComArg, a callable, or an operator's path of a .json file; found a string of"
             f" {len(recipients)} characters (a template renders to a string unless the DAG has"
             " render_template_as_native_obj)"
         )
@@ -39,14 +37,6 @@ def _can_be_iterated(recipients: Any) -> bool:
     return True
 
 
-def _region(region: str) -> str:
-    if not re.fullmatch("[A-Z]{2}", region):
-        raise ValueError(
-            f"must be a country's two capital letters, such as {DEFAULT_REGION}; found {safe_repr(region)}"
-        )
-    return region
-
-
 class RecipientsRequest(RequestModel):
     """Recipients for a campaign, and how they are validated."""
 
@@ -54,7 +44,7 @@ class RecipientsRequest(RequestModel):
 
     campaign_id: ObjectId
     on_invalid: Annotated[Literal["fail", "skip"], one_of("fail", "skip")] = "fail"
-    default_region: Annotated[str, AfterValidator(_region)] = DEFAULT_REGION
+    default_region: Region = DEFAULT_REGION
     # Not read yet: that runs code of the DAG's author, whose errors are not to become ours.
     recipients: Annotated[Iterable[Any], PlainValidator(_iterable)]
 

@@ -174,13 +174,18 @@ def _checked_reference(reference: object) -> tuple[str | int | None, list[str]]:
         return None, ["reference must be a string, or an int of 64 bits"]
 
 
-def _named_reference(reference: str | int | None) -> str:
-    if _is_blank(reference):
-        return ""
+def safe_reference(reference: str | int) -> str:
+    """Write a reference as it may be shown: one that could be a phone number is masked."""
     text = str(reference)
     digits = "".join(filter(str.isdecimal, text))
     # However it is punctuated, a long number without a letter may be a phone number.
     is_number = len(digits) >= _MIN_PHONE_NUMBER_DIGITS and not any(map(str.isalpha, text))
     text = mask_phone_number(digits) if is_number else sanitize(text)
-    text = text if len(text) <= _MAX_REFERENCE_LENGTH else f"{text[:_MAX_REFERENCE_LENGTH]}…"
+    return text if len(text) <= _MAX_REFERENCE_LENGTH else f"{text[:_MAX_REFERENCE_LENGTH]}…"
+
+
+def _named_reference(reference: str | int | None) -> str:
+    if reference is None or _is_blank(reference):
+        return ""
+    text = safe_reference(reference)
     return f"reference {text!r}, " if isinstance(reference, str) else f"reference {text}, "

@@ -21,6 +21,8 @@ class RequestModel(BaseModel):
     title: ClassVar[str]
     """What it is, as an error begins."""
 
+    not_done: ClassVar[str] = "was not sent"
+
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
@@ -47,7 +49,7 @@ class RequestModel(BaseModel):
             errors = [*format_errors(error), *errors]
         if not errors:
             return request
-        raise OtpiqValidationError(f"{cls.title} was not sent, because of:{bullet_list(errors)}", errors=errors)
+        raise OtpiqValidationError(f"{cls.title} {cls.not_done}, because of:{bullet_list(errors)}", errors=errors)
 
     @classmethod
     def _errors_between(cls, fields: Mapping[str, object]) -> list[str]:

@@ -77,7 +77,7 @@ class Campaign(_Record):
     """Whether it holds the part's recipients."""
     recipients: Annotated[int | None, Field(ge=0)] = None
     """How many it holds, as OTPIQ says; None where it does not."""
-    estimated_cost: float | None = None
+    estimated_cost: int | float | None = None
     """In IQD, as OTPIQ says; None where it does not."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -12,13 +13,16 @@ from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.providers.common.compat.sdk import BaseOperator, Context, ObjectStoragePath, XComArg
 
     from airflow_provider_otpiq._models.attach import AttachedCampaign
     from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
     from airflow_provider_otpiq.operators._base import Text
 
-    Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]]
+    Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]] | ObjectStoragePath
+
+
+_FILE = re.compile(r"\S.*\.json")
 
 
 class RedactedRecipients:
@@ -40,7 +44,17 @@ class RedactedRecipients:
         if not callable(self.value):
             self.value = render(self.value)
 
+    @property
+    def path(self) -> str | None:
+        """The local path or URL of the file that the field names, if it names one."""
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        path = str(self.value) if isinstance(self.value, str | ObjectStoragePath) else ""
+        return path if _FILE.fullmatch(path) else None
+
     def __str__(self) -> str:
+        if self.path:
+            return f"the recipients in {self.path}"
         if callable(self.value):
             name = getattr(self.value, "__qualname__", type(self.value).__qualname__)
             return f"the recipients of {name}"
@@ -93,22 +107,42 @@ class _RecipientsOperator(OtpiqBaseOperator):
             validate_parameters=self.validate_parameters,
             on_invalid=self.on_invalid,
         )
-        self.recipients = RedactedRecipients(recipients)
+        if not self._redacted.path:
+            self.recipients = RedactedRecipients(recipients)
         return recipients
 
-    def _read_recipients(self, context: Context) -> Any:
-        recipients = self.recipients.value if isinstance(self.recipients, RedactedRecipients) else self.recipients
-        if not callable(recipients):
-            return recipients
-        from airflow.providers.common.compat.sdk import determine_kwargs
+    @property
+    def _redacted(self) -> RedactedRecipients:
+        is_rendered = isinstance(self.recipients, RedactedRecipients)
+        return self.recipients if is_rendered else RedactedRecipients(self.recipients)
 
-        # The last two are what Airflow itself passes to a callable in a template field.
-        available = ChainMap(
-            {"context": context, "jinja_env": self.get_template_env()}, cast("dict[str, Any]", context)
-        )
-        wanted = determine_kwargs(recipients, [], available)
-        bound = getattr(recipients, "keywords", {})  # of a partial, which has chosen its own value
-        return recipients(**{name: value for name, value in wanted.items() if name not in bound})
+    def _read_recipients(self, context: Context) -> Any:
+        if path := self._redacted.path:
+            from airflow_provider_otpiq._audience.recipients_file import read_recipients
+
+            return read_recipients(path)
+        recipients = self._redacted.value
+        return call_with_context(recipients, context, self) if callable(recipients) else recipients
+
+
+def call_with_context(function: Callable[..., Any], context: Context, operator: BaseOperator) -> Any:
+    """
+    Call a function with those variables of the task's context that it names.
+
+    :param function: what to call.
+    :param context: the task's context.
+    :param operator: whose task it is.
+    :return: what the function returns.
+    """
+    from airflow.providers.common.compat.sdk import determine_kwargs
+
+    # The last two are what Airflow itself passes to a callable in a template field.
+    available = ChainMap(
+        {"context": context, "jinja_env": operator.get_template_env()}, cast("dict[str, Any]", context)
+    )
+    wanted = determine_kwargs(function, [], available)
+    bound = getattr(function, "keywords", {})  # of a partial, which has chosen its own value
+    return function(**{name: value for name, value in wanted.items() if name not in bound})
 
 
 class AttachRecipientsOperator(_RecipientsOperator):
@@ -136,8 +170,11 @@ class AttachRecipientsOperator(_RecipientsOperator):
         "templateParameters": {"body": {"1": "Ali"}}}``, or only phone numbers where the template has no parameters. A
         dict may carry a ``reference`` (a string or an int, such as a customer id), which is never sent and names the
         recipient in errors and logs. A list, an ``XComArg`` of one, or a callable that returns or yields them when the
-        task executes, and may take variables of the task's context by their names. A number may be written as
-        ``+964 771…``, ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic digits. (templated)
+        task executes, and may take variables of the task's context by their names. Or the path of a file with a JSON
+        list of them, such as a part of a prepared audience (``…/parts/00000.json``), which is read when the task
+        executes: a string that ends in ``.json``, an absolute path or a URL, or an ``ObjectStoragePath``. A number may
+        be written as ``+964 771…``, ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic digits.
+        (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.
     :param validate_parameters: whether to check the template's required parameters, True by default; False saves the
         call.

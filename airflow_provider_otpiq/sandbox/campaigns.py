@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_otpiq.sandbox.resources import template_by_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Sequence
 
 Status = Literal["draft", "scheduled", "running", "completed"]
 
@@ -19,6 +19,25 @@ MESSAGES_PER_SECOND = 20
 PRICES = {"MARKETING": 12, "UTILITY": 6}
 """The price of a message, in IQD."""
 FAILING_SUFFIX = "000"
+
+
+class PhoneNumbers:
+    """Phone numbers in order, as one string: a million of them take 14 MB instead of 100."""
+
+    def __init__(self) -> None:
+        self._joined = ""
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._joined.split())
+
+    def append(self, numbers: Sequence[str]) -> None:
+        """Append phone numbers."""
+        self._joined = " ".join([self._joined, *numbers])
+        self._count += len(numbers)
 
 
 @dataclass
@@ -35,19 +54,18 @@ class Campaign:
     category: str | None = None
     sample_of: str | None = None
     started_at: datetime | None = None
-    recipients: dict[str, None] = field(default_factory=dict)
-    """Their phone numbers as an ordered set, in the order of sending."""
+    recipients: PhoneNumbers = field(default_factory=PhoneNumbers)
+    """In the order of sending."""
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     campaign_id: str = field(default_factory=lambda: f"cmp_{secrets.token_hex(6)}")
     _failing: list[int] = field(default_factory=list)
     """Positions in ``recipients`` of the numbers whose messages fail, ascending, so that a bisection counts them."""
 
-    def add_recipients(self, numbers: Iterable[str]) -> None:
-        """Append phone numbers; those that are on the campaign already keep their position."""
-        for number in numbers:
-            if number not in self.recipients and number.endswith(FAILING_SUFFIX):
-                self._failing.append(len(self.recipients))
-            self.recipients[number] = None
+    def add_recipients(self, numbers: Sequence[str]) -> None:
+        """Append phone numbers that are not on the campaign yet."""
+        first = len(self.recipients)
+        self._failing += [at for at, number in enumerate(numbers, first) if number.endswith(FAILING_SUFFIX)]
+        self.recipients.append(numbers)
 
     @property
     def price(self) -> int:
@@ -86,6 +104,8 @@ class Campaign:
 
     def spent(self, now: datetime) -> int:
         """Return what it takes from the project's credit: the estimated cost while it runs, then the actual cost."""
+        if self.start_time(now) is None:
+            return 0
         counts = self._money(now)
         return counts["reservedAmount"] + counts["reconciledAmount"]
 

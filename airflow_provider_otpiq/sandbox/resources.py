@@ -67,6 +67,7 @@ class Number:
     id: str
     number: str
     name: str
+    messaging_limit: str
     status: str = "CONNECTED"
 
     def to_api(self) -> dict[str, Any]:
@@ -77,7 +78,7 @@ class Number:
             "displayPhoneNumber": self.number,
             "verifiedName": self.name,
             "qualityRating": "GREEN",
-            "messagingLimit": "TIER_1K",
+            "messagingLimit": self.messaging_limit,
             "status": self.status,
         }
 
@@ -104,8 +105,8 @@ ACCOUNTS = (
     Account(
         "Sandbox shop",
         (
-            Number("665f1c2ab3d4e5f601234568", "+964 770 123 4567", "Sandbox shop"),
-            Number("665f1c2ab3d4e5f6012345a1", "+964 780 123 4567", "Sandbox shop, new", "PENDING"),
+            Number("665f1c2ab3d4e5f601234568", "+964 770 123 4567", "Sandbox shop", "TIER_1K"),
+            Number("665f1c2ab3d4e5f6012345a1", "+964 780 123 4567", "Sandbox shop, new", "TIER_10K", "PENDING"),
         ),
         (
             Template("665f1c2ab3d4e5f601234567", "summer_promo", "ar", parameters=_PROMO),
@@ -116,7 +117,7 @@ ACCOUNTS = (
     ),
     Account(
         "Sandbox branch",
-        (Number("665f1c2ab3d4e5f6012345a2", "+964 750 123 4567", "Sandbox branch"),),
+        (Number("665f1c2ab3d4e5f6012345a2", "+964 750 123 4567", "Sandbox branch", "TIER_UNLIMITED"),),
         (
             Template("665f1c2ab3d4e5f6012345b4", "branch_news", "ar"),
             Template("665f1c2ab3d4e5f6012345b5", "order_update", category="UTILITY"),

@@ -74,8 +74,17 @@ class Sandbox:
         return self._state.campaigns.list_campaigns()
 
     def recipients(self, campaign_id: str) -> list[str]:
-        """Temporary."""
-        return list(self._state.campaigns.find(campaign_id).recipients)
+        """
+        List who is on a campaign.
+
+        :param campaign_id: the campaign's ``_id``.
+        :return: the phone numbers, in the order in which they were attached.
+        :raises LookupError: if there is no such campaign.
+        """
+        campaign = self._state.campaigns.find(campaign_id)
+        if campaign is None:
+            raise LookupError(f"there is no campaign {campaign_id!r}")
+        return list(campaign.recipients)
 
     @property
     def requests(self) -> list[dict[str, Any]]:

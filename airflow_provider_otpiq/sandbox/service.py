@@ -102,7 +102,8 @@ class CampaignService:
         """Attach the recipients that are not on the campaign yet."""
         self._require_not_started(campaign, "given recipients")
         _require_parameters(campaign, new)
-        added = [number for number in new.numbers() if number not in campaign.recipients]
+        there = set(campaign.recipients)
+        added = [number for number in new.numbers() if number not in there]
         if not added:
             raise BadRequestError("All of these recipients are already on this campaign")
         if len(campaign.recipients) + len(added) > MAX_RECIPIENTS:
@@ -175,6 +176,5 @@ def _require_same_account(template_id: str, number_id: str) -> None:
 
 def _require_parameters(campaign: Campaign, new: RecipientsRequest) -> None:
     for parameter in template_by_id(campaign.template).parameters:
-        for at, recipient in enumerate(new.recipients):
-            if parameter.required and not recipient.templateParameters.body.get(parameter.key):
-                raise BadRequestError(f"recipients.{at}.templateParameters.body.{parameter.key} is required")
+        if parameter.required and (at := next(new.lacking(parameter.key), None)) is not None:
+            raise BadRequestError(f"recipients.{at}.templateParameters.body.{parameter.key} is required")

@@ -56,9 +56,7 @@ class Launcher:
     def start(self, step: str, shard: int, clock: float, result: Path | None = None) -> ForkServerProcess:
         """Start the task of a step and a shard."""
         fields = {**self._fields[step], "shard": shard, "shards": self.shards}
-        return worker.start(
-            step, fields, self._environment, clock=clock, result=result and str(result), log=self._log
-        )
+        return worker.start(step, fields, self._environment, clock=clock, result=result and str(result), log=self._log)
 
 
 class Processes:

@@ -102,9 +102,9 @@ def test_an_approval_guards_what_sends(block: Block, folder: Path) -> None:
 
 @of_kind("part of a dag")
 def test_a_part_of_a_dag_parses(block: Block) -> None:
-    from airflow_provider_otpiq.operators import campaign
+    from airflow_provider_otpiq.operators import audience, broadcast, campaign
 
-    operators = {name: getattr(campaign, name) for name in campaign.__all__}
+    operators = {name: getattr(module, name) for module in (audience, broadcast, campaign) for name in module.__all__}
     with DAG("part", schedule=None) as dag:
         create = campaign.CreateCampaignOperator(task_id="create", name="Summer offer")
         exec(block.code, operators | {"create": create})  # noqa: S102

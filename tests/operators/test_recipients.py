@@ -6,10 +6,11 @@ import json
 import re
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, task
 from jinja2 import UndefinedError
 
 from airflow_provider_otpiq.exceptions import OtpiqConnectionError, OtpiqValidationError
@@ -128,6 +129,86 @@ def test_a_string_is_no_list(dag: DAG, context: dict[str, Any], sandbox: Sandbox
     with pytest.raises(OtpiqValidationError, match="render_template_as_native_obj") as caught:
         execute(operator, context)
     assert "9647701234567" not in f"{caught.value}{as_airflow_stores_it(operator)}"
+    assert len(sandbox.requests) == 1
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    """A part of a prepared audience."""
+    part = tmp_path / "parts" / "00000.json"
+    part.parent.mkdir()
+    recipients = [{"phoneNumber": number, "templateParameters": {}, "reference": "C-1042"} for number in DIGITS]
+    part.write_text(json.dumps(recipients))
+    return part
+
+
+@pytest.mark.parametrize(
+    "named",
+    [str, Path.as_uri, ObjectStoragePath, lambda part: ObjectStoragePath(part.as_uri())],
+    ids=["path", "url", "object storage path", "object storage url"],
+)
+@pytest.mark.parametrize("kind", [AttachRecipientsOperator, SendSampleOperator])
+def test_recipients_are_the_ones_in_a_file(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, part: Path, kind: Any, named: Any
+) -> None:
+    operator = kind(task_id=f"file_{next(_task_numbers)}", dag=dag, campaign_id=campaign_id, recipients=named(part))
+    operator.render_template_fields(context)
+    shown = as_airflow_stores_it(operator)
+    assert shown == f"the recipients in {named(part)}"
+    operator.execute(context)
+    assert attached(sandbox) == DIGITS
+    assert as_airflow_stores_it(operator) == shown
+
+
+def test_the_path_of_a_file_may_be_a_template_and_the_file_come_later(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, part: Path
+) -> None:
+    operator = attach(dag, campaign_id, f"{part.parent}/{{{{ params.name }}}}.json")
+    operator.render_template_fields(context)  # type: ignore[arg-type]
+    part.rename(part.parent / "Autumn.json")
+    operator.execute(context)  # type: ignore[arg-type]
+    assert attached(sandbox) == DIGITS
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (None, "recipients: {part}: there is no such file; nothing was sent."),
+        *(
+            (content, "recipients: {part}: must be a JSON list of recipients, as each part of a prepared audience is;")
+            for content in (b"", b"[", b"{}", b'"9647701234567"', b'[{"phoneNumber": "9647701234567"', b'["\xff"]')
+        ),
+        (b"[]", "recipients: is empty"),
+    ],
+)
+def test_a_file_without_recipients_is_an_error_that_sends_nothing(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, part: Path, content: Any, error: str
+) -> None:
+    part.unlink() if content is None else part.write_bytes(content)
+    with pytest.raises(OtpiqValidationError, match=re.escape(error.format(part=part))) as caught:
+        execute(attach(dag, campaign_id, str(part)), context)
+    assert "9647701234567" not in str(caught.value)
+    assert len(sandbox.requests) == 1
+
+
+def test_a_file_in_an_unknown_store_is_an_error_that_sends_nothing(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
+) -> None:
+    with pytest.raises(OtpiqValidationError, match=r"recipients: nowhere://x/a\.json: cannot be read \(.*nowhere"):
+        execute(attach(dag, campaign_id, "nowhere://x/a.json"), context)
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("recipients", ["parts/00000.csv", "s3://audience/parts/", ".json", "\n.json", "0770 123 4567"])
+def test_another_string_is_no_path(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, recipients: str
+) -> None:
+    operator = attach(dag, campaign_id, recipients)
+    with pytest.raises(
+        OtpiqValidationError, match=r"or an operator's path of a \.json file; found a string of \d+ char"
+    ):
+        execute(operator, context)
+    assert as_airflow_stores_it(operator) == "recipients as a str"
     assert len(sandbox.requests) == 1
 
 

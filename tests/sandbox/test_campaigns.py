@@ -14,6 +14,7 @@ from tests.sandbox.client import (
     accounts,
     attach,
     call,
+    control,
     create,
     created_id,
     ids_of_template,
@@ -137,6 +138,25 @@ def test_a_campaign_holds_1000_recipients_in_all(sandbox: Sandbox) -> None:
     assert total(sandbox, campaign_id) == 1000
 
 
+def test_who_is_on_a_campaign_can_be_read(sandbox: Sandbox) -> None:
+    first = with_recipients(sandbox, *people(3), *people(2))
+    attach(sandbox, first, *people(3, first=3))
+    other = sample(sandbox, first, *people(2, first=7)).json()["data"]["_id"]
+    numbers = {first: [person["phoneNumber"] for person in people(5)]}
+    numbers |= {other: [person["phoneNumber"] for person in people(2, first=7)], created_id(sandbox): []}
+    for campaign_id, expected in numbers.items():
+        assert sandbox.recipients(campaign_id) == sandbox.recipients(campaign_id.upper()) == expected
+        assert control(sandbox, "GET", f"/_sandbox/campaigns/{campaign_id}/recipients")["recipients"] == expected
+    state = str(control(sandbox, "GET", "/_sandbox/state"))
+    assert not any(person["phoneNumber"] in state for person in people(8))
+
+
+def test_nobody_is_on_an_unknown_campaign(sandbox: Sandbox) -> None:
+    with pytest.raises(LookupError, match=UNKNOWN):
+        sandbox.recipients(UNKNOWN)
+    assert control(sandbox, "GET", f"/_sandbox/campaigns/{UNKNOWN}/recipients") == {"message": "Campaign not found"}
+
+
 def test_1000_recipients_go_in_one_request(sandbox: Sandbox) -> None:
     assert total(sandbox, with_recipients(sandbox, *people(1000))) == 1000
 
@@ -241,6 +261,7 @@ def test_the_resources(sandbox: Sandbox) -> None:
         }
         assert number["phoneNumber"] == number["displayPhoneNumber"].replace(" ", "")
         assert number["phoneNumber"].startswith("+964")
+    assert [number["messagingLimit"] for number in numbers] == ["TIER_1K", "TIER_10K", "TIER_UNLIMITED"]
     for template in templates:
         assert template.keys() == {"id", "name", "language", "category", "status", "parameter_format"}
         assert template["category"] in ("MARKETING", "UTILITY")

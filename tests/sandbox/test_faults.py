@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ import requests
 
 from tests.fakes import CREATE, CREATE_BODY
 from tests.sandbox.client import (
+    CAMPAIGNS,
     PAYLOAD,
     attach,
     call,
@@ -111,6 +113,53 @@ def test_a_fault_affects_only_its_kind_of_request(sandbox: Sandbox, armed: str) 
     sandbox.arm(armed, status=418)
     assert [name for name, send in CALLS.items() if send(sandbox, campaign_id).status_code == 418] == [armed]
     assert CALLS[armed](sandbox, campaign_id).status_code != 418
+
+
+REQUESTS: dict[str, tuple[str, str, Any]] = {
+    "info": ("GET", "/info", None),
+    "resources": ("GET", "/whatsapp/resources", None),
+    "create": ("POST", CAMPAIGNS, CREATE_BODY),
+    "update": ("PATCH", f"{CAMPAIGNS}/{{}}", {"name": "Winter"}),
+    "payload": ("GET", f"{PAYLOAD}?_id={{}}", None),
+    "attach": ("POST", f"{CAMPAIGNS}/{{}}/recipients", {"recipients": people(2)}),
+    "sample": ("POST", f"{CAMPAIGNS}/{{}}/sample", {"recipients": people(1)}),
+    "start": ("POST", f"{CAMPAIGNS}/{{}}/start", None),
+}
+
+
+def outcome(sandbox: Sandbox, armed: str, campaign_id: str) -> int | str:
+    """The status of the response to one request, or what becomes of its body."""
+    method, path, body = REQUESTS[armed]
+    url, headers = sandbox.url + path.format(campaign_id), {"Authorization": f"Bearer {sandbox.api_key}"}
+    try:
+        with requests.request(method, url, json=body, headers=headers, timeout=10, stream=True) as response:
+            parts = list(islice(response.iter_content(65536), 20))
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+        return "broken"
+    return "endless" if len(parts) == 20 else response.status_code
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ({"status": 503}, 503),
+        ({"status": 429, "headers": {"Retry-After": "1"}}, 429),
+        ({"status": 400, "body": {"error": "No"}, "when": "after"}, 400),
+        ({"connection": "drop"}, "broken"),
+        ({"connection": "drop", "when": "after", "delay": 0.01}, "broken"),
+        ({"connection": "cut"}, "broken"),
+        ({"connection": "endless"}, "endless"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("armed", CALLS)
+def test_each_kind_of_fault_is_armed_for_each_call_over_http(
+    sandbox: Sandbox, armed: str, kind: dict[str, Any], expected: int | str
+) -> None:
+    campaign_id = with_recipients(sandbox)
+    control(sandbox, "POST", "/_sandbox/faults", {"call": armed, "times": 2, **kind})
+    assert outcome(sandbox, armed, campaign_id) == outcome(sandbox, armed, campaign_id) == expected
+    assert control(sandbox, "GET", "/_sandbox/faults")["faults"] == []
 
 
 def test_a_request_to_a_similar_path_is_not_affected(sandbox: Sandbox) -> None:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
-from tests.sandbox.client import CAMPAIGNS, call, control, create, created_id, sample, update, with_recipients
+from tests.fakes import CREATE_BODY
+from tests.sandbox.client import (
+    CAMPAIGNS,
+    call,
+    control,
+    create,
+    created_id,
+    people,
+    sample,
+    update,
+    with_recipients,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -32,6 +44,7 @@ MALFORMED_BODIES = [
     RECIPIENT % b'{"body": [["1", "Ali"]]}',
     b'{"a":' + DEEP + b"}",
 ]
+JSON = "application/json; charset=utf-8"
 HUGE_NUMBER = b'{"recipients": ' + b"1" * 5000 + b"}"
 
 
@@ -65,6 +78,16 @@ def test_start_ignores_a_body(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("path", ["/%ff/start", "/%00/start", "/\u0661/start", f"/{'6' * 5000}/start", "/../start"])
 def test_a_malformed_id_returns_404(sandbox: Sandbox, path: str) -> None:
     assert post(sandbox, path, b"").status_code == 404
+
+
+@pytest.mark.parametrize("call_name", ["", "/recipients", "/sample"])
+def test_a_body_that_is_not_said_to_be_json_returns_400(sandbox: Sandbox, call_name: str) -> None:
+    url = f"{sandbox.url}{CAMPAIGNS}{f'/{created_id(sandbox)}{call_name}' if call_name else ''}"
+    body = json.dumps({"recipients": people(1)} if call_name else CREATE_BODY)
+    key = {"Authorization": f"Bearer {sandbox.api_key}"}
+    for type_header in ({}, {"Content-Type": "text/plain"}):
+        assert requests.post(url, data=body, headers=key | type_header, timeout=10).status_code == 400
+    assert requests.post(url, data=body, headers=key | {"Content-Type": JSON}, timeout=10).status_code < 300
 
 
 def test_a_number_that_python_cannot_parse_returns_400(sandbox: Sandbox) -> None:

@@ -216,6 +216,25 @@ def test_a_whole_campaign_waits_for_a_person(
     assert statuses(sandbox)[0] == status
 
 
+def test_a_broadcast_waits_for_a_person_who_sees_people_cost_and_credit(
+    airflow: RunningAirflow, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    run = airflow.trigger("example_otpiq_broadcast", folder=str(tmp_path))
+    wait_for_state(airflow, run, "awaiting_input", "approve")
+    draft, sample = sandbox.campaigns
+    assert (draft["status"], draft["totalRecipients"]) == ("draft", 10)
+    assert sample["sampleOfCampaign"] == draft["_id"]
+    asked = airflow.api("GET", f"{run}/taskInstances/approve/-1/hitlDetails").json()["body"]
+    assert "sends it to 10 people, in 1 campaigns, for 120 IQD of the 14976 IQD that are left" in asked
+    assert "Left out of 11 rows: 0 wrong, 1 opted out, 0 twice." in asked
+    airflow.respond(run, "approve", "Approve")
+    assert airflow.finished(run) == "success"
+    assert airflow.xcom(run, "start") == str(next(tmp_path.rglob("ledger")))
+    assert statuses(sandbox)[0] == "scheduled"
+    sandbox.move_clock(days=2)
+    assert statuses(sandbox)[0] == "completed"
+
+
 def test_an_approval_after_the_time_sends_nothing(airflow: RunningAirflow, sandbox: Sandbox) -> None:
     two_days_ago = pendulum.now("UTC").subtract(days=2)
     run = airflow.trigger("example_otpiq_lifecycle", run_after=two_days_ago.isoformat())

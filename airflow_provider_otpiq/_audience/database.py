@@ -1,0 +1,124 @@
+"""DuckDB, with a limit of memory, in a folder of its own that is gone afterwards: what it holds are people."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+DELIMITER = "\x1f"
+"""Of the files that DuckDB reads here."""
+
+_BATCH = 2000
+_MAX_THREADS = 4  # each needs memory of its own
+_NEVER = "\ufdd1"  # so that an empty string is not taken for NULL
+
+
+class Database:
+    """
+    Tables of rows.
+
+    :param memory_limit: what DuckDB may use, such as ``256MB``; what is more lies in the folder.
+    """
+
+    def __init__(self, memory_limit: str) -> None:
+        self._memory_limit = memory_limit
+        self._folder = TemporaryDirectory(prefix="otpiq-audience-")  # which nobody else can enter
+        self.folder = Path(self._folder.name)
+
+    def __enter__(self) -> Self:
+        try:
+            self._connection = self._connect()
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._connection.close()
+        finally:
+            self._folder.cleanup()
+
+    def _connect(self) -> Any:
+        try:
+            import duckdb
+        except ImportError:
+            raise OtpiqConfigurationError(
+                "DuckDB is not installed, which prepares audiences: pip install 'airflow-provider-otpiq[audience]'"
+            ) from None
+        connection = duckdb.connect(
+            config={
+                "memory_limit": self._memory_limit,
+                "temp_directory": str(self.folder),
+                "threads": min(_MAX_THREADS, os.cpu_count() or 1),
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            }
+        )
+        connection.execute("SET allowed_directories = [?]", [str(self.folder)])
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        return connection
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Any:
+        """Execute a statement."""
+        with self._clear_errors():
+            return self._connection.execute(sql, parameters)
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Read rows as they come, also while other statements are executed."""
+        with self._clear_errors(), self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            while rows := cursor.fetchmany(_BATCH):
+                yield from rows
+
+    def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        """Append a few rows."""
+        columns = list(map(list, zip(*rows, strict=True)))
+        values = ", ".join(f"unnest(${at + 1})" for at in range(len(columns)))
+        self.execute(f"INSERT INTO {table} SELECT {values}", columns)
+
+    def columns_of_parquet(self, path: Path) -> list[str]:
+        """List the columns of a Parquet file."""
+        return [name for name, *_ in self.query("DESCRIBE FROM read_parquet(?)", [str(path)])]
+
+    def read_parquet(self, path: Path, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """Read columns of a Parquet file, in its order."""
+        names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
+        return self.query(f"SELECT {names} FROM read_parquet(?, binary_as_string = true)", [str(path)])
+
+    def append(self, table: str, select: str, path: Path, width: int) -> None:
+        """Append the rows of a file to a table, in their order; its columns are called ``c0``, ``c1`` and so on."""
+        columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(width))
+        self.execute(
+            f"INSERT INTO {table} SELECT {select} FROM read_csv(?, auto_detect = false, header = false,"
+            f" delim = '{DELIMITER}', quote = '\"', escape = '\"', new_line = '\\n', nullstr = '{_NEVER}',"
+            f" columns = {{{columns}}})",
+            [str(path)],
+        )
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        """Say what to do; the text of an error of DuckDB's can hold what it read."""
+        import duckdb
+
+        try:
+            yield
+        except duckdb.OutOfMemoryException:
+            error = f"memory_limit: {self._memory_limit} is too little for this audience"
+            raise OtpiqValidationError(
+                f"{error}, or no space is left in {self.folder.parent}. Set a larger limit, or make space.",
+                errors=[error],
+            ) from None
+        except duckdb.IOException as error:
+            raise OSError(f"DuckDB cannot write to {self.folder.parent} ({type(error).__name__}).") from None
+        except duckdb.Error as error:
+            raise OtpiqError(f"DuckDB failed with {type(error).__name__}, and nothing was prepared.") from None

@@ -1,0 +1,124 @@
+"""Where an audience is written: its parts, the rejected rows, and last the manifest, which makes it one."""
+
+from __future__ import annotations
+
+import csv
+import re
+from hashlib import sha256
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from airflow_provider_otpiq._audience.manifest import IN_USE, MANIFEST, Audience, Manifest, Part
+from airflow_provider_otpiq._models.recipient_rows import MAX_RECIPIENTS, safe_reference
+from airflow_provider_otpiq._storage import Folder
+from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from airflow_provider_otpiq._audience.decisions import Rejected
+    from airflow_provider_otpiq._audience.progress import Progress
+
+REJECTED = "rejected.csv"
+_PARTS = "parts"
+# With what a killed process has left of one that it was writing.
+_NAME_OF_A_PART = re.compile(r"\d{5,}\.json|\..*\.part")
+
+
+def divide(recipients: Iterable[str]) -> Iterator[tuple[Part, bytes]]:
+    """Divide recipients into parts that fit into a campaign."""
+    remaining = iter(recipients)
+    number = 0
+    while some := list(islice(remaining, MAX_RECIPIENTS)):
+        content = ("[" + ",\n".join(some) + "]\n").encode()
+        yield Part(path=f"{_PARTS}/{number:05}.json", recipients=len(some), sha256=sha256(content).hexdigest()), content
+        number += 1
+
+
+class Output:
+    """
+    The folder of an audience.
+
+    :param location: its local path or URL.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.folder = Folder(location)
+        self.location = self.folder.location_of(MANIFEST)
+
+    def withdraw(self) -> bool:
+        """Take the manifest away, so that nobody reads a mix of two audiences; False if there are campaigns of it."""
+        if self._is_in_use():
+            return False
+        manifest = self.folder.read(MANIFEST)
+        self.folder.delete(MANIFEST)
+        if manifest is not None and self._is_in_use():  # by a task that had read it a moment before
+            self.folder.write(MANIFEST, manifest)
+            return False
+        return True
+
+    def _is_in_use(self) -> bool:
+        return self.folder.read(IN_USE) is not None
+
+    def write_rejected(self, rejected: Iterable[Rejected], aside: Path) -> None:
+        """Write the rejected rows."""
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["row", "reference", "reason"])
+            writer.writerows(
+                (row, reference and safe_reference(reference), reason) for row, reference, reason in rejected
+            )
+        self.folder.put(REJECTED, aside)
+
+    def write_parts(self, parts: Iterable[tuple[Part, bytes]], progress: Progress) -> list[Part]:
+        """Write the parts, and delete those of an earlier audience that has more."""
+        written = []
+        for part, content in parts:
+            self.folder.write(part.path, content)
+            written.append(part)
+            progress.report("Wrote %s parts.", f"{len(written):,}")
+        names = {part.path for part in written}
+        for name in self.folder.list(_PARTS):
+            if _NAME_OF_A_PART.fullmatch(name) and f"{_PARTS}/{name}" not in names:
+                self.folder.delete(f"{_PARTS}/{name}")
+        return written
+
+    def publish(self, manifest: Manifest) -> None:
+        """Write the manifest."""
+        self.folder.write(MANIFEST, manifest.to_json())
+
+    def restore(self, parts: Iterable[tuple[Part, bytes]]) -> int:
+        """Write again those parts that are missing or were changed, and tell how many."""
+        restored = 0
+        for part, content in parts:
+            if self.folder.read(part.path) != content:
+                self.folder.write(part.path, content)
+                restored += 1
+        return restored
+
+    def require_same(self, manifest: Manifest) -> None:
+        """
+        Make sure that an audience which has campaigns stays as it is.
+
+        :raises OtpiqValidationError: if the manifest there is another one.
+        """
+        changes = list(_changes(Audience(self.location).manifest, manifest))
+        if changes:
+            raise OtpiqValidationError(
+                f"{self.folder} has campaigns already, and what was prepared now differs from them:"
+                f"{bullet_list(changes)}\nNothing was changed. Set another output for another audience.",
+                errors=changes,
+            )
+
+
+def _changes(old: Manifest, new: Manifest) -> Iterator[str]:
+    for name in ("source", "template_parameters", "counts"):
+        before, after = (manifest.model_dump()[name] for manifest in (old, new))
+        if before != after:
+            yield f"{name}: {before}, and now {after}"
+    if old.parts != new.parts:
+        pairs = zip(old.parts, new.parts, strict=False)
+        changed = sum(before != after for before, after in pairs) + abs(len(old.parts) - len(new.parts))
+        yield f"parts: {changed} of {max(len(old.parts), len(new.parts))} have other recipients"

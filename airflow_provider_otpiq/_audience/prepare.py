@@ -1,0 +1,165 @@
+"""Prepare an audience: read its sources, decide about each row, and write the recipients in parts."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_otpiq._audience.database import Database
+from airflow_provider_otpiq._audience.decisions import Decisions
+from airflow_provider_otpiq._audience.manifest import Audience, Counts, Manifest, Part
+from airflow_provider_otpiq._audience.output import REJECTED, Output, divide
+from airflow_provider_otpiq._audience.progress import Progress
+from airflow_provider_otpiq._audience.readers import read_csv, read_dicts, read_json_lines, read_parquet
+from airflow_provider_otpiq._audience.sources import find_files
+from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airflow_provider_otpiq._audience.readers import Batch
+    from airflow_provider_otpiq._audience.request import AudienceRequest
+    from airflow_provider_otpiq._audience.sources import SourceFile
+
+log = logging.getLogger(__name__)
+
+_MAX_LISTED = 20
+
+
+def prepare(request: AudienceRequest) -> Audience:
+    """
+    Prepare an audience.
+
+    :raises OSError: if a source cannot be read, or the output cannot be written.
+    :raises OtpiqValidationError: if a source is wrong, too many rows are, or nobody is left; or if the audience has
+        campaigns and would be another one.
+    """
+    with Database(request.memory_limit) as database:
+        return _Preparation(request, database).run()
+
+
+class _Preparation:
+    def __init__(self, request: AudienceRequest, database: Database) -> None:
+        self._request = request
+        self._database = database
+        self._progress = Progress()
+        self._output = Output(request.output)
+        self._decisions = Decisions(database, request)
+
+    def run(self) -> Audience:
+        self._load("source", self._request.source, self._request.columns)
+        if self._request.suppress is not None:
+            self._load("suppress", self._request.suppress, [self._request.suppress_column])
+        counts = self._decisions.decide(self._progress)
+        self._warn_of_useless_suppressions()
+        with _clear_errors(self._request.output):
+            if self._output.withdraw():
+                self._write(counts)
+            else:
+                self._keep(counts)
+        return Audience(self._output.location)
+
+    def _load(self, table: Literal["source", "suppress"], source: Any, columns: Sequence[str]) -> None:
+        rows = self._rows_of_callable(source, columns) if callable(source) else self._rows_of_files(source, columns)
+        self._decisions.load(table, rows, self._progress)
+
+    def _rows_of_callable(self, source: Any, columns: Sequence[str]) -> Iterator[Batch]:
+        return read_dicts(name_of(source), source(), columns, self._request.default_region)
+
+    def _rows_of_files(self, locations: Sequence[str], columns: Sequence[str]) -> Iterator[Batch]:
+        files = find_files(locations, self._request.file_format)
+        _refuse_own_output(files, self._output)
+        return chain.from_iterable(self._rows_of_file(file, columns) for file in files)
+
+    def _rows_of_file(self, file: SourceFile, columns: Sequence[str]) -> Iterator[Batch]:
+        if file.file_format == "csv":
+            return read_csv(file, columns, self._request.delimiter, self._request.encoding)
+        if file.file_format == "jsonl":
+            return read_json_lines(file, columns, self._request.encoding, self._request.default_region)
+        return read_parquet(file, columns, self._request.default_region, self._database)
+
+    def _write(self, counts: Counts) -> None:
+        self._output.write_rejected(self._decisions.rejected(), self._database.folder / REJECTED)
+        self._require_recipients(counts)
+        parts = self._output.write_parts(divide(self._decisions.recipients()), self._progress)
+        self._output.publish(self._manifest(counts, parts))
+
+    def _keep(self, counts: Counts) -> None:
+        parts = [part for part, _ in divide(self._decisions.recipients())]
+        self._output.require_same(self._manifest(counts, parts))
+        restored = self._output.restore(divide(self._decisions.recipients()))
+        log.info(
+            "%s has campaigns already, and is what was prepared now: %d parts were restored.",
+            self._output.folder,
+            restored,
+        )
+
+    def _manifest(self, counts: Counts, parts: list[Part]) -> Manifest:
+        source = self._request.source
+        parameters = self._request.template_parameters
+        return Manifest(
+            source=[name_of(source)] if callable(source) else list(source),
+            template_parameters={section: list(values) for section, values in parameters.items()},
+            counts=counts,
+            parts=parts,
+        )
+
+    def _require_recipients(self, counts: Counts) -> None:
+        limit = self._request.max_rejected
+        allowed = counts.rows * limit if isinstance(limit, float) else limit
+        errors = []
+        if not counts.recipients:
+            errors.append(f"source: nobody is left of {counts.rows:,} rows{_left_out(counts)}")
+        if allowed is not None and counts.rejected > allowed:
+            errors.append(
+                f"max_rejected: {counts.rejected:,} of {counts.rows:,} rows are rejected; at most {limit} may be"
+            )
+        if errors:
+            reasons = [f"{count:,} rows: {reason}" for reason, count in islice(self._decisions.reasons(), _MAX_LISTED)]
+            raise OtpiqValidationError(
+                f"The audience was not prepared, because of:{bullet_list(errors)}{_by_reason(reasons)}"
+                f"\n{self._output.folder.location_of(REJECTED)} lists the rejected rows.",
+                errors=errors,
+            )
+
+    def _warn_of_useless_suppressions(self) -> None:
+        if useless := self._decisions.useless_suppressions():
+            listed = ", ".join(str(row) for row in useless[:_MAX_LISTED])
+            more = f" and {len(useless) - _MAX_LISTED} more" if len(useless) > _MAX_LISTED else ""
+            log.warning(
+                "%d rows of suppress hold no phone number, and suppress nobody: rows %s%s.", len(useless), listed, more
+            )
+
+
+def name_of(function: Any) -> str:
+    """Name a callable, without what it holds."""
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def _left_out(counts: Counts) -> str:
+    numbers = {name: getattr(counts, name) for name in ("rejected", "suppressed")}
+    return "".join(f", {count:,} {name}" for name, count in numbers.items() if count)
+
+
+def _by_reason(reasons: list[str]) -> str:
+    return f"\nRejected, by reason:{bullet_list(reasons)}" if reasons else ""
+
+
+def _refuse_own_output(files: list[SourceFile], output: Output) -> None:
+    inside = [str(file) for file in files if output.folder.contains(file.path)]
+    if inside:
+        error = f"output: {output.folder} holds a file that is to be read, {inside[0]}"
+        raise OtpiqValidationError(f"{error}. Set a folder of its own.", errors=[error])
+
+
+@contextmanager
+def _clear_errors(location: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            error.errno, f"The audience cannot be written to {location}: {error.strerror or error}. There is none yet"
+        ) from error

@@ -1,0 +1,287 @@
+"""
+Rows of CSV, JSON Lines, Parquet and callables: of each, the wanted columns as strings.
+
+Python's own reader takes CSV apart, as it tells for certain where a row begins and ends, and why one cannot be read.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import shutil
+from collections.abc import Mapping
+from itertools import islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from pydantic_core import from_json
+
+from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION, is_in_api_form, normalize
+from airflow_provider_otpiq._redaction import sanitize
+from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from airflow_provider_otpiq._audience.database import Database
+    from airflow_provider_otpiq._audience.sources import SourceFile
+
+    Row = tuple[str, ...]
+    Batch = list["Row | Malformed"]
+
+UNDECODABLE = "\ufdd0"
+"""Stands for bytes that are no text: Unicode sets this character aside for such uses."""
+MAX_LENGTH = 131_072
+"""Of a value, in characters: the limit of Python's CSV reader."""
+
+_BATCH = 1000
+_PIECE = 1 << 20
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_MAX_COLUMNS_LISTED = 50
+_DIGITS_OF_A_PHONE_NUMBER = 9
+
+
+class Malformed(NamedTuple):
+    """A row that cannot be read, in its place."""
+
+    reason: str
+    row: Row | None = None
+    """What can be read of it."""
+
+
+def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding: str) -> Iterator[Batch]:
+    """
+    Read CSV. A malformed line is one row; one that spans several lines may have swallowed others.
+
+    :raises OtpiqValidationError: if there is such a line, or a column is missing.
+    """
+    with file.open() as content, _text(content, encoding) as lines:
+        rows = csv.reader(lines, delimiter=delimiter, strict=True)
+        header = _header(file, rows)
+        require_columns(str(file), columns, header)
+        pick = _picker([header.index(column) for column in columns])
+        for line, batch, error in _csv_batches(rows):
+            if set(map(len, batch)) <= {len(header)}:
+                picked: Batch = list(map(pick, batch))
+            else:
+                picked = list(_checked(file, line, batch, len(header), pick))
+            if error:
+                first_line = line + sum(map(_count_lines, batch))
+                picked.append(_malformed(file, first_line, rows.line_num, _reason(error)))
+            yield picked
+
+
+def _csv_batches(rows: Any) -> Iterator[tuple[int, list[list[str]], csv.Error | None]]:
+    """Read rows, with the line of the first one, and the error of the one after them."""
+    while True:
+        line, batch, error = rows.line_num + 1, [], None
+        try:
+            batch.extend(islice(rows, _BATCH))  # which keeps those before an error
+        except csv.Error as caught:
+            error = caught
+        if not batch and not error:
+            return
+        yield line, batch, error
+
+
+def _checked(
+    file: SourceFile, line: int, batch: list[list[str]], width: int, pick: Callable[[list[str]], Row]
+) -> Iterator[Row | Malformed]:
+    for row in batch:
+        lines = _count_lines(row)
+        if len(row) == width:
+            yield pick(row)
+        elif row:  # an empty line is no row
+            yield _malformed(file, line, line + lines - 1, f"has {len(row)} fields, and the header has {width}")
+        line += lines
+
+
+def _count_lines(row: list[str]) -> int:
+    return 1 + sum(len(_LINE_BREAK.findall(field)) for field in row)
+
+
+def read_json_lines(file: SourceFile, columns: Sequence[str], encoding: str, default_region: str) -> Iterator[Batch]:
+    """
+    Read JSON Lines.
+
+    :raises OtpiqValidationError: if no row has one of the columns.
+    """
+    with file.open() as content, _text(content, encoding) as lines:
+        rows = (_from_json(line) for line in lines if not line.isspace())
+        yield from read_dicts(str(file), rows, columns, default_region)
+
+
+def read_parquet(file: SourceFile, columns: Sequence[str], default_region: str, database: Database) -> Iterator[Batch]:
+    """
+    Read Parquet.
+
+    :raises OtpiqValidationError: if it is none, or a column is missing.
+    """
+    copy = database.folder / "source.parquet"  # DuckDB reads in its own folder only
+    try:
+        with file.open() as content, copy.open("wb") as target:
+            shutil.copyfileobj(content, target, _PIECE)
+        try:
+            available = database.columns_of_parquet(copy)
+        except (OSError, OtpiqError):
+            raise _refusal(f"{file}: is no Parquet file, or a damaged one") from None
+        require_columns(str(file), columns, available)
+        rows = database.read_parquet(copy, columns)
+        yield from _batches(as_text(row, default_region) for row in rows)
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], default_region: str) -> Iterator[Batch]:
+    """
+    Read rows that are dicts.
+
+    :raises OtpiqValidationError: if no row has one of the columns.
+    """
+    available: dict[Any, None] = {}
+
+    def read() -> Iterator[Row | Malformed]:
+        for row in rows:
+            if isinstance(row, Mapping):
+                if not available.keys() >= wanted:
+                    available.update(dict.fromkeys(row))
+                yield as_text([row.get(column) for column in columns], default_region)
+            else:
+                yield Malformed("is no JSON object" if row is None else f"is a {type(row).__name__}, and no dict")
+
+    wanted = set(columns)
+    yield from _batches(read())
+    if available:
+        require_columns(name, columns, list(available))
+
+
+def _batches(rows: Iterator[Row | Malformed]) -> Iterator[Batch]:
+    while batch := list(islice(rows, _BATCH)):
+        yield batch
+
+
+def as_text(values: Sequence[Any], default_region: str) -> Row | Malformed:
+    """Write the values of a row as strings, the phone number first."""
+    texts, errors = [], []
+    for at, value in enumerate(values):
+        try:
+            texts.append(_as_text(value) if at else _phone_number(value, default_region))
+        except ValueError as error:
+            texts.append("")
+            errors.append(str(error))
+    return Malformed("; ".join(errors), tuple(texts)) if errors else tuple(texts)
+
+
+def require_columns(name: str, wanted: Iterable[str], available: Sequence[str]) -> None:
+    """
+    Make sure that each column is there once.
+
+    :raises OtpiqValidationError: if not; it names what there is.
+    """
+    errors = [
+        f"{name}: has {'no column' if column not in available else 'more than one column'} {column!r}"
+        for column in dict.fromkeys(wanted)
+        if available.count(column) != 1
+    ]
+    if errors:
+        raise _refusal(*errors, remedy=f"It has {_listed(available)}.")
+
+
+def _listed(columns: Sequence[str]) -> str:
+    if any(sum(map(str.isdecimal, column)) >= _DIGITS_OF_A_PHONE_NUMBER for column in map(str, columns)):
+        return f"{len(columns)} columns, which look like a row: the first line must name the columns"
+    shown = [repr(sanitize(str(column))) for column in dict.fromkeys(columns)]
+    more = len(shown) - _MAX_COLUMNS_LISTED
+    return ", ".join(shown[:_MAX_COLUMNS_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _text(content: BinaryIO, encoding: str) -> io.TextIOWrapper:
+    is_utf8 = codecs.lookup(encoding).name == "utf-8"
+    codecs.register_error("otpiq-mark", _mark)
+    return io.TextIOWrapper(content, "utf-8-sig" if is_utf8 else encoding, errors="otpiq-mark", newline="")
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    if isinstance(error, UnicodeDecodeError):
+        return UNDECODABLE, error.end
+    raise error
+
+
+def _header(file: SourceFile, rows: Iterator[list[str]]) -> list[str]:
+    try:
+        if header := next(rows, None):
+            return header
+    except csv.Error as error:
+        raise _refusal(f"{file}, line 1: {_reason(error)}") from None
+    raise _refusal(f"{file}: begins with an empty line, or is empty; its first line must name the columns")
+
+
+def _picker(positions: Sequence[int]) -> Callable[[list[str]], Row]:
+    if len(positions) > 1:
+        return itemgetter(*positions)
+    (position,) = positions
+    return lambda row: (row[position],)
+
+
+def _malformed(file: SourceFile, first_line: int, last_line: int, reason: str) -> Malformed:
+    if first_line == last_line and reason != _NOT_CLOSED:
+        return Malformed(reason)
+    lines = f"line {first_line}" if first_line == last_line else f"lines {first_line} to {last_line}"
+    raise _refusal(
+        f"{file}, {lines}: a row {reason}",
+        remedy="What it holds may be several rows: a quote may be missing there. Correct the file.",
+    )
+
+
+_NOT_CLOSED = "has a quote that is not closed"
+
+
+def _reason(error: csv.Error) -> str:
+    text = str(error)
+    if "unexpected end of data" in text:
+        return _NOT_CLOSED
+    if "field larger" in text:
+        return f"has a value of more than {MAX_LENGTH} characters"
+    return "has a quote in the wrong place"
+
+
+def _from_json(line: str) -> Any:
+    try:
+        return from_json(line)
+    except ValueError:
+        return None
+
+
+def _phone_number(value: Any, default_region: str) -> str:
+    if value is None or isinstance(value, str):
+        return _as_text(value)
+    try:
+        number = normalize(value, default_region)
+    except ValueError as error:
+        raise ValueError(f"phoneNumber {error}") from None
+    # With a plus it is not taken for a national one.
+    return number if default_region == DEFAULT_REGION and is_in_api_form(number) else f"+{number}"
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes | list | tuple | set | Mapping):
+        raise ValueError(f"a column holds a {type(value).__name__}; a string or a number is needed")
+    text = str(value)
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"has a value of more than {MAX_LENGTH} characters")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds half a character")
+    return text
+
+
+def _refusal(*errors: str, remedy: str = "Correct the file.") -> OtpiqValidationError:
+    return OtpiqValidationError(
+        f"The audience was not prepared, because of:{bullet_list(errors)}\n{remedy}", errors=errors
+    )

@@ -1,0 +1,37 @@
+"""A file of recipients: a JSON list of them, such as a part of a prepared audience."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import from_json
+
+from airflow_provider_otpiq._storage import Folder, split_location
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+
+def read_recipients(location: str) -> list[Any]:
+    """
+    Read all of its recipients.
+
+    :raises OtpiqValidationError: if there is no such file, or no list in it, or nothing reaches there.
+    """
+    folder, name = split_location(location)
+    try:
+        content = Folder(folder).read(name)
+    except ValueError as error:  # no file system has its scheme
+        raise _refusal(location, f"cannot be read ({error}); install the Airflow provider of that store") from None
+    if content is None:
+        raise _refusal(location, "there is no such file")
+    try:
+        recipients = from_json(content)
+    except ValueError:  # its text would repeat what is there
+        recipients = None
+    if not isinstance(recipients, list):
+        raise _refusal(location, "must be a JSON list of recipients, as each part of a prepared audience is")
+    return recipients
+
+
+def _refusal(location: str, problem: str) -> OtpiqValidationError:
+    error = f"recipients: {location}: {problem}"
+    return OtpiqValidationError(f"{error}; nothing was sent.", errors=[error])

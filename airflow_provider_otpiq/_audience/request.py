@@ -1,0 +1,136 @@
+"""What an audience is prepared from, and how: validated before anything is read."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, field_validator
+
+from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
+from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
+from airflow_provider_otpiq._models.recipient_rows import is_missing
+from airflow_provider_otpiq._models.request import RequestModel
+from airflow_provider_otpiq._redaction import safe_repr
+
+Source = tuple[str, ...] | Callable[[], Any]
+
+_SECTIONS = ("body", "header", "buttons")
+
+
+class Constant(BaseModel):
+    """The value of a template parameter that is the same for everyone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    value: Annotated[String, AfterValidator(lambda value: _not_blank(value))]
+
+
+def _not_blank(value: str) -> str:
+    if is_missing(value):
+        raise ValueError("is blank, and a template parameter must not be")
+    return value
+
+
+def _source(value: object) -> Source:
+    if callable(value):
+        return value
+    values = value if isinstance(value, list | tuple) else [value]
+    if values and all(isinstance(each, str | PathLike) and is_set(str(each).strip()) for each in values):
+        return tuple(map(str, values))
+    found = "an empty list" if value in ([], ()) else f"a {type(value).__name__}"
+    raise ValueError(f"must be a path, a glob, a list of them (none of them blank), or a callable; found {found}")
+
+
+def _parameter(value: object) -> str | Constant:
+    if isinstance(value, Mapping):
+        return Constant(**value)
+    if isinstance(value, str) and is_set(value):
+        return value
+    raise ValueError(f'must be the name of a column, or {{"value": "…"}}; found {safe_repr(value)}')
+
+
+def _limit(value: object) -> int | float:
+    rule = "must be a count (a whole number such as 100) or a share of the rows (0.0 to 1.0)"
+    try:
+        number = float(value) if isinstance(value, str) and "." in value else int(str(value))
+        number = value if isinstance(value, float) else number
+    except ValueError:
+        number = value if isinstance(value, float) else -1
+    if isinstance(value, bool) or not number >= 0 or (isinstance(number, float) and number > 1):
+        raise ValueError(f"{rule}; found {value if isinstance(value, int | float) else safe_repr(value)}")
+    return number
+
+
+def _delimiter(value: str) -> str:
+    if len(value) == 1 and value not in '"\r\n':
+        return value
+    raise ValueError(f"must be one character, and neither a quote nor a line break; found {safe_repr(value)}")
+
+
+def _encoding(value: str) -> str:
+    try:
+        is_text = codecs.lookup(value)._is_text_encoding
+    except LookupError:
+        is_text = False
+    if not is_text:
+        raise ValueError(f"must be an encoding that Python knows, such as utf-8 or cp1256; found {safe_repr(value)}")
+    return value
+
+
+def _memory_limit(value: str) -> str:
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", value):
+        return value
+    raise ValueError(f"must be a size such as 256MB or 1GB; found {safe_repr(value)}")
+
+
+class AudienceRequest(RequestModel):
+    """An audience that is to be prepared."""
+
+    title: ClassVar[str] = "The audience"
+    not_done: ClassVar[str] = "was not prepared"
+
+    source: Annotated[Any, PlainValidator(_source)]
+    phone_number: String
+    template_parameters: dict[
+        Annotated[Literal["body", "header", "buttons"], one_of(*_SECTIONS)],
+        dict[String, Annotated[str | Constant, PlainValidator(_parameter)]],
+    ] = {}
+    reference: String | None = None
+    suppress: Annotated[Any, PlainValidator(_source)] = None
+    suppress_phone_number: String | None = None
+    output: Annotated[String, BeforeValidator(lambda value: str(value) if isinstance(value, PathLike) else value)]
+    max_rejected: Annotated[int | float | None, PlainValidator(_limit)] = None
+    default_region: Region = DEFAULT_REGION
+    file_format: Annotated[Literal["csv", "jsonl", "parquet"] | None, one_of("csv", "jsonl", "parquet")] = None
+    delimiter: Annotated[String, AfterValidator(_delimiter)] = ","
+    encoding: Annotated[String, AfterValidator(_encoding)] = "utf-8"
+    memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
+
+    @field_validator("template_parameters")
+    @classmethod
+    def _leave_out_empty_sections(cls, sections: dict[str, Any]) -> dict[str, Any]:
+        return {section: parameters for section, parameters in sections.items() if parameters}
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The columns of template parameters, by the parameters' names in errors."""
+        return {
+            f"templateParameters.{section}.{key}": value
+            for section, parameters in self.template_parameters.items()
+            for key, value in parameters.items()
+            if isinstance(value, str)
+        }
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read, the phone number first."""
+        return [self.phone_number, *([self.reference] if self.reference else []), *self.parameters.values()]
+
+    @property
+    def suppress_column(self) -> str:
+        """The column of phone numbers in ``suppress``."""
+        return self.suppress_phone_number or self.phone_number

@@ -1,0 +1,123 @@
+"""The files of a source: found by paths and globs, opened wherever they are, and unchanged while they are read."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+
+from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_FORMATS = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "parquet": "parquet"}
+_COMPRESSIONS = {"gz": "gzip", "zst": "zstd"}
+_MAGIC = re.compile(r"[*?\[]")
+# By which of these a file system tells that a file has changed: each has some of them.
+_IDENTITY = ("size", "mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash", "content_md5")
+
+
+class SourceFile(NamedTuple):
+    """A file of a source."""
+
+    filesystem: Any
+    path: str
+    file_format: str
+    compression: str | None
+
+    def __str__(self) -> str:
+        return self.path
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """
+        Read the file, decompressed.
+
+        :raises OSError: if it cannot be read, or has changed meanwhile.
+        :raises OtpiqValidationError: if it is not compressed as its name says, or not completely.
+        """
+        before = self._identity()
+        with self.filesystem.open(self.path, "rb") as raw, _decompressed(raw, self.compression) as content:
+            try:
+                yield content
+            except (EOFError, zlib.error, gzip.BadGzipFile, *_zstd_errors(self.compression)):
+                error = f"{self.path}: is no {self.compression} file, or not a complete one"
+                raise OtpiqValidationError(error, errors=[error]) from None
+        if self._identity() != before:
+            raise OSError(f"{self.path} was changed while it was read. Nothing was prepared; a retry reads it again.")
+
+    def _identity(self) -> dict[str, Any]:
+        self.filesystem.invalidate_cache()
+        info = self.filesystem.info(self.path)
+        return {name: info.get(name) for name in _IDENTITY}
+
+
+def find_files(locations: Iterable[str], file_format: str | None) -> list[SourceFile]:
+    """
+    Find the files of paths and globs: in the order of the paths, those of a glob by their names.
+
+    :raises FileNotFoundError: if there is none at one of them.
+    :raises OtpiqValidationError: if what is in a file cannot be told by its name, or a path is none.
+    """
+    files = [file for location in locations for file in _files_of(location, file_format)]
+    errors = [
+        f"{file}: its suffix is none of .csv, .jsonl, .parquet (or with .gz or .zst); set file_format"
+        for file in files
+        if not file.file_format
+    ]
+    if errors:
+        raise OtpiqValidationError(f"The audience was not prepared, because of:{bullet_list(errors)}", errors=errors)
+    return files
+
+
+def _files_of(location: str, file_format: str | None) -> list[SourceFile]:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    try:
+        place = ObjectStoragePath(location)
+        filesystem = place.fs
+    except ValueError as error:
+        raise OtpiqValidationError(f"{location}: {error}", errors=[f"{location}: {error}"]) from None
+    path = filesystem._strip_protocol(place.path)
+    filesystem.invalidate_cache()
+    paths = sorted(filesystem.glob(path)) if _MAGIC.search(path) and not filesystem.exists(path) else [path]
+    files = [each for each in paths if filesystem.isfile(each)]
+    if not files:
+        what = "matches no file" if paths != [path] else "is no file (of a folder, set a glob such as …/*.csv)"
+        raise FileNotFoundError(f"{location} {what}. Nothing was prepared.")
+    return [SourceFile(filesystem, each, *_kind(each, file_format)) for each in files]
+
+
+def _kind(path: str, file_format: str | None) -> tuple[str, str | None]:
+    name, _, suffix = path.lower().rpartition(".")
+    compression = _COMPRESSIONS.get(suffix)
+    suffix = name.rpartition(".")[2] if compression else suffix
+    return file_format or _FORMATS.get(suffix, ""), compression
+
+
+@contextmanager
+def _decompressed(raw: BinaryIO, compression: str | None) -> Iterator[BinaryIO]:
+    if compression is None:
+        yield raw
+    elif compression == "gzip":
+        with gzip.open(raw) as content:
+            yield cast("BinaryIO", content)
+    else:
+        with _zstd().open(raw) as content:
+            yield content
+
+
+def _zstd() -> Any:
+    try:
+        from compression import zstd  # Python 3.14
+    except ImportError:
+        from backports import zstd
+    return zstd
+
+
+def _zstd_errors(compression: str | None) -> tuple[type[Exception], ...]:
+    return (_zstd().ZstdError,) if compression == "zstd" else ()

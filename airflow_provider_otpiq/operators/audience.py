@@ -1,0 +1,164 @@
+"""The operator that prepares an audience of any size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_otpiq.operators._recipients import RedactedRecipients, call_with_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from os import PathLike
+
+    from airflow.providers.common.compat.sdk import Context, XComArg
+
+    from airflow_provider_otpiq.operators._base import Text
+
+    Source = str | PathLike[str] | Sequence[str] | XComArg | Callable[..., Iterable[Mapping[str, Any]]]
+
+_SOURCES = ("source", "suppress")
+
+
+class PrepareAudienceOperator(BaseOperator):
+    """
+    Prepare an audience of any size: read its rows, and divide those who may be messaged into parts of at most 1000.
+
+    A row is *rejected* if it is wrong itself: it cannot be read, its number is no phone number, or a template parameter
+    is blank. It is *suppressed* if its number is on the suppression list, and a *duplicate* if a good row with the same
+    number came before it. The others are recipients, in the order of the rows. Numbers are normalised as by
+    :class:`.AttachRecipientsOperator` before they are compared.
+
+    Under ``output`` it writes ``parts/00000.json`` and so on, ``rejected.csv`` (``row`` counted from 1 over all files,
+    ``reference``, ``reason``; no number) and last ``manifest.json``. The same input gives the same bytes. Until a
+    campaign is created from the audience, a further run replaces it; afterwards the same input changes nothing and
+    succeeds, apart from parts that were lost or edited, which it restores, and a different one is an error.
+
+    It needs no connection to OTPIQ, but the extra ``audience``: ``pip install 'airflow-provider-otpiq[audience]'``.
+    People are in ``output`` only: in no log, XCom or rendered field, and in no temporary file after the task.
+
+    XCom: ``return_value`` is the manifest's local path or URL; key ``audience`` is a dict of the counts ``rows``,
+    ``recipients``, ``duplicates``, ``suppressed``, ``rejected`` and ``parts``, where the first is the sum of the next
+    four.
+
+    :param source: the rows. Paths or URLs of CSV, JSON Lines or Parquet files, plain or compressed (``.gz``, ``.zst``),
+        that ``ObjectStoragePath`` reaches: one, a glob (its files are read in the order of their names), or a list of
+        them. ``s3://conn_id@bucket/key`` names an Airflow connection. Or a callable that returns or yields dicts when
+        the task executes, and may take variables of the task's context by their names. (templated)
+    :param phone_number: the column of the phone number. A number may be written in all ways that
+        :class:`.AttachRecipientsOperator` takes. (templated)
+    :param output: the folder of the audience, a local path or URL, which nothing else should write to. Its attribute
+        and template field is called ``output_folder``, as Airflow's ``output`` is the task's XCom. (templated)
+    :param template_parameters: the column of each template parameter, ``{"body": {"1": "first_name"}}``, or a
+        constant, ``{"body": {"1": {"value": "Ramadan"}}}``. Values are sent as strings. None by default. (templated)
+    :param reference: a column that names the row in every output, such as a customer id. It is never sent. None by
+        default. (templated)
+    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. A row without a
+        phone number suppresses nobody, which the log warns of. (templated)
+    :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
+        (templated)
+    :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to
+        1.0). More is an error that counts them by reason. None, the default, sets no limit. (templated)
+    :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default. In another one each
+        number is validated, which takes longer. (templated)
+    :param file_format: ``csv``, ``jsonl`` or ``parquet`` for all files; by default each one's suffix tells.
+        (templated)
+    :param delimiter: the character between the values of CSV, a comma by default. (templated)
+    :param encoding: the encoding of CSV and JSON Lines, by default UTF-8 with or without a byte order mark. (templated)
+    :param memory_limit: the memory that DuckDB may use beside Python's own, ``256MB`` by default; what does not fit
+        goes to a temporary folder that only the task can read. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "source",
+        "phone_number",
+        "template_parameters",
+        "reference",
+        "suppress",
+        "suppress_phone_number",
+        "output_folder",
+        "max_rejected",
+        "default_region",
+        "file_format",
+        "delimiter",
+        "encoding",
+        "memory_limit",
+    )
+    ui_color = "#d7f5e3"
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        phone_number: Text,
+        output: Text | PathLike[str],
+        template_parameters: Mapping[str, Mapping[str, str | Mapping[str, str]]] | XComArg | None = None,
+        reference: Text | None = None,
+        suppress: Source | None = None,
+        suppress_phone_number: Text | None = None,
+        max_rejected: float | Text | None = None,
+        default_region: Text = "IQ",
+        file_format: Text | None = None,
+        delimiter: Text = ",",
+        encoding: Text = "utf-8",
+        memory_limit: Text = "256MB",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source: Any = source
+        self.phone_number = phone_number
+        self.output_folder = output
+        self.template_parameters = template_parameters
+        self.reference = reference
+        self.suppress: Any = suppress
+        self.suppress_phone_number = suppress_phone_number
+        self.max_rejected = max_rejected
+        self.default_region = default_region
+        self.file_format = file_format
+        self.delimiter = delimiter
+        self.encoding = encoding
+        self.memory_limit = memory_limit
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        # Airflow would call a callable before the task executes, and show what it holds.
+        if parent is self:
+            for name in _SOURCES:
+                if callable(value := getattr(self, name)):
+                    setattr(self, name, RedactedRecipients(value))
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+
+    def execute(self, context: Context) -> str:
+        """
+        Prepare the audience.
+
+        :param context: the task's context.
+        :return: the manifest's local path or URL.
+        :raises OSError: if a source cannot be read, or the output cannot be written.
+        :raises OtpiqValidationError: if a field, a source or too many rows are wrong, if nobody is left, or if the
+            audience has campaigns and would be another one.
+        """
+        from airflow_provider_otpiq._audience.prepare import prepare
+        from airflow_provider_otpiq._audience.request import AudienceRequest
+
+        fields = {name: getattr(self, name) for name in self.template_fields if name != "output_folder"}
+        sources = {name: self._source(fields[name], context) for name in _SOURCES}
+        audience = prepare(AudienceRequest.parse(**(fields | sources), output=self.output_folder))
+        counts = audience.manifest.counts.model_dump() | {"parts": len(audience.manifest.parts)}
+        self.log.info("Prepared %s: %s.", audience.location, ", ".join(f"{n:,} {name}" for name, n in counts.items()))
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="audience", value=counts)
+        return audience.location
+
+    def _source(self, source: Any, context: Context) -> Any:
+        function = source.value if isinstance(source, RedactedRecipients) else source
+        if not callable(function):
+            return source
+
+        def read() -> Any:
+            return call_with_context(function, context, self)
+
+        read.__qualname__ = getattr(function, "__qualname__", type(function).__qualname__)  # for the manifest
+        return read

@@ -1,0 +1,312 @@
+"""Bad input: a clear error, or rows that are counted; and nobody in logs, errors or temporary folders."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+import re
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_otpiq._audience.prepare import prepare
+from airflow_provider_otpiq._audience.request import AudienceRequest
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
+from tests.audience.conftest import FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.audience.conftest import Prepared
+
+    Run = Callable[..., Prepared]
+
+GOOD = "id,phone,name\n1,9647701234567,Ali\n"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    yield
+    assert list(temporary.iterdir()) == []
+
+
+def refused(run: Run, source: Any, *args: Any, **fields: Any) -> str:
+    with pytest.raises(OtpiqValidationError) as caught:
+        run(source, *args, **fields)
+    assert not any(secret in f"{caught.value}{caught.value.errors}" for secret in ("7701234567", "Ali", "Zaynab"))
+    return str(caught.value)
+
+
+# Rows that are counted
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("2,9647701234568", "has 2 fields, and the header has 3"),
+        ("2,9647701234568,Zaynab,x", "has 4 fields, and the header has 3"),
+        ('2,9647701234568,"Zay"nab', "has a quote in the wrong place"),
+        (f"2,9647701234568,{'x' * 131_073}", "has a value of more than 131072 characters"),
+    ],
+)
+def test_a_malformed_line_is_one_rejected_row(run: Run, line: str, reason: str) -> None:
+    prepared = run(f"{GOOD}{line}\n3,9647701234569,Zaynab\n")
+    assert prepared.references == ["1", "3"]
+    assert prepared.rejected == [f'2,,"{reason}"' if "," in reason else f"2,,{reason}"]
+
+
+def test_undecodable_bytes_reject_their_row_alone(run: Run) -> None:
+    prepared = run(
+        GOOD.encode() + b"2,9647701234568,Zay\xffnab\n3,9647701234569,\xd8\n\xff,9647701234560,x\n4,9647701234561,y\n"
+    )
+    assert prepared.references == ["1", "4"]
+    assert {line.partition(",")[2].partition(",")[2] for line in prepared.rejected} == {
+        "has bytes that are no text in its encoding"
+    }
+    assert "\ufdd0" not in "".join(prepared.rejected)
+
+
+@pytest.mark.parametrize("line", ["", "x", "[1]", '{"phone": "9647', "null", '{"name": "\\ud800"}'])
+def test_a_line_that_is_no_json_object_is_rejected(run: Run, line: str) -> None:
+    prepared = run(f'{{"id": 1, "phone": "9647701234567", "name": "Ali"}}\n{line}\n', "people.jsonl")
+    assert prepared.references == ["1"]
+    assert prepared.counts["rejected"] == bool(line)
+
+
+def test_what_a_callable_yields_that_is_no_row_is_rejected(run: Run) -> None:
+    good = {"id": 1, "phone": "9647701234567", "name": "Ali"}
+    prepared = run(lambda: [good, good | {"phone": b"0770", "id": 2}, "9647701234567", good | {"name": "\ud800"}])
+    assert [line.split(",", 2)[2] for line in prepared.rejected] == [
+        '"phoneNumber must be a string, and is a bytes"',
+        '"is a str, and no dict"',
+        "holds half a character",
+    ]
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (f'{GOOD}2,9647701234568,"Zaynab\n3,9647701234569,x\n', "lines 3 to 4"),
+        (f'{GOOD}2,9647701234568,"Zaynab\n3,9647701234569,"x"\n4,9647701234569,y\n', "lines 3 to 4"),
+        (f'{GOOD}2,9647701234568,"Zaynab', "line 3"),
+        (f'{GOOD}2,9647701234568,"a\nb",x\n', "lines 3 to 4"),
+        ('id,phone,name\n1,9647701234567,"a\r\nb"\n\n2,"Zaynab\n' + "3,9647701234569,x\n" * 10_000, "lines 5 to "),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_an_error_with_its_line(run: Run, content: str, line: str) -> None:
+    assert f"people.csv, {line}" in refused(run, content)
+
+
+def test_a_quote_that_swallows_a_large_file_is_an_error(run: Run) -> None:
+    rows = "".join(f"{at},9647{at:09},Zaynab\n" for at in range(30_000))
+    text = refused(run, f'{GOOD}0,9647701234568,"Zaynab\n{rows}')
+    assert "people.csv, lines 3 to " in text
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("id,number,name\n1,9647701234567,Ali\n", "x.csv"),
+        ('{"id": 1, "number": 1, "name": "Ali"}\n', "x.jsonl"),
+    ],
+)
+def test_a_missing_column_is_named_with_what_there_is(run: Run, source: str, name: str) -> None:
+    text = refused(run, source, name)
+    assert "has no column 'phone'" in text
+    assert "'id'" in text
+    assert "'name'" in text
+
+
+def test_all_missing_columns_are_named_at_once(run: Run) -> None:
+    text = refused(run, "a,b\n1,2\n")
+    assert all(f"has no column {name!r}" in text for name in ("phone", "id", "name"))
+
+
+def test_a_column_that_is_there_twice_is_an_error(run: Run) -> None:
+    assert "has more than one column 'phone'" in refused(run, "id,phone,phone,name\n1,2,3,4\n")
+
+
+def test_a_row_in_the_place_of_the_header_is_not_shown(run: Run) -> None:
+    assert "3 columns, which look like a row" in refused(run, "1,9647701234567,Ali\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("", "begins with an empty line, or is empty"),
+        ("id,phone,name\n", "nobody is left of 0 rows"),
+        ("id,phone,name\n1,07,Ali\n", "nobody is left of 1 rows, 1 rejected"),
+    ],
+)
+def test_an_empty_source_is_an_error(run: Run, source: str, expected: str) -> None:
+    assert expected in refused(run, source)
+
+
+def test_all_suppressed_is_an_error(run: Run) -> None:
+    text = refused(run, GOOD, suppress=lambda: [{"phone": "07701234567"}])
+    assert "nobody is left of 1 rows, 1 suppressed" in text
+
+
+def test_a_suppression_list_without_its_column_is_an_error(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "opt_outs.csv").write_text("number\n07701234567\n")
+    assert "opt_outs.csv: has no column 'phone'" in refused(run, GOOD, suppress=f"{tmp_path}/opt_outs.csv")
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("x.csv.gz", b"no gzip"),
+    ("x.csv.gz", gzip.compress(GOOD.encode() * 1000)[:-10]),
+    ("x.csv.zst", b"no zstd"),
+    ("x.parquet", b"no parquet"),
+])  # fmt: skip
+def test_a_damaged_file_is_an_error(run: Run, name: str, content: bytes) -> None:
+    assert name in refused(run, content, name)
+
+
+def test_a_suffix_that_says_nothing_is_an_error_that_file_format_settles(run: Run, tmp_path: Path) -> None:
+    assert "set file_format" in refused(run, GOOD, "people.txt")
+    assert run([f"{tmp_path}/people.txt"], file_format="csv").references == ["1"]
+
+
+@pytest.mark.parametrize("source", ["nothing.csv", "nothing*.csv", "."])
+def test_a_source_that_is_not_there_is_an_error_that_may_be_retried(run: Run, tmp_path: Path, source: str) -> None:
+    with pytest.raises(FileNotFoundError, match="Nothing was prepared"):
+        run([f"{tmp_path}/{source}"])
+
+
+def test_a_source_that_changes_while_it_is_read_is_an_error(run: Run, tmp_path: Path, output: Path) -> None:
+    fifo_rows = "".join(f"{at},96477{at:08},x\n" for at in range(300_000))
+    path = tmp_path / "people.csv"
+    path.write_text(f"id,phone,name\n{fifo_rows}")
+
+    def opt_outs() -> Iterator[dict[str, str]]:
+        yield {"phone": "07701234567"}
+
+    def replaced() -> Iterator[Any]:
+        from airflow_provider_otpiq._audience.readers import read_csv
+        from airflow_provider_otpiq._audience.sources import find_files
+
+        (file,) = find_files([str(path)], None)
+        for number, batch in enumerate(read_csv(file, ["phone"], ",", "utf-8")):
+            if number == 0:
+                with path.open("a") as more:
+                    more.write("x,07701234567,x\n")
+            yield batch
+
+    with pytest.raises(OSError, match="was changed while it was read"):
+        list(replaced())
+
+
+def test_an_output_that_holds_a_source_is_refused(run: Run, tmp_path: Path) -> None:
+    assert "Set a folder of its own" in refused(run, GOOD, output=str(tmp_path))
+
+
+def test_an_output_that_cannot_be_written_is_an_error_and_no_audience(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match="The audience cannot be written to"):
+        run(GOOD, output=f"{tmp_path}/file/audience")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_an_error_and_no_audience(run: Run, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(GOOD)
+    real_open = Path.open
+
+    def open_full(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        return real_open(
+            Path("/dev/full") if path.name == "rejected.csv" and "w" in mode else path, mode, *args, **kwargs
+        )
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        run(GOOD)
+    assert caught.value.errno == errno.ENOSPC
+    assert not (output / "manifest.json").exists()
+
+
+def test_too_little_memory_is_an_error(run: Run) -> None:
+    rows = "".join(f"{at},96477{at:08},Zaynab\n" for at in range(20_000))
+    assert "memory_limit: 1MB is too little" in refused(run, f"id,phone,name\n{rows}", memory_limit="1MB")
+
+
+def test_without_duckdb_it_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(OtpiqConfigurationError, match=re.escape("pip install 'airflow-provider-otpiq[audience]'")):
+        run(GOOD)
+
+
+# Fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"source": None}, "source: is required, and is not set"),
+        ({"source": []}, "source: must be a path"),
+        ({"source": ["a.csv", ""]}, "source: must be a path"),
+        (
+            {"source": 5},
+            "source: must be a path, a glob, a list of them (none of them blank), or a callable; found a int",
+        ),
+        ({"suppress": {"a": 1}}, "suppress: must be a path"),
+        ({"phone_number": "None"}, "phone_number: is required, and is not set"),
+        ({"output": ""}, "output: is required, and is not set"),
+        ({"template_parameters": {"foot": {"1": "name"}}}, "template_parameters"),
+        ({"template_parameters": {"body": {"1": ""}}}, "must be the name of a column"),
+        ({"template_parameters": {"body": {"1": {"value": " "}}}}, "is blank"),
+        ({"template_parameters": {"body": {"1": {"text": "x"}}}}, "template_parameters"),
+        ({"max_rejected": 1.5}, "max_rejected: must be a count"),
+        ({"max_rejected": -1}, "max_rejected: must be a count"),
+        ({"max_rejected": "many"}, "max_rejected: must be a count"),
+        ({"max_rejected": True}, "max_rejected: must be a count"),
+        ({"max_rejected": float("nan")}, "max_rejected: must be a count"),
+        ({"default_region": "Iraq"}, "default_region: must be a country's two capital letters"),
+        ({"file_format": "xlsx"}, "file_format: must be 'csv' or 'jsonl' or 'parquet'"),
+        ({"delimiter": ",,"}, "delimiter: must be one character"),
+        ({"delimiter": '"'}, "delimiter: must be one character"),
+        ({"encoding": "utf-9"}, "encoding: must be an encoding"),
+        ({"encoding": "base64"}, "encoding: must be an encoding"),
+        ({"memory_limit": "lots"}, "memory_limit: must be a size"),
+    ],
+)
+def test_a_wrong_field_is_an_error_before_anything_is_read(fields: dict[str, Any], error: str) -> None:
+    good = FIELDS | {"source": "nothing.csv", "output": "/tmp/nothing"}
+    with pytest.raises(OtpiqValidationError, match="The audience was not prepared, because of:") as caught:
+        prepare(AudienceRequest.parse(**(good | fields)))
+    assert error in str(caught.value)
+
+
+# People's data
+
+
+def test_the_folder_is_nobody_elses_and_no_other_file_is_read(tmp_path: Path) -> None:
+    from airflow_provider_otpiq._audience.database import Database
+    from airflow_provider_otpiq.exceptions import OtpiqError
+
+    with Database("64MB") as database:
+        assert stat.S_IMODE(os.stat(database.folder).st_mode) == 0o700
+        for statement in ("FROM read_csv('/etc/passwd')", "INSTALL httpfs", "SET enable_external_access = true"):
+            with pytest.raises(OtpiqError):
+                database.execute(statement)
+
+
+def test_an_error_of_the_callable_is_its_own(run: Run) -> None:
+    error = RuntimeError("the database is away")
+
+    def rows() -> Iterator[dict[str, str]]:
+        yield {"id": "1", "phone": "9647701234567", "name": "Ali"}
+        raise error
+
+    with pytest.raises(RuntimeError) as caught:
+        run(rows)
+    assert caught.value is error

@@ -1,0 +1,186 @@
+"""The operator: its fields as Airflow renders them, what it pushes, and that nobody is seen."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+import pytest
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
+from tests.fakes import TaskInstance, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PEOPLE = [
+    {"id": "C-1", "phone": "0770 123 4567", "name": "Zaynab", "city": "Basra"},
+    {"id": "C-2", "phone": "9647801234567", "name": "Hawraa", "city": "Erbil"},
+    {"id": "C-3", "phone": "+9647701234567", "name": "Zaynab again", "city": "Basra"},
+    {"id": "0770 999 1234", "phone": "0770 123 45", "name": "Mustafa", "city": "Basra"},
+]
+SECRETS = ("770 123", "7701234567", "7801234567", "Zaynab", "Hawraa", "Mustafa", "7709991234", "770 999")
+
+
+@pytest.fixture
+def context(dag: DAG) -> dict[str, Any]:
+    return {"ti": TaskInstance(), "dag": dag, "params": {"city": "Basra", "folder": "summer"}, "run_id": "manual__1"}
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> str:
+    lines = [",".join(row.values()) for row in PEOPLE]
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(["id,phone,name,city", *lines]))
+    return str(path)
+
+
+def prepare(dag: DAG, tmp_path: Path, source: Any, **fields: Any) -> PrepareAudienceOperator:
+    fields = {
+        "phone_number": "phone",
+        "template_parameters": {"body": {"1": "name"}},
+        "reference": "id",
+        "output": f"{tmp_path}/{{{{ params.folder }}}}",
+    } | fields
+    return PrepareAudienceOperator(task_id=f"prepare_{len(dag.tasks)}", dag=dag, source=source, **fields)
+
+
+def rendered(operator: Any) -> str:
+    from airflow.serialization.helpers import serialize_template_field
+
+    return str([serialize_template_field(getattr(operator, name), name) for name in operator.template_fields])
+
+
+def references(location: str) -> list[str]:
+    parts = sorted(Path(location).parent.glob("parts/*"))
+    return [recipient["reference"] for part in parts for recipient in json.loads(part.read_text())]
+
+
+def test_an_audience_is_prepared_and_its_counts_are_pushed(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str
+) -> None:
+    location = execute(prepare(dag, tmp_path, people), context)
+    assert location == f"{tmp_path}/summer/manifest.json"
+    assert references(location) == ["C-1", "C-2"]
+    assert context["ti"].pushed == {
+        "audience": {"rows": 4, "recipients": 2, "duplicates": 1, "suppressed": 0, "rejected": 1, "parts": 1}
+    }
+
+
+def test_what_is_not_to_be_pushed_is_not(dag: DAG, context: dict[str, Any], tmp_path: Path, people: str) -> None:
+    execute(prepare(dag, tmp_path, people, do_xcom_push=False), context)
+    assert context["ti"].pushed == {}
+
+
+def test_every_field_is_rendered(dag: DAG, context: dict[str, Any], tmp_path: Path, people: str) -> None:
+    values = {
+        "folder": str(tmp_path),
+        "column": "phone",
+        "name": "name",
+        "city": {"value": "{{ params.town }}"},
+        "town": "Basra",
+        "none": None,
+    }
+    context["params"] |= values
+    operator = prepare(
+        dag,
+        tmp_path,
+        ["{{ params.folder }}/people.csv"],
+        phone_number="{{ params.column }}",
+        template_parameters={"body": {"1": "{{ params.name }}", "2": {"value": "{{ params.town }}"}}},
+        reference="{{ params.none }}",
+        suppress="{{ params.none }}",
+        suppress_phone_number="{{ params.none }}",
+        output="{{ params.folder }}/{{ run_id }}",
+        max_rejected="{{ 0.5 }}",
+        default_region="{{ 'IQ' }}",
+        file_format="{{ 'csv' }}",
+        delimiter="{{ ',' }}",
+        encoding="{{ 'utf-8' }}",
+        memory_limit="{{ '128MB' }}",
+    )
+    execute(operator, context)
+    (part,) = tmp_path.glob("manual__1/parts/*")
+    assert json.loads(part.read_text())[0] == {
+        "phoneNumber": "9647701234567",
+        "templateParameters": {"body": {"1": "Zaynab", "2": "Basra"}},
+    }
+
+
+def test_native_rendering_gives_the_fields_their_types(context: dict[str, Any], tmp_path: Path, people: str) -> None:
+    native = DAG("native", schedule=None, render_template_as_native_obj=True, start_date=pendulum.datetime(2026, 1, 1))
+    context |= {"dag": native, "params": {"folder": "summer", "sources": [people], "limit": 0.25}}
+    operator = prepare(native, tmp_path, "{{ params.sources }}", max_rejected="{{ params.limit }}")
+    assert references(execute(operator, context)) == ["C-1", "C-2"]
+
+
+def of_a_city(params: dict[str, Any], ti: Any) -> Iterator[dict[str, str]]:
+    assert ti.try_number == 1
+    yield from (row for row in PEOPLE if row["city"] == params["city"])
+
+
+@pytest.mark.parametrize(
+    ("source", "expected", "name"),
+    [
+        (of_a_city, ["C-1"], "of_a_city"),
+        (lambda: PEOPLE, ["C-1", "C-2"], "<lambda>"),
+        (partial(list, PEOPLE), ["C-1", "C-2"], "partial"),
+    ],
+)
+def test_a_callable_is_called_when_the_task_executes_and_shows_nobody(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, source: Any, expected: list[str], name: str
+) -> None:
+    operator = prepare(dag, tmp_path, source, suppress=partial(list, [{"phone": "07709991234"}]))
+    operator.render_template_fields(context)  # type: ignore[arg-type]
+    before = rendered(operator)
+    location = operator.execute(context)  # type: ignore[arg-type]
+    assert references(location) == expected
+    assert name in json.loads(Path(location).read_text())["source"][0]
+    assert f"the recipients of {name}" in before.replace("test_", "") or name in before
+    assert not any(secret in before + rendered(operator) for secret in SECRETS)
+
+
+def test_nobody_is_logged_pushed_or_raised(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str, capfd: pytest.CaptureFixture[str], caplog: Any
+) -> None:
+    operator = prepare(dag, tmp_path, people)
+    location = execute(operator, context)
+    with pytest.raises(OtpiqValidationError) as caught:
+        execute(prepare(dag, tmp_path, people, max_rejected=0), context)
+    with pytest.raises(OtpiqValidationError) as refused:
+        execute(prepare(dag, tmp_path, people, phone_number="missing"), context)
+    logged = "".join(capfd.readouterr()) + caplog.text
+    assert "Prepared" in logged
+    rejected = (Path(location).parent / "rejected.csv").read_text()
+    pushed = json.dumps(context["ti"].pushed)
+    seen = f"{logged}{pushed}{location}{rendered(operator)}{caught.value}{refused.value}{rejected}"
+    assert [secret for secret in SECRETS if secret in seen] == []
+
+
+def test_an_xcom_arg_makes_the_dependency_for_each_field(dag: DAG, tmp_path: Path) -> None:
+    with dag:
+
+        @task
+        def find() -> str:
+            return "x"
+
+        fields = {name: find.override(task_id=name)() for name in ("output", "suppress", "reference", "phone_number")}
+        operator = prepare(dag, tmp_path, find.override(task_id="source")(), **fields)
+    assert operator.upstream_task_ids == {"source", *fields}
+
+
+def test_it_can_be_mapped(dag: DAG, tmp_path: Path) -> None:
+    mapped = PrepareAudienceOperator.partial(
+        task_id="prepare", dag=dag, phone_number="phone", output=f"{tmp_path}/{{{{ ti.map_index }}}}"
+    ).expand(source=["a.csv", "b.csv"])
+    assert mapped.task_id == "prepare"
+
+
+def test_init_only_assigns(dag: DAG, tmp_path: Path) -> None:
+    operator = prepare(dag, tmp_path, None, phone_number=None, output=None)
+    assert operator.output_folder is None

@@ -1,0 +1,546 @@
+"""The broadcast's operators: what they refuse, what they carry on with, and what they push."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+import pytest
+
+from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
+from airflow_provider_otpiq.exceptions import (
+    OtpiqCreditError,
+    OtpiqRateLimitError,
+    OtpiqRequestError,
+    OtpiqValidationError,
+)
+from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from tests.broadcast.people import PART_SIZE, TEMPLATE, everybody, messaged, number, write_audience
+from tests.fakes import execute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.providers.common.compat.sdk import DAG
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+_task_numbers = count()
+
+
+@pytest.fixture
+def audience(tmp_path: Path) -> str:
+    return write_audience(str(tmp_path))
+
+
+@pytest.fixture
+def create(dag: DAG, context: dict[str, Any], audience: str) -> Callable[..., str]:
+    """Run a create of three parts, in a task instance of its own."""
+
+    def run(**fields: Any) -> str:
+        fields = {"audience": audience, "name": "Summer offer", **TEMPLATE, **fields}
+        operator = CreateBroadcastOperator(task_id=f"create_{next(_task_numbers)}", dag=dag, **fields)
+        return str(execute(operator, context))
+
+    return run
+
+
+@pytest.fixture
+def start(dag: DAG, context: dict[str, Any], audience: str) -> Callable[..., str]:
+    def run(**fields: Any) -> str:
+        fields = {"broadcast": str(Path(audience).parent / "ledger"), **fields}
+        operator = StartBroadcastOperator(task_id=f"start_{next(_task_numbers)}", dag=dag, **fields)
+        return str(execute(operator, context))
+
+    return run
+
+
+def pushed(context: dict[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = context["ti"].pushed
+    return values
+
+
+def sent(sandbox: Sandbox) -> list[str]:
+    """List what was sent that changes something, with ``{_id}`` for ids."""
+    return [
+        f"{request['method']} {request['path'].rpartition('/')[2] if request['method'] == 'POST' else '{_id}'}"
+        for request in sandbox.requests
+        if request["method"] != "GET"
+    ]
+
+
+def in_minutes(minutes: int) -> pendulum.DateTime:
+    return pendulum.now("UTC").add(minutes=minutes).start_of("second")
+
+
+# Create
+
+
+def test_a_create_makes_a_draft_of_each_part(
+    create: Callable[..., str], sandbox: Sandbox, context: dict[str, Any], audience: str
+) -> None:
+    assert create() == str(Path(audience).parent / "ledger")
+    assert [campaign["name"] for campaign in sandbox.campaigns] == [f"Summer offer {each}/3" for each in (1, 2, 3)]
+    assert {campaign["status"] for campaign in sandbox.campaigns} == {"draft"}
+    people = [each for campaign in sandbox.campaigns for each in sandbox.recipients(campaign["_id"])]
+    assert people == [number(each) for each in range(3 * PART_SIZE)]
+    assert pushed(context) == {
+        "broadcast": {"campaigns": 3, "recipients": 9, "estimated_cost": 9 * 12},
+        "first_campaign_id": sandbox.campaigns[0]["_id"],
+    }
+
+
+def test_nobody_is_in_xcom_and_in_the_ledger(
+    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any]
+) -> None:
+    ledger = Path(create())
+    start()
+    texts = [json.dumps(pushed(context)), *(file.read_text() for file in ledger.rglob("*.json"))]
+    assert len(texts) == 1 + 1 + 3 + 1 + 3
+    assert not [text for text in texts if "9647700" in text or "Zaynab" in text or "C-00" in text]
+
+
+def test_a_second_create_finds_all_done_and_sends_nothing(create: Callable[..., str], sandbox: Sandbox) -> None:
+    create()
+    before = len(sandbox.requests)
+    create()
+    assert len(sandbox.requests) == before
+
+
+def test_the_audience_is_in_use_before_the_first_campaign(
+    create: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    sandbox.arm("create", status=429, times=5, headers={"Retry-After": "3600"})
+    with pytest.raises(OtpiqRateLimitError):
+        create()
+    assert json.loads((Path(audience).parent / "in_use.json").read_text()) == {
+        "ledger": str(Path(audience).parent / "ledger")
+    }
+
+
+def test_the_ledger_may_be_elsewhere(
+    create: Callable[..., str], start: Callable[..., str], tmp_path: Path, sandbox: Sandbox
+) -> None:
+    assert create(ledger=f"{tmp_path}/elsewhere/") == f"{tmp_path}/elsewhere"
+    start(broadcast=f"{tmp_path}/elsewhere")
+    assert messaged(sandbox) == everybody()
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4])
+def test_shards_divide_the_parts(
+    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox, shards: int
+) -> None:
+    totals: list[dict[str, Any]] = []
+    for run in (create, start):
+        totals.clear()
+        for shard in range(shards):
+            run(shard=str(shard), shards=shards)
+            totals.append(pushed(context)["broadcast"])
+    assert messaged(sandbox) == everybody()
+    assert len(sandbox.campaigns) == sum(each["scheduled"] for each in totals) == 3
+    assert sum(each["recipients"] for each in totals) == 9
+    assert len({each["scheduled_for"] for each in totals}) == 1
+
+
+def test_a_start_takes_what_a_mapped_create_returns(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    ledgers = [create(shard=shard, shards=2) for shard in (0, 1)]
+    with pytest.raises(OtpiqValidationError, match=r"broadcast: must be one path.*found 2"):
+        start(broadcast=[*ledgers, "/another"])
+    start(broadcast=ledgers)
+    assert messaged(sandbox) == everybody()
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"shard": 2, "shards": 2}, "shard: must be 0 to 1, as shards is 2; found 2"),
+        ({"shards": 0}, "shards: must be at least 1"),
+        ({"shards": "two"}, "shards: must be a whole number; found 'two'"),
+        ({"name": None}, "name: is required"),
+        ({"audience": ""}, "audience: is required"),
+        ({"template_name": None}, "template_id: is required"),
+        ({"name": "x" * 77}, "name: must leave room for the campaign's number"),
+        ({"audience": "/nowhere/manifest.json"}, "/nowhere/manifest.json: there is no such audience"),
+    ],
+)
+def test_a_wrong_field_sends_nothing(
+    create: Callable[..., str], sandbox: Sandbox, fields: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(OtpiqValidationError, match=error):
+        create(**fields)
+    assert not sandbox.requests
+
+
+def test_the_template_must_find_its_parameters_in_the_audience(
+    create: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    manifest = Path(audience)
+    manifest.write_text(manifest.read_text().replace('"1"', '"2"'))
+    with pytest.raises(OtpiqValidationError, match=r"the template requires templateParameters\.body\.1"):
+        create()
+    assert not sent(sandbox)
+    assert not (manifest.parent / "in_use.json").exists()
+
+
+def test_a_number_that_may_reach_fewer_people_a_day_is_warned_of(
+    create: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create(audience=write_audience(str(tmp_path / "large"), parts=2, part_size=600))
+    assert "may reach 1,000 people in 24 hours (TIER_1K), and the audience has 1,200" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rails", "error"),
+    [
+        ({"max_broadcast_recipients": 8}, "max_broadcast_recipients is 8"),
+        ({"max_recipients": 2}, "max_recipients is 2"),
+        ({"allowed_recipients": "96477000000"}, "not among the connection's allowed_recipients"),
+    ],
+)
+def test_guard_rails_refuse_a_broadcast_before_its_first_campaign(
+    create: Callable[..., str],
+    start: Callable[..., str],
+    sandbox: Sandbox,
+    connect: Callable[..., OtpiqHook],
+    rails: dict[str, Any],
+    error: str,
+    tmp_path: Path,
+) -> None:
+    audience = write_audience(str(tmp_path / "other"), first=95)
+    create(audience=audience)
+    before = sent(sandbox)
+    connect(host=sandbox.url, password=sandbox.api_key, extra=rails)
+    runs: list[tuple[Callable[..., str], dict[str, Any]]] = [
+        (create, {"audience": audience, "ledger": str(tmp_path / "second")}),
+        (start, {"broadcast": str(tmp_path / "other" / "ledger")}),
+    ]
+    for run, fields in runs:
+        with pytest.raises(OtpiqValidationError, match=error) as caught:
+            run(**fields)
+        assert "Zaynab" not in str(caught.value)
+        assert sent(sandbox) == before
+
+
+def test_a_changed_request_is_an_error_that_says_what_changed(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    with pytest.raises(OtpiqValidationError, match="name was 'Summer offer', and is 'Autumn offer'") as caught:
+        create(name="Autumn offer", template_language="en")
+    assert "template_language was 'ar', and is 'en'" in caught.value.errors
+    assert len(sandbox.campaigns) == 3
+
+    create(name="Autumn offer", replace=True)
+    assert len(sandbox.campaigns) == 6
+    start()
+    assert messaged(sandbox) == everybody()
+    assert [each["name"][:6] for each in sandbox.campaigns if each["status"] == "scheduled"] == ["Autumn"] * 3
+
+    with pytest.raises(OtpiqValidationError, match="is being started, or was"):
+        create(replace=True)
+    assert len(sandbox.campaigns) == 6
+
+
+def test_another_audience_in_the_same_place_is_an_error(create: Callable[..., str], audience: str) -> None:
+    create()
+    write_audience(str(Path(audience).parent), first=500)
+    with pytest.raises(OtpiqValidationError, match="was prepared anew from other rows"):
+        create()
+
+
+def test_a_part_that_somebody_edited_does_not_stop_the_others(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    part = Path(audience).parent / "parts" / "00001.json"
+    original = part.read_text()
+    part.write_text(original.replace(number(3), number(77)))
+    with pytest.raises(OtpiqRequestError, match=r"00001.json was changed since it was prepared") as caught:
+        create()
+    assert "1 of 3 campaigns were refused" in str(caught.value)
+    with pytest.raises(OtpiqValidationError, match="1 of 3 campaigns do not hold their part yet: 00001"):
+        start()
+    part.write_text(original)
+    create()
+    start()
+    assert messaged(sandbox) == everybody()
+
+
+def test_what_otpiq_refuses_does_not_stop_the_others(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    sandbox.arm("attach", status=400, body={"error": "Zaynab is blocked"})
+    with pytest.raises(OtpiqRequestError, match="1 of 3 campaigns were refused; the others are done") as caught:
+        create()
+    assert "part 00000: POST /whatsapp/campaigns/" in str(caught.value)
+    assert "••• is blocked" in str(caught.value)
+    before = len(sandbox.campaigns)
+    create()
+    assert len(sandbox.campaigns) == before  # the draft is taken up again
+    sandbox.arm("update", status=400, body={"error": "Not today"}, times=2)
+    with pytest.raises(OtpiqRequestError, match="Not today"):
+        start()
+    start()
+    assert messaged(sandbox) == everybody()
+
+
+def test_a_429_ends_the_try_and_the_next_one_carries_on(
+    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
+) -> None:
+    create(shard=0, shards=3)
+    sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
+    with pytest.raises(OtpiqRateLimitError) as caught:
+        create()
+    assert caught.value.retry_after == 600
+    create()
+    assert len(sandbox.campaigns) == 3
+    sandbox.arm("update", status=429, headers={"Retry-After": "600"})
+    with pytest.raises(OtpiqRateLimitError):
+        start()
+    start()
+    assert messaged(sandbox) == everybody()
+
+
+def test_recipients_that_somebody_else_attached_are_not_messaged(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sandbox_hook: OtpiqHook
+) -> None:
+    sandbox.arm("attach", connection="drop", times=2)
+    with pytest.raises(Exception, match="attach"):
+        create()
+    draft = sandbox.campaigns[0]["_id"]
+    sandbox_hook.attach_recipients(
+        campaign_id=draft,
+        recipients=[{"phoneNumber": "9647801234567", "templateParameters": {"body": {"1": "Ali"}}}],
+    )
+    create()
+    start()
+    assert messaged(sandbox) == everybody()
+    assert sandbox.campaigns[0]["status"] == "draft"
+
+
+def test_the_cost_is_read_back_where_the_attach_does_not_tell_it(
+    create: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
+) -> None:
+    sandbox.arm("attach", status=200, body={"success": True, "data": {}}, when="after", times=3)
+    create()
+    assert pushed(context)["broadcast"]["estimated_cost"] == 9 * 12
+    assert sent(sandbox)[-1] == "PATCH {_id}"
+
+
+def test_a_cost_that_otpiq_does_not_tell_is_none_and_warned_of(
+    create: Callable[..., str],
+    start: Callable[..., str],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ledger = next(Path(create()).rglob("campaigns/00000.json"))
+    ledger.write_text(json.dumps(json.loads(ledger.read_text()) | {"estimated_cost": None}))
+    create()
+    assert pushed(context)["broadcast"]["estimated_cost"] is None
+    start()
+    assert "they cannot be compared" in capsys.readouterr().out
+
+
+# Start
+
+
+def test_a_start_schedules_each_campaign_a_little_ahead(
+    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
+) -> None:
+    ledger = create()
+    earliest = in_minutes(10)
+    assert start() == ledger
+    times = {parse_datetime(campaign["scheduledFor"]) for campaign in sandbox.campaigns}
+    assert len(times) == 1
+    assert earliest <= min(times) <= in_minutes(10)
+    assert messaged(sandbox) == everybody()
+    assert pushed(context)["broadcast"] == {
+        "scheduled": 3,
+        "already_scheduled": 0,
+        "recipients": 9,
+        "estimated_cost": 108,
+        "scheduled_for": to_api_format(parse_datetime(sandbox.campaigns[0]["scheduledFor"])),
+    }
+
+
+def test_a_second_start_finds_all_done_and_sends_nothing(
+    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
+) -> None:
+    create()
+    start()
+    before = len(sandbox.requests)
+    with pendulum.travel(days=2):  # in a new DAG run, say
+        start()
+    assert len(sandbox.requests) == before
+    assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (0, 3)
+
+
+def test_a_time_is_taken_in_the_dags_timezone(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    naive = pendulum.now("Asia/Baghdad").add(days=1).format("YYYY-MM-DD 09:00:00")
+    start(scheduled_for=naive)
+    assert {each["scheduledFor"][11:16] for each in sandbox.campaigns} == {"06:00"}
+
+
+def test_a_start_before_its_create_is_refused(start: Callable[..., str], sandbox: Sandbox) -> None:
+    with pytest.raises(OtpiqValidationError, match="there is no broadcast in"):
+        start()
+    assert not sandbox.requests
+
+
+def test_too_little_credit_schedules_nothing(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    sandbox.credit = 107
+    with pytest.raises(OtpiqCreditError, match="3 campaigns cost 108 IQD, and the credit is 107 IQD") as caught:
+        start()
+    assert caught.value.amounts == {"requiredCredit": 108, "yourCredit": 107}
+    assert not messaged(sandbox)
+    sandbox.credit = 108
+    start()
+    assert messaged(sandbox) == everybody()
+
+
+def test_credit_that_runs_out_in_the_middle_stops_at_once(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    sandbox.arm("update", status=400, body={"error": "Insufficient credit", "requiredCredit": 36})
+    with pytest.raises(OtpiqCreditError):
+        start()
+    assert not messaged(sandbox)
+
+
+def test_another_time_is_an_error_unless_nothing_is_scheduled_and_replace_is_set(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    first, second = in_minutes(60), in_minutes(90)
+    sandbox.arm("update", status=429, headers={"Retry-After": "600"})
+    with pytest.raises(OtpiqRateLimitError):
+        start(scheduled_for=first)
+    with pytest.raises(OtpiqValidationError, match=r"scheduled_for was .*Z, and is .*Some campaigns have their time"):
+        start(scheduled_for=second, replace=True)  # OTPIQ may have the first one's
+    with pytest.raises(OtpiqValidationError, match=r"scheduled_for was .*Z, and is left to lead_time"):
+        start()
+    start(scheduled_for=first)
+    assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {first}
+
+
+def test_replace_sets_another_time_as_long_as_nothing_is_scheduled(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    create()
+    first, second = in_minutes(60), in_minutes(90)
+    start(scheduled_for=first)
+    for claim in Path(audience).parent.rglob("schedule/*.json"):  # as if the process had died before the first one
+        claim.unlink()
+    with pytest.raises(OtpiqValidationError, match="replace=True takes the new time"):
+        start(scheduled_for=second)
+    start(scheduled_for=second, replace=True)
+    assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {second}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_time_that_has_passed_by_minutes_is_made_up_for(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float], when: str
+) -> None:
+    create()
+    time = in_minutes(60)
+    start(scheduled_for=time, shard=0, shards=3)
+    sandbox.arm("update", connection="drop", when=when, times=3)
+    with pytest.raises(Exception, match="PATCH"):
+        start(scheduled_for=time)
+    with pendulum.travel(minutes=75):
+        start(scheduled_for=time)
+        assert messaged(sandbox) == everybody()
+        running = [campaign["status"] for campaign in sandbox.campaigns]
+        assert running == (["completed"] * 2 if when == "after" else ["completed", "scheduled"]) + ["scheduled"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_hours_late_is_an_error_that_lists_what_is_not_scheduled(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float], when: str
+) -> None:
+    create()
+    time = in_minutes(60)
+    start(scheduled_for=time, shard=0, shards=3)
+    sandbox.arm("update", connection="drop", when=when, times=3)
+    with pytest.raises(Exception, match="PATCH"):
+        start(scheduled_for=time)
+    with pendulum.travel(minutes=100):
+        with pytest.raises(OtpiqRequestError, match=r"it is too late: .* is 50 minutes after") as caught:
+            start(scheduled_for=time)
+        refused = str(caught.value)
+        assert ("part 00001" in refused) == (when == "before")  # after, it has started
+        assert "part 00002" in refused
+        assert "set max_delay to more than 50 minutes" in refused
+        start(scheduled_for=time, max_delay=timedelta(minutes=55))
+        assert messaged(sandbox) == everybody()
+
+
+def test_a_start_that_is_far_too_late_from_the_start_schedules_nothing(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    with pytest.raises(OtpiqValidationError, match="it is too late"):
+        start(scheduled_for=pendulum.now("UTC").subtract(hours=3))
+    assert not messaged(sandbox)
+    start()
+    assert messaged(sandbox) == everybody()
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"lead_time": timedelta(seconds=30)}, "lead_time: must be two minutes or more"),
+        ({"lead_time": 600}, "lead_time: must be a timedelta"),
+        ({"max_delay": timedelta(minutes=-1)}, "max_delay: must be a timedelta"),
+        ({"scheduled_for": "tomorrow"}, "scheduled_for: must be a date with a time of day"),
+        ({"broadcast": None}, "broadcast: is required"),
+    ],
+)
+def test_a_wrong_field_of_a_start_sends_nothing(
+    start: Callable[..., str], sandbox: Sandbox, fields: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(OtpiqValidationError, match=error):
+        start(**fields)
+    assert not sandbox.requests
+
+
+def test_no_time_falls_into_quiet_hours(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+) -> None:
+    create()
+    hour = in_minutes(60).in_timezone("Asia/Baghdad")
+    quiet = f"{hour.subtract(minutes=20):HH:mm}-{hour.add(minutes=20):HH:mm} Asia/Baghdad"
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": quiet})
+    with pytest.raises(OtpiqValidationError, match="quiet"):
+        start(scheduled_for=hour)
+    assert not messaged(sandbox)
+    start()
+    assert messaged(sandbox) == everybody()
+
+
+# The ledger
+
+
+def test_a_ledger_that_somebody_edited_is_an_error(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    entry = next(Path(create()).rglob("campaigns/00001.json"))
+    entry.write_text(entry.read_text().replace('"campaign_id"', '"id"'))
+    for run in (create, start):
+        with pytest.raises(OtpiqValidationError, match=r"campaigns/00001.json: was changed, or is of another version"):
+            run()
+    assert not messaged(sandbox)

@@ -1,0 +1,114 @@
+"""A folder of objects: local here, and as in an object store by fsspec's own in memory."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+
+from airflow_provider_otpiq._storage import Folder, split_location
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class LaxStore(MemoryFileSystem):  # type: ignore[misc]
+    """A store that does not know exclusive creation."""
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        super().pipe_file(path, value, mode="overwrite", **kwargs)
+
+
+@pytest.fixture(autouse=True)
+def _stores() -> None:
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:  # Airflow 2
+        from airflow.io.store import attach  # type: ignore[no-redef,import-not-found]
+    attach("memory", conn_id="plain", fs=MemoryFileSystem())
+    attach("memory", conn_id="lax", fs=LaxStore())
+    MemoryFileSystem.store.clear()
+
+
+@pytest.fixture(params=["local", "file://", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    roots = {"local": str(tmp_path), "file://": f"file://{tmp_path}", "memory": "memory://plain@bucket"}
+    return Folder(f"{roots[request.param]}/a folder/علي/")
+
+
+def test_an_object_is_read_as_it_was_written(folder: Folder) -> None:
+    assert folder.read("deep/one.json") is None
+    folder.write("deep/one.json", b"1")
+    folder.write("deep/one.json", b"2")
+    folder.write("two.json", b"3")
+    assert folder.read("deep/one.json") == b"2"
+    assert folder.read_all(["deep/one.json", "two.json", "deep/three.json"]) == {
+        "deep/one.json": b"2",
+        "two.json": b"3",
+    }
+    folder.delete("two.json")
+    folder.delete("two.json")
+    assert folder.read("two.json") is None
+
+
+def test_an_object_is_created_once(folder: Folder) -> None:
+    assert folder.create("deep/one.json", b"1")
+    assert not folder.create("deep/one.json", b"2")
+    assert folder.read("deep/one.json") == b"1"
+    folder.require_exclusive_creation("deep/one.json")
+
+
+def test_of_many_at_once_one_creates(folder: Folder) -> None:
+    winners: list[int] = []
+    ready = threading.Barrier(8)
+
+    def create(number: int) -> None:
+        ready.wait()
+        if folder.create("one.json", b"%d" % number * 10_000):
+            winners.append(number)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert folder.read("one.json") == b"%d" % winners[0] * 10_000
+    assert len(winners) == 1
+
+
+def test_nothing_else_is_left_in_a_local_folder(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path))
+    folder.write("one.json", b"1")
+    folder.create("one.json", b"2")
+    (tmp_path / "two.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        folder.write("two.json", b"1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.json", "two.json"]
+
+
+def test_a_store_without_exclusive_creation_is_refused() -> None:
+    folder = Folder("memory://lax@bucket/ledger")
+    folder.write("one.json", b"1")
+    with pytest.raises(OtpiqConfigurationError, match="does not refuse to create an object that exists"):
+        folder.require_exclusive_creation("one.json")
+
+
+def test_what_cannot_be_read_is_not_taken_for_missing(tmp_path: Path) -> None:
+    (tmp_path / "one.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        Folder(str(tmp_path)).read("one.json")
+
+
+@pytest.mark.parametrize(
+    ("location", "split"),
+    [
+        ("/a/b/manifest.json", ("/a/b", "manifest.json")),
+        ("s3://bucket/a/manifest.json", ("s3://bucket/a", "manifest.json")),
+        ("manifest.json", (".", "manifest.json")),
+    ],
+)
+def test_a_location_is_split(location: str, split: tuple[str, str]) -> None:
+    assert split_location(location) == split
