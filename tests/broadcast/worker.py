@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
+from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
 from tests.fakes import TaskInstance
 
@@ -29,7 +30,11 @@ PRELOADED = [
     "airflow_provider_otpiq._models.broadcasts",
     "pendulum.testing.traveller",
 ]
-OPERATORS = {"create": CreateBroadcastOperator, "start": StartBroadcastOperator}
+OPERATORS: dict[str, Any] = {
+    "prepare": PrepareAudienceOperator,
+    "create": CreateBroadcastOperator,
+    "start": StartBroadcastOperator,
+}
 
 
 def run(

@@ -6,14 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from airflow_provider_otpiq._storage import Folder
 from dev.local_airflow import REPOSITORY
-from tests.broadcast.chaos import PART_SIZE, PARTS, SHARDS, Chaos, check_books
-from tests.broadcast.people import TEMPLATE, everybody, messaged, write_audience
+from tests.broadcast.chaos import PART_SIZE, PARTS, PRICE, SHARDS, Chaos, check_books
+from tests.broadcast.people import TEMPLATE, messaged, number, write_audience
 from tests.broadcast.processes import Launcher, Processes, Seconds
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.object_store
 
 NAME = "Rabab-of-the-object-store"
+PEOPLE = 2500
+RUN = "summer/manual__2026-11-25T01:51:00+00:00"
 CREATES = """
 import sys
 from airflow_provider_otpiq._storage import Folder
@@ -95,18 +98,29 @@ def execute(home: Path, store: Store, sandbox: Sandbox, step: str, **fields: Any
 
 
 def test_the_tasks_share_nothing_but_the_store(store: Store, sandbox: Sandbox, tmp_path: Path) -> None:
-    manifest = write_audience(f"{store.url}/{{}}/run +00:00/audience", name=NAME)
+    sandbox.credit = PEOPLE * PRICE
+    rows = "".join(f"{NAME},{number(each)}\n" for each in (*range(PEOPLE), 1, 2))
+    Folder(f"{store.url}/crm").write("people.csv", f"name,phone\n{rows}{NAME},12\n".encode())
+    Folder(f"{store.url}/crm").write("opt_outs.csv", f"phone\n{number(0)}\n".encode())
+    prepared = execute(
+        tmp_path / "prepare", store, sandbox, "prepare", source=f"{store.url}/crm/peop*.csv", phone_number="phone",
+        template_parameters={"body": {"1": "name"}}, suppress=f"{store.url}/crm/opt_outs.csv",
+        output=f"{store.url}/{RUN}/audience",
+    )  # fmt: skip
+    manifest = prepared["return_value"]
+    assert prepared["audience"]["recipients"] == PEOPLE - 1
     fields = {"audience": manifest, "name": "From S3", "shards": 2, **TEMPLATE}
-    first = execute(tmp_path / "0", store, sandbox, "create", shard=0, **fields)
-    second = execute(tmp_path / "1", store, sandbox, "create", shard=1, **fields)
-    again = execute(tmp_path / "2", store, sandbox, "create", shard=1, **fields)
+    first, second, again = (
+        execute(tmp_path / f"create-{at}", store, sandbox, "create", shard=shard, **fields)
+        for at, shard in enumerate((0, 1, 1))
+    )
     assert second == again
     ledger = first["return_value"]
-    assert ledger == f"{store.url}/{{}}/run +00:00/audience/ledger"
-    execute(tmp_path / "3", store, sandbox, "start", broadcast=ledger)
-    again = execute(tmp_path / "4", store, sandbox, "start", broadcast=ledger)
+    assert ledger == f"{store.url}/{RUN}/audience/ledger"
+    execute(tmp_path / "start", store, sandbox, "start", broadcast=ledger)
+    again = execute(tmp_path / "start-again", store, sandbox, "start", broadcast=ledger)
     assert (again["broadcast"]["scheduled"], again["broadcast"]["already_scheduled"]) == (0, 3)
-    assert messaged(sandbox) == everybody()
+    assert messaged(sandbox) == Counter(number(each) for each in range(1, PEOPLE))
 
 
 def test_of_two_processes_one_creates_an_object(store: Store, tmp_path: Path) -> None:
