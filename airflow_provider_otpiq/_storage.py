@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def split_location(location: str) -> tuple[str, str]:
     """Split a local path or URL of an object into its folder and its name."""
-    folder, _, name = location.rstrip("/").rpartition("/")
-    return folder or ".", name
+    folder, slash, name = location.rstrip("/").rpartition("/")
+    return folder or slash or ".", name
 
 
 class Folder:
@@ -35,8 +35,10 @@ class Folder:
     def __init__(self, location: str) -> None:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        self.location = str(location).rstrip("/")
-        self._path: ObjectStoragePath = ObjectStoragePath(self.location)
+        self.location = str(location).rstrip("/") or "/"
+        # A relative path is one thing to Airflow 3 and another to Airflow 2.
+        where = self.location if "://" in self.location else str(Path(self.location).absolute())
+        self._path: ObjectStoragePath = ObjectStoragePath(where)
         self._fs = self._path.fs
         self._is_local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else [self._fs.protocol])
 
@@ -45,7 +47,7 @@ class Folder:
 
     def location_of(self, name: str) -> str:
         """Return the local path or URL of one of its objects."""
-        return f"{self.location}/{name}"
+        return f"{self.location.rstrip('/')}/{name}"
 
     def read(self, name: str) -> bytes | None:
         """Read an object; None if there is no such object."""

@@ -96,6 +96,14 @@ def test_a_store_without_exclusive_creation_is_refused() -> None:
         folder.require_exclusive_creation("one.json")
 
 
+def test_a_relative_path_is_below_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Folder("a").write("one.json", b"1")
+    assert (tmp_path / "a" / "one.json").read_bytes() == b"1"
+    assert Folder(".").read("a/one.json") == Folder(str(tmp_path)).read("a/one.json") == b"1"
+    assert Folder("/").location_of("one.json") == "/one.json"
+
+
 def test_what_cannot_be_read_is_not_taken_for_missing(tmp_path: Path) -> None:
     (tmp_path / "one.json").mkdir()
     with pytest.raises(IsADirectoryError):
@@ -108,6 +116,7 @@ def test_what_cannot_be_read_is_not_taken_for_missing(tmp_path: Path) -> None:
         ("/a/b/manifest.json", ("/a/b", "manifest.json")),
         ("s3://bucket/a/manifest.json", ("s3://bucket/a", "manifest.json")),
         ("manifest.json", (".", "manifest.json")),
+        ("/manifest.json", ("/", "manifest.json")),
     ],
 )
 def test_a_location_is_split(location: str, split: tuple[str, str]) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Source = str | PathLike[str] | Sequence[str] | XComArg | Callable[..., Iterable[Mapping[str, Any]]]
 
+__all__ = ["PrepareAudienceOperator"]
+
 _SOURCES = ("source", "suppress")
 
 
