@@ -23,7 +23,7 @@ import requests
 from tests.broadcast.people import everybody, messaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_otpiq.sandbox import Sandbox
     from tests.broadcast.processes import Seconds
@@ -67,7 +67,7 @@ class Tasks(Protocol):
     def succeeded(self) -> bool:
         """Run again what has failed, and tell whether all of it has succeeded."""
 
-    def set_clock(self, seconds: float) -> None:
+    def set_clock(self, seconds: int) -> None:
         """Set how far ahead the clock of each task is that is run from now on."""
 
 
@@ -83,13 +83,13 @@ class Chaos:
     """
 
     def __init__(self, seed: int, sandbox: Sandbox, tasks: Tasks, seconds: Seconds, pause: float) -> None:
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311  # no secret is drawn
         self._sandbox = sandbox
         self._tasks = tasks
         self._seconds = seconds
         self._pause = pause
         self._clocks = self._jumps()
-        self._clock = 0.0
+        self._clock = 0
         self.happened: Counter[str] = Counter()
 
     def run(self, seconds: float) -> None:
@@ -156,15 +156,16 @@ class Chaos:
 
     def _start_a_second(self) -> None:
         step, shard = self._random.choice(("create", "start")), self._random.randrange(SHARDS)
-        self._seconds.start(step, shard, self._random.choice((0.0, self._clock)))
+        self._seconds.start(step, shard, self._random.choice((0, self._clock)))
         self.happened["second process"] += 1
 
     def _jumps(self) -> Iterator[None]:
         """Move OTPIQ's clock and the tasks' past the time of the start, one after the other, in the middle."""
-        middle, by = self._random.randrange(5, PARTS - 5), self._random.uniform(11, 19) * 60
+        middle, by = self._random.randrange(5, PARTS - 5), self._random.randint(11, 19) * 60
         while not self._may_jump(middle):
             yield
         self._clock = by  # which keeps faults away that would be believed
+        moves: list[Callable[[], None]]
         moves = [lambda: self._sandbox.move_clock(seconds=by), lambda: self._tasks.set_clock(by)]
         self._random.shuffle(moves)
         for move in moves:

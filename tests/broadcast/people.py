@@ -24,7 +24,9 @@ def number(of: int) -> str:
     return f"96477{of:08}"
 
 
-def write_audience(location: str, parts: int = 3, part_size: int = PART_SIZE, first: int = 0, name: str = "Zaynab") -> str:
+def write_audience(
+    location: str, parts: int = 3, part_size: int = PART_SIZE, first: int = 0, name: str = "Zaynab"
+) -> str:
     folder, written = Folder(location), []
     for at in range(parts):
         people = [number(first + at * part_size + position) for position in range(part_size)]

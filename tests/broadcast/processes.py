@@ -45,17 +45,17 @@ class Launcher:
         self.shards = shards
         extra = {"max_retries": max_retries}
         connection = {"conn_type": "otpiq", "host": sandbox.url, "password": sandbox.api_key, "extra": extra}
-        self._environment = {"AIRFLOW_CONN_OTPIQ_DEFAULT": json.dumps(connection), **(environment or {})}
+        self._environment = {"AIRFLOW_CONN_OTPIQ_CHAOS": json.dumps(connection), **(environment or {})}
         self._log = str(log)
         ledger = audience.replace("manifest.json", "ledger")
         self._fields: dict[str, dict[str, Any]] = {
-            "create": {"audience": audience, "name": "Chaos", **TEMPLATE},
+            "create": {"audience": audience, "name": "Chaos", **TEMPLATE},  # as in the DAG
             "start": {"broadcast": ledger},
         }
 
-    def start(self, step: str, shard: int, clock: float, result: Path | None = None) -> ForkServerProcess:
+    def start(self, step: str, shard: int, clock: int, result: Path | None = None) -> ForkServerProcess:
         """Start the task of a step and a shard."""
-        fields = {**self._fields[step], "shard": shard, "shards": self.shards}
+        fields = {**self._fields[step], "shard": shard, "shards": self.shards, "otpiq_conn_id": "otpiq_chaos"}
         return worker.start(step, fields, self._environment, clock=clock, result=result and str(result), log=self._log)
 
 
@@ -73,13 +73,13 @@ class Processes:
             (step, shard): results / f"{step}-{shard}.json" for step in STEPS for shard in range(launcher.shards)
         }
         self._running: dict[tuple[str, int], ForkServerProcess] = {}
-        self._clock = 0.0
+        self._clock = 0
         self.tries = 0
 
     def processes(self) -> list[int]:
         return [process.pid for process in self._running.values() if process.pid and process.is_alive()]
 
-    def set_clock(self, seconds: float) -> None:
+    def set_clock(self, seconds: int) -> None:
         self._clock = seconds
 
     def succeeded(self) -> bool:
@@ -118,7 +118,7 @@ class Seconds:
         self._launcher = launcher
         self._running: list[ForkServerProcess] = []
 
-    def start(self, step: str, shard: int, clock: float) -> None:
+    def start(self, step: str, shard: int, clock: int) -> None:
         self._running = [process for process in self._running if process.is_alive()]
         if len(self._running) < _SECONDS_AT_ONCE:
             self._running.append(self._launcher.start(step, shard, clock))

@@ -42,7 +42,7 @@ def run(
     fields: dict[str, Any],
     environment: dict[str, str] | None = None,
     *,
-    clock: float = 0,
+    clock: int = 0,
     result: str | None = None,
     log: str | None = None,
 ) -> None:

@@ -110,12 +110,10 @@ def test_the_tasks_share_nothing_but_the_store(store: Store, sandbox: Sandbox, t
     manifest = prepared["return_value"]
     assert prepared["audience"]["recipients"] == PEOPLE - 1
     fields = {"audience": manifest, "name": "From S3", "shards": 2, **TEMPLATE}
-    first, second, again = (
-        execute(tmp_path / f"create-{at}", store, sandbox, "create", shard=shard, **fields)
-        for at, shard in enumerate((0, 1, 1))
-    )
-    assert second == again
-    ledger = first["return_value"]
+    (ledger,) = {
+        execute(tmp_path / f"create-{shard}", store, sandbox, "create", shard=shard, **fields)["return_value"]
+        for shard in (0, 1)
+    }
     assert ledger == f"{store.url}/{RUN}/audience/ledger"
     execute(tmp_path / "start", store, sandbox, "start", broadcast=ledger)
     again = execute(tmp_path / "start-again", store, sandbox, "start", broadcast=ledger)

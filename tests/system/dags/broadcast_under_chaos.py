@@ -21,7 +21,7 @@ class _ClockAhead:
 
         clock = Path(os.environ["AIRFLOW_HOME"]) / "clock-of-the-tasks"
         # For the operator alone: the times that Airflow keeps of its task stay true.
-        with pendulum.travel(seconds=float(clock.read_text())):
+        with pendulum.travel(seconds=int(clock.read_text())):
             return super().execute(context)  # type: ignore[misc]
 
 

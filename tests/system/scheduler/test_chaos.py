@@ -42,7 +42,7 @@ class ScheduledTasks:
         runners = [each for each in self._airflow.processes() if _is_task(each)]
         return [pid for runner in runners for pid in (runner.pid, runner.ppid()) if pid != 1]
 
-    def set_clock(self, seconds: float) -> None:
+    def set_clock(self, seconds: int) -> None:
         (Path(self._airflow.environment["AIRFLOW_HOME"]) / "clock-of-the-tasks").write_text(str(seconds))
 
     def succeeded(self) -> bool:
@@ -86,7 +86,7 @@ def chaos(airflow: RunningAirflow, sandbox: Sandbox, folder: Path, seed: int, se
     audience = write_audience(str(folder / "audience"), PARTS, PART_SIZE, name=NAME)
     second = Seconds(Launcher(audience, SHARDS, sandbox, folder / "log"))
     tasks = ScheduledTasks(airflow, audience)
-    trouble = Chaos(seed, sandbox, tasks, second, pause=0.5)
+    trouble = Chaos(seed, sandbox, tasks, second, pause=0.2)
     try:
         trouble.run(seconds)
     finally:
