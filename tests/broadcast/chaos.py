@@ -34,6 +34,7 @@ SECONDS_TO_END = 120
 """How long all of it may take once the trouble is over."""
 
 _SECONDS_FOR_A_REQUEST = 2
+_LONGEST_SLEEP = 8
 
 READS = ("info", "resources", "payload")
 WRITES = ("create", "attach", "update")
@@ -90,6 +91,8 @@ class Chaos:
         self._pause = pause
         self._clocks = self._jumps()
         self._clock = 0
+        self._frozen: dict[int, float] = {}
+        """Until when, by process."""
         self.happened: Counter[str] = Counter()
 
     def run(self, seconds: float) -> None:
@@ -102,11 +105,13 @@ class Chaos:
             if time.monotonic() - begin < seconds:
                 self._make_trouble()
             next(self._clocks, None)
+            self._thaw()
             time.sleep(self._random.uniform(0, self._pause))
+        self._thaw(all_of_them=True)
         self._seconds.wait()
 
     def _make_trouble(self) -> None:
-        kinds = {self._arm: 8, self._kill: 2, self._start_a_second: 1}
+        kinds = {self._arm: 8, self._kill: 2, self._start_a_second: 2, self._freeze: 2}
         (make,) = self._random.choices(list(kinds), list(kinds.values()))
         make()
 
@@ -158,6 +163,23 @@ class Chaos:
         step, shard = self._random.choice(("create", "start")), self._random.randrange(SHARDS)
         self._seconds.start(step, shard, self._random.choice((0, self._clock)))
         self.happened["second process"] += 1
+
+    def _freeze(self) -> None:
+        """Let a second process sleep, so that it goes on when the world has changed."""
+        self._wait_for_a_request()
+        if processes := self._seconds.processes():
+            pid, seconds = self._random.choice(processes), self._random.uniform(0.2, _LONGEST_SLEEP)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                self._frozen[pid] = time.monotonic() + seconds
+                self.happened["frozen"] += 1
+
+    def _thaw(self, *, all_of_them: bool = False) -> None:
+        for pid, until in list(self._frozen.items()):
+            if all_of_them or until < time.monotonic():
+                del self._frozen[pid]
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def _jumps(self) -> Iterator[None]:
         """Move OTPIQ's clock and the tasks' past the time of the start, one after the other, in the middle."""

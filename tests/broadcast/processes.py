@@ -10,13 +10,14 @@ from tests.broadcast import worker
 from tests.broadcast.people import TEMPLATE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from multiprocessing.context import ForkServerProcess
     from pathlib import Path
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
 STEPS = ("create", "start")
-_SECONDS_AT_ONCE = 3
+_SECONDS_AT_ONCE = 4
 _SECONDS_TO_END = 60
 
 
@@ -77,7 +78,7 @@ class Processes:
         self.tries = 0
 
     def processes(self) -> list[int]:
-        return [process.pid for process in self._running.values() if process.pid and process.is_alive()]
+        return alive(self._running.values())
 
     def set_clock(self, seconds: int) -> None:
         self._clock = seconds
@@ -123,6 +124,9 @@ class Seconds:
         if len(self._running) < _SECONDS_AT_ONCE:
             self._running.append(self._launcher.start(step, shard, clock))
 
+    def processes(self) -> list[int]:
+        return alive(self._running)
+
     def wait(self) -> None:
         """Wait for those that are still at it."""
         until = time.monotonic() + _SECONDS_TO_END
@@ -133,7 +137,11 @@ class Seconds:
         end(self._running)
 
 
-def end(processes: Any) -> None:
+def alive(processes: Iterable[ForkServerProcess]) -> list[int]:
+    return [process.pid for process in processes if process.pid and process.is_alive()]
+
+
+def end(processes: Iterable[ForkServerProcess]) -> None:
     for process in processes:
         process.kill()
         process.join()
