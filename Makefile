@@ -3,6 +3,7 @@
 PYTHON ?= python3.11
 UV_VERSION := 0.13.9
 AIRFLOW_PORT ?= 8080
+FAST := not scheduler and not object_store and not browser
 # Compiling Airflow again for each process, where a machine has this set, takes longer than the tests themselves.
 unexport PYTHONDONTWRITEBYTECODE
 IN_PARALLEL := -n 2 --dist loadgroup
@@ -17,19 +18,22 @@ airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_P
 	.venv/bin/python -m dev.webui $(AIRFLOW_PORT)
 
 unit: .venv/ready  ## the tests that start no process, for while you write: seconds
-	.venv/bin/pytest $(IN_PARALLEL) -q -m 'not system and not scheduler and not browser'
+	.venv/bin/pytest $(IN_PARALLEL) -q -m 'not system and $(FAST)'
 
 test: .venv/ready  ## the tests on Airflow 3.3, without the slow ones below
-	.venv/bin/pytest $(IN_PARALLEL) -m 'not scheduler and not browser'
+	.venv/bin/pytest $(IN_PARALLEL) -m '$(FAST)'
 
 test-2.11: .venv-2.11/ready  ## the same tests on Airflow 2.11
-	.venv-2.11/bin/pytest $(IN_PARALLEL) -m 'not scheduler and not browser'
+	.venv-2.11/bin/pytest $(IN_PARALLEL) -m '$(FAST)'
 
 test-scheduler: .venv/ready  ## faults and killed tasks under a real scheduler, on SQLite
 	.venv/bin/pytest -m scheduler
 
 test-postgresql: .venv/system-ready  ## the same on PostgreSQL, of Debian's package postgresql
 	OTPIQ_TEST_DATABASE=postgresql .venv/bin/pytest -m scheduler
+
+test-object-store: .venv/system-ready  ## a broadcast whose tasks share nothing but S3, of moto's server
+	.venv/bin/pytest $(IN_PARALLEL) -m object_store
 
 test-browser: .venv/system-ready  ## the connection form and the trigger form in Debian's chromium
 	.venv/bin/pytest -m browser
@@ -78,5 +82,5 @@ define install
 	touch $(1)/ready
 endef
 
-.PHONY: help demo airflow unit test test-2.11 test-scheduler test-postgresql test-browser docs bench check format \
-    constraints clean
+.PHONY: help demo airflow unit test test-2.11 test-scheduler test-postgresql test-object-store test-browser docs \
+    bench check format constraints clean

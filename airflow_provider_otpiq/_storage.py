@@ -60,6 +60,7 @@ class Folder:
         :raises OSError: if one of them is there, or may be, and cannot be read.
         """
         names_by_path = {self._full_path(name): name for name in names}
+        self._fs.invalidate_cache()  # a listing that s3fs keeps hides what another process has written since
         found = self._fs.cat(list(names_by_path), on_error="return") if names_by_path else {}
         contents = {names_by_path[path]: content for path, content in found.items()}
         for content in contents.values():

@@ -195,7 +195,11 @@ class Ledger:
     def _claim(self, name: str, record: Record) -> Record:
         if self._create(name, record):
             return record
-        return self._read(type(record), name) or record
+        claimed = self._read(type(record), name)
+        if claimed is None:  # to go on with the own one would be another process's too
+            location = self._folder.location_of(name)
+            raise FileNotFoundError(f"{location} was there, and is gone. Restore it, or clear the task if it is there.")
+        return claimed
 
     def _create(self, name: str, record: _Record) -> bool:
         return self._folder.create(name, record.to_json())

@@ -23,7 +23,7 @@ import requests
 from tests.broadcast.people import everybody, messaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_otpiq.sandbox import Sandbox
     from tests.broadcast.processes import Seconds
@@ -32,6 +32,9 @@ PARTS, PART_SIZE, SHARDS = 50, 20, 4
 PRICE = 12  # of a message, in IQD
 SECONDS_TO_END = 120
 """How long all of it may take once the trouble is over."""
+
+_SECONDS_FOR_A_REQUEST = 2
+_LONGEST_SLEEP = 8
 
 READS = ("info", "resources", "payload")
 WRITES = ("create", "attach", "update")
@@ -65,7 +68,7 @@ class Tasks(Protocol):
     def succeeded(self) -> bool:
         """Run again what has failed, and tell whether all of it has succeeded."""
 
-    def set_clock(self, seconds: float) -> None:
+    def set_clock(self, seconds: int) -> None:
         """Set how far ahead the clock of each task is that is run from now on."""
 
 
@@ -81,13 +84,15 @@ class Chaos:
     """
 
     def __init__(self, seed: int, sandbox: Sandbox, tasks: Tasks, seconds: Seconds, pause: float) -> None:
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311  # no secret is drawn
         self._sandbox = sandbox
         self._tasks = tasks
         self._seconds = seconds
         self._pause = pause
         self._clocks = self._jumps()
-        self._clock = 0.0
+        self._clock = 0
+        self._frozen: dict[int, float] = {}
+        """Until when, by process."""
         self.happened: Counter[str] = Counter()
 
     def run(self, seconds: float) -> None:
@@ -100,11 +105,13 @@ class Chaos:
             if time.monotonic() - begin < seconds:
                 self._make_trouble()
             next(self._clocks, None)
+            self._thaw()
             time.sleep(self._random.uniform(0, self._pause))
+        self._thaw(all_of_them=True)
         self._seconds.wait()
 
     def _make_trouble(self) -> None:
-        kinds = {self._arm: 12, self._kill: 2, self._start_a_second: 1}
+        kinds = {self._arm: 8, self._kill: 2, self._start_a_second: 2, self._freeze: 2}
         (make,) = self._random.choices(list(kinds), list(kinds.values()))
         make()
 
@@ -112,7 +119,7 @@ class Chaos:
         call = self._random.choice((*READS, *WRITES, *WRITES))
         fault = self._fault(call)
         if len(self._armed(call)) < 3:
-            self._sandbox.arm(call, delay=self._random.choice((0, 0, 0.05, 0.3)), **fault)
+            self._sandbox.arm(call, **{"delay": self._random.choice((0, 0, 0.1)), **fault})
             self.happened[f"{call} {fault.get('status') or fault.get('connection') or 'delay'}"] += 1
 
     def _armed(self, call: str) -> list[dict[str, Any]]:
@@ -125,7 +132,7 @@ class Chaos:
         if kind in ("drop", "cut"):
             return {"connection": kind, "when": when}
         if kind == "slow":
-            return {"times": 5}
+            return {"times": 5, "delay": 0.3}
         if kind == "garbage":
             # A 2xx in OTPIQ's own shape is a promise.
             return {"status": 200} | choice((
@@ -140,22 +147,47 @@ class Chaos:
         return {"status": status, "body": STARTED if says_started else choice(BODIES), "headers": headers, "when": when}
 
     def _kill(self) -> None:
+        if self._random.random() < 0.7:  # otherwise most are killed while Python starts
+            self._wait_for_a_request()
         if processes := self._tasks.processes():
             with suppress(ProcessLookupError):
                 os.kill(self._random.choice(processes), signal.SIGKILL)
                 self.happened["killed"] += 1
 
+    def _wait_for_a_request(self) -> None:
+        last, until = self._sandbox.requests[-1:], time.monotonic() + _SECONDS_FOR_A_REQUEST
+        while self._sandbox.requests[-1:] == last and time.monotonic() < until:
+            time.sleep(0.01)
+
     def _start_a_second(self) -> None:
         step, shard = self._random.choice(("create", "start")), self._random.randrange(SHARDS)
-        self._seconds.start(step, shard, self._random.choice((0.0, self._clock)))
+        self._seconds.start(step, shard, self._random.choice((0, self._clock)))
         self.happened["second process"] += 1
+
+    def _freeze(self) -> None:
+        """Let a second process sleep, so that it goes on when the world has changed."""
+        self._wait_for_a_request()
+        if processes := self._seconds.processes():
+            pid, seconds = self._random.choice(processes), self._random.uniform(0.2, _LONGEST_SLEEP)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                self._frozen[pid] = time.monotonic() + seconds
+                self.happened["frozen"] += 1
+
+    def _thaw(self, *, all_of_them: bool = False) -> None:
+        for pid, until in list(self._frozen.items()):
+            if all_of_them or until < time.monotonic():
+                del self._frozen[pid]
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def _jumps(self) -> Iterator[None]:
         """Move OTPIQ's clock and the tasks' past the time of the start, one after the other, in the middle."""
-        middle, by = self._random.randrange(5, PARTS - 5), self._random.uniform(11, 19) * 60
+        middle, by = self._random.randrange(5, PARTS - 5), self._random.randint(11, 19) * 60
         while not self._may_jump(middle):
             yield
         self._clock = by  # which keeps faults away that would be believed
+        moves: list[Callable[[], None]]
         moves = [lambda: self._sandbox.move_clock(seconds=by), lambda: self._tasks.set_clock(by)]
         self._random.shuffle(moves)
         for move in moves:

@@ -24,12 +24,14 @@ def number(of: int) -> str:
     return f"96477{of:08}"
 
 
-def write_audience(location: str, parts: int = 3, part_size: int = PART_SIZE, first: int = 0) -> str:
+def write_audience(
+    location: str, parts: int = 3, part_size: int = PART_SIZE, first: int = 0, name: str = "Zaynab"
+) -> str:
     folder, written = Folder(location), []
     for at in range(parts):
         people = [number(first + at * part_size + position) for position in range(part_size)]
         recipients = [
-            {"phoneNumber": each, "templateParameters": {"body": {"1": "Zaynab"}}, "reference": f"C-{each[-3:]}"}
+            {"phoneNumber": each, "templateParameters": {"body": {"1": name}}, "reference": f"C-{each[-3:]}"}
             for each in people
         ]
         content = json.dumps(recipients).encode()

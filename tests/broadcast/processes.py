@@ -10,13 +10,14 @@ from tests.broadcast import worker
 from tests.broadcast.people import TEMPLATE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from multiprocessing.context import ForkServerProcess
     from pathlib import Path
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
 STEPS = ("create", "start")
-_SECONDS_AT_ONCE = 3
+_SECONDS_AT_ONCE = 4
 _SECONDS_TO_END = 60
 
 
@@ -29,23 +30,33 @@ class Launcher:
     :param sandbox: OTPIQ.
     :param log: the file for what the tasks print.
     :param max_retries: how many HTTP retries a call may make.
+    :param environment: what else is in their environment.
     """
 
-    def __init__(self, audience: str, shards: int, sandbox: Sandbox, log: Path, max_retries: int = 1) -> None:
+    def __init__(
+        self,
+        audience: str,
+        shards: int,
+        sandbox: Sandbox,
+        log: Path,
+        *,
+        max_retries: int = 1,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.shards = shards
         extra = {"max_retries": max_retries}
         connection = {"conn_type": "otpiq", "host": sandbox.url, "password": sandbox.api_key, "extra": extra}
-        self._environment = {"AIRFLOW_CONN_OTPIQ_DEFAULT": json.dumps(connection)}
+        self._environment = {"AIRFLOW_CONN_OTPIQ_CHAOS": json.dumps(connection), **(environment or {})}
         self._log = str(log)
         ledger = audience.replace("manifest.json", "ledger")
         self._fields: dict[str, dict[str, Any]] = {
-            "create": {"audience": audience, "name": "Chaos", **TEMPLATE},
+            "create": {"audience": audience, "name": "Chaos", **TEMPLATE},  # as in the DAG
             "start": {"broadcast": ledger},
         }
 
-    def start(self, step: str, shard: int, clock: float, result: Path | None = None) -> ForkServerProcess:
+    def start(self, step: str, shard: int, clock: int, result: Path | None = None) -> ForkServerProcess:
         """Start the task of a step and a shard."""
-        fields = {**self._fields[step], "shard": shard, "shards": self.shards}
+        fields = {**self._fields[step], "shard": shard, "shards": self.shards, "otpiq_conn_id": "otpiq_chaos"}
         return worker.start(step, fields, self._environment, clock=clock, result=result and str(result), log=self._log)
 
 
@@ -63,13 +74,13 @@ class Processes:
             (step, shard): results / f"{step}-{shard}.json" for step in STEPS for shard in range(launcher.shards)
         }
         self._running: dict[tuple[str, int], ForkServerProcess] = {}
-        self._clock = 0.0
+        self._clock = 0
         self.tries = 0
 
     def processes(self) -> list[int]:
-        return [process.pid for process in self._running.values() if process.pid and process.is_alive()]
+        return alive(self._running.values())
 
-    def set_clock(self, seconds: float) -> None:
+    def set_clock(self, seconds: int) -> None:
         self._clock = seconds
 
     def succeeded(self) -> bool:
@@ -108,10 +119,13 @@ class Seconds:
         self._launcher = launcher
         self._running: list[ForkServerProcess] = []
 
-    def start(self, step: str, shard: int, clock: float) -> None:
+    def start(self, step: str, shard: int, clock: int) -> None:
         self._running = [process for process in self._running if process.is_alive()]
         if len(self._running) < _SECONDS_AT_ONCE:
             self._running.append(self._launcher.start(step, shard, clock))
+
+    def processes(self) -> list[int]:
+        return alive(self._running)
 
     def wait(self) -> None:
         """Wait for those that are still at it."""
@@ -123,7 +137,11 @@ class Seconds:
         end(self._running)
 
 
-def end(processes: Any) -> None:
+def alive(processes: Iterable[ForkServerProcess]) -> list[int]:
+    return [process.pid for process in processes if process.pid and process.is_alive()]
+
+
+def end(processes: Iterable[ForkServerProcess]) -> None:
     for process in processes:
         process.kill()
         process.join()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
+from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
 from tests.fakes import TaskInstance
 
@@ -29,7 +30,11 @@ PRELOADED = [
     "airflow_provider_otpiq._models.broadcasts",
     "pendulum.testing.traveller",
 ]
-OPERATORS = {"create": CreateBroadcastOperator, "start": StartBroadcastOperator}
+OPERATORS: dict[str, Any] = {
+    "prepare": PrepareAudienceOperator,
+    "create": CreateBroadcastOperator,
+    "start": StartBroadcastOperator,
+}
 
 
 def run(
@@ -37,7 +42,7 @@ def run(
     fields: dict[str, Any],
     environment: dict[str, str] | None = None,
     *,
-    clock: float = 0,
+    clock: int = 0,
     result: str | None = None,
     log: str | None = None,
 ) -> None:

@@ -1,0 +1,181 @@
+"""A broadcast whose tasks share nothing but an object store: S3, as moto's server does it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from airflow_provider_otpiq._storage import Folder
+from dev.local_airflow import REPOSITORY
+from tests.broadcast.chaos import PART_SIZE, PARTS, PRICE, SHARDS, Chaos, check_books
+from tests.broadcast.people import TEMPLATE, messaged, number, write_audience
+from tests.broadcast.processes import Launcher, Processes, Seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+pytestmark = pytest.mark.object_store
+
+NAME = "Rabab-of-the-object-store"
+PEOPLE = 2500
+RUN = "summer/manual__2026-11-25T01:51:00+00:00"
+CREATES = """
+import sys
+from airflow_provider_otpiq._storage import Folder
+
+folder = Folder(sys.argv[1])
+folder.read("nothing")  # so that it is connected
+print("ready", flush=True)
+sys.stdin.readline()
+print(sum(folder.create(f"{name:03}", sys.argv[2].encode()) for name in range(int(sys.argv[3]))))
+"""
+
+
+class Store(NamedTuple):
+    """An empty bucket."""
+
+    url: str
+    connection: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def store(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Store:
+    import boto3
+
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+    bucket = f"bucket-{abs(hash(request.node.nodeid))}"
+    boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket=bucket)
+    extra = {"endpoint_url": endpoint, "region_name": "us-east-1"}
+    aws = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
+    connection = {"AIRFLOW_CONN_AWS_DEFAULT": json.dumps(aws)}
+    monkeypatch.setenv(*next(iter(connection.items())))
+    return Store(f"s3://aws_default@{bucket}", connection)
+
+
+def isolated(home: Path, connections: dict[str, str]) -> dict[str, Any]:
+    """What a process gets that shares no folder with another: the options of `subprocess`."""
+    for name in ("temporary", "work"):
+        (home / name).mkdir(parents=True)
+    environment = {"HOME": str(home), "AIRFLOW_HOME": str(home / "airflow"), "TMPDIR": str(home / "temporary")}
+    environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), **connections}
+    return {"cwd": home / "work", "env": environment, "text": True}
+
+
+def execute(home: Path, store: Store, sandbox: Sandbox, step: str, **fields: Any) -> dict[str, Any]:
+    """Run a task where nothing but the store is shared, and return its XComs."""
+    otpiq = {"conn_type": "otpiq", "host": sandbox.url, "password": sandbox.api_key}
+    connections = {**store.connection, "AIRFLOW_CONN_OTPIQ_DEFAULT": json.dumps(otpiq)}
+    result = home.with_suffix(".json")
+    parameters = json.dumps({"step": step, "fields": fields, "result": str(result)})
+    command = [sys.executable, "-m", "tests.broadcast.worker", parameters]
+    done = subprocess.run(command, capture_output=True, check=False, **isolated(home, connections))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [*(home / "temporary").iterdir(), *(home / "work").iterdir()] == []
+    written = [file.read_bytes().decode(errors="replace") for file in home.rglob("*") if file.is_file()]
+    assert NAME not in "".join([*written, done.stdout, done.stderr])
+    assert "96477000" not in "".join([*written, done.stdout, done.stderr])
+    found: dict[str, Any] = json.loads(result.read_text())
+    return found
+
+
+def test_the_tasks_share_nothing_but_the_store(store: Store, sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.credit = PEOPLE * PRICE
+    rows = "".join(f"{NAME},{number(each)}\n" for each in (*range(PEOPLE), 1, 2))
+    Folder(f"{store.url}/crm").write("people.csv", f"name,phone\n{rows}{NAME},12\n".encode())
+    Folder(f"{store.url}/crm").write("opt_outs.csv", f"phone\n{number(0)}\n".encode())
+    prepared = execute(
+        tmp_path / "prepare", store, sandbox, "prepare", source=f"{store.url}/crm/peop*.csv", phone_number="phone",
+        template_parameters={"body": {"1": "name"}}, suppress=f"{store.url}/crm/opt_outs.csv",
+        output=f"{store.url}/{RUN}/audience",
+    )  # fmt: skip
+    manifest = prepared["return_value"]
+    assert prepared["audience"]["recipients"] == PEOPLE - 1
+    fields = {"audience": manifest, "name": "From S3", "shards": 2, **TEMPLATE}
+    (ledger,) = {
+        execute(tmp_path / f"create-{shard}", store, sandbox, "create", shard=shard, **fields)["return_value"]
+        for shard in (0, 1)
+    }
+    assert ledger == f"{store.url}/{RUN}/audience/ledger"
+    execute(tmp_path / "start", store, sandbox, "start", broadcast=ledger)
+    again = execute(tmp_path / "start-again", store, sandbox, "start", broadcast=ledger)
+    assert (again["broadcast"]["scheduled"], again["broadcast"]["already_scheduled"]) == (0, 3)
+    assert messaged(sandbox) == Counter(number(each) for each in range(1, PEOPLE))
+
+
+def test_of_two_processes_one_creates_an_object(store: Store, tmp_path: Path) -> None:
+    names = 100
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CREATES, f"{store.url}/exclusive", each, str(names)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            **isolated(tmp_path / each, store.connection),
+        )
+        for each in ("a", "b")
+    ]
+    for process in processes:
+        assert process.stdout
+        while process.stdout.readline().strip() != "ready":
+            assert process.poll() is None
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    created = [int(process.communicate()[0].split()[-1]) for process in processes]
+    folder = Folder(f"{store.url}/exclusive")
+    contents = list(folder.read_all(f"{name:03}" for name in range(names)).values())
+    assert created == [contents.count(b"a"), contents.count(b"b")]
+    assert sum(created) == names
+
+
+def test_what_another_process_has_just_written_is_seen(store: Store, tmp_path: Path) -> None:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    folder = Folder(f"{store.url}/seen")
+    folder.write("before", b"1")
+    assert [path.name for path in ObjectStoragePath(folder.location).iterdir()] == ["before"]  # which s3fs caches
+    assert folder.read("000") is None
+    subprocess.run(
+        [sys.executable, "-c", CREATES, folder.location, "anew", "1"],
+        input="\n",
+        stdout=subprocess.PIPE,
+        check=True,
+        **isolated(tmp_path / "other", store.connection),
+    )
+    assert folder.read("000") == b"anew"
+    assert folder.read_all(["000", "001", "before"]) == {"000": b"anew", "before": b"1"}
+    assert folder.create("000", b"late") is False
+    assert folder.read("000") == b"anew"
+
+
+def test_whatever_happens_each_person_is_in_one_campaign_that_starts(
+    store: Store, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    audience = write_audience(f"{store.url}/audience", PARTS, PART_SIZE)
+    launcher = Launcher(audience, SHARDS, sandbox, tmp_path / "log", environment=store.connection)
+    tasks, second = Processes(launcher, tmp_path), Seconds(launcher)
+    try:
+        Chaos(1, sandbox, tasks, second, pause=0.06).run(seconds=10)
+    finally:
+        tasks.end()
+        second.end()
+    check_books(sandbox, tasks.xcoms())
