@@ -188,8 +188,10 @@ class BroadcastStart:
         try:
             time = self._time_of(self._start, pending)
         except OtpiqValidationError:
-            # What was asked for before may have arrived, and the campaign may have started.
-            if pending is None or not self._has_started(pending):
+            # What was asked for before may have arrived, and the campaign may have started; or another process, which
+            # may be later, has scheduled it meanwhile.
+            pending = self.ledger.schedules([name]).get(name)
+            if pending is None or not (pending.confirmed or self._has_started(name, pending)):
                 raise
         else:
             pending = self._schedule(name, pending or self._claim(name, time), time)
@@ -218,9 +220,12 @@ class BroadcastStart:
         self._may_have_started(pending, schedule_type="schedule", scheduled_for=time)
         return pending
 
-    def _has_started(self, pending: Schedule) -> bool:
+    def _has_started(self, name: str, pending: Schedule) -> bool:
         """Take a campaign back to a draft, and tell whether OTPIQ says that it has started."""
-        return self._may_have_started(pending, schedule_type="now")
+        started = self._may_have_started(pending, schedule_type="now")
+        if not started:
+            self.ledger.save_schedule(name, pending)  # in case another process has just confirmed it
+        return started
 
     def _may_have_started(self, pending: Schedule, **changes: Any) -> bool:
         """Change a campaign, and tell whether OTPIQ refuses because it has started at a time that it was asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import pytest
 from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
 from airflow_provider_otpiq._broadcast.start import BroadcastStart
 from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
+from airflow_provider_otpiq.exceptions import OtpiqRequestError
 from tests.broadcast.people import TEMPLATE, HookAt, KilledError, everybody, killed, messaged, write_audience
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ def create(hook: Any, audience: str, **fields: Any) -> None:
 
 
 def start(hook: Any, audience: str, **fields: Any) -> None:
-    times = {"lead_time": timedelta(minutes=10), "max_delay": timedelta(minutes=30)}
-    request = StartBroadcast.parse(broadcast=str(Path(audience).parent / "ledger"), **times, **fields)
+    fields = {"lead_time": timedelta(minutes=10), "max_delay": timedelta(minutes=30), **fields}
+    request = StartBroadcast.parse(broadcast=str(Path(audience).parent / "ledger"), **fields)
     BroadcastStart(hook, request, replace=False, log=log).schedule()
 
 
@@ -108,6 +110,22 @@ def test_another_process_starts_all_of_it_at_any_moment(
     create(sandbox_hook, audience)
     start(HookAt(sandbox_hook, moment, lambda: start(sandbox_hook, audience)), audience)
     assert messaged(sandbox) == everybody(PARTS)
+
+
+@pytest.mark.parametrize("moment", MOMENTS_OF_START)
+def test_a_process_that_is_too_late_leaves_nobody_out_whom_another_schedules(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    create(sandbox_hook, audience)
+    for shard in range(PARTS):
+        with pytest.raises(KilledError):
+            start(HookAt(sandbox_hook, 2, killed), audience, shard=shard, shards=PARTS)
+    with pendulum.travel(minutes=45):
+        later = timedelta(hours=2)  # as the error about the delay says
+        with suppress(OtpiqRequestError):
+            start(HookAt(sandbox_hook, moment, lambda: start(sandbox_hook, audience, max_delay=later)), audience)
+        start(sandbox_hook, audience, max_delay=later)
+        assert messaged(sandbox) == everybody(PARTS)
 
 
 FAULTS: list[dict[str, Any]] = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.broadcast.chaos import PART_SIZE, PARTS, SHARDS, Chaos, check_books, more_seeds, needs_time
-from tests.broadcast.people import write_audience
+from tests.broadcast.people import number, write_audience
 from tests.broadcast.processes import Launcher, Processes, Seconds
 
 if TYPE_CHECKING:
@@ -45,3 +45,6 @@ def chaos(sandbox: Sandbox, folder: Path, seed: int, seconds: float) -> None:
         second.end()
         print(f"seed {seed}: {tasks.tries} tries, {dict(trouble.happened)}")
     check_books(sandbox, tasks.xcoms())
+    log = (folder / "log").read_text()
+    assert "Created and attached" in log
+    assert [each for each in range(PARTS * PART_SIZE) if number(each) in log] == []

@@ -100,7 +100,7 @@ def chaos(airflow: RunningAirflow, sandbox: Sandbox, folder: Path, seed: int, se
 def test_whatever_happens_each_person_is_in_one_campaign_that_starts(
     airflow: RunningAirflow, sandbox: Sandbox, tmp_path: Path, seed: int
 ) -> None:
-    chaos(airflow, sandbox, tmp_path, seed, seconds=40)
+    chaos(airflow, sandbox, tmp_path, seed, seconds=30)
     found = "".join(everything_that_airflow_has_written(airflow))
     assert "Created and attached" in found
     assert [each for each in range(PARTS * PART_SIZE) if number(each) in found] == []
