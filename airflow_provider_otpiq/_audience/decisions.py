@@ -81,16 +81,16 @@ class Decisions:
             rejected=rejected,
         )
 
-    def recipients(self) -> Iterator[str]:
+    def recipients(self) -> Iterator[bytes]:
         """Write the recipients as JSON, in the order of their rows."""
         ((rows,),) = self._database.query("SELECT count(*) FROM source")
         sql = (
-            f"SELECT {self._as_json()} FROM source JOIN source_rows ON id = source.rowid"
+            f"SELECT encode({self._as_json()}) FROM source JOIN source_rows ON id = source.rowid"
             " WHERE source.rowid BETWEEN $1 AND $2 AND id BETWEEN $1 AND $2"
             " AND id NOT IN (SELECT id FROM excluded WHERE id BETWEEN $1 AND $2) ORDER BY id"
         )
         with ThreadPoolExecutor(1) as pool:  # which fetches some while those before them are written
-            fetched: Future[list[tuple[str]]] | None = None
+            fetched: Future[list[tuple[bytes]]] | None = None
             for first in range(0, rows, _CHUNK):
                 following = pool.submit(self._database.fetch, sql, [first, first + _CHUNK - 1])
                 yield from chain.from_iterable(fetched.result() if fetched else [])

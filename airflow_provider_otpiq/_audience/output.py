@@ -29,12 +29,12 @@ _WRITERS = 4  # to an object store, each takes its time
 _NAME_OF_A_PART = re.compile(r"\d{5,}\.json|\..*\.part")
 
 
-def divide(recipients: Iterable[str]) -> Iterator[tuple[Part, bytes]]:
+def divide(recipients: Iterable[bytes]) -> Iterator[tuple[Part, bytes]]:
     """Divide recipients into parts that fit into a campaign."""
     remaining = iter(recipients)
     number = 0
     while some := list(islice(remaining, MAX_RECIPIENTS)):
-        content = ("[" + ",\n".join(some) + "]\n").encode()
+        content = b"[" + b",\n".join(some) + b"]\n"
         yield Part(path=f"{_PARTS}/{number:05}.json", recipients=len(some), sha256=sha256(content).hexdigest()), content
         number += 1
 
