@@ -59,10 +59,11 @@ class Folder:
 
         :raises OSError: if one of them is there, or may be, and cannot be read.
         """
-        names_by_path = {self._full_path(name): name for name in names}
+        names = list(names)
         self._fs.invalidate_cache()  # a listing that s3fs keeps hides what another process has written since
-        found = self._fs.cat(list(names_by_path), on_error="return") if names_by_path else {}
-        contents = {names_by_path[path]: content for path, content in found.items()}
+        # Unlike `cat`, it takes a bracket in a path for a bracket, and asks an object store once for each.
+        found = self._fs.cat_ranges(list(map(self._full_path, names)), None, None, on_error="return")
+        contents = dict(zip(names, found, strict=True))
         for content in contents.values():
             if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
                 raise content

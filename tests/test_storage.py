@@ -36,7 +36,7 @@ def _stores() -> None:
 @pytest.fixture(params=["local", "file://", "memory"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     roots = {"local": str(tmp_path), "file://": f"file://{tmp_path}", "memory": "memory://plain@bucket"}
-    return Folder(f"{roots[request.param]}/a folder/علي/")
+    return Folder(f"{roots[request.param]}/a folder[1]*/علي/")
 
 
 def test_an_object_is_read_as_it_was_written(folder: Folder) -> None:

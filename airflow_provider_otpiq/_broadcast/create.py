@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic_core import to_json
 
 from airflow_provider_otpiq._audience.manifest import IN_USE, Audience
-from airflow_provider_otpiq._broadcast.parts import REFUSALS, part_name, require_allowed, totals, work_through
+from airflow_provider_otpiq._broadcast.parts import (
+    REFUSALS,
+    campaign_name,
+    part_name,
+    require_allowed,
+    totals,
+    work_through,
+)
 from airflow_provider_otpiq._models.resources import Resources
 from airflow_provider_otpiq._models.template_parameters import required_parameters
 from airflow_provider_otpiq._state.ledger import Broadcast, Campaign, Ledger
@@ -73,13 +80,10 @@ class BroadcastDrafts:
         return {"campaigns": len(self.campaigns), **totals(self._own, self.campaigns)}
 
     def _require_short_name(self) -> None:
-        longest = self._campaign_name(len(self._audience.manifest.parts))
+        longest = self._name(self._audience.manifest.parts[-1])
         if len(longest) > _MAX_NAME_LENGTH:
             error = f"name: must leave room for the campaign's number; {longest!r} is longer than {_MAX_NAME_LENGTH}"
             raise OtpiqValidationError(f"Nothing was sent: {error}.", errors=[error])
-
-    def _campaign_name(self, number: int) -> str:
-        return f"{self._request.name} {number}/{len(self._audience.manifest.parts)}"
 
     def _begin(self) -> Broadcast:
         """Save the request before the first campaign, or make sure that it is the saved one."""
@@ -182,7 +186,7 @@ class BroadcastDrafts:
         return str(campaign["_id"])
 
     def _name(self, part: Part) -> str:
-        return self._campaign_name(int(part_name(part)) + 1)
+        return campaign_name(self._request.name, part, len(self._audience.manifest.parts))
 
     def _attach(self, campaign_id: str, part: Part) -> Campaign:
         recipients = self._audience.read_part(part)
@@ -193,14 +197,11 @@ class BroadcastDrafts:
             # A change to what it is already: the documented way to read a campaign back.
             campaign = self._hook.update_campaign(campaign_id=campaign_id, name=self._name(part))
         held, cost = _number(campaign.get("totalRecipients")), _number(campaign.get("estimatedTotalCost"))
-        if held is not None and held > part.recipients:
-            raise OtpiqRequestError(
-                f"campaign {campaign_id} holds {held:.0f} recipients, and the part has {part.recipients}.",
-                remedy="Somebody else has attached people to it.",
-            )
+        if held is not None and (held > part.recipients or not held):
+            raise OtpiqRequestError(f"campaign {campaign_id} holds {held} recipients, and the part {part.recipients}.")
         if held is not None and held < part.recipients:
             self._log.warning(
-                "OTPIQ says that campaign %s holds %.0f of the %d recipients of part %s.",
+                "OTPIQ says that campaign %s holds %s of the %d recipients of part %s.",
                 campaign_id,
                 held,
                 part.recipients,

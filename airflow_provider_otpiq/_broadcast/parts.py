@@ -44,6 +44,11 @@ def part_name(part: Part) -> str:
     return PurePosixPath(part.path).stem
 
 
+def campaign_name(name: str, part: Part, parts: int) -> str:
+    """Return what a part's campaign is called, such as ``Summer offer 3/50``."""
+    return f"{name} {int(part_name(part)) + 1}/{parts}"
+
+
 def work_through(parts: Sequence[Part], work: Callable[[Part], None], log: Log, done: str) -> None:
     """
     Work on each part, whatever OTPIQ says of the others, and log the progress every few seconds.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Audience
-from airflow_provider_otpiq._broadcast.parts import part_name, require_allowed, totals, work_through
+from airflow_provider_otpiq._broadcast.parts import campaign_name, part_name, require_allowed, totals, work_through
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._state.ledger import Ledger, Schedule, Start
 from airflow_provider_otpiq.exceptions import (
@@ -93,9 +93,10 @@ class BroadcastStart:
         return max(times, default=self._start.scheduled_for)
 
     def _read_audience(self) -> Audience:
-        broadcast = self._broadcast = self.ledger.read()
+        broadcast = self.ledger.read()
         if broadcast is None:
             raise self._refusal(f"there is no broadcast in {self.ledger}", "Run the task that creates it first.")
+        self._broadcast = broadcast
         audience = Audience(broadcast.audience)
         if audience.manifest.checksum != broadcast.audience_checksum:
             raise self._refusal(
@@ -188,10 +189,8 @@ class BroadcastStart:
         try:
             time = self._time_of(self._start, pending)
         except OtpiqValidationError:
-            # What was asked for before may have arrived, and the campaign may have started; or another process, which
-            # may be later, has scheduled it meanwhile.
-            pending = self.ledger.schedules([name]).get(name)
-            if pending is None or not (pending.confirmed or self._has_started(name, pending)):
+            # What was asked for before may have arrived, and the campaign may have started.
+            if pending is None or not self._has_started(part, pending):
                 raise
         else:
             pending = self._schedule(name, pending or self._claim(name, time), time)
@@ -220,12 +219,10 @@ class BroadcastStart:
         self._may_have_started(pending, schedule_type="schedule", scheduled_for=time)
         return pending
 
-    def _has_started(self, name: str, pending: Schedule) -> bool:
-        """Take a campaign back to a draft, and tell whether OTPIQ says that it has started."""
-        started = self._may_have_started(pending, schedule_type="now")
-        if not started:
-            self.ledger.save_schedule(name, pending)  # in case another process has just confirmed it
-        return started
+    def _has_started(self, part: Part, pending: Schedule) -> bool:
+        """Call a campaign what it is called already, which OTPIQ refuses where it has started."""
+        name = campaign_name(self._broadcast.request["name"], part, len(self._parts))
+        return self._may_have_started(pending, name=name)
 
     def _may_have_started(self, pending: Schedule, **changes: Any) -> bool:
         """Change a campaign, and tell whether OTPIQ refuses because it has started at a time that it was asked for."""

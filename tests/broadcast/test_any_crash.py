@@ -140,6 +140,7 @@ FAULTS: list[dict[str, Any]] = [
     {"status": 429, "headers": {"Retry-After": "120"}},
     {"status": 401, "when": "after"},
     {"status": 200, "body": {"success": True}, "when": "after"},
+    {"status": 200, "body": {"success": True}},
 ]
 
 
