@@ -94,7 +94,7 @@ def test_parsing_a_dag_loads_nothing_but_airflow_ours_and_the_standard_library()
     airflow_first = "import airflow.sdk" if version("apache-airflow") >= "3" else "import airflow.models.baseoperator"
     loaded = run_python(
         f"import sys, json; {airflow_first}; before = set(sys.modules)\n"
-        "import airflow_provider_otpiq.operators.campaign\n"
+        "import airflow_provider_otpiq.operators.audience, airflow_provider_otpiq.operators.campaign\n"
         "print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     modules = json.loads(loaded.splitlines()[-1])

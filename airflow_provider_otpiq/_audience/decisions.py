@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.readers import Batch
     from airflow_provider_otpiq._audience.request import AudienceRequest
 
-_CHUNK = 50_000  # rows that are sorted at once
+_CHUNK = 20_000  # rows that are sorted at once
 _BATCH = 10_000
 # What Python's str.strip takes away: DuckDB's trim takes twenty times as long with a list of characters.
 _SPACE = "".join(f"\\x{{{code:x}}}" for code in range(0x3001) if chr(code).isspace())
