@@ -20,8 +20,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dev.bench_audience import preparing
-from dev.bench_broadcast import broadcast
 from dev.certificate import self_signed_certificate
 
 if TYPE_CHECKING:
@@ -67,6 +65,9 @@ print(took * 1000, len(new), sum(name.partition(".")[0] not in known for name in
 
 def main() -> None:
     """Measure everything and print it; exit with 1 if a budget is exceeded."""
+    from dev.bench_audience import preparing
+    from dev.bench_broadcast import broadcast  # imports Airflow, which the server below must not wait for
+
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         os.environ["AIRFLOW_HOME"] = home
         broken = [*parse_costs()]

@@ -6,7 +6,7 @@ import csv
 import re
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq._audience.manifest import IN_USE, MANIFEST, Audience, Manifest, Part
@@ -98,22 +98,24 @@ class Output:
         """Write the manifest."""
         self.folder.write(MANIFEST, manifest.to_json())
 
-    def restore(self, parts: Iterable[tuple[Part, bytes]]) -> int:
-        """Write again those parts that are missing or were changed, and tell how many."""
+    def restore(self, parts: Iterable[tuple[Part, bytes]], manifest: Manifest) -> int:
+        """Write again what is missing or was changed, the manifest last, and tell how many files that were."""
         restored = 0
-        for part, content in parts:
-            if self.folder.read(part.path) != content:
-                self.folder.write(part.path, content)
+        files = ((part.path, content) for part, content in parts)
+        for name, content in chain(files, [(MANIFEST, manifest.to_json())]):
+            if self.folder.read(name) != content:
+                self.folder.write(name, content)
                 restored += 1
         return restored
 
     def require_same(self, manifest: Manifest) -> None:
         """
-        Make sure that an audience which has campaigns stays as it is.
+        Make sure that an audience which has campaigns stays as it is; one that lost its manifest, its ledger knows.
 
         :raises OtpiqValidationError: if the manifest there is another one.
         """
-        changes = list(_changes(Audience(self.location).manifest, manifest))
+        is_there = self.folder.read(MANIFEST) is not None
+        changes = list(_changes(Audience(self.location).manifest, manifest)) if is_there else []
         if changes:
             raise OtpiqValidationError(
                 f"{self.folder} has campaigns already, and what was prepared now differs from them:"

@@ -89,10 +89,11 @@ class _Preparation:
 
     def _keep(self, counts: Counts) -> None:
         parts = [part for part, _ in divide(self._decisions.recipients())]
-        self._output.require_same(self._manifest(counts, parts))
-        restored = self._output.restore(divide(self._decisions.recipients()))
+        manifest = self._manifest(counts, parts)
+        self._output.require_same(manifest)
+        restored = self._output.restore(divide(self._decisions.recipients()), manifest)
         log.info(
-            "%s has campaigns already, and is what was prepared now: %d parts were restored.",
+            "%s has campaigns already, and is what was prepared now: %d files were restored.",
             self._output.folder,
             restored,
         )

@@ -309,6 +309,16 @@ def test_a_part_that_was_lost_or_edited_is_restored(run: Run, output: Path, dama
     assert run(TEN).recipients == prepared.recipients
 
 
+def test_a_manifest_that_was_lost_is_restored(run: Run, output: Path) -> None:
+    run(TEN)
+    (output / "in_use.json").write_text("{}")
+    manifest = output / "manifest.json"
+    before = manifest.read_bytes()
+    manifest.unlink()
+    run(TEN)
+    assert manifest.read_bytes() == before
+
+
 def test_another_audience_is_refused_once_there_are_campaigns(run: Run, output: Path) -> None:
     prepared = run(TEN)
     (output / "in_use.json").write_text("{}")
