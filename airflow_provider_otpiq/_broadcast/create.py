@@ -51,7 +51,7 @@ class BroadcastDrafts:
         self._replace = replace
         self._log = log
         self._audience = Audience(request.audience)
-        self._own: list[Part] = request.own(self._audience.manifest.parts)
+        self._own: list[Part] = request.parts_of_shard(self._audience.manifest.parts)
         self.ledger = Ledger(request.ledger or f"{split_location(request.audience)[0]}/ledger")
         self.campaigns: dict[str, Campaign] = {}
         """Those of this shard, by part."""
@@ -90,7 +90,7 @@ class BroadcastDrafts:
         saved = self.ledger.read()
         if saved is None:
             wanted = self._checked_request()
-            self._keep_the_audience()
+            self._mark_audience_in_use()
             saved = self.ledger.begin(wanted)
         changes = self._describe(saved.template_id, saved.phone_number_id).changes(saved)
         if not changes:
@@ -134,7 +134,7 @@ class BroadcastDrafts:
                 f"{recipients:,}",
             )
 
-    def _keep_the_audience(self) -> None:
+    def _mark_audience_in_use(self) -> None:
         """Mark the audience, so that nothing prepares another one in its place, and see that nothing just has."""
         self._audience.folder.create(IN_USE, to_json({"ledger": str(self.ledger)}))
         if Audience(self._request.audience).manifest != self._audience.manifest:
@@ -176,7 +176,7 @@ class BroadcastDrafts:
         return claimed, claimed.campaign_id == own.campaign_id
 
     def _create_draft(self, part: Part) -> str:
-        campaign = self._sent_twice_at_most(
+        campaign = self._send_again_if_outcome_unknown(
             lambda: self._hook.create_campaign(
                 name=self._name(part),
                 template_id=self._broadcast.template_id,
@@ -190,7 +190,7 @@ class BroadcastDrafts:
 
     def _attach(self, campaign_id: str, part: Part) -> Campaign:
         recipients = self._audience.read_part(part)
-        campaign: dict[str, Any] = self._sent_twice_at_most(
+        campaign: dict[str, Any] = self._send_again_if_outcome_unknown(
             lambda: self._hook.attach_recipients(campaign_id=campaign_id, recipients=recipients)
         )
         if None in (campaign.get("totalRecipients"), campaign.get("estimatedTotalCost")):
@@ -214,7 +214,7 @@ class BroadcastDrafts:
             estimated_cost=cost,
         )
 
-    def _sent_twice_at_most(self, send: Callable[[], Result]) -> Result:
+    def _send_again_if_outcome_unknown(self, send: Callable[[], Result]) -> Result:
         """Send it again where its outcome is unknown: an empty draft more, or an attach once more, is harmless."""
         try:
             return send()

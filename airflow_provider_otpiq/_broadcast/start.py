@@ -53,7 +53,7 @@ class BroadcastStart:
         self.ledger = Ledger(request.broadcast)
         self._audience = self._read_audience()
         self._parts = self._audience.manifest.parts
-        self._own: list[Part] = request.own(self._parts)
+        self._own: list[Part] = request.parts_of_shard(self._parts)
         self._campaigns = self.ledger.campaigns(map(part_name, self._parts))
         self._schedules = self.ledger.schedules(map(part_name, self._parts))
         self.already_scheduled = sum(map(self._is_scheduled, self._own))
@@ -137,7 +137,7 @@ class BroadcastStart:
         return start
 
     def _another_time(self, saved: Start) -> OtpiqValidationError:
-        error = f"scheduled_for was {_shown(saved.requested)}, and is {_shown(self._request.scheduled_for)}"
+        error = f"scheduled_for was {_format_time(saved.requested)}, and is {_format_time(self._request.scheduled_for)}"
         if self._schedules:
             return self._refusal(error, "Some campaigns have their time already, so set what it was.")
         return self._refusal(error, "Set what it was; replace=True takes the new time, as nothing is scheduled yet.")
@@ -172,7 +172,7 @@ class BroadcastStart:
             return later
         minutes = delay.total_seconds() / 60
         raise self._refusal(
-            f"it is too late: {to_api_format(later)} is {minutes:.0f} minutes after {_shown(start.scheduled_for)}",
+            f"it is too late: {to_api_format(later)} is {minutes:.0f} minutes after {_format_time(start.scheduled_for)}",
             f"If it may go out all the same, set max_delay to more than {minutes:.0f} minutes and clear the task.",
         )
 
@@ -205,26 +205,26 @@ class BroadcastStart:
     def _schedule(self, name: str, pending: Schedule, time: DateTime) -> Schedule:
         """Schedule a part's campaign; where OTPIQ takes the time for past, a little later."""
         try:
-            return self._ask_for(name, pending, time)
+            return self._request_time(name, pending, time)
         except OtpiqRequestError:
             later = self._later()
             if later <= time or later - self._start.scheduled_for > self._request.max_delay:
                 raise
-            return self._ask_for(name, pending, later)
+            return self._request_time(name, pending, later)
 
-    def _ask_for(self, name: str, pending: Schedule, time: DateTime) -> Schedule:
+    def _request_time(self, name: str, pending: Schedule, time: DateTime) -> Schedule:
         if pending.scheduled_for != time:
             pending = pending.model_copy(update={"scheduled_for": time})
             self.ledger.save_schedule(name, pending)
-        self._may_have_started(pending, schedule_type="schedule", scheduled_for=time)
+        self._update_unless_started(pending, schedule_type="schedule", scheduled_for=time)
         return pending
 
     def _has_started(self, part: Part, pending: Schedule) -> bool:
         """Call a campaign what it is called already, which OTPIQ refuses where it has started."""
         name = campaign_name(self._broadcast.request["name"], part, len(self._parts))
-        return self._may_have_started(pending, name=name)
+        return self._update_unless_started(pending, name=name)
 
-    def _may_have_started(self, pending: Schedule, **changes: Any) -> bool:
+    def _update_unless_started(self, pending: Schedule, **changes: Any) -> bool:
         """Change a campaign, and tell whether OTPIQ refuses because it has started at a time that it was asked for."""
         try:
             self._hook.update_campaign(campaign_id=pending.campaign_id, **changes)
@@ -239,7 +239,7 @@ class BroadcastStart:
         return OtpiqValidationError(f"Nothing was scheduled: {error}. {remedy}", errors=[error])
 
 
-def _shown(time: DateTime | None) -> str:
+def _format_time(time: DateTime | None) -> str:
     return "left to lead_time" if time is None else to_api_format(time)
 
 

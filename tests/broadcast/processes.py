@@ -81,7 +81,7 @@ class Processes:
         return alive(self._running.values())
 
     def set_clock(self, seconds: int) -> None:
-        self._clock = seconds
+        self._clock = second_processes
 
     def succeeded(self) -> bool:
         for step in STEPS:
@@ -108,7 +108,7 @@ class Processes:
         end(self._running.values())
 
 
-class Seconds:
+class SecondProcesses:
     """
     Second processes of the same tasks, as a worker is that has lost its connection to Airflow.
 

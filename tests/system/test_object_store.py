@@ -15,7 +15,7 @@ from airflow_provider_otpiq._storage import Folder
 from dev.local_airflow import REPOSITORY
 from tests.broadcast.chaos import PART_SIZE, PARTS, PRICE, SHARDS, Chaos, check_books
 from tests.broadcast.people import TEMPLATE, messaged, number, write_audience
-from tests.broadcast.processes import Launcher, Processes, Seconds
+from tests.broadcast.processes import Launcher, Processes, SecondProcesses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,10 +172,10 @@ def test_whatever_happens_each_person_is_in_one_campaign_that_starts(
 ) -> None:
     audience = write_audience(f"{store.url}/audience", PARTS, PART_SIZE)
     launcher = Launcher(audience, SHARDS, sandbox, tmp_path / "log", environment=store.connection)
-    tasks, second = Processes(launcher, tmp_path), Seconds(launcher)
+    tasks, second_processes = Processes(launcher, tmp_path), SecondProcesses(launcher)
     try:
-        Chaos(1, sandbox, tasks, second, pause=0.06).run(seconds=10)
+        Chaos(1, sandbox, tasks, second_processes, pause=0.06).run(seconds=10)
     finally:
         tasks.end()
-        second.end()
+        second_processes.end()
     check_books(sandbox, tasks.xcoms())

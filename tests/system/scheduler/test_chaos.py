@@ -14,7 +14,7 @@ import pytest
 
 from tests.broadcast.chaos import PART_SIZE, PARTS, SHARDS, Chaos, check_books, more_seeds, needs_time
 from tests.broadcast.people import number, write_audience
-from tests.broadcast.processes import STEPS, Launcher, Seconds
+from tests.broadcast.processes import STEPS, Launcher, SecondProcesses
 from tests.system.scheduler.observing import everything_that_airflow_has_written
 
 if TYPE_CHECKING:
@@ -84,14 +84,14 @@ def _is_task(process: psutil.Process) -> bool:
 def chaos(airflow: RunningAirflow, sandbox: Sandbox, folder: Path, seed: int, seconds: float) -> None:
     folder.mkdir(exist_ok=True)
     audience = write_audience(str(folder / "audience"), PARTS, PART_SIZE, name=NAME)
-    second = Seconds(Launcher(audience, SHARDS, sandbox, folder / "log"))
+    second_processes = SecondProcesses(Launcher(audience, SHARDS, sandbox, folder / "log"))
     tasks = ScheduledTasks(airflow, audience)
-    trouble = Chaos(seed, sandbox, tasks, second, pause=0.2)
+    trouble = Chaos(seed, sandbox, tasks, second_processes, pause=0.2)
     try:
         trouble.run(seconds)
     finally:
         tasks.end()
-        second.end()
+        second_processes.end()
         print(f"seed {seed}: {tasks.clears} clears, {dict(trouble.happened)}")
     check_books(sandbox, tasks.xcoms())
 
