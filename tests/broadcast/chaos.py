@@ -62,6 +62,9 @@ def more_seeds() -> Iterator[int]:
 class Tasks(Protocol):
     """What runs the tasks of the broadcast: it creates in all shards, then starts in all shards."""
 
+    tries: int
+    """How often tasks were started, or cleared."""
+
     def processes(self) -> list[int]:
         """List the processes that can be killed."""
 
@@ -70,6 +73,9 @@ class Tasks(Protocol):
 
     def set_clock(self, seconds: int) -> None:
         """Set how far ahead the clock of each task is that is run from now on."""
+
+    def end(self) -> None:
+        """End what is still running."""
 
 
 class Chaos:
@@ -86,6 +92,7 @@ class Chaos:
     def __init__(
         self, seed: int, sandbox: Sandbox, tasks: Tasks, second_processes: SecondProcesses, pause: float
     ) -> None:
+        self._seed = seed
         self._random = random.Random(seed)  # noqa: S311  # no secret is drawn
         self._sandbox = sandbox
         self._tasks = tasks
@@ -99,6 +106,14 @@ class Chaos:
 
     def run(self, seconds: float) -> None:
         """Make trouble for some seconds, until all of the broadcast has succeeded in spite of it."""
+        try:
+            self._run(seconds)
+        finally:
+            self._tasks.end()
+            self._second_processes.end()
+            print(f"seed {self._seed}: {self._tasks.tries} tries, {dict(self.happened)}")
+
+    def _run(self, seconds: float) -> None:
         self._tasks.succeeded()  # which may take its time to get going
         begin = time.monotonic()
         while not self._tasks.succeeded():

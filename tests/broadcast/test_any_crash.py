@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
 from airflow_provider_otpiq._broadcast.start import BroadcastStart
 from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
-from airflow_provider_otpiq.exceptions import OtpiqRequestError
+from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError
 from tests.broadcast.people import TEMPLATE, HookAt, KilledError, everybody, killed, messaged, write_audience
 
 if TYPE_CHECKING:
@@ -98,7 +98,9 @@ def test_another_process_creates_and_starts_all_of_it_at_any_moment_of_a_create(
         create(sandbox_hook, audience)
         start(sandbox_hook, audience)
 
-    create(HookAt(sandbox_hook, moment, all_of_it), audience)
+    hook = HookAt(sandbox_hook, moment, all_of_it)
+    create(hook, audience)
+    assert hook.happened
     start(sandbox_hook, audience)
     assert messaged(sandbox) == everybody(PARTS)
 
@@ -108,7 +110,9 @@ def test_another_process_starts_all_of_it_at_any_moment(
     sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
 ) -> None:
     create(sandbox_hook, audience)
-    start(HookAt(sandbox_hook, moment, lambda: start(sandbox_hook, audience)), audience)
+    hook = HookAt(sandbox_hook, moment, lambda: start(sandbox_hook, audience))
+    start(hook, audience)
+    assert hook.happened
     assert messaged(sandbox) == everybody(PARTS)
 
 
@@ -151,8 +155,6 @@ def test_a_fault_of_any_call_leaves_nobody_out_and_nobody_twice(
     sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, sleep_calls: list[float],
     call: str, fault: dict[str, Any], times: int,
 ) -> None:  # fmt: skip
-    from airflow_provider_otpiq.exceptions import OtpiqApiError
-
     sandbox.arm(call, times=times, **fault)
     for _ in range(8):
         try:

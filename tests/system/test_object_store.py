@@ -172,10 +172,6 @@ def test_whatever_happens_each_person_is_in_one_campaign_that_starts(
 ) -> None:
     audience = write_audience(f"{store.url}/audience", PARTS, PART_SIZE)
     launcher = Launcher(audience, SHARDS, sandbox, tmp_path / "log", environment=store.connection)
-    tasks, second_processes = Processes(launcher, tmp_path), SecondProcesses(launcher)
-    try:
-        Chaos(1, sandbox, tasks, second_processes, pause=0.06).run(seconds=10)
-    finally:
-        tasks.end()
-        second_processes.end()
+    tasks = Processes(launcher, tmp_path)
+    Chaos(1, sandbox, tasks, SecondProcesses(launcher), pause=0.06).run(seconds=10)
     check_books(sandbox, tasks.xcoms())
