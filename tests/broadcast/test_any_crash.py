@@ -86,6 +86,7 @@ def test_another_process_creates_all_of_it_at_any_moment(
     hook = HookAt(sandbox_hook, moment, lambda: create(sandbox_hook, audience))
     create(hook, audience)
     assert hook.happened
+    assert len([campaign for campaign in sandbox.campaigns if campaign["totalRecipients"]]) == PARTS
     start(sandbox_hook, audience)
     assert messaged(sandbox) == everybody(PARTS)
 
@@ -111,6 +112,36 @@ def test_another_process_starts_all_of_it_at_any_moment(
 ) -> None:
     create(sandbox_hook, audience)
     hook = HookAt(sandbox_hook, moment, lambda: start(sandbox_hook, audience))
+    start(hook, audience)
+    assert hook.happened
+    assert messaged(sandbox) == everybody(PARTS)
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_shards_that_start_at_once_agree_on_the_time(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    def start_the_other() -> None:
+        start(sandbox_hook, audience, shard=1, shards=2, lead_time=timedelta(minutes=20))
+
+    create(sandbox_hook, audience)
+    start(HookAt(sandbox_hook, moment, start_the_other), audience, shard=0, shards=2)
+    assert messaged(sandbox) == everybody(PARTS)
+    assert len({campaign["scheduledFor"] for campaign in sandbox.campaigns}) == 1
+
+
+@pytest.mark.parametrize("moment", MOMENTS_OF_START)
+def test_of_two_campaigns_of_a_part_one_starts(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    def start_other_campaigns() -> None:
+        for record in Path(audience).parent.rglob("campaigns/*.json"):  # as if each draft had been given up
+            record.unlink()
+        create(sandbox_hook, audience)
+        start(sandbox_hook, audience)
+
+    create(sandbox_hook, audience)
+    hook = HookAt(sandbox_hook, moment, start_other_campaigns)
     start(hook, audience)
     assert hook.happened
     assert messaged(sandbox) == everybody(PARTS)
