@@ -6,6 +6,8 @@ import time
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
+from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
@@ -96,13 +98,7 @@ def require_allowed(hook: OtpiqHook, audience: Audience, parts: Sequence[Part]) 
     hook.guard_rails.check_broadcast(sum(sizes), max(sizes))
     if hook.guard_rails.allowed_recipients is not None:
         for part in parts:
-            hook.check_recipients(
-                campaign_id=_ANY_CAMPAIGN, recipients=audience.read_part(part), validate_parameters=False
-            )
-
-
-_ANY_CAMPAIGN = "0" * 24
-"""Whose recipients are checked makes no difference."""
+            hook.guard_rails.check_allowed(RecipientValidator(audience.read_part(part), DEFAULT_REGION))
 
 
 def _without_remedy(error: OtpiqError) -> str:
