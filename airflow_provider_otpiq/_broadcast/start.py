@@ -7,6 +7,7 @@ and where it has started meanwhile, OTPIQ says so and nothing is left to do.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from pendulum import DateTime
 
     from airflow_provider_otpiq._audience.manifest import Part
-    from airflow_provider_otpiq._broadcast.parts import Log
     from airflow_provider_otpiq._models.broadcasts import StartBroadcast
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+log = logging.getLogger(__name__)
 
 _MARGIN = pendulum.duration(seconds=60)
 """A time that is nearer than this may have passed when OTPIQ reads it."""
@@ -42,14 +44,12 @@ class BroadcastStart:
     :param hook: the hook of the connection.
     :param request: which broadcast, and when.
     :param replace: whether another time takes the place of one for which nothing was scheduled.
-    :param log: where progress is logged.
     """
 
-    def __init__(self, hook: OtpiqHook, request: StartBroadcast, *, replace: bool, log: Log) -> None:
+    def __init__(self, hook: OtpiqHook, request: StartBroadcast, *, replace: bool) -> None:
         self._hook = hook
         self._request = request
         self._replace = replace
-        self._log = log
         self.ledger = Ledger(request.broadcast)
         self._audience = self._read_audience()
         self._parts = self._audience.manifest.parts
@@ -73,8 +73,8 @@ class BroadcastStart:
         require_allowed(self._hook, self._audience, missing)
         self._start = self._begin(missing)
         if self.already_scheduled:
-            self._log.info("%d of %d campaigns are scheduled already.", self.already_scheduled, len(self._own))
-        work_through(missing, self._ensure_scheduled, self._log, "Scheduled")
+            log.info("%d of %d campaigns are scheduled already.", self.already_scheduled, len(self._own))
+        work_through(missing, self._ensure_scheduled, "Scheduled")
 
     @property
     def totals(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class BroadcastStart:
         costs = [self._campaigns[part_name(part)].estimated_cost for part in parts]
         required = sum(cost for cost in costs if cost is not None)
         if credit is None or None in costs:
-            self._log.warning("OTPIQ does not tell the credit, or what each campaign costs: they cannot be compared.")
+            log.warning("OTPIQ does not tell the credit, or what each campaign costs: they cannot be compared.")
         if credit is not None and required > credit:
             raise OtpiqCreditError(
                 f"Nothing was scheduled now: {len(parts)} campaigns cost {required:,.0f} IQD, and the credit is"
@@ -170,10 +170,10 @@ class BroadcastStart:
         delay = later - start.scheduled_for
         if delay <= self._request.max_delay:
             return later
-        minutes = delay.total_seconds() / 60
+        minutes = f"{delay.total_seconds() / 60:.0f} minutes"
         raise self._refusal(
-            f"it is too late: {to_api_format(later)} is {minutes:.0f} minutes after {_format_time(start.scheduled_for)}",
-            f"If it may go out all the same, set max_delay to more than {minutes:.0f} minutes and clear the task.",
+            f"it is too late: {to_api_format(later)} is {minutes} after {to_api_format(start.scheduled_for)}",
+            f"If it may go out all the same, set max_delay to more than {minutes} and clear the task.",
         )
 
     def _later(self) -> DateTime:
@@ -231,12 +231,12 @@ class BroadcastStart:
         except OtpiqConflictError as error:
             if pending.first_scheduled_for > pendulum.now("UTC"):
                 raise  # so somebody else has started or ended it, or OTPIQ means something else
-            self._log.info("Campaign %s has started: OTPIQ says %r.", pending.campaign_id, error.server_message)
+            log.info("Campaign %s has started: OTPIQ says %r.", pending.campaign_id, error.server_message)
             return True
         return False
 
     def _refusal(self, error: str, remedy: str) -> OtpiqValidationError:
-        return OtpiqValidationError(f"Nothing was scheduled: {error}. {remedy}", errors=[error])
+        return OtpiqValidationError(f"Not scheduled: {error}. {remedy}", errors=[error])
 
 
 def _format_time(time: DateTime | None) -> str:

@@ -117,7 +117,7 @@ class CreateBroadcastOperator(OtpiqBaseOperator):
         from airflow_provider_otpiq._models.broadcasts import CreateBroadcast
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "otpiq_conn_id"}
-        drafts = BroadcastDrafts(self.hook, CreateBroadcast.parse(**fields), replace=self.replace, log=self.log)
+        drafts = BroadcastDrafts(self.hook, CreateBroadcast.parse(**fields), replace=self.replace)
         drafts.create()
         if self.do_xcom_push:
             first = next(iter(drafts.campaigns.values()), None)
@@ -205,7 +205,7 @@ class StartBroadcastOperator(OtpiqBaseOperator):
             shard=self.shard,
             shards=self.shards,
         )
-        start = BroadcastStart(self.hook, request, replace=self.replace, log=self.log)
+        start = BroadcastStart(self.hook, request, replace=self.replace)
         start.schedule()
         self._log_time(context, start.scheduled_for)
         if self.do_xcom_push:

@@ -81,7 +81,7 @@ class Processes:
         return alive(self._running.values())
 
     def set_clock(self, seconds: int) -> None:
-        self._clock = second_processes
+        self._clock = seconds
 
     def succeeded(self) -> bool:
         for step in STEPS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
-log = logging.getLogger(__name__)
 PARTS = 2
 # Before and after: two reads, then create and attach of each part; at the start a read, then a schedule of each part.
 MOMENTS_OF_CREATE = range(2 * (2 + 2 * PARTS))
@@ -35,13 +33,13 @@ def audience(tmp_path: Path) -> str:
 
 def create(hook: Any, audience: str, **fields: Any) -> None:
     request = CreateBroadcast.parse(audience=audience, name="Summer offer", **TEMPLATE, **fields)
-    BroadcastDrafts(hook, request, replace=False, log=log).create()
+    BroadcastDrafts(hook, request, replace=False).create()
 
 
 def start(hook: Any, audience: str, **fields: Any) -> None:
     fields = {"lead_time": timedelta(minutes=10), "max_delay": timedelta(minutes=30), **fields}
     request = StartBroadcast.parse(broadcast=str(Path(audience).parent / "ledger"), **fields)
-    BroadcastStart(hook, request, replace=False, log=log).schedule()
+    BroadcastStart(hook, request, replace=False).schedule()
 
 
 @pytest.mark.parametrize("moment", MOMENTS_OF_CREATE)

@@ -191,10 +191,10 @@ def test_the_template_must_find_its_parameters_in_the_audience(
 
 
 def test_a_number_that_may_reach_fewer_people_a_day_is_warned_of(
-    create: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    create: Callable[..., str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     create(audience=write_audience(str(tmp_path / "large"), parts=2, part_size=600))
-    assert "may reach 1,000 people in 24 hours (TIER_1K), and the audience has 1,200" in capsys.readouterr().out
+    assert "may reach 1,000 people in 24 hours (TIER_1K), and the audience has 1,200" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -339,14 +339,14 @@ def test_a_cost_that_otpiq_does_not_tell_is_none_and_warned_of(
     start: Callable[..., str],
     context: dict[str, Any],
     sandbox: Sandbox,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     ledger = next(Path(create()).rglob("campaigns/00000.json"))
     ledger.write_text(json.dumps(json.loads(ledger.read_text()) | {"estimated_cost": None}))
     create()
     assert pushed(context)["broadcast"]["estimated_cost"] is None
     start()
-    assert "they cannot be compared" in capsys.readouterr().out
+    assert "they cannot be compared" in caplog.text
 
 
 # Start
