@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
 from airflow_provider_otpiq._broadcast.start import BroadcastStart
 from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
-from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError
+from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
 from tests.broadcast.people import TEMPLATE, HookAt, KilledError, everybody, killed, messaged, write_audience
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def audience(tmp_path: Path) -> str:
     return write_audience(str(tmp_path), parts=PARTS)
 
 
-def create(hook: Any, audience: str, **fields: Any) -> None:
-    request = CreateBroadcast.parse(audience=audience, name="Summer offer", **TEMPLATE, **fields)
-    BroadcastDrafts(hook, request, replace=False).create()
+def create(hook: Any, audience: str, name: str = "Summer offer", *, replace: bool = False) -> None:
+    request = CreateBroadcast.parse(audience=audience, name=name, **TEMPLATE)
+    BroadcastDrafts(hook, request, replace=replace).create()
 
 
 def start(hook: Any, audience: str, **fields: Any) -> None:
@@ -113,6 +113,29 @@ def test_another_process_starts_all_of_it_at_any_moment(
     start(hook, audience)
     assert hook.happened
     assert messaged(sandbox) == everybody(PARTS)
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_an_audience_that_is_prepared_anew_before_the_first_campaign_has_none(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    hook = HookAt(sandbox_hook, moment, lambda: write_audience(str(Path(audience).parent), first=500))
+    with pytest.raises(OtpiqValidationError, match="was prepared anew this very moment"):
+        create(hook, audience)
+    assert not sandbox.campaigns
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_a_broadcast_that_is_replaced_while_it_starts_is_not_scheduled(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    create(sandbox_hook, audience)
+    replace = HookAt(sandbox_hook, moment, lambda: create(sandbox_hook, audience, "Autumn offer", replace=True))
+    with pytest.raises(OtpiqValidationError, match="was replaced this very moment"):
+        start(replace, audience)
+    start(sandbox_hook, audience)
+    assert messaged(sandbox) == everybody(PARTS)
+    assert {each["name"][:6] for each in sandbox.campaigns if each["status"] != "draft"} == {"Autumn"}
 
 
 @pytest.mark.parametrize("moment", [0, 1])

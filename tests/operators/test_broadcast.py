@@ -273,6 +273,29 @@ def test_a_part_that_somebody_edited_does_not_stop_the_others(
     assert messaged(sandbox) == everybody()
 
 
+def test_a_part_that_is_edited_between_two_tries_leaves_its_draft_alone(
+    create: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
+    with pytest.raises(OtpiqRateLimitError):
+        create()
+    (Path(audience).parent / "parts" / "00000.json").write_text("[]")
+    for _ in range(2):
+        with pytest.raises(OtpiqRequestError, match=r"00000.json was changed since it was prepared"):
+            create()
+    assert len(sandbox.campaigns) == 3
+
+
+def test_fewer_recipients_than_were_attached_are_warned_of_and_counted(
+    create: Callable[..., str], context: dict[str, Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = {"totalRecipients": 2, "estimatedTotalCost": 24}
+    sandbox.arm("attach", status=200, body={"success": True, "data": data}, when="after")
+    create()
+    assert "holds 2 of the 3 recipients of part 00000" in caplog.text
+    assert pushed(context)["broadcast"] == {"campaigns": 3, "recipients": 8, "estimated_cost": 8 * 12}
+
+
 def test_what_otpiq_refuses_does_not_stop_the_others(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
 ) -> None:
@@ -390,6 +413,27 @@ def test_a_time_is_taken_in_the_dags_timezone(
     naive = pendulum.now("Asia/Baghdad").add(days=1).format("YYYY-MM-DD 09:00:00")
     start(scheduled_for=naive)
     assert {each["scheduledFor"][11:16] for each in sandbox.campaigns} == {"06:00"}
+
+
+@pytest.mark.parametrize(("seconds", "ahead_of_us"), [(30, 0), (5 * 60, 7 * 60)])
+def test_a_time_that_otpiq_may_take_for_past_is_made_up_for(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, seconds: int, ahead_of_us: int
+) -> None:
+    create()
+    sandbox.move_clock(seconds=ahead_of_us)
+    earliest = in_minutes(10)
+    start(scheduled_for=pendulum.now("UTC").add(seconds=seconds))
+    assert min(parse_datetime(campaign["scheduledFor"]) for campaign in sandbox.campaigns) >= earliest
+
+
+def test_an_audience_that_is_prepared_anew_after_its_create_is_not_started(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    create()
+    write_audience(str(Path(audience).parent), first=500)
+    with pytest.raises(OtpiqValidationError, match=r"was prepared anew after broadcast .* was created"):
+        start()
+    assert not messaged(sandbox)
 
 
 def test_a_start_before_its_create_is_refused(start: Callable[..., str], sandbox: Sandbox) -> None:
