@@ -43,7 +43,7 @@ class BroadcastDrafts:
 
     :param hook: the hook of the connection.
     :param request: what the broadcast says, and to whom.
-    :param replace: whether a changed request takes the place of one of which nothing was scheduled.
+    :param replace: whether a changed request takes the place of the saved one, as long as nothing was scheduled.
     """
 
     def __init__(self, hook: OtpiqHook, request: CreateBroadcast, *, replace: bool) -> None:

@@ -43,7 +43,7 @@ class BroadcastStart:
 
     :param hook: the hook of the connection.
     :param request: which broadcast, and when.
-    :param replace: whether another time takes the place of one for which nothing was scheduled.
+    :param replace: whether another time takes the place of the saved one, as long as nothing was scheduled.
     """
 
     def __init__(self, hook: OtpiqHook, request: StartBroadcast, *, replace: bool) -> None:

@@ -134,7 +134,7 @@ class Ledger:
 
     def replace(self, saved: Broadcast, broadcast: Broadcast) -> None:
         """
-        Save a changed request in the place of one of which nothing was scheduled.
+        Save a changed request in the place of the saved one, as long as its start has not begun.
 
         :raises OtpiqValidationError: if its start has begun, maybe this very moment.
         """
