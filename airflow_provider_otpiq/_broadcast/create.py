@@ -43,7 +43,7 @@ class BroadcastDrafts:
 
     :param hook: the hook of the connection.
     :param request: what the broadcast says, and to whom.
-    :param replace: whether a changed request takes the place of the saved one, as long as nothing was scheduled.
+    :param replace: whether a changed request takes the place of the saved one, as long as no start has begun.
     """
 
     def __init__(self, hook: OtpiqHook, request: CreateBroadcast, *, replace: bool) -> None:
@@ -251,8 +251,8 @@ def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
 def _changed(ledger: Ledger, changes: list[str]) -> OtpiqValidationError:
     return OtpiqValidationError(
         f"Nothing was sent: the broadcast in {ledger} was created with another request:{bullet_list(changes)}\nSet what"
-        " it was, or another ledger for another message; replace=True takes the new one, as long as nothing was"
-        " scheduled.",
+        " it was, or another ledger for another message; replace=True takes the new one, as long as no start"
+        " has begun.",
         errors=changes,
     )
 

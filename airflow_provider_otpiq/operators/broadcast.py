@@ -53,8 +53,8 @@ class CreateBroadcastOperator(OtpiqBaseOperator):
         must reach it. Another message to the same audience needs a ledger of its own. (templated)
     :param shard: which of the shards this task works on, from 0, 0 by default. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. (templated)
-    :param replace: whether a changed request takes the place of the one in the ledger, as long as nothing was
-        scheduled; False by default, when it is an error. The drafts of the old one stay behind, and send nothing.
+    :param replace: whether a changed request takes the place of the one in the ledger, as long as no start has begun;
+        False by default, when it is an error. The drafts of the old one stay behind, and send nothing.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
