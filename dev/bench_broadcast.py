@@ -40,8 +40,7 @@ def broadcast() -> Iterator[str]:
     from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
-    log = logging.getLogger("bench")
-    log.setLevel(logging.ERROR)
+    logging.getLogger("airflow_provider_otpiq").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, _sandbox() as url:
         os.environ["AIRFLOW_CONN_OTPIQ_DEFAULT"] = json.dumps({"conn_type": "otpiq", "host": url, "password": API_KEY})
         own = bare = 0.0
@@ -51,12 +50,12 @@ def broadcast() -> Iterator[str]:
             create = CreateBroadcast.parse(
                 audience=audience, name="Bench", template_id=IDS["templateId"], phone_number_id=IDS["phoneNumberId"]
             )
-            drafts = BroadcastDrafts(OtpiqHook(), create, replace=False, log=log)
+            drafts = BroadcastDrafts(OtpiqHook(), create, replace=False)
             drafts.create()
             start = StartBroadcast.parse(
                 broadcast=str(drafts.ledger), lead_time=timedelta(hours=1), max_delay=timedelta()
             )
-            BroadcastStart(OtpiqHook(), start, replace=False, log=log).schedule()
+            BroadcastStart(OtpiqHook(), start, replace=False).schedule()
             own += time.perf_counter() - began
             began = time.perf_counter()
             _bare_loop(url, Path(audience).parent / "parts")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = Path(__file__).parent
-HOME = os.environ.get("AIRFLOW_HOME", "~/airflow")
+HOME = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
 NEXT_MORNING = "{{ (dag_run.run_after.astimezone(dag.timezone) + macros.timedelta(days=1)) | ds }} 09:00"
 
 

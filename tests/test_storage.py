@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
+from airflow_provider_otpiq._state.ledger import Broadcast, Ledger
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
+from tests.fakes import PHONE_NUMBER_ID, TEMPLATE_ID
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,6 +96,14 @@ def test_a_store_without_exclusive_creation_is_refused() -> None:
     folder.write("one.json", b"1")
     with pytest.raises(OtpiqConfigurationError, match="does not refuse to create an object that exists"):
         folder.require_exclusive_creation("one.json")
+
+
+def test_no_broadcast_begins_in_a_store_without_exclusive_creation() -> None:
+    broadcast = Broadcast(
+        request={}, audience="", audience_checksum="", template_id=TEMPLATE_ID, phone_number_id=PHONE_NUMBER_ID
+    )
+    with pytest.raises(OtpiqConfigurationError, match="does not refuse to create an object that exists"):
+        Ledger("memory://lax@bucket/ledger").begin(broadcast)
 
 
 def test_a_relative_path_is_below_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import to_json
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_otpiq._audience.manifest import Manifest, Part
-    from airflow_provider_otpiq._broadcast.parts import Log
     from airflow_provider_otpiq._models.broadcasts import CreateBroadcast
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -41,17 +43,15 @@ class BroadcastDrafts:
 
     :param hook: the hook of the connection.
     :param request: what the broadcast says, and to whom.
-    :param replace: whether a changed request takes the place of one of which nothing was scheduled.
-    :param log: where progress is logged.
+    :param replace: whether a changed request takes the place of the saved one, as long as no start has begun.
     """
 
-    def __init__(self, hook: OtpiqHook, request: CreateBroadcast, *, replace: bool, log: Log) -> None:
+    def __init__(self, hook: OtpiqHook, request: CreateBroadcast, *, replace: bool) -> None:
         self._hook = hook
         self._request = request
         self._replace = replace
-        self._log = log
         self._audience = Audience(request.audience)
-        self._own: list[Part] = request.own(self._audience.manifest.parts)
+        self._own: list[Part] = request.parts_of_shard(self._audience.manifest.parts)
         self.ledger = Ledger(request.ledger or f"{split_location(request.audience)[0]}/ledger")
         self.campaigns: dict[str, Campaign] = {}
         """Those of this shard, by part."""
@@ -71,8 +71,8 @@ class BroadcastDrafts:
         self.campaigns = self.ledger.campaigns(map(part_name, self._own))
         missing = [part for part in self._own if not self._is_attached(part)]
         if len(missing) < len(self._own):
-            self._log.info("%d of %d campaigns hold their part already.", len(self._own) - len(missing), len(self._own))
-        work_through(missing, self._ensure_attached, self._log, "Created and attached")
+            log.info("%d of %d campaigns hold their part already.", len(self._own) - len(missing), len(self._own))
+        work_through(missing, self._ensure_attached, "Created and attached")
 
     @property
     def totals(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class BroadcastDrafts:
         saved = self.ledger.read()
         if saved is None:
             wanted = self._checked_request()
-            self._keep_the_audience()
+            self._mark_audience_in_use()
             saved = self.ledger.begin(wanted)
         changes = self._describe(saved.template_id, saved.phone_number_id).changes(saved)
         if not changes:
@@ -99,7 +99,7 @@ class BroadcastDrafts:
             raise _changed(self.ledger, changes)
         wanted = self._checked_request()
         self.ledger.replace(saved, wanted)
-        self._log.warning("%s. The drafts that were made before stay behind, and send nothing.", "; ".join(changes))
+        log.warning("%s. The drafts that were made before stay behind, and send nothing.", "; ".join(changes))
         return wanted
 
     def _describe(self, template_id: str, phone_number_id: str) -> Broadcast:
@@ -125,7 +125,7 @@ class BroadcastDrafts:
         number = resources.phone_number(phone_number_id)
         recipients = self._audience.manifest.counts.recipients
         if number and number.max_people_a_day is not None and number.max_people_a_day < recipients:
-            self._log.warning(
+            log.warning(
                 "The number %s may reach %s people in 24 hours (%s), and the audience has %s: the others may not get"
                 " it.",
                 number,
@@ -134,7 +134,7 @@ class BroadcastDrafts:
                 f"{recipients:,}",
             )
 
-    def _keep_the_audience(self) -> None:
+    def _mark_audience_in_use(self) -> None:
         """Mark the audience, so that nothing prepares another one in its place, and see that nothing just has."""
         self._audience.folder.create(IN_USE, to_json({"ledger": str(self.ledger)}))
         if Audience(self._request.audience).manifest != self._audience.manifest:
@@ -156,7 +156,7 @@ class BroadcastDrafts:
             if is_new or isinstance(error, OtpiqValidationError):
                 raise
             # The draft is of an earlier try, or another process: what it holds cannot be known. It is never scheduled.
-            self._log.warning("Campaign %s is given up for a new draft: %s", campaign.campaign_id, error)
+            log.warning("Campaign %s is given up for a new draft: %s", campaign.campaign_id, error)
             draft = Campaign(campaign_id=self._create_draft(part))
             self.ledger.save_campaign(name, draft)
             campaign = self._attach(draft.campaign_id, part)
@@ -167,7 +167,7 @@ class BroadcastDrafts:
         own = Campaign(campaign_id=self._create_draft(part))
         claimed = self.ledger.claim_campaign(part_name(part), own)
         if claimed.campaign_id != own.campaign_id:
-            self._log.info(
+            log.info(
                 "Another process has campaign %s for part %s; the draft %s stays empty.",
                 claimed.campaign_id,
                 part_name(part),
@@ -176,7 +176,7 @@ class BroadcastDrafts:
         return claimed, claimed.campaign_id == own.campaign_id
 
     def _create_draft(self, part: Part) -> str:
-        campaign = self._sent_twice_at_most(
+        campaign = self._send_again_if_outcome_unknown(
             lambda: self._hook.create_campaign(
                 name=self._name(part),
                 template_id=self._broadcast.template_id,
@@ -190,7 +190,7 @@ class BroadcastDrafts:
 
     def _attach(self, campaign_id: str, part: Part) -> Campaign:
         recipients = self._audience.read_part(part)
-        campaign: dict[str, Any] = self._sent_twice_at_most(
+        campaign: dict[str, Any] = self._send_again_if_outcome_unknown(
             lambda: self._hook.attach_recipients(campaign_id=campaign_id, recipients=recipients)
         )
         if None in (campaign.get("totalRecipients"), campaign.get("estimatedTotalCost")):
@@ -200,7 +200,7 @@ class BroadcastDrafts:
         if held is not None and (held > part.recipients or not held):
             raise OtpiqRequestError(f"campaign {campaign_id} holds {held} recipients, and the part {part.recipients}.")
         if held is not None and held < part.recipients:
-            self._log.warning(
+            log.warning(
                 "OTPIQ says that campaign %s holds %s of the %d recipients of part %s.",
                 campaign_id,
                 held,
@@ -214,14 +214,14 @@ class BroadcastDrafts:
             estimated_cost=cost,
         )
 
-    def _sent_twice_at_most(self, send: Callable[[], Result]) -> Result:
+    def _send_again_if_outcome_unknown(self, send: Callable[[], Result]) -> Result:
         """Send it again where its outcome is unknown: an empty draft more, or an attach once more, is harmless."""
         try:
             return send()
         except OtpiqApiError as error:
             if not error.may_have_taken_effect:
                 raise
-            self._log.warning("%s It is sent once more.", error)
+            log.warning("%s It is sent once more.", error)
         return send()
 
 
@@ -251,8 +251,8 @@ def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
 def _changed(ledger: Ledger, changes: list[str]) -> OtpiqValidationError:
     return OtpiqValidationError(
         f"Nothing was sent: the broadcast in {ledger} was created with another request:{bullet_list(changes)}\nSet what"
-        " it was, or another ledger for another message; replace=True takes the new one, as long as nothing was"
-        " scheduled.",
+        " it was, or another ledger for another message; replace=True takes the new one, as long as no start"
+        " has begun.",
         errors=changes,
     )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
+from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
@@ -23,20 +26,12 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._state.ledger import Campaign
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
+log = logging.getLogger(__name__)
+
 REFUSALS = (OtpiqRequestError, OtpiqConflictError, OtpiqNotFoundError, OtpiqValidationError)
 """What concerns a single campaign. Everything else would meet the next one too, so it ends the try."""
 
 _SECONDS_BETWEEN_LINES = 5.0
-
-
-class Log(Protocol):
-    """Where progress is logged: a logger of the standard library, or Airflow's."""
-
-    def info(self, event: str, /, *args: object) -> object:
-        """Log something to know."""
-
-    def warning(self, event: str, /, *args: object) -> object:
-        """Log something to look at."""
 
 
 def part_name(part: Part) -> str:
@@ -49,7 +44,7 @@ def campaign_name(name: str, part: Part, parts: int) -> str:
     return f"{name} {int(part_name(part)) + 1}/{parts}"
 
 
-def work_through(parts: Sequence[Part], work: Callable[[Part], None], log: Log, done: str) -> None:
+def work_through(parts: Sequence[Part], work: Callable[[Part], None], done: str) -> None:
     """
     Work on each part, whatever OTPIQ says of the others, and log the progress every few seconds.
 
@@ -62,7 +57,7 @@ def work_through(parts: Sequence[Part], work: Callable[[Part], None], log: Log, 
             recipients += part.recipients
         except REFUSALS as error:
             refusals.append(f"part {part_name(part)}: {_without_remedy(error)}")
-            log.warning("OTPIQ does not take %s", refusals[-1])
+            log.warning("Refused: %s", refusals[-1])
         if time.monotonic() - last_line >= _SECONDS_BETWEEN_LINES or count == len(parts):
             last_line = time.monotonic()
             log.info(
@@ -96,13 +91,7 @@ def require_allowed(hook: OtpiqHook, audience: Audience, parts: Sequence[Part]) 
     hook.guard_rails.check_broadcast(sum(sizes), max(sizes))
     if hook.guard_rails.allowed_recipients is not None:
         for part in parts:
-            hook.check_recipients(
-                campaign_id=_ANY_CAMPAIGN, recipients=audience.read_part(part), validate_parameters=False
-            )
-
-
-_ANY_CAMPAIGN = "0" * 24
-"""Whose recipients are checked makes no difference."""
+            hook.guard_rails.check_allowed(RecipientValidator(audience.read_part(part), DEFAULT_REGION))
 
 
 def _without_remedy(error: OtpiqError) -> str:

@@ -7,6 +7,7 @@ and where it has started meanwhile, OTPIQ says so and nothing is left to do.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from pendulum import DateTime
 
     from airflow_provider_otpiq._audience.manifest import Part
-    from airflow_provider_otpiq._broadcast.parts import Log
     from airflow_provider_otpiq._models.broadcasts import StartBroadcast
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+log = logging.getLogger(__name__)
 
 _MARGIN = pendulum.duration(seconds=60)
 """A time that is nearer than this may have passed when OTPIQ reads it."""
@@ -41,19 +43,17 @@ class BroadcastStart:
 
     :param hook: the hook of the connection.
     :param request: which broadcast, and when.
-    :param replace: whether another time takes the place of one for which nothing was scheduled.
-    :param log: where progress is logged.
+    :param replace: whether another time takes the place of the saved one, as long as nothing was scheduled.
     """
 
-    def __init__(self, hook: OtpiqHook, request: StartBroadcast, *, replace: bool, log: Log) -> None:
+    def __init__(self, hook: OtpiqHook, request: StartBroadcast, *, replace: bool) -> None:
         self._hook = hook
         self._request = request
         self._replace = replace
-        self._log = log
         self.ledger = Ledger(request.broadcast)
         self._audience = self._read_audience()
         self._parts = self._audience.manifest.parts
-        self._own: list[Part] = request.own(self._parts)
+        self._own: list[Part] = request.parts_of_shard(self._parts)
         self._campaigns = self.ledger.campaigns(map(part_name, self._parts))
         self._schedules = self.ledger.schedules(map(part_name, self._parts))
         self.already_scheduled = sum(map(self._is_scheduled, self._own))
@@ -73,8 +73,8 @@ class BroadcastStart:
         require_allowed(self._hook, self._audience, missing)
         self._start = self._begin(missing)
         if self.already_scheduled:
-            self._log.info("%d of %d campaigns are scheduled already.", self.already_scheduled, len(self._own))
-        work_through(missing, self._ensure_scheduled, self._log, "Scheduled")
+            log.info("%d of %d campaigns are scheduled already.", self.already_scheduled, len(self._own))
+        work_through(missing, self._ensure_scheduled, "Scheduled")
 
     @property
     def totals(self) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class BroadcastStart:
         return start
 
     def _another_time(self, saved: Start) -> OtpiqValidationError:
-        error = f"scheduled_for was {_shown(saved.requested)}, and is {_shown(self._request.scheduled_for)}"
+        error = f"scheduled_for was {_format_time(saved.requested)}, and is {_format_time(self._request.scheduled_for)}"
         if self._schedules:
             return self._refusal(error, "Some campaigns have their time already, so set what it was.")
         return self._refusal(error, "Set what it was; replace=True takes the new time, as nothing is scheduled yet.")
@@ -149,7 +149,7 @@ class BroadcastStart:
         costs = [self._campaigns[part_name(part)].estimated_cost for part in parts]
         required = sum(cost for cost in costs if cost is not None)
         if credit is None or None in costs:
-            self._log.warning("OTPIQ does not tell the credit, or what each campaign costs: they cannot be compared.")
+            log.warning("OTPIQ does not tell the credit, or what each campaign costs: they cannot be compared.")
         if credit is not None and required > credit:
             raise OtpiqCreditError(
                 f"Nothing was scheduled now: {len(parts)} campaigns cost {required:,.0f} IQD, and the credit is"
@@ -170,10 +170,10 @@ class BroadcastStart:
         delay = later - start.scheduled_for
         if delay <= self._request.max_delay:
             return later
-        minutes = delay.total_seconds() / 60
+        minutes = f"{delay.total_seconds() / 60:.0f} minutes"
         raise self._refusal(
-            f"it is too late: {to_api_format(later)} is {minutes:.0f} minutes after {_shown(start.scheduled_for)}",
-            f"If it may go out all the same, set max_delay to more than {minutes:.0f} minutes and clear the task.",
+            f"it is too late: {to_api_format(later)} is {minutes} after {to_api_format(start.scheduled_for)}",
+            f"If it may go out all the same, set max_delay to more than {minutes} and clear the task.",
         )
 
     def _later(self) -> DateTime:
@@ -205,41 +205,41 @@ class BroadcastStart:
     def _schedule(self, name: str, pending: Schedule, time: DateTime) -> Schedule:
         """Schedule a part's campaign; where OTPIQ takes the time for past, a little later."""
         try:
-            return self._ask_for(name, pending, time)
+            return self._request_time(name, pending, time)
         except OtpiqRequestError:
             later = self._later()
             if later <= time or later - self._start.scheduled_for > self._request.max_delay:
                 raise
-            return self._ask_for(name, pending, later)
+            return self._request_time(name, pending, later)
 
-    def _ask_for(self, name: str, pending: Schedule, time: DateTime) -> Schedule:
+    def _request_time(self, name: str, pending: Schedule, time: DateTime) -> Schedule:
         if pending.scheduled_for != time:
             pending = pending.model_copy(update={"scheduled_for": time})
             self.ledger.save_schedule(name, pending)
-        self._may_have_started(pending, schedule_type="schedule", scheduled_for=time)
+        self._update_unless_started(pending, schedule_type="schedule", scheduled_for=time)
         return pending
 
     def _has_started(self, part: Part, pending: Schedule) -> bool:
         """Call a campaign what it is called already, which OTPIQ refuses where it has started."""
         name = campaign_name(self._broadcast.request["name"], part, len(self._parts))
-        return self._may_have_started(pending, name=name)
+        return self._update_unless_started(pending, name=name)
 
-    def _may_have_started(self, pending: Schedule, **changes: Any) -> bool:
+    def _update_unless_started(self, pending: Schedule, **changes: Any) -> bool:
         """Change a campaign, and tell whether OTPIQ refuses because it has started at a time that it was asked for."""
         try:
             self._hook.update_campaign(campaign_id=pending.campaign_id, **changes)
         except OtpiqConflictError as error:
             if pending.first_scheduled_for > pendulum.now("UTC"):
                 raise  # so somebody else has started or ended it, or OTPIQ means something else
-            self._log.info("Campaign %s has started: OTPIQ says %r.", pending.campaign_id, error.server_message)
+            log.info("Campaign %s has started: OTPIQ says %r.", pending.campaign_id, error.server_message)
             return True
         return False
 
     def _refusal(self, error: str, remedy: str) -> OtpiqValidationError:
-        return OtpiqValidationError(f"Nothing was scheduled: {error}. {remedy}", errors=[error])
+        return OtpiqValidationError(f"Not scheduled: {error}. {remedy}", errors=[error])
 
 
-def _shown(time: DateTime | None) -> str:
+def _format_time(time: DateTime | None) -> str:
     return "left to lead_time" if time is None else to_api_format(time)
 
 

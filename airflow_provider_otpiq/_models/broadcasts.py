@@ -59,7 +59,7 @@ class _Sharded(RequestModel):
             raise ValueError(f"must be 0 to {shards - 1}, as shards is {shards}; found {shard}")
         return shard
 
-    def own(self, parts: list[Any]) -> list[Any]:
+    def parts_of_shard(self, parts: list[Any]) -> list[Any]:
         """Select the parts of this shard."""
         return parts[self.shard :: self.shards]
 

@@ -22,6 +22,7 @@ class RequestModel(BaseModel):
     """What it is, as an error begins."""
 
     not_done: ClassVar[str] = "was not sent"
+    """What an error says of it."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -50,7 +50,7 @@ class PhoneNumber(_Part):
 
     @property
     def max_people_a_day(self) -> int | None:
-        """How many people it may start a conversation with in 24 hours, of a limit such as ``TIER_1K``; None if any."""
+        """How many people it may reach in 24 hours, such as 1000 of ``TIER_1K``; None if unlimited or not known."""
         tier = _TIER.fullmatch(str(self.messaging_limit).upper())
         return int(tier["count"]) * (1000 if tier["thousands"] else 1) if tier else None
 

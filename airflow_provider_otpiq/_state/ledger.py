@@ -127,13 +127,14 @@ class Ledger:
 
     def begin(self, broadcast: Broadcast) -> Broadcast:
         """Save the request, unless another process has: then that one's is returned."""
-        if self._create(_BROADCAST, broadcast):
-            self._folder.require_exclusive_creation(_BROADCAST)
-        return self.read() or broadcast
+        saved = self._claim(_BROADCAST, broadcast)
+        self._folder.require_exclusive_creation(_BROADCAST)
+        self._id = saved.id
+        return saved
 
     def replace(self, saved: Broadcast, broadcast: Broadcast) -> None:
         """
-        Save a changed request in the place of one of which nothing was scheduled.
+        Save a changed request in the place of the saved one, as long as its start has not begun.
 
         :raises OtpiqValidationError: if its start has begun, maybe this very moment.
         """
@@ -193,16 +194,13 @@ class Ledger:
         return f"{self._id}/{kind}/{part}.json"
 
     def _claim(self, name: str, record: Record) -> Record:
-        if self._create(name, record):
+        if self._folder.create(name, record.to_json()):
             return record
         claimed = self._read(type(record), name)
         if claimed is None:  # to go on with the own one would be another process's too
             location = self._folder.location_of(name)
             raise FileNotFoundError(f"{location} was there, and is gone. Restore it, or clear the task if it is there.")
         return claimed
-
-    def _create(self, name: str, record: _Record) -> bool:
-        return self._folder.create(name, record.to_json())
 
     def _write(self, name: str, record: _Record) -> None:
         self._folder.write(name, record.to_json())

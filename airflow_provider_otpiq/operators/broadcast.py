@@ -53,8 +53,8 @@ class CreateBroadcastOperator(OtpiqBaseOperator):
         must reach it. Another message to the same audience needs a ledger of its own. (templated)
     :param shard: which of the shards this task works on, from 0, 0 by default. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. (templated)
-    :param replace: whether a changed request takes the place of the one in the ledger, as long as nothing was
-        scheduled; False by default, when it is an error. The drafts of the old one stay behind, and send nothing.
+    :param replace: whether a changed request takes the place of the one in the ledger, as long as no start has begun;
+        False by default, when it is an error. The drafts of the old one stay behind, and send nothing.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
@@ -117,7 +117,7 @@ class CreateBroadcastOperator(OtpiqBaseOperator):
         from airflow_provider_otpiq._models.broadcasts import CreateBroadcast
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "otpiq_conn_id"}
-        drafts = BroadcastDrafts(self.hook, CreateBroadcast.parse(**fields), replace=self.replace, log=self.log)
+        drafts = BroadcastDrafts(self.hook, CreateBroadcast.parse(**fields), replace=self.replace)
         drafts.create()
         if self.do_xcom_push:
             first = next(iter(drafts.campaigns.values()), None)
@@ -205,7 +205,7 @@ class StartBroadcastOperator(OtpiqBaseOperator):
             shard=self.shard,
             shards=self.shards,
         )
-        start = BroadcastStart(self.hook, request, replace=self.replace, log=self.log)
+        start = BroadcastStart(self.hook, request, replace=self.replace)
         start.schedule()
         self._log_time(context, start.scheduled_for)
         if self.do_xcom_push:

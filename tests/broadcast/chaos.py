@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_provider_otpiq.sandbox import Sandbox
-    from tests.broadcast.processes import Seconds
+    from tests.broadcast.processes import SecondProcesses
 
 PARTS, PART_SIZE, SHARDS = 50, 20, 4
 PRICE = 12  # of a message, in IQD
@@ -40,9 +40,9 @@ READS = ("info", "resources", "payload")
 WRITES = ("create", "attach", "update")
 STATUSES = (400, 401, 404, 408, 409, 425, 429, 500, 502, 503)
 BODIES: tuple[Any, ...] = ({"error": "No"}, {"message": "No"}, {}, [], None, "<html>Bad gateway</html>")
-NO_ANSWERS: tuple[Any, ...] = ("<html>Log in to this network</html>", [], "", 7)
+EMPTY_BODIES: tuple[Any, ...] = ("<html>Log in to this network</html>", [], "", 7)
 """Bodies of a 200 that say nothing."""
-OTHER_ANSWERS: tuple[Any, ...] = ({"success": True}, {"success": True, "data": {}}, {"data": {"_id": "f" * 24}})
+OTHER_BODIES: tuple[Any, ...] = ({"success": True}, {"success": True, "data": {}}, {"data": {"_id": "f" * 24}})
 """Bodies that another program than OTPIQ's would hardly write: so the request was processed."""
 STARTED = {"error": "Only campaigns in draft or scheduled status can be updated"}
 
@@ -62,6 +62,9 @@ def more_seeds() -> Iterator[int]:
 class Tasks(Protocol):
     """What runs the tasks of the broadcast: it creates in all shards, then starts in all shards."""
 
+    tries: int
+    """How often tasks were started, or cleared."""
+
     def processes(self) -> list[int]:
         """List the processes that can be killed."""
 
@@ -71,6 +74,9 @@ class Tasks(Protocol):
     def set_clock(self, seconds: int) -> None:
         """Set how far ahead the clock of each task is that is run from now on."""
 
+    def end(self) -> None:
+        """End what is still running."""
+
 
 class Chaos:
     """
@@ -79,15 +85,18 @@ class Chaos:
     :param seed: what it is drawn from.
     :param sandbox: OTPIQ.
     :param tasks: the tasks.
-    :param seconds: the second processes of the same tasks.
+    :param second_processes: the second processes of the same tasks.
     :param pause: the longest pause between two troubles, in seconds.
     """
 
-    def __init__(self, seed: int, sandbox: Sandbox, tasks: Tasks, seconds: Seconds, pause: float) -> None:
+    def __init__(
+        self, seed: int, sandbox: Sandbox, tasks: Tasks, second_processes: SecondProcesses, pause: float
+    ) -> None:
+        self._seed = seed
         self._random = random.Random(seed)  # noqa: S311  # no secret is drawn
         self._sandbox = sandbox
         self._tasks = tasks
-        self._seconds = seconds
+        self._second_processes = second_processes
         self._pause = pause
         self._clocks = self._jumps()
         self._clock = 0
@@ -97,6 +106,14 @@ class Chaos:
 
     def run(self, seconds: float) -> None:
         """Make trouble for some seconds, until all of the broadcast has succeeded in spite of it."""
+        try:
+            self._run(seconds)
+        finally:
+            self._tasks.end()
+            self._second_processes.end()
+            print(f"seed {self._seed}: {self._tasks.tries} tries, {dict(self.happened)}")
+
+    def _run(self, seconds: float) -> None:
         self._tasks.succeeded()  # which may take its time to get going
         begin = time.monotonic()
         while not self._tasks.succeeded():
@@ -108,7 +125,7 @@ class Chaos:
             self._thaw()
             time.sleep(self._random.uniform(0, self._pause))
         self._thaw(all_of_them=True)
-        self._seconds.wait()
+        self._second_processes.wait()
 
     def _make_trouble(self) -> None:
         kinds = {self._arm: 8, self._kill: 2, self._start_a_second: 2, self._freeze: 2}
@@ -136,8 +153,8 @@ class Chaos:
         if kind == "garbage":
             # A 2xx in OTPIQ's own shape is a promise.
             return {"status": 200} | choice((
-                {"body": choice(NO_ANSWERS), "when": when},
-                {"body": choice(OTHER_ANSWERS), "when": "after"},
+                {"body": choice(EMPTY_BODIES), "when": when},
+                {"body": choice(OTHER_BODIES), "when": "after"},
             ))  # fmt: skip
         status = choice(STATUSES)
         if call == "update" and self._clock and status == 409:
@@ -161,13 +178,13 @@ class Chaos:
 
     def _start_a_second(self) -> None:
         step, shard = self._random.choice(("create", "start")), self._random.randrange(SHARDS)
-        self._seconds.start(step, shard, self._random.choice((0, self._clock)))
+        self._second_processes.start(step, shard, self._random.choice((0, self._clock)))
         self.happened["second process"] += 1
 
     def _freeze(self) -> None:
         """Let a second process sleep, so that it goes on when the world has changed."""
         self._wait_for_a_request()
-        if processes := self._seconds.processes():
+        if processes := self._second_processes.processes():
             pid, seconds = self._random.choice(processes), self._random.uniform(0.2, _LONGEST_SLEEP)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)

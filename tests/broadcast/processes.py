@@ -108,7 +108,7 @@ class Processes:
         end(self._running.values())
 
 
-class Seconds:
+class SecondProcesses:
     """
     Second processes of the same tasks, as a worker is that has lost its connection to Airflow.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -14,14 +13,13 @@ import pytest
 from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
 from airflow_provider_otpiq._broadcast.start import BroadcastStart
 from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
-from airflow_provider_otpiq.exceptions import OtpiqRequestError
+from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
 from tests.broadcast.people import TEMPLATE, HookAt, KilledError, everybody, killed, messaged, write_audience
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
-log = logging.getLogger(__name__)
 PARTS = 2
 # Before and after: two reads, then create and attach of each part; at the start a read, then a schedule of each part.
 MOMENTS_OF_CREATE = range(2 * (2 + 2 * PARTS))
@@ -33,15 +31,15 @@ def audience(tmp_path: Path) -> str:
     return write_audience(str(tmp_path), parts=PARTS)
 
 
-def create(hook: Any, audience: str, **fields: Any) -> None:
-    request = CreateBroadcast.parse(audience=audience, name="Summer offer", **TEMPLATE, **fields)
-    BroadcastDrafts(hook, request, replace=False, log=log).create()
+def create(hook: Any, audience: str, name: str = "Summer offer", *, replace: bool = False) -> None:
+    request = CreateBroadcast.parse(audience=audience, name=name, **TEMPLATE)
+    BroadcastDrafts(hook, request, replace=replace).create()
 
 
 def start(hook: Any, audience: str, **fields: Any) -> None:
     fields = {"lead_time": timedelta(minutes=10), "max_delay": timedelta(minutes=30), **fields}
     request = StartBroadcast.parse(broadcast=str(Path(audience).parent / "ledger"), **fields)
-    BroadcastStart(hook, request, replace=False, log=log).schedule()
+    BroadcastStart(hook, request, replace=False).schedule()
 
 
 @pytest.mark.parametrize("moment", MOMENTS_OF_CREATE)
@@ -86,6 +84,7 @@ def test_another_process_creates_all_of_it_at_any_moment(
     hook = HookAt(sandbox_hook, moment, lambda: create(sandbox_hook, audience))
     create(hook, audience)
     assert hook.happened
+    assert len([campaign for campaign in sandbox.campaigns if campaign["totalRecipients"]]) == PARTS
     start(sandbox_hook, audience)
     assert messaged(sandbox) == everybody(PARTS)
 
@@ -98,7 +97,9 @@ def test_another_process_creates_and_starts_all_of_it_at_any_moment_of_a_create(
         create(sandbox_hook, audience)
         start(sandbox_hook, audience)
 
-    create(HookAt(sandbox_hook, moment, all_of_it), audience)
+    hook = HookAt(sandbox_hook, moment, all_of_it)
+    create(hook, audience)
+    assert hook.happened
     start(sandbox_hook, audience)
     assert messaged(sandbox) == everybody(PARTS)
 
@@ -108,7 +109,62 @@ def test_another_process_starts_all_of_it_at_any_moment(
     sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
 ) -> None:
     create(sandbox_hook, audience)
-    start(HookAt(sandbox_hook, moment, lambda: start(sandbox_hook, audience)), audience)
+    hook = HookAt(sandbox_hook, moment, lambda: start(sandbox_hook, audience))
+    start(hook, audience)
+    assert hook.happened
+    assert messaged(sandbox) == everybody(PARTS)
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_an_audience_that_is_prepared_anew_before_the_first_campaign_has_none(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    hook = HookAt(sandbox_hook, moment, lambda: write_audience(str(Path(audience).parent), first=500))
+    with pytest.raises(OtpiqValidationError, match="was prepared anew this very moment"):
+        create(hook, audience)
+    assert not sandbox.campaigns
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_a_broadcast_that_is_replaced_while_it_starts_is_not_scheduled(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    create(sandbox_hook, audience)
+    replace = HookAt(sandbox_hook, moment, lambda: create(sandbox_hook, audience, "Autumn offer", replace=True))
+    with pytest.raises(OtpiqValidationError, match="was replaced this very moment"):
+        start(replace, audience)
+    start(sandbox_hook, audience)
+    assert messaged(sandbox) == everybody(PARTS)
+    assert {each["name"][:6] for each in sandbox.campaigns if each["status"] != "draft"} == {"Autumn"}
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_shards_that_start_at_once_agree_on_the_time(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    def start_the_other() -> None:
+        start(sandbox_hook, audience, shard=1, shards=2, lead_time=timedelta(minutes=20))
+
+    create(sandbox_hook, audience)
+    start(HookAt(sandbox_hook, moment, start_the_other), audience, shard=0, shards=2)
+    assert messaged(sandbox) == everybody(PARTS)
+    assert len({campaign["scheduledFor"] for campaign in sandbox.campaigns}) == 1
+
+
+@pytest.mark.parametrize("moment", MOMENTS_OF_START)
+def test_of_two_campaigns_of_a_part_one_starts(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
+) -> None:
+    def start_other_campaigns() -> None:
+        for record in Path(audience).parent.rglob("campaigns/*.json"):  # as if each draft had been given up
+            record.unlink()
+        create(sandbox_hook, audience)
+        start(sandbox_hook, audience)
+
+    create(sandbox_hook, audience)
+    hook = HookAt(sandbox_hook, moment, start_other_campaigns)
+    start(hook, audience)
+    assert hook.happened
     assert messaged(sandbox) == everybody(PARTS)
 
 
@@ -151,8 +207,6 @@ def test_a_fault_of_any_call_leaves_nobody_out_and_nobody_twice(
     sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, sleep_calls: list[float],
     call: str, fault: dict[str, Any], times: int,
 ) -> None:  # fmt: skip
-    from airflow_provider_otpiq.exceptions import OtpiqApiError
-
     sandbox.arm(call, times=times, **fault)
     for _ in range(8):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import sys
@@ -60,6 +61,7 @@ def run(
     if log:
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
         os.dup2(1, 2)
+    logging.basicConfig(level=logging.INFO)  # as Airflow does for a task
     ti = TaskInstance()
     with pendulum.travel(seconds=clock):
         returned = OPERATORS[step](task_id=step, **fields).execute({"ti": ti})

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from tests.fakes import TaskInstance
+from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from tests.broadcast.people import TEMPLATE, write_audience
+from tests.fakes import TaskInstance, execute
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+_task_numbers = count()
 
 
 @pytest.fixture
@@ -20,3 +28,30 @@ def dag() -> DAG:
 @pytest.fixture
 def context(dag: DAG, sandbox_hook: OtpiqHook) -> dict[str, Any]:
     return {"ti": TaskInstance(), "dag": dag, "params": {"name": "Autumn"}}
+
+
+@pytest.fixture
+def audience(tmp_path: Path) -> str:
+    return write_audience(str(tmp_path))
+
+
+@pytest.fixture
+def create(dag: DAG, context: dict[str, Any], audience: str) -> Callable[..., str]:
+    """Run a create of three parts, in a task instance of its own."""
+
+    def run(**fields: Any) -> str:
+        fields = {"audience": audience, "name": "Summer offer", **TEMPLATE, **fields}
+        operator = CreateBroadcastOperator(task_id=f"create_{next(_task_numbers)}", dag=dag, **fields)
+        return str(execute(operator, context))
+
+    return run
+
+
+@pytest.fixture
+def start(dag: DAG, context: dict[str, Any], audience: str) -> Callable[..., str]:
+    def run(**fields: Any) -> str:
+        fields = {"broadcast": str(Path(audience).parent / "ledger"), **fields}
+        operator = StartBroadcastOperator(task_id=f"start_{next(_task_numbers)}", dag=dag, **fields)
+        return str(execute(operator, context))
+
+    return run

@@ -8,7 +8,7 @@ import pytest
 
 from tests.broadcast.chaos import PART_SIZE, PARTS, SHARDS, Chaos, check_books, more_seeds, needs_time
 from tests.broadcast.people import number, write_audience
-from tests.broadcast.processes import Launcher, Processes, Seconds
+from tests.broadcast.processes import Launcher, Processes, SecondProcesses
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,14 +36,8 @@ def chaos(sandbox: Sandbox, folder: Path, seed: int, seconds: float) -> None:
     folder.mkdir(exist_ok=True)
     audience = write_audience(str(folder / "audience"), PARTS, PART_SIZE)
     launcher = Launcher(audience, SHARDS, sandbox, folder / "log", max_retries=seed % 2)
-    tasks, second = Processes(launcher, folder), Seconds(launcher)
-    trouble = Chaos(seed, sandbox, tasks, second, pause=0.06)
-    try:
-        trouble.run(seconds)
-    finally:
-        tasks.end()
-        second.end()
-        print(f"seed {seed}: {tasks.tries} tries, {dict(trouble.happened)}")
+    tasks = Processes(launcher, folder)
+    Chaos(seed, sandbox, tasks, SecondProcesses(launcher), pause=0.06).run(seconds)
     check_books(sandbox, tasks.xcoms())
     log = (folder / "log").read_text()
     assert "Created and attached" in log

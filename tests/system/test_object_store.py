@@ -15,7 +15,7 @@ from airflow_provider_otpiq._storage import Folder
 from dev.local_airflow import REPOSITORY
 from tests.broadcast.chaos import PART_SIZE, PARTS, PRICE, SHARDS, Chaos, check_books
 from tests.broadcast.people import TEMPLATE, messaged, number, write_audience
-from tests.broadcast.processes import Launcher, Processes, Seconds
+from tests.broadcast.processes import Launcher, Processes, SecondProcesses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,10 +172,6 @@ def test_whatever_happens_each_person_is_in_one_campaign_that_starts(
 ) -> None:
     audience = write_audience(f"{store.url}/audience", PARTS, PART_SIZE)
     launcher = Launcher(audience, SHARDS, sandbox, tmp_path / "log", environment=store.connection)
-    tasks, second = Processes(launcher, tmp_path), Seconds(launcher)
-    try:
-        Chaos(1, sandbox, tasks, second, pause=0.06).run(seconds=10)
-    finally:
-        tasks.end()
-        second.end()
+    tasks = Processes(launcher, tmp_path)
+    Chaos(1, sandbox, tasks, SecondProcesses(launcher), pause=0.06).run(seconds=10)
     check_books(sandbox, tasks.xcoms())

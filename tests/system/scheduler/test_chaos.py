@@ -14,7 +14,7 @@ import pytest
 
 from tests.broadcast.chaos import PART_SIZE, PARTS, SHARDS, Chaos, check_books, more_seeds, needs_time
 from tests.broadcast.people import number, write_audience
-from tests.broadcast.processes import STEPS, Launcher, Seconds
+from tests.broadcast.processes import STEPS, Launcher, SecondProcesses
 from tests.system.scheduler.observing import everything_that_airflow_has_written
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ScheduledTasks:
         self._airflow = airflow
         self.set_clock(0)
         self.run = airflow.trigger("broadcast_under_chaos", audience=audience)
-        self.clears = 0
+        self.tries = 0
         self._next_look = 0.0
 
     def processes(self) -> list[int]:
@@ -57,7 +57,7 @@ class ScheduledTasks:
         return bool(state == "success")
 
     def _clear(self) -> None:
-        self.clears += 1
+        self.tries += 1
         body = {"dry_run": False, "only_failed": True, "dag_run_id": self.run.rsplit("/", maxsplit=1)[-1]}
         self._airflow.api("POST", "/dags/broadcast_under_chaos/clearTaskInstances", body)
 
@@ -84,15 +84,9 @@ def _is_task(process: psutil.Process) -> bool:
 def chaos(airflow: RunningAirflow, sandbox: Sandbox, folder: Path, seed: int, seconds: float) -> None:
     folder.mkdir(exist_ok=True)
     audience = write_audience(str(folder / "audience"), PARTS, PART_SIZE, name=NAME)
-    second = Seconds(Launcher(audience, SHARDS, sandbox, folder / "log"))
+    second_processes = SecondProcesses(Launcher(audience, SHARDS, sandbox, folder / "log"))
     tasks = ScheduledTasks(airflow, audience)
-    trouble = Chaos(seed, sandbox, tasks, second, pause=0.2)
-    try:
-        trouble.run(seconds)
-    finally:
-        tasks.end()
-        second.end()
-        print(f"seed {seed}: {tasks.clears} clears, {dict(trouble.happened)}")
+    Chaos(seed, sandbox, tasks, second_processes, pause=0.2).run(seconds)
     check_books(sandbox, tasks.xcoms())
 
 

@@ -1,85 +1,27 @@
-"""The broadcast's operators: what they refuse, what they carry on with, and what they push."""
+"""The operator that creates a broadcast: what it refuses, what it carries on with, and what it pushes."""
 
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pendulum
 import pytest
 
-from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 from airflow_provider_otpiq.exceptions import (
     OtpiqConnectionError,
-    OtpiqCreditError,
     OtpiqRateLimitError,
     OtpiqRequestError,
     OtpiqValidationError,
 )
-from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
-from tests.broadcast.people import PART_SIZE, TEMPLATE, everybody, messaged, number, write_audience
-from tests.fakes import execute
+from tests.broadcast.people import PART_SIZE, everybody, messaged, number, write_audience
+from tests.operators.broadcasts import pushed, sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow.providers.common.compat.sdk import DAG
-
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
-
-_task_numbers = count()
-
-
-@pytest.fixture
-def audience(tmp_path: Path) -> str:
-    return write_audience(str(tmp_path))
-
-
-@pytest.fixture
-def create(dag: DAG, context: dict[str, Any], audience: str) -> Callable[..., str]:
-    """Run a create of three parts, in a task instance of its own."""
-
-    def run(**fields: Any) -> str:
-        fields = {"audience": audience, "name": "Summer offer", **TEMPLATE, **fields}
-        operator = CreateBroadcastOperator(task_id=f"create_{next(_task_numbers)}", dag=dag, **fields)
-        return str(execute(operator, context))
-
-    return run
-
-
-@pytest.fixture
-def start(dag: DAG, context: dict[str, Any], audience: str) -> Callable[..., str]:
-    def run(**fields: Any) -> str:
-        fields = {"broadcast": str(Path(audience).parent / "ledger"), **fields}
-        operator = StartBroadcastOperator(task_id=f"start_{next(_task_numbers)}", dag=dag, **fields)
-        return str(execute(operator, context))
-
-    return run
-
-
-def pushed(context: dict[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = context["ti"].pushed
-    return values
-
-
-def sent(sandbox: Sandbox) -> list[str]:
-    """List what was sent that changes something, with ``{_id}`` for ids."""
-    return [
-        f"{request['method']} {request['path'].rpartition('/')[2] if request['method'] == 'POST' else '{_id}'}"
-        for request in sandbox.requests
-        if request["method"] != "GET"
-    ]
-
-
-def in_minutes(minutes: int) -> pendulum.DateTime:
-    return pendulum.now("UTC").add(minutes=minutes).start_of("second")
-
-
-# Create
 
 
 def test_a_create_makes_a_draft_of_each_part(
@@ -191,10 +133,10 @@ def test_the_template_must_find_its_parameters_in_the_audience(
 
 
 def test_a_number_that_may_reach_fewer_people_a_day_is_warned_of(
-    create: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    create: Callable[..., str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     create(audience=write_audience(str(tmp_path / "large"), parts=2, part_size=600))
-    assert "may reach 1,000 people in 24 hours (TIER_1K), and the audience has 1,200" in capsys.readouterr().out
+    assert "may reach 1,000 people in 24 hours (TIER_1K), and the audience has 1,200" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -273,6 +215,29 @@ def test_a_part_that_somebody_edited_does_not_stop_the_others(
     assert messaged(sandbox) == everybody()
 
 
+def test_a_part_that_is_edited_between_two_tries_leaves_its_draft_alone(
+    create: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
+    with pytest.raises(OtpiqRateLimitError):
+        create()
+    (Path(audience).parent / "parts" / "00000.json").write_text("[]")
+    for _ in range(2):
+        with pytest.raises(OtpiqRequestError, match=r"00000.json was changed since it was prepared"):
+            create()
+    assert len(sandbox.campaigns) == 3
+
+
+def test_fewer_recipients_than_were_attached_are_warned_of_and_counted(
+    create: Callable[..., str], context: dict[str, Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = {"totalRecipients": 2, "estimatedTotalCost": 24}
+    sandbox.arm("attach", status=200, body={"success": True, "data": data}, when="after")
+    create()
+    assert "holds 2 of the 3 recipients of part 00000" in caplog.text
+    assert pushed(context)["broadcast"] == {"campaigns": 3, "recipients": 8, "estimated_cost": 8 * 12}
+
+
 def test_what_otpiq_refuses_does_not_stop_the_others(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
 ) -> None:
@@ -339,219 +304,14 @@ def test_a_cost_that_otpiq_does_not_tell_is_none_and_warned_of(
     start: Callable[..., str],
     context: dict[str, Any],
     sandbox: Sandbox,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     ledger = next(Path(create()).rglob("campaigns/00000.json"))
     ledger.write_text(json.dumps(json.loads(ledger.read_text()) | {"estimated_cost": None}))
     create()
     assert pushed(context)["broadcast"]["estimated_cost"] is None
     start()
-    assert "they cannot be compared" in capsys.readouterr().out
-
-
-# Start
-
-
-def test_a_start_schedules_each_campaign_a_little_ahead(
-    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
-) -> None:
-    ledger = create()
-    earliest = in_minutes(10)
-    assert start() == ledger
-    times = {parse_datetime(campaign["scheduledFor"]) for campaign in sandbox.campaigns}
-    assert len(times) == 1
-    assert earliest <= min(times) <= in_minutes(10)
-    assert messaged(sandbox) == everybody()
-    assert pushed(context)["broadcast"] == {
-        "scheduled": 3,
-        "already_scheduled": 0,
-        "recipients": 9,
-        "estimated_cost": 108,
-        "scheduled_for": to_api_format(parse_datetime(sandbox.campaigns[0]["scheduledFor"])),
-    }
-
-
-def test_a_second_start_finds_all_done_and_sends_nothing(
-    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
-) -> None:
-    create()
-    start()
-    before = len(sandbox.requests)
-    with pendulum.travel(days=2):  # in a new DAG run, say
-        start()
-    assert len(sandbox.requests) == before
-    assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (0, 3)
-
-
-def test_a_time_is_taken_in_the_dags_timezone(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
-) -> None:
-    create()
-    naive = pendulum.now("Asia/Baghdad").add(days=1).format("YYYY-MM-DD 09:00:00")
-    start(scheduled_for=naive)
-    assert {each["scheduledFor"][11:16] for each in sandbox.campaigns} == {"06:00"}
-
-
-def test_a_start_before_its_create_is_refused(start: Callable[..., str], sandbox: Sandbox) -> None:
-    with pytest.raises(OtpiqValidationError, match="there is no broadcast in"):
-        start()
-    assert not sandbox.requests
-
-
-def test_too_little_credit_schedules_nothing(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
-) -> None:
-    create()
-    sandbox.credit = 107
-    with pytest.raises(OtpiqCreditError, match="3 campaigns cost 108 IQD, and the credit is 107 IQD") as caught:
-        start()
-    assert caught.value.amounts == {"requiredCredit": 108, "yourCredit": 107}
-    assert not messaged(sandbox)
-    sandbox.credit = 108
-    start()
-    assert messaged(sandbox) == everybody()
-
-
-def test_credit_that_runs_out_in_the_middle_stops_at_once(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
-) -> None:
-    create()
-    sandbox.arm("update", status=400, body={"error": "Insufficient credit", "requiredCredit": 36})
-    with pytest.raises(OtpiqCreditError):
-        start()
-    assert not messaged(sandbox)
-
-
-def test_another_time_is_an_error_unless_nothing_is_scheduled_and_replace_is_set(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
-) -> None:
-    create()
-    first, second = in_minutes(60), in_minutes(90)
-    sandbox.arm("update", status=429, headers={"Retry-After": "600"})
-    with pytest.raises(OtpiqRateLimitError):
-        start(scheduled_for=first)
-    with pytest.raises(OtpiqValidationError, match=r"scheduled_for was .*Z, and is .*Some campaigns have their time"):
-        start(scheduled_for=second, replace=True)  # OTPIQ may have the first one's
-    with pytest.raises(OtpiqValidationError, match=r"scheduled_for was .*Z, and is left to lead_time"):
-        start()
-    start(scheduled_for=first)
-    assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {first}
-
-
-def test_replace_sets_another_time_as_long_as_nothing_is_scheduled(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
-) -> None:
-    create()
-    first, second = in_minutes(60), in_minutes(90)
-    start(scheduled_for=first)
-    for claim in Path(audience).parent.rglob("schedule/*.json"):  # as if the process had died before the first one
-        claim.unlink()
-    with pytest.raises(OtpiqValidationError, match="replace=True takes the new time"):
-        start(scheduled_for=second)
-    start(scheduled_for=second, replace=True)
-    assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {second}
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_time_that_has_passed_by_minutes_is_made_up_for(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float], when: str
-) -> None:
-    create()
-    time = in_minutes(60)
-    start(scheduled_for=time, shard=0, shards=3)
-    sandbox.arm("update", connection="drop", when=when, times=3)
-    with pytest.raises(OtpiqConnectionError, match="PATCH"):
-        start(scheduled_for=time)
-    with pendulum.travel(minutes=75):
-        start(scheduled_for=time)
-        assert messaged(sandbox) == everybody()
-        running = [campaign["status"] for campaign in sandbox.campaigns]
-        assert running == (["completed"] * 2 if when == "after" else ["completed", "scheduled"]) + ["scheduled"]
-
-
-def test_a_later_time_is_kept_while_it_is_ahead(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float]
-) -> None:
-    create()
-    time = in_minutes(5)
-    sandbox.arm("update", connection="drop", times=3)
-    with pytest.raises(OtpiqConnectionError):
-        start(scheduled_for=time)
-    with pendulum.travel(minutes=10):
-        sandbox.arm("update", connection="drop", when="after", times=3)
-        with pytest.raises(OtpiqConnectionError):
-            start(scheduled_for=time)
-        later = sandbox.campaigns[0]["scheduledFor"]
-    with pendulum.travel(minutes=15):
-        start(scheduled_for=time)
-        assert sandbox.campaigns[0]["scheduledFor"] == later
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_hours_late_is_an_error_that_lists_what_is_not_scheduled(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float], when: str
-) -> None:
-    create()
-    time = in_minutes(60)
-    start(scheduled_for=time, shard=0, shards=3)
-    sandbox.arm("update", connection="drop", when=when, times=3)
-    with pytest.raises(OtpiqConnectionError, match="PATCH"):
-        start(scheduled_for=time)
-    with pendulum.travel(minutes=100):
-        with pytest.raises(OtpiqRequestError, match=r"it is too late: .* is 50 minutes after") as caught:
-            start(scheduled_for=time)
-        refused = str(caught.value)
-        assert ("part 00001" in refused) == (when == "before")  # after, it has started
-        assert "part 00002" in refused
-        assert "set max_delay to more than 50 minutes" in refused
-        start(scheduled_for=time, max_delay=timedelta(minutes=55))
-        assert messaged(sandbox) == everybody()
-
-
-def test_a_start_that_is_far_too_late_from_the_start_schedules_nothing(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
-) -> None:
-    create()
-    with pytest.raises(OtpiqValidationError, match="it is too late"):
-        start(scheduled_for=pendulum.now("UTC").subtract(hours=3))
-    assert not messaged(sandbox)
-    start()
-    assert messaged(sandbox) == everybody()
-
-
-@pytest.mark.parametrize(
-    ("fields", "error"),
-    [
-        ({"lead_time": timedelta(seconds=30)}, "lead_time: must be two minutes or more"),
-        ({"lead_time": 600}, "lead_time: must be a timedelta"),
-        ({"max_delay": timedelta(minutes=-1)}, "max_delay: must be a timedelta"),
-        ({"scheduled_for": "tomorrow"}, "scheduled_for: must be a date with a time of day"),
-        ({"broadcast": None}, "broadcast: is required"),
-    ],
-)
-def test_a_wrong_field_of_a_start_sends_nothing(
-    start: Callable[..., str], sandbox: Sandbox, fields: dict[str, Any], error: str
-) -> None:
-    with pytest.raises(OtpiqValidationError, match=error):
-        start(**fields)
-    assert not sandbox.requests
-
-
-def test_no_time_falls_into_quiet_hours(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
-) -> None:
-    create()
-    hour = in_minutes(60).in_timezone("Asia/Baghdad")
-    quiet = f"{hour.subtract(minutes=20):HH:mm}-{hour.add(minutes=20):HH:mm} Asia/Baghdad"
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": quiet})
-    with pytest.raises(OtpiqValidationError, match="quiet"):
-        start(scheduled_for=hour)
-    assert not messaged(sandbox)
-    start()
-    assert messaged(sandbox) == everybody()
-
-
-# The ledger
+    assert "they cannot be compared" in caplog.text
 
 
 def test_a_ledger_that_somebody_edited_is_an_error(

@@ -1,0 +1,247 @@
+"""The operator that starts a broadcast: what it refuses, what it carries on with, and what it pushes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+import pytest
+
+from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConnectionError,
+    OtpiqCreditError,
+    OtpiqRateLimitError,
+    OtpiqRequestError,
+    OtpiqValidationError,
+)
+from tests.broadcast.people import everybody, messaged, write_audience
+from tests.operators.broadcasts import in_minutes, pushed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+
+def test_a_start_schedules_each_campaign_a_little_ahead(
+    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
+) -> None:
+    ledger = create()
+    earliest = in_minutes(10)
+    assert start() == ledger
+    times = {parse_datetime(campaign["scheduledFor"]) for campaign in sandbox.campaigns}
+    assert len(times) == 1
+    assert earliest <= min(times) <= in_minutes(10)
+    assert messaged(sandbox) == everybody()
+    assert pushed(context)["broadcast"] == {
+        "scheduled": 3,
+        "already_scheduled": 0,
+        "recipients": 9,
+        "estimated_cost": 108,
+        "scheduled_for": to_api_format(parse_datetime(sandbox.campaigns[0]["scheduledFor"])),
+    }
+
+
+def test_a_second_start_finds_all_done_and_sends_nothing(
+    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
+) -> None:
+    create()
+    start()
+    before = len(sandbox.requests)
+    with pendulum.travel(days=2):  # in a new DAG run, say
+        start()
+    assert len(sandbox.requests) == before
+    assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (0, 3)
+
+
+def test_a_time_is_taken_in_the_dags_timezone(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    naive = pendulum.now("Asia/Baghdad").add(days=1).format("YYYY-MM-DD 09:00:00")
+    start(scheduled_for=naive)
+    assert {each["scheduledFor"][11:16] for each in sandbox.campaigns} == {"06:00"}
+
+
+@pytest.mark.parametrize(("seconds", "ahead_of_us"), [(30, 0), (5 * 60, 7 * 60)])
+def test_a_time_that_otpiq_may_take_for_past_is_made_up_for(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, seconds: int, ahead_of_us: int
+) -> None:
+    create()
+    sandbox.move_clock(seconds=ahead_of_us)
+    earliest = in_minutes(10)
+    start(scheduled_for=pendulum.now("UTC").add(seconds=seconds))
+    assert min(parse_datetime(campaign["scheduledFor"]) for campaign in sandbox.campaigns) >= earliest
+
+
+def test_an_audience_that_is_prepared_anew_after_its_create_is_not_started(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    create()
+    write_audience(str(Path(audience).parent), first=500)
+    with pytest.raises(OtpiqValidationError, match=r"was prepared anew after broadcast .* was created"):
+        start()
+    assert not messaged(sandbox)
+
+
+def test_a_start_before_its_create_is_refused(start: Callable[..., str], sandbox: Sandbox) -> None:
+    with pytest.raises(OtpiqValidationError, match="there is no broadcast in"):
+        start()
+    assert not sandbox.requests
+
+
+def test_too_little_credit_schedules_nothing(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    sandbox.credit = 107
+    with pytest.raises(OtpiqCreditError, match="3 campaigns cost 108 IQD, and the credit is 107 IQD") as caught:
+        start()
+    assert caught.value.amounts == {"requiredCredit": 108, "yourCredit": 107}
+    assert not messaged(sandbox)
+    sandbox.credit = 108
+    start()
+    assert messaged(sandbox) == everybody()
+
+
+def test_credit_that_runs_out_in_the_middle_stops_at_once(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    sandbox.arm("update", status=400, body={"error": "Insufficient credit", "requiredCredit": 36})
+    with pytest.raises(OtpiqCreditError):
+        start()
+    assert not messaged(sandbox)
+
+
+def test_another_time_is_an_error_unless_nothing_is_scheduled_and_replace_is_set(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    first, second = in_minutes(60), in_minutes(90)
+    sandbox.arm("update", status=429, headers={"Retry-After": "600"})
+    with pytest.raises(OtpiqRateLimitError):
+        start(scheduled_for=first)
+    with pytest.raises(OtpiqValidationError, match=r"scheduled_for was .*Z, and is .*Some campaigns have their time"):
+        start(scheduled_for=second, replace=True)  # OTPIQ may have the first one's
+    with pytest.raises(OtpiqValidationError, match=r"scheduled_for was .*Z, and is left to lead_time"):
+        start()
+    start(scheduled_for=first)
+    assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {first}
+
+
+def test_replace_sets_another_time_as_long_as_nothing_is_scheduled(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    create()
+    first, second = in_minutes(60), in_minutes(90)
+    start(scheduled_for=first)
+    for claim in Path(audience).parent.rglob("schedule/*.json"):  # as if the process had died before the first one
+        claim.unlink()
+    with pytest.raises(OtpiqValidationError, match="replace=True takes the new time"):
+        start(scheduled_for=second)
+    start(scheduled_for=second, replace=True)
+    assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {second}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_time_that_has_passed_by_minutes_is_made_up_for(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float], when: str
+) -> None:
+    create()
+    time = in_minutes(60)
+    start(scheduled_for=time, shard=0, shards=3)
+    sandbox.arm("update", connection="drop", when=when, times=3)
+    with pytest.raises(OtpiqConnectionError, match="PATCH"):
+        start(scheduled_for=time)
+    with pendulum.travel(minutes=75):
+        start(scheduled_for=time)
+        assert messaged(sandbox) == everybody()
+        running = [campaign["status"] for campaign in sandbox.campaigns]
+        assert running == (["completed"] * 2 if when == "after" else ["completed", "scheduled"]) + ["scheduled"]
+
+
+def test_a_later_time_is_kept_while_it_is_ahead(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float]
+) -> None:
+    create()
+    time = in_minutes(5)
+    sandbox.arm("update", connection="drop", times=3)
+    with pytest.raises(OtpiqConnectionError):
+        start(scheduled_for=time)
+    with pendulum.travel(minutes=10):
+        sandbox.arm("update", connection="drop", when="after", times=3)
+        with pytest.raises(OtpiqConnectionError):
+            start(scheduled_for=time)
+        later = sandbox.campaigns[0]["scheduledFor"]
+    with pendulum.travel(minutes=15):
+        start(scheduled_for=time)
+        assert sandbox.campaigns[0]["scheduledFor"] == later
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_hours_late_is_an_error_that_lists_what_is_not_scheduled(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float], when: str
+) -> None:
+    create()
+    time = in_minutes(60)
+    start(scheduled_for=time, shard=0, shards=3)
+    sandbox.arm("update", connection="drop", when=when, times=3)
+    with pytest.raises(OtpiqConnectionError, match="PATCH"):
+        start(scheduled_for=time)
+    with pendulum.travel(minutes=100):
+        with pytest.raises(OtpiqRequestError, match=r"it is too late: .* is 50 minutes after") as caught:
+            start(scheduled_for=time)
+        refused = str(caught.value)
+        assert ("part 00001" in refused) == (when == "before")  # after, it has started
+        assert "part 00002" in refused
+        assert "set max_delay to more than 50 minutes" in refused
+        start(scheduled_for=time, max_delay=timedelta(minutes=55))
+        assert messaged(sandbox) == everybody()
+
+
+def test_a_start_that_is_far_too_late_from_the_start_schedules_nothing(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    with pytest.raises(OtpiqValidationError, match="it is too late"):
+        start(scheduled_for=pendulum.now("UTC").subtract(hours=3))
+    assert not messaged(sandbox)
+    start()
+    assert messaged(sandbox) == everybody()
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"lead_time": timedelta(seconds=30)}, "lead_time: must be two minutes or more"),
+        ({"lead_time": 600}, "lead_time: must be a timedelta"),
+        ({"max_delay": timedelta(minutes=-1)}, "max_delay: must be a timedelta"),
+        ({"scheduled_for": "tomorrow"}, "scheduled_for: must be a date with a time of day"),
+        ({"broadcast": None}, "broadcast: is required"),
+    ],
+)
+def test_a_wrong_field_of_a_start_sends_nothing(
+    start: Callable[..., str], sandbox: Sandbox, fields: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(OtpiqValidationError, match=error):
+        start(**fields)
+    assert not sandbox.requests
+
+
+def test_no_time_falls_into_quiet_hours(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+) -> None:
+    create()
+    hour = in_minutes(60).in_timezone("Asia/Baghdad")
+    quiet = f"{hour.subtract(minutes=20):HH:mm}-{hour.add(minutes=20):HH:mm} Asia/Baghdad"
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": quiet})
+    with pytest.raises(OtpiqValidationError, match="quiet"):
+        start(scheduled_for=hour)
+    assert not messaged(sandbox)
+    start()
+    assert messaged(sandbox) == everybody()
