@@ -132,6 +132,8 @@ class BroadcastStart:
             self.ledger.save_start(start)
         else:
             start = self.ledger.claim_start(start)
+            if start.requested != wanted:  # of another process, this very moment
+                raise self._another_time(start)
         if self.ledger.read() != self._broadcast:
             raise self._refusal(f"the broadcast in {self.ledger} was replaced this very moment", "Clear the task.")
         return start

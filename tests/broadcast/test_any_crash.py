@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
 from airflow_provider_otpiq._broadcast.start import BroadcastStart
 from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
+from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
 from tests.broadcast.people import TEMPLATE, HookAt, KilledError, everybody, killed, messaged, write_audience
 
@@ -216,3 +217,15 @@ def test_a_fault_of_any_call_leaves_nobody_out_and_nobody_twice(
             continue
         break
     assert messaged(sandbox) == everybody(PARTS)
+
+
+def test_of_two_starts_with_different_times_at_once_one_decides(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str
+) -> None:
+    create(sandbox_hook, audience)
+    first, second = (pendulum.now("UTC").add(hours=hours).start_of("second") for hours in (2, 3))
+    hook = HookAt(sandbox_hook, 1, lambda: start(sandbox_hook, audience, scheduled_for=first))
+    with pytest.raises(OtpiqValidationError, match="scheduled_for was"):
+        start(hook, audience, scheduled_for=second)
+    assert messaged(sandbox) == everybody(PARTS)
+    assert {campaign["scheduledFor"] for campaign in sandbox.campaigns} == {to_api_format(first)}
