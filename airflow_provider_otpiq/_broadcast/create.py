@@ -157,9 +157,8 @@ class BroadcastDrafts:
                 raise
             # The draft is of an earlier try, or another process: what it holds cannot be known. It is never scheduled.
             log.warning("Campaign %s is given up for a new draft: %s", campaign.campaign_id, error)
-            draft = Campaign(campaign_id=self._create_draft(part))
-            self.ledger.save_campaign(name, draft)
-            campaign = self._attach(draft.campaign_id, part)
+            # It is saved once it is full, as another process may have finished meanwhile.
+            campaign = self._attach(self._create_draft(part), part)
         self.ledger.save_campaign(name, campaign)
         self.campaigns[name] = campaign
 

@@ -163,7 +163,7 @@ class Ledger:
         return self._claim(self._place("campaigns", part), campaign)
 
     def save_campaign(self, part: str, campaign: Campaign) -> None:
-        """Save what is known of a part's campaign, or that another one has its place."""
+        """Save a campaign that holds its part, the first one or another in its place."""
         self._write(self._place("campaigns", part), campaign)
 
     def start(self) -> Start | None:

@@ -14,7 +14,12 @@ from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
 from airflow_provider_otpiq._broadcast.start import BroadcastStart
 from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
 from airflow_provider_otpiq._models.datetimes import to_api_format
-from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
+from airflow_provider_otpiq.exceptions import (
+    OtpiqApiError,
+    OtpiqRateLimitError,
+    OtpiqRequestError,
+    OtpiqValidationError,
+)
 from tests.broadcast.people import TEMPLATE, HookAt, KilledError, everybody, killed, messaged, write_audience
 
 if TYPE_CHECKING:
@@ -86,6 +91,23 @@ def test_another_process_creates_all_of_it_at_any_moment(
     create(hook, audience)
     assert hook.happened
     assert len([campaign for campaign in sandbox.campaigns if campaign["totalRecipients"]]) == PARTS
+    start(sandbox_hook, audience)
+    assert messaged(sandbox) == everybody(PARTS)
+
+
+def test_a_create_that_goes_on_after_another_has_finished_undoes_nothing(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str
+) -> None:
+    def create_all_of_it() -> None:
+        create(sandbox_hook, audience)
+        sandbox.arm("attach", status=400, body={"error": "No"})  # so that the draft is given up
+        sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
+
+    sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
+    with pytest.raises(OtpiqRateLimitError):
+        create(sandbox_hook, audience)
+    with pytest.raises(OtpiqRateLimitError):
+        create(HookAt(sandbox_hook, 0, create_all_of_it), audience)
     start(sandbox_hook, audience)
     assert messaged(sandbox) == everybody(PARTS)
 

@@ -148,16 +148,21 @@ def test_replace_sets_another_time_as_long_as_nothing_is_scheduled(
     assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {second}
 
 
+def start_in_part(start: Callable[..., str], sandbox: Sandbox, time: pendulum.DateTime, when: str) -> None:
+    """Schedule the first part, lose the second one's request or response, and leave the third."""
+    start(scheduled_for=time, shard=0, shards=3)
+    sandbox.arm("update", connection="drop", when=when, times=3)
+    with pytest.raises(OtpiqConnectionError, match="PATCH"):
+        start(scheduled_for=time)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_time_that_has_passed_by_minutes_is_made_up_for(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float], when: str
 ) -> None:
     create()
     time = in_minutes(60)
-    start(scheduled_for=time, shard=0, shards=3)
-    sandbox.arm("update", connection="drop", when=when, times=3)
-    with pytest.raises(OtpiqConnectionError, match="PATCH"):
-        start(scheduled_for=time)
+    start_in_part(start, sandbox, time, when)
     with pendulum.travel(minutes=75):
         start(scheduled_for=time)
         assert messaged(sandbox) == everybody()
@@ -189,10 +194,7 @@ def test_hours_late_is_an_error_that_lists_what_is_not_scheduled(
 ) -> None:
     create()
     time = in_minutes(60)
-    start(scheduled_for=time, shard=0, shards=3)
-    sandbox.arm("update", connection="drop", when=when, times=3)
-    with pytest.raises(OtpiqConnectionError, match="PATCH"):
-        start(scheduled_for=time)
+    start_in_part(start, sandbox, time, when)
     with pendulum.travel(minutes=100):
         with pytest.raises(OtpiqRequestError, match=r"it is too late: .* is 50 minutes after") as caught:
             start(scheduled_for=time)
