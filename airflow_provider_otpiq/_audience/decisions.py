@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from airflow_provider_otpiq._audience.database import Database
-    from airflow_provider_otpiq._audience.progress import Progress
     from airflow_provider_otpiq._audience.readers import Batch
     from airflow_provider_otpiq._audience.request import AudienceRequest
+    from airflow_provider_otpiq._progress import Progress
 
 _CHUNK = 20_000  # rows that are sorted at once
 _BATCH = 10_000

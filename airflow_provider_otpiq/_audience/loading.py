@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_otpiq._audience.database import Database
-    from airflow_provider_otpiq._audience.progress import Progress
     from airflow_provider_otpiq._audience.readers import Batch, Layout, Row
+    from airflow_provider_otpiq._progress import Progress
 
 _CHUNK = 300_000  # rows that DuckDB reads at once: smaller files cost it more
 

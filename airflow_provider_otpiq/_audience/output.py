@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_otpiq._audience.decisions import Rejected
-    from airflow_provider_otpiq._audience.progress import Progress
+    from airflow_provider_otpiq._progress import Progress
 
 REJECTED = "rejected.csv"
 _PARTS = "parts"

@@ -11,9 +11,9 @@ from airflow_provider_otpiq._audience.database import Database
 from airflow_provider_otpiq._audience.decisions import Decisions
 from airflow_provider_otpiq._audience.manifest import Audience, Counts, Manifest, Part
 from airflow_provider_otpiq._audience.output import REJECTED, Output, divide
-from airflow_provider_otpiq._audience.progress import Progress
 from airflow_provider_otpiq._audience.readers import read_csv, read_dicts, read_json_lines, read_parquet
 from airflow_provider_otpiq._audience.sources import find_files
+from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
+from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 REFUSALS = (OtpiqRequestError, OtpiqConflictError, OtpiqNotFoundError, OtpiqValidationError)
 """What concerns a single campaign. Everything else would meet the next one too, so it ends the try."""
 
-_SECONDS_BETWEEN_LINES = 5.0
-
 
 def part_name(part: Part) -> str:
     """Return what a part is called in the ledger, such as ``00000``."""
@@ -50,22 +48,24 @@ def work_through(parts: Sequence[Part], work: Callable[[Part], None], done: str)
 
     :raises OtpiqRequestError: at the end, if OTPIQ refuses some of them; the text lists those.
     """
-    refusals, recipients, last_line = [], 0, time.monotonic()
+    progress, recipients = Progress(), 0
+    refused: dict[str, list[str]] = {}
     for count, part in enumerate(parts, start=1):
         try:
             work(part)
             recipients += part.recipients
         except REFUSALS as error:
-            refusals.append(f"part {part_name(part)}: {_without_remedy(error)}")
-            log.warning("Refused: %s", refusals[-1])
-        if time.monotonic() - last_line >= _SECONDS_BETWEEN_LINES or count == len(parts):
-            last_line = time.monotonic()
-            log.info(
-                "%s %d of %d campaigns, %s recipients.", done, count - len(refusals), len(parts), f"{recipients:,}"
-            )
-    if refusals:
+            refused.setdefault(_without_remedy(error), []).append(part_name(part))
+            log.warning("Refused: part %s: %s", part_name(part), error)
+        so_far = done, count - sum(map(len, refused.values())), len(parts), f"{recipients:,}"
+        progress.report("%s %d of %d campaigns, %s recipients.", *so_far, now=count == len(parts))
+    if refused:
+        lines = [
+            f"{'part' if len(names) == 1 else 'parts'} {', '.join(names)}: {why}" for why, names in refused.items()
+        ]
         raise OtpiqRequestError(
-            f"{len(refusals)} of {len(parts)} campaigns were refused; the others are done:{bullet_list(refusals)}\n",
+            f"{sum(map(len, refused.values()))} of {len(parts)} campaigns were refused; the others are done:"
+            f"{bullet_list(lines)}\n",
             remedy="Fix what is said of them, then clear the task: it takes up only these.",
         )
 

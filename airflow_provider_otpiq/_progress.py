@@ -16,8 +16,8 @@ class Progress:
     def __init__(self) -> None:
         self._last = time.monotonic()
 
-    def report(self, message: str, *arguments: object) -> None:
-        """Log it, unless something was logged a moment ago."""
-        if time.monotonic() - self._last >= _SECONDS:
+    def report(self, message: str, *arguments: object, now: bool = False) -> None:
+        """Log it, unless something was logged a moment ago and it need not be now."""
+        if now or time.monotonic() - self._last >= _SECONDS:
             log.info(message, *arguments)
             self._last = time.monotonic()
