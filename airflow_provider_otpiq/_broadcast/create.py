@@ -87,11 +87,13 @@ class BroadcastDrafts:
 
     def _begin(self) -> Broadcast:
         """Save the request before the first campaign, or make sure that it is the saved one."""
+        user = self._audience.folder.read(IN_USE)  # is written after the ledger, so it is read before
         saved = self.ledger.read()
         if saved is None:
-            wanted = self._checked_request()
+            self._require_new_ledger(user)
+            saved = self.ledger.begin(self._checked_request())
+        if user is None:
             self._mark_audience_in_use()
-            saved = self.ledger.begin(wanted)
         changes = self._describe(saved.template_id, saved.phone_number_id).changes(saved)
         if not changes:
             return saved
@@ -134,12 +136,26 @@ class BroadcastDrafts:
                 f"{recipients:,}",
             )
 
+    def _require_new_ledger(self, user: bytes | None) -> None:
+        """Make sure that it is no ledger that was lost: people would get the message again."""
+        if user == self._user:
+            error = f"the ledger {self.ledger} is lost: campaigns were created from it"
+            raise OtpiqValidationError(
+                f"Nothing was sent: {error}, and may have been started. Restore it. If you are sure that none of them"
+                f" was started, delete {self._audience.folder.location_of(IN_USE)} and clear the task.",
+                errors=[error],
+            )
+
+    @property
+    def _user(self) -> bytes:
+        return to_json({"ledger": str(self.ledger)})
+
     def _mark_audience_in_use(self) -> None:
         """Mark the audience, so that nothing prepares another one in its place, and see that nothing just has."""
-        self._audience.folder.create(IN_USE, to_json({"ledger": str(self.ledger)}))
+        self._audience.folder.create(IN_USE, self._user)
         if Audience(self._request.audience).manifest != self._audience.manifest:
             error = f"audience: {self._request.audience} was prepared anew this very moment"
-            raise OtpiqValidationError(f"Nothing was sent: {error}. Clear the task.", errors=[error])
+            raise OtpiqValidationError(f"Nothing was sent: {error}. Set replace=True and clear it.", errors=[error])
 
     def _is_attached(self, part: Part) -> bool:
         campaign = self.campaigns.get(part_name(part))

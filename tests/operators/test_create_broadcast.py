@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,29 @@ def test_the_audience_is_in_use_before_the_first_campaign(
     assert json.loads((Path(audience).parent / "in_use.json").read_text()) == {
         "ledger": str(Path(audience).parent / "ledger")
     }
+
+
+def test_an_audience_is_marked_by_a_later_try_too(create: Callable[..., str], audience: str) -> None:
+    create()
+    mark = Path(audience).parent / "in_use.json"
+    before = mark.read_text()
+    mark.unlink()  # as if the process had died before it
+    create()
+    assert mark.read_text() == before
+
+
+def test_a_ledger_that_somebody_deleted_is_an_error(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    ledger = create()
+    start()
+    shutil.rmtree(ledger)
+    with pytest.raises(OtpiqValidationError, match=r"is lost: .*delete .*in_use\.json and clear the task"):
+        create()
+    assert messaged(sandbox) == everybody()
+    (Path(audience).parent / "in_use.json").unlink()
+    create()
+    assert len(sandbox.campaigns) == 6
 
 
 def test_the_ledger_may_be_elsewhere(
