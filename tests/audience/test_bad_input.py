@@ -130,6 +130,10 @@ def test_a_missing_column_is_named_with_what_there_is(run: Run, source: str, nam
     assert "'name'" in text
 
 
+def test_a_column_with_spaces_around_its_name_is_shown_with_them(run: Run) -> None:
+    assert "It has 'id', ' phone ', 'name'." in refused(run, GOOD.replace("phone", " phone "))
+
+
 def test_all_missing_columns_are_named_at_once(run: Run) -> None:
     text = refused(run, "a,b\n1,2\n")
     assert all(f"has no column {name!r}" in text for name in ("phone", "id", "name"))

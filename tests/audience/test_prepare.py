@@ -72,6 +72,13 @@ def test_each_row_counts_once_in_the_order_of_the_rules(run: Run, tmp_path: Path
     ]
 
 
+@pytest.mark.parametrize("name", ["\ufdd1", "a\x1fb", "\0", "NULL", '"', "\\N"])
+def test_a_name_is_what_it_is_in_the_file(run: Run, name: str) -> None:
+    quoted = name.replace('"', '""')
+    (recipient,) = run(f'id,phone,name\n1,9647701234567,"{quoted}"\n').recipients
+    assert recipient["templateParameters"] == {"body": {"1": name}}
+
+
 def test_rows_are_divided_in_their_order(run: Run) -> None:
     rows = "".join(f"{at},96477{at:08},Ali\n" for at in range(2001))
     prepared = run(f"id,phone,name\n{rows}")
