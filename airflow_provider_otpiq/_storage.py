@@ -7,20 +7,38 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
 
 def split_location(location: str) -> tuple[str, str]:
     """Split a local path or URL of an object into its folder and its name."""
     folder, slash, name = location.rstrip("/").rpartition("/")
     return folder or slash or ".", name
+
+
+def find_store(location: str) -> tuple[Any, str]:
+    """
+    Find the file system of a local path or a URL, and what it calls the place.
+
+    :raises OtpiqConfigurationError: if nothing here reaches it.
+    """
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    # A relative path is one thing to Airflow 3 and another to Airflow 2.
+    where = location if "://" in location else str(Path(location).absolute())
+    try:
+        path = ObjectStoragePath(where)
+        store = path.fs
+    except ValueError as error:
+        raise OtpiqConfigurationError(
+            f"{location}: cannot be reached ({error}). Install the Airflow provider of that store."
+        ) from None
+    return store, store._strip_protocol(path.path)
 
 
 class Folder:
@@ -33,13 +51,8 @@ class Folder:
     """
 
     def __init__(self, location: str) -> None:
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
         self.location = str(location).rstrip("/") or "/"
-        # A relative path is one thing to Airflow 3 and another to Airflow 2.
-        where = self.location if "://" in self.location else str(Path(self.location).absolute())
-        self._path: ObjectStoragePath = ObjectStoragePath(where)
-        self._fs = self._path.fs
+        self._fs, self._path = find_store(self.location)
         self._is_local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else [self._fs.protocol])
 
     def __str__(self) -> str:
@@ -135,7 +148,7 @@ class Folder:
             return
 
     def _full_path(self, name: str) -> str:
-        return f"{self._fs._strip_protocol(self._path.path)}/{name}"
+        return f"{self._path}/{name}"
 
 
 @contextmanager

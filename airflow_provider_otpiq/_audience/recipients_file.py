@@ -14,13 +14,11 @@ def read_recipients(location: str) -> list[Any]:
     """
     Read all of its recipients.
 
-    :raises OtpiqValidationError: if there is no such file, or no list in it, or nothing reaches there.
+    :raises OtpiqValidationError: if there is no such file, or no list in it.
+    :raises OtpiqConfigurationError: if nothing here reaches it.
     """
     folder, name = split_location(location)
-    try:
-        content = Folder(folder).read(name)
-    except ValueError as error:  # no file system has its scheme
-        raise _refusal(location, f"cannot be read ({error}); install the Airflow provider of that store") from None
+    content = Folder(folder).read(name)
     if content is None:
         raise _refusal(location, "there is no such file")
     try:

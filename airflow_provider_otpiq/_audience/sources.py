@@ -9,6 +9,7 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
+from airflow_provider_otpiq._storage import find_store
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
@@ -76,14 +77,7 @@ def find_files(locations: Iterable[str], file_format: str | None) -> list[Source
 
 
 def _files_of(location: str, file_format: str | None) -> list[SourceFile]:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    try:
-        place = ObjectStoragePath(location)
-        filesystem = place.fs
-    except ValueError as error:
-        raise OtpiqValidationError(f"{location}: {error}", errors=[f"{location}: {error}"]) from None
-    path = filesystem._strip_protocol(place.path)
+    filesystem, path = find_store(location)
     filesystem.invalidate_cache()
     paths = sorted(filesystem.glob(path)) if _MAGIC.search(path) and not filesystem.exists(path) else [path]
     files = [each for each in paths if filesystem.isfile(each)]

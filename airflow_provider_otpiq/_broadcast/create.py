@@ -24,7 +24,7 @@ from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_otpiq._audience.manifest import Manifest, Part
     from airflow_provider_otpiq._models.broadcasts import CreateBroadcast
@@ -208,10 +208,10 @@ class BroadcastDrafts:
         campaign: dict[str, Any] = self._send_again_if_outcome_unknown(
             lambda: self._hook.attach_recipients(campaign_id=campaign_id, recipients=recipients)
         )
-        if None in (campaign.get("totalRecipients"), campaign.get("estimatedTotalCost")):
+        held, cost = _held_and_cost(campaign)
+        if held is None or cost is None:
             # A change to what it is already: the documented way to read a campaign back.
-            campaign = self._hook.update_campaign(campaign_id=campaign_id, name=self._name(part))
-        held, cost = _number(campaign.get("totalRecipients")), _number(campaign.get("estimatedTotalCost"))
+            held, cost = _held_and_cost(self._hook.update_campaign(campaign_id=campaign_id, name=self._name(part)))
         if held is not None and (held > part.recipients or not held):
             raise OtpiqRequestError(f"campaign {campaign_id} holds {held} recipients, and the part {part.recipients}.")
         if held is not None and held < part.recipients:
@@ -272,5 +272,9 @@ def _changed(ledger: Ledger, changes: list[str]) -> OtpiqValidationError:
     )
 
 
+def _held_and_cost(campaign: Mapping[str, Any]) -> tuple[int | float | None, int | float | None]:
+    return _number(campaign.get("totalRecipients")), _number(campaign.get("estimatedTotalCost"))
+
+
 def _number(value: object) -> int | float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None

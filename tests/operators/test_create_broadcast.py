@@ -314,6 +314,16 @@ def test_recipients_that_somebody_else_attached_are_not_messaged(
     assert sandbox.campaigns[0]["status"] == "draft"
 
 
+@pytest.mark.parametrize("odd", ["3", -1, None, True])
+def test_odd_numbers_in_a_response_are_read_back(
+    create: Callable[..., str], context: dict[str, Any], sandbox: Sandbox, odd: object
+) -> None:
+    body = {"success": True, "data": {"totalRecipients": odd, "estimatedTotalCost": odd}}
+    sandbox.arm("attach", status=200, body=body, when="after")
+    create()
+    assert pushed(context)["broadcast"] == {"campaigns": 3, "recipients": 9, "estimated_cost": 9 * 12}
+
+
 def test_the_cost_is_read_back_where_the_attach_does_not_tell_it(
     create: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, task
 from jinja2 import UndefinedError
 
-from airflow_provider_otpiq.exceptions import OtpiqConnectionError, OtpiqValidationError
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqConnectionError, OtpiqValidationError
 from airflow_provider_otpiq.operators._recipients import RedactedRecipients
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
 from tests.fakes import CREATE, TaskInstance, execute
@@ -194,7 +194,7 @@ def test_a_file_without_recipients_is_an_error_that_sends_nothing(
 def test_a_file_in_an_unknown_store_is_an_error_that_sends_nothing(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
 ) -> None:
-    with pytest.raises(OtpiqValidationError, match=r"recipients: nowhere://x/a\.json: cannot be read \(.*nowhere"):
+    with pytest.raises(OtpiqConfigurationError, match=r"nowhere://x: cannot be reached \(.*nowhere"):
         execute(attach(dag, campaign_id, "nowhere://x/a.json"), context)
     assert len(sandbox.requests) == 1
 
