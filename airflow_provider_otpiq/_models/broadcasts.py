@@ -49,13 +49,16 @@ _Duration = Annotated[timedelta, PlainValidator(_duration)]
 
 class _Sharded(RequestModel):
     shards: Annotated[_Whole, Field(ge=1)] = 1
-    shard: Annotated[_Whole, Field(ge=0)] = 0
+    shard: Annotated[Annotated[_Whole, Field(ge=0)] | None, Field(validate_default=True)] = None
 
     @field_validator("shard")
     @classmethod
-    def _is_one_of_them(cls, shard: int, info: ValidationInfo) -> int:
-        shards = info.data.get("shards")
-        if shards is not None and shard >= shards:
+    def _is_one_of_them(cls, shard: int | None, info: ValidationInfo) -> int | None:
+        shards = info.data.get("shards", 1)
+        if shard is None and shards > 1:  # the people of the others would get nothing
+            map_it = f".partial(shards={shards}, …).expand(shard=list(range({shards})))"
+            raise ValueError(f"is required, as shards is {shards}: map the task, {map_it}")
+        if shard is not None and "shards" in info.data and shard >= shards:
             raise ValueError(f"must be 0 to {shards - 1}, as shards is {shards}; found {shard}")
         return shard
 

@@ -51,7 +51,7 @@ class CreateBroadcastOperator(OtpiqBaseOperator):
     :param phone_number: a connected number, such as ``+964 770 123 4567``. (templated)
     :param ledger: a local path or a URL of the ledger's folder, ``ledger`` beside the manifest by default. Every worker
         must reach it. Another message to the same audience needs a ledger of its own. (templated)
-    :param shard: which of the shards this task works on, from 0, 0 by default. (templated)
+    :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. (templated)
     :param replace: whether a changed request takes the place of the one in the ledger, as long as no start has begun;
         False by default, when it is an error. The drafts of the old one stay behind, and send nothing.
@@ -84,7 +84,7 @@ class CreateBroadcastOperator(OtpiqBaseOperator):
         phone_number_id: Text | None = None,
         phone_number: Text | None = None,
         ledger: Text | None = None,
-        shard: Whole = 0,
+        shard: Whole | None = None,
         shards: Whole = 1,
         replace: bool = False,
         **kwargs: Any,
@@ -151,7 +151,7 @@ class StartBroadcastOperator(OtpiqBaseOperator):
     :param lead_time: how far ahead a campaign is scheduled where ``scheduled_for`` is not set, or has passed: two
         minutes or more, ten minutes by default.
     :param max_delay: how late a campaign may start, 30 minutes by default.
-    :param shard: which of the shards this task works on, from 0, 0 by default. (templated)
+    :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. (templated)
     :param replace: whether another ``scheduled_for`` takes the place of the one in the ledger, as long as nothing was
         scheduled; False by default, when it is an error.
@@ -168,7 +168,7 @@ class StartBroadcastOperator(OtpiqBaseOperator):
         scheduled_for: Time | None = None,
         lead_time: timedelta = timedelta(minutes=10),
         max_delay: timedelta = timedelta(minutes=30),
-        shard: Whole = 0,
+        shard: Whole | None = None,
         shards: Whole = 1,
         replace: bool = False,
         **kwargs: Any,

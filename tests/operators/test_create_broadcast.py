@@ -144,6 +144,8 @@ def test_a_wrong_field_sends_nothing(
         create(**fields)
     assert not sandbox.requests
 
+        ({"shards": 2}, "shard: is required, as shards is 2"),
+        ({"shards": "2", "shard": "None"}, "shard: is required, as shards is 2"),
 
 def test_the_template_must_find_its_parameters_in_the_audience(
     create: Callable[..., str], sandbox: Sandbox, audience: str

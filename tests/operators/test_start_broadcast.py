@@ -237,6 +237,7 @@ def test_a_wrong_field_of_a_start_sends_nothing(
 
 def test_no_time_falls_into_quiet_hours(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+        ({"shards": 4}, r"shard: is required, as shards is 4: .*\.expand\(shard=list\(range\(4\)\)\)"),
 ) -> None:
     create()
     hour = in_minutes(60).in_timezone("Asia/Baghdad")
