@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import to_json
@@ -87,12 +88,12 @@ class BroadcastDrafts:
 
     def _begin(self) -> Broadcast:
         """Save the request before the first campaign, or make sure that it is the saved one."""
-        user = self._audience.folder.read(IN_USE)  # is written after the ledger, so it is read before
+        mark = self._mark()  # is written after the ledger, so it is read before
         saved = self.ledger.read()
         if saved is None:
-            self._require_new_ledger(user)
+            self._require_new_ledger(mark)
             saved = self.ledger.begin(self._checked_request())
-        if user is None:
+        if mark is None:
             self._mark_audience_in_use()
         changes = self._describe(saved.template_id, saved.phone_number_id).changes(saved)
         if not changes:
@@ -136,15 +137,25 @@ class BroadcastDrafts:
                 f"{recipients:,}",
             )
 
-    def _require_new_ledger(self, user: bytes | None) -> None:
+    def _require_new_ledger(self, mark: str | None) -> None:
         """Make sure that it is no ledger that was lost: people would get the message again."""
-        if user == self._user:
+        if mark:
             error = f"the ledger {self.ledger} is lost: campaigns were created from it"
             raise OtpiqValidationError(
                 f"Nothing was sent: {error}, and may have been started. Restore it. If you are sure that none of them"
-                f" was started, delete {self._audience.folder.location_of(IN_USE)} and clear the task.",
+                f" was started, delete {self._audience.folder.location_of(mark)} and clear the task.",
                 errors=[error],
             )
+
+    def _mark(self) -> str | None:
+        """Find the mark that the audience has of this ledger; None if there is none yet."""
+        marks = self._audience.folder.read_all([IN_USE, self._further_mark])
+        return next((name for name, user in marks.items() if user == self._user), None)
+
+    @property
+    def _further_mark(self) -> str:
+        """What marks the audience where another ledger has done so before."""
+        return f"in_use_{sha256(self._user).hexdigest()[:12]}.json"
 
     @property
     def _user(self) -> bytes:
@@ -152,7 +163,9 @@ class BroadcastDrafts:
 
     def _mark_audience_in_use(self) -> None:
         """Mark the audience, so that nothing prepares another one in its place, and see that nothing just has."""
-        self._audience.folder.create(IN_USE, self._user)
+        folder = self._audience.folder
+        if not folder.create(IN_USE, self._user) and folder.read(IN_USE) != self._user:
+            folder.create(self._further_mark, self._user)
         if Audience(self._request.audience).manifest != self._audience.manifest:
             error = f"audience: {self._request.audience} was prepared anew this very moment"
             raise OtpiqValidationError(f"Nothing was sent: {error}. Set replace=True and clear it.", errors=[error])

@@ -90,6 +90,22 @@ def test_a_ledger_that_somebody_deleted_is_an_error(
     assert len(sandbox.campaigns) == 6
 
 
+def test_a_second_ledger_that_somebody_deleted_is_an_error_too(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    create()
+    second = f"{Path(audience).parent}/second"
+    start(broadcast=create(ledger=second, name="Winter offer"))
+    shutil.rmtree(second)
+    with pytest.raises(OtpiqValidationError, match="second is lost: ") as caught:
+        create(ledger=second, name="Winter offer")
+    assert messaged(sandbox) == everybody()
+    mark = Path(str(caught.value).rpartition("delete ")[2].removesuffix(" and clear the task."))
+    mark.unlink()
+    create(ledger=second, name="Winter offer")
+    assert len(sandbox.campaigns) == 9
+
+
 def test_the_ledger_may_be_elsewhere(
     create: Callable[..., str], start: Callable[..., str], tmp_path: Path, sandbox: Sandbox
 ) -> None:
