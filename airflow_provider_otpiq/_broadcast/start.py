@@ -147,7 +147,8 @@ class BroadcastStart:
     def _require_credit(self, parts: list[Part]) -> None:
         if not parts:
             return
-        credit = self._hook.get_project_info().get("credit")
+        info = self._hook.get_project_info()
+        credit = None if info.get("credit") is None else float(info["credit"])  # it may be a string of one
         costs = [self._campaigns[part_name(part)].estimated_cost for part in parts]
         required = sum(cost for cost in costs if cost is not None)
         if credit is None or None in costs:

@@ -108,6 +108,18 @@ def test_too_little_credit_schedules_nothing(
     assert messaged(sandbox) == everybody()
 
 
+def test_a_credit_that_is_a_string_is_compared(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    sandbox.arm("info", status=200, body={"projectName": "Shop", "credit": "107.5"})
+    with pytest.raises(OtpiqCreditError, match="3 campaigns cost 108 IQD"):
+        start()
+    sandbox.arm("info", status=200, body={"projectName": "Shop", "credit": "108"})
+    start()
+    assert messaged(sandbox) == everybody()
+
+
 def test_credit_that_runs_out_in_the_middle_stops_at_once(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
 ) -> None:
