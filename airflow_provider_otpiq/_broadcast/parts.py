@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MAX_LISTED = 20
+
 REFUSALS = (OtpiqRequestError, OtpiqConflictError, OtpiqNotFoundError, OtpiqValidationError)
 """What concerns a single campaign. Everything else would meet the next one too, so it ends the try."""
 
@@ -40,6 +42,12 @@ def part_name(part: Part) -> str:
 def campaign_name(name: str, part: Part, parts: int) -> str:
     """Return what a part's campaign is called, such as ``Summer offer 3/50``."""
     return f"{name} {int(part_name(part)) + 1}/{parts}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """List some parts, and how many more there are."""
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(names[:_MAX_LISTED]) + more
 
 
 def work_through(parts: Sequence[Part], work: Callable[[Part], None], done: str) -> None:
@@ -60,9 +68,9 @@ def work_through(parts: Sequence[Part], work: Callable[[Part], None], done: str)
         so_far = done, count - sum(map(len, refused.values())), len(parts), f"{recipients:,}"
         progress.report("%s %d of %d campaigns, %s recipients.", *so_far, now=count == len(parts))
     if refused:
-        lines = [
-            f"{'part' if len(names) == 1 else 'parts'} {', '.join(names)}: {why}" for why, names in refused.items()
-        ]
+        lines = [f"{'part' if len(names) == 1 else 'parts'} {listed(names)}: {why}" for why, names in refused.items()]
+        if len(lines) > _MAX_LISTED:
+            lines[_MAX_LISTED:] = [f"and {len(lines) - _MAX_LISTED} more, which the log has"]
         raise OtpiqRequestError(
             f"{sum(map(len, refused.values()))} of {len(parts)} campaigns were refused; the others are done:"
             f"{bullet_list(lines)}\n",

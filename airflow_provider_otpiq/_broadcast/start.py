@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Audience
-from airflow_provider_otpiq._broadcast.parts import campaign_name, part_name, require_allowed, totals, work_through
+from airflow_provider_otpiq._broadcast.parts import (
+    campaign_name,
+    listed,
+    part_name,
+    require_allowed,
+    totals,
+    work_through,
+)
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._state.ledger import Ledger, Schedule, Start
 from airflow_provider_otpiq.exceptions import (
@@ -34,7 +41,6 @@ log = logging.getLogger(__name__)
 
 _MARGIN = pendulum.duration(seconds=60)
 """A time that is nearer than this may have passed when OTPIQ reads it."""
-_MAX_LISTED = 20
 
 
 class BroadcastStart:
@@ -113,7 +119,7 @@ class BroadcastStart:
         ]
         if missing:
             raise self._refusal(
-                f"{len(missing)} of {len(self._parts)} campaigns do not hold their part yet: {_listed(missing)}",
+                f"{len(missing)} of {len(self._parts)} campaigns do not hold their part yet: {listed(missing)}",
                 "The tasks that create the broadcast, in all shards, have to succeed first.",
             )
 
@@ -176,7 +182,8 @@ class BroadcastStart:
         minutes = f"{delay.total_seconds() / 60:.0f} minutes"
         raise self._refusal(
             f"it is too late: {to_api_format(later)} is {minutes} after {to_api_format(start.scheduled_for)}",
-            f"If it may go out all the same, set max_delay to more than {minutes} and clear the task.",
+            f"If it may go out all the same, set max_delay to more than {minutes} plus the time until you clear the"
+            " task, and clear it.",
         )
 
     def _later(self) -> DateTime:
@@ -244,8 +251,3 @@ class BroadcastStart:
 
 def _format_time(time: DateTime | None) -> str:
     return "left to lead_time" if time is None else to_api_format(time)
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return ", ".join(names[:_MAX_LISTED]) + more

@@ -144,6 +144,8 @@ def test_a_start_takes_what_a_mapped_create_returns(
     ("fields", "error"),
     [
         ({"shard": 2, "shards": 2}, "shard: must be 0 to 1, as shards is 2; found 2"),
+        ({"shards": 2}, "shard: is required, as shards is 2"),
+        ({"shards": "2", "shard": "None"}, "shard: is required, as shards is 2"),
         ({"shards": 0}, "shards: must be at least 1"),
         ({"shards": "two"}, "shards: must be a whole number; found 'two'"),
         ({"name": None}, "name: is required"),
@@ -160,8 +162,6 @@ def test_a_wrong_field_sends_nothing(
         create(**fields)
     assert not sandbox.requests
 
-        ({"shards": 2}, "shard: is required, as shards is 2"),
-        ({"shards": "2", "shard": "None"}, "shard: is required, as shards is 2"),
 
 def test_the_template_must_find_its_parameters_in_the_audience(
     create: Callable[..., str], sandbox: Sandbox, audience: str
@@ -296,6 +296,18 @@ def test_what_otpiq_refuses_does_not_stop_the_others(
         start()
     start()
     assert messaged(sandbox) == everybody()
+
+
+def test_an_error_lists_some_of_many_that_are_refused(
+    create: Callable[..., str], sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    many = write_audience(f"{tmp_path}/many", parts=25, part_size=1)
+    sandbox.arm("attach", status=400, body={"error": "Not today"}, times=25)
+    with pytest.raises(OtpiqRequestError, match="25 of 25 campaigns were refused") as caught:
+        create(audience=many)
+    assert str(caught.value).count("Not today") == 20
+    assert "and 5 more, which the log has" in str(caught.value)
+    assert caplog.text.count("Refused: part") == 25
 
 
 def test_a_429_ends_the_try_and_the_next_one_carries_on(

@@ -237,6 +237,7 @@ def test_a_start_that_is_far_too_late_from_the_start_schedules_nothing(
         ({"max_delay": timedelta(minutes=-1)}, "max_delay: must be a timedelta"),
         ({"scheduled_for": "tomorrow"}, "scheduled_for: must be a date with a time of day"),
         ({"broadcast": None}, "broadcast: is required"),
+        ({"shards": 4}, r"shard: is required, as shards is 4: .*\.expand\(shard=list\(range\(4\)\)\)"),
     ],
 )
 def test_a_wrong_field_of_a_start_sends_nothing(
@@ -249,7 +250,6 @@ def test_a_wrong_field_of_a_start_sends_nothing(
 
 def test_no_time_falls_into_quiet_hours(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
-        ({"shards": 4}, r"shard: is required, as shards is 4: .*\.expand\(shard=list\(range\(4\)\)\)"),
 ) -> None:
     create()
     hour = in_minutes(60).in_timezone("Asia/Baghdad")
