@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _BATCH = 2000
 _MAX_THREADS = 4  # each needs memory of its own
-_NEVER = "\ufdd1 no value \ufdd1"  # so that an empty string is not taken for NULL
+_NEVER = 3 * "\ufdd1"  # so that an empty string is not taken for NULL; it must not hold the delimiter
 
 
 def _half(size: str) -> str:

@@ -114,6 +114,10 @@ class Decisions:
             "SELECT reason, count(*) FROM excluded WHERE outcome = 'rejected' GROUP BY reason ORDER BY 2 DESC, 1"
         )
 
+    def has_suppressions(self) -> bool:
+        """Tell whether ``suppress`` holds any phone number."""
+        return any(True for _ in self._database.query("FROM suppress_rows WHERE number IS NOT NULL LIMIT 1"))
+
     def useless_suppressions(self) -> list[int]:
         """List the rows of ``suppress`` that hold no phone number, counted from 1."""
         return [

@@ -110,11 +110,11 @@ class _Preparation:
 
     def _require_recipients(self, counts: Counts) -> None:
         limit = self._request.max_rejected
-        allowed = counts.rows * limit if isinstance(limit, float) else limit
+        rejected = counts.rejected / max(counts.rows, 1) if isinstance(limit, float) else counts.rejected
         errors = []
         if not counts.recipients:
             errors.append(f"source: nobody is left of {counts.rows:,} rows{_left_out(counts)}")
-        if allowed is not None and counts.rejected > allowed:
+        if limit is not None and rejected > limit:
             errors.append(
                 f"max_rejected: {counts.rejected:,} of {counts.rows:,} rows are rejected; at most {limit} may be"
             )
@@ -127,6 +127,8 @@ class _Preparation:
             )
 
     def _warn_of_useless_suppressions(self) -> None:
+        if self._request.suppress is not None and not self._decisions.has_suppressions():
+            log.warning("suppress holds no phone number at all: nobody is suppressed.")
         if useless := self._decisions.useless_suppressions():
             listed = ", ".join(str(row) for row in useless[:_MAX_LISTED])
             more = f" and {len(useless) - _MAX_LISTED} more" if len(useless) > _MAX_LISTED else ""

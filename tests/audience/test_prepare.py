@@ -230,6 +230,12 @@ def test_a_delimiter_and_an_encoding(run: Run) -> None:
     ).parts == [[ALI]]
 
 
+@pytest.mark.parametrize("delimiter", [" ", "v", "\N{ARABIC SEMICOLON}"])
+def test_any_character_may_delimit(run: Run, delimiter: str) -> None:
+    rows = ["id", "phone", "name"], ["1", "9647701234567", "علي"]
+    assert run("\n".join(map(delimiter.join, rows)), delimiter=delimiter).parts == [[ALI]]
+
+
 def test_a_suppression_list_has_a_column_of_its_own_and_warns_of_what_is_no_number(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -242,6 +248,13 @@ def test_a_suppression_list_has_a_column_of_its_own_and_warns_of_what_is_no_numb
     assert prepared.references == ["2"]
     logged = "".join(capsys.readouterr()) + caplog.text
     assert "4 rows of suppress hold no phone number, and suppress nobody: rows 2, 3, 4, 5." in logged
+
+
+def test_a_suppression_list_that_holds_nobody_is_warned_of(
+    run: Run, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run(lambda: ROWS, suppress=lambda: []).counts["suppressed"] == 0
+    assert "suppress holds no phone number at all: nobody is suppressed." in "".join(capsys.readouterr()) + caplog.text
 
 
 def test_a_callable_may_suppress(run: Run) -> None:
@@ -265,6 +278,11 @@ TEN = "id,phone,name\n" + "".join(f"{at},{'07' if at < 2 else f'96477{at:08}'},A
 @pytest.mark.parametrize("limit", [None, 2, "2", 0.2, "0.2", 1.0, 10])
 def test_as_many_as_allowed_may_be_rejected(run: Run, limit: Any) -> None:
     assert run(TEN, max_rejected=limit).counts["rejected"] == 2
+
+
+def test_a_share_is_not_exceeded_by_its_rounding(run: Run) -> None:
+    rows = [{"id": at, "phone": "07" if at < 29 else f"96477{at:08}", "name": "Ali"} for at in range(100)]
+    assert run(lambda: rows, max_rejected=0.29).counts["rejected"] == 29  # 0.29 * 100 is less than 29
 
 
 @pytest.mark.parametrize("limit", [0, 1, 0.19, "0.19", 0.0])
