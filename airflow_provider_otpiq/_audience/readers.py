@@ -163,7 +163,15 @@ def read_parquet(file: SourceFile, columns: Sequence[str], default_region: str, 
             raise _refusal(f"{file}: is no Parquet file, or a damaged one") from None
         require_columns(str(file), columns, available)
         rows = database.read_parquet(copy, columns)
-        yield from _batches((as_text(row, default_region) for row in rows), len(columns))
+        try:
+            yield from _batches((as_text(row, default_region) for row in rows), len(columns))
+        except OtpiqValidationError:
+            raise
+        except OtpiqError:
+            raise _refusal(
+                f"{file}: a value cannot be read, such as bytes that are no UTF-8",
+                remedy=f"It is in one of {_listed(sorted(columns))}. Write these columns as strings.",
+            ) from None
     finally:
         copy.unlink(missing_ok=True)
 

@@ -179,6 +179,18 @@ def test_a_damaged_file_is_an_error(run: Run, name: str, content: bytes) -> None
     assert name in refused(run, content, name)
 
 
+def test_bytes_in_parquet_that_are_no_text_are_an_error_with_the_file(run: Run, tmp_path: Path) -> None:
+    import duckdb
+
+    path = f"{tmp_path}/people.parquet"
+    duckdb.execute(
+        f"COPY (SELECT 1 AS id, '9647701234567' AS phone, '\\xFFAli'::BLOB AS name) TO '{path}' (FORMAT parquet)"
+    )
+    error = refused(run, [path])
+    assert f"{path}: a value cannot be read" in error
+    assert "'id', 'name', 'phone'" in error
+
+
 def test_a_suffix_that_says_nothing_is_an_error_that_file_format_settles(run: Run, tmp_path: Path) -> None:
     assert "set file_format" in refused(run, GOOD, "people.txt")
     assert run([f"{tmp_path}/people.txt"], file_format="csv").references == ["1"]
