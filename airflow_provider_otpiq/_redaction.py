@@ -80,6 +80,11 @@ def sanitize(text: str, api_key: SecretStr | None = None) -> str:
     return masked if len(masked) <= _MAX_TEXT_LENGTH else f"{masked[:_MAX_TEXT_LENGTH]}…"
 
 
+def name_of_callable(function: object) -> str:
+    """Name a callable, without what it holds."""
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
 def safe_repr(value: object) -> str:
     """Say what was found in a field, without repeating what could be a key or a phone number in the wrong place."""
     if not isinstance(value, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -37,6 +37,12 @@ def format_errors(error: ValidationError) -> list[str]:
 def bullet_list(errors: Iterable[str]) -> str:
     """Write errors one below the other, as the end of an error's text."""
     return "".join(f"\n  - {error}" for error in errors)
+
+
+def list_some(items: Sequence[str], most: int) -> str:
+    """Write some items one after the other, and how many more there are."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
 
 
 def _line(details: ErrorDetails) -> str:

@@ -12,13 +12,14 @@ import sys
 import tempfile
 import time
 from datetime import timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-from airflow_provider_otpiq._audience.manifest import MANIFEST, Counts, Manifest, Part
+from airflow_provider_otpiq._audience.manifest import Counts, Manifest
+from airflow_provider_otpiq._audience.output import Output, divide
+from airflow_provider_otpiq._progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,25 +102,21 @@ def _bare_loop(url: str, parts: Path) -> None:
 
 
 def _write_audience(folder: Path, parts: int) -> str:
-    (folder / "parts").mkdir(parents=True)
-    written = []
-    for at in range(parts):
-        recipients = [
+    everybody, output = parts * PEOPLE, Output(str(folder))
+    recipients = (
+        json.dumps(
             {
-                "phoneNumber": f"96477{at * PEOPLE + person:08}",
+                "phoneNumber": f"96477{person:08}",
                 "templateParameters": {"body": {"1": "Zaynab", "2": f"{person} IQD"}},
                 "reference": f"C-{person}",
             }
-            for person in range(PEOPLE)
-        ]
-        content = json.dumps(recipients).encode()
-        (folder / "parts" / f"{at:05}.json").write_bytes(content)
-        written.append(Part(path=f"parts/{at:05}.json", recipients=PEOPLE, sha256=sha256(content).hexdigest()))
-    everybody = parts * PEOPLE
+        ).encode()
+        for person in range(everybody)
+    )
+    written = output.write_parts(divide(recipients), Progress())
     counts = Counts(rows=everybody, recipients=everybody, duplicates=0, suppressed=0, rejected=0)
-    manifest = Manifest(source=["bench"], template_parameters={"body": ["1", "2"]}, counts=counts, parts=written)
-    (folder / MANIFEST).write_bytes(manifest.to_json())
-    return str(folder / MANIFEST)
+    output.publish(Manifest(source=["bench"], template_parameters={"body": ["1", "2"]}, counts=counts, parts=written))
+    return output.location
 
 
 if __name__ == "__main__":

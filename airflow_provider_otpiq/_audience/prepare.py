@@ -14,7 +14,8 @@ from airflow_provider_otpiq._audience.output import REJECTED, Output, divide
 from airflow_provider_otpiq._audience.readers import read_csv, read_dicts, read_json_lines, read_parquet
 from airflow_provider_otpiq._audience.sources import find_files
 from airflow_provider_otpiq._progress import Progress
-from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq._redaction import name_of_callable
+from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class _Preparation:
         self._decisions.load(table, rows, self._progress)
 
     def _rows_of_callable(self, source: Any, columns: Sequence[str]) -> Iterator[Batch]:
-        return read_dicts(name_of(source), source(), columns, self._request.default_region)
+        return read_dicts(name_of_callable(source), source(), columns, self._request.default_region)
 
     def _rows_of_files(self, locations: Sequence[str], columns: Sequence[str]) -> Iterator[Batch]:
         files = find_files(locations, self._request.file_format)
@@ -102,7 +103,7 @@ class _Preparation:
         source = self._request.source
         parameters = self._request.template_parameters
         return Manifest(
-            source=[name_of(source)] if callable(source) else list(source),
+            source=[name_of_callable(source)] if callable(source) else list(source),
             template_parameters={section: list(values) for section, values in parameters.items()},
             counts=counts,
             parts=parts,
@@ -130,16 +131,8 @@ class _Preparation:
         if self._request.suppress is not None and not self._decisions.has_suppressions():
             log.warning("suppress holds no phone number at all: nobody is suppressed.")
         if useless := self._decisions.useless_suppressions():
-            listed = ", ".join(str(row) for row in useless[:_MAX_LISTED])
-            more = f" and {len(useless) - _MAX_LISTED} more" if len(useless) > _MAX_LISTED else ""
-            log.warning(
-                "%d rows of suppress hold no phone number, and suppress nobody: rows %s%s.", len(useless), listed, more
-            )
-
-
-def name_of(function: Any) -> str:
-    """Name a callable, without what it holds."""
-    return str(getattr(function, "__qualname__", type(function).__qualname__))
+            listed = list_some(list(map(str, useless)), _MAX_LISTED)
+            log.warning("%d rows of suppress hold no phone number, and suppress nobody: rows %s.", len(useless), listed)
 
 
 def _left_out(counts: Counts) -> str:

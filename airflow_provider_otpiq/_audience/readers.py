@@ -19,7 +19,7 @@ from pydantic_core import from_json
 
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION, is_in_api_form, normalize
 from airflow_provider_otpiq._redaction import mask_phone_numbers
-from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -235,8 +235,7 @@ def _listed(columns: Sequence[str]) -> str:
     if any(sum(map(str.isdecimal, column)) >= _DIGITS_OF_A_PHONE_NUMBER for column in map(str, columns)):
         return f"{len(columns)} columns, which look like a row: the first line must name the columns"
     shown = [mask_phone_numbers(repr(column)) for column in dict.fromkeys(map(str, columns))]
-    more = len(shown) - _MAX_COLUMNS_LISTED
-    return ", ".join(shown[:_MAX_COLUMNS_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return list_some(shown, _MAX_COLUMNS_LISTED)
 
 
 def _text(content: BinaryIO, encoding: str) -> io.TextIOWrapper:

@@ -55,12 +55,12 @@ def _parameter(value: object) -> str | Constant:
 
 def _limit(value: object) -> int | float:
     rule = "must be a count (a whole number such as 100) or a share of the rows (0.0 to 1.0)"
+    is_share = isinstance(value, float) or (isinstance(value, str) and "." in value)
     try:
-        number = float(value) if isinstance(value, str) and "." in value else int(str(value))
-        number = value if isinstance(value, float) else number
+        number = float(str(value)) if is_share else int(str(value))
     except ValueError:
-        number = value if isinstance(value, float) else -1
-    if isinstance(value, bool) or not number >= 0 or (isinstance(number, float) and number > 1):
+        number = -1
+    if not number >= 0 or (is_share and number > 1):
         raise ValueError(f"{rule}; found {value if isinstance(value, int | float) else safe_repr(value)}")
     return number
 

@@ -12,11 +12,13 @@ from airflow_provider_otpiq._audience.manifest import IN_USE, Audience
 from airflow_provider_otpiq._broadcast.parts import (
     REFUSALS,
     campaign_name,
+    is_attached,
     part_name,
     require_allowed,
     totals,
     work_through,
 )
+from airflow_provider_otpiq._models.fields import MAX_NAME_LENGTH
 from airflow_provider_otpiq._models.resources import Resources
 from airflow_provider_otpiq._models.template_parameters import required_parameters
 from airflow_provider_otpiq._state.ledger import Broadcast, Campaign, Ledger
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-
-_MAX_NAME_LENGTH = 80
 
 
 class BroadcastDrafts:
@@ -70,7 +70,7 @@ class BroadcastDrafts:
         self._require_short_name()
         self._broadcast = self._begin()
         self.campaigns = self.ledger.campaigns(map(part_name, self._own))
-        missing = [part for part in self._own if not self._is_attached(part)]
+        missing = [part for part in self._own if not is_attached(part, self.campaigns)]
         if len(missing) < len(self._own):
             log.info("%d of %d campaigns hold their part already.", len(self._own) - len(missing), len(self._own))
         work_through(missing, self._ensure_attached, "Created and attached")
@@ -82,8 +82,8 @@ class BroadcastDrafts:
 
     def _require_short_name(self) -> None:
         longest = self._name(self._audience.manifest.parts[-1])
-        if len(longest) > _MAX_NAME_LENGTH:
-            error = f"name: must leave room for the campaign's number; {longest!r} is longer than {_MAX_NAME_LENGTH}"
+        if len(longest) > MAX_NAME_LENGTH:
+            error = f"name: must leave room for the campaign's number; {longest!r} is longer than {MAX_NAME_LENGTH}"
             raise OtpiqValidationError(f"Nothing was sent: {error}.", errors=[error])
 
     def _begin(self) -> Broadcast:
@@ -169,10 +169,6 @@ class BroadcastDrafts:
         if Audience(self._request.audience).manifest != self._audience.manifest:
             error = f"audience: {self._request.audience} was prepared anew this very moment"
             raise OtpiqValidationError(f"Nothing was sent: {error}. Set replace=True and clear it.", errors=[error])
-
-    def _is_attached(self, part: Part) -> bool:
-        campaign = self.campaigns.get(part_name(part))
-        return campaign is not None and campaign.attached
 
     def _ensure_attached(self, part: Part) -> None:
         name = part_name(part)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq._progress import Progress
-from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
     OtpiqConflictError,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MAX_LISTED = 20
+MAX_LISTED = 20
 
 REFUSALS = (OtpiqRequestError, OtpiqConflictError, OtpiqNotFoundError, OtpiqValidationError)
 """What concerns a single campaign. Everything else would meet the next one too, so it ends the try."""
@@ -39,15 +39,15 @@ def part_name(part: Part) -> str:
     return PurePosixPath(part.path).stem
 
 
+def is_attached(part: Part, campaigns: Mapping[str, Campaign]) -> bool:
+    """Tell whether one of the campaigns holds the part."""
+    campaign = campaigns.get(part_name(part))
+    return campaign is not None and campaign.attached
+
+
 def campaign_name(name: str, part: Part, parts: int) -> str:
     """Return what a part's campaign is called, such as ``Summer offer 3/50``."""
     return f"{name} {int(part_name(part)) + 1}/{parts}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """List some parts, and how many more there are."""
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return ", ".join(names[:_MAX_LISTED]) + more
 
 
 def work_through(parts: Sequence[Part], work: Callable[[Part], None], done: str) -> None:
@@ -56,23 +56,27 @@ def work_through(parts: Sequence[Part], work: Callable[[Part], None], done: str)
 
     :raises OtpiqRequestError: at the end, if OTPIQ refuses some of them; the text lists those.
     """
-    progress, recipients = Progress(), 0
+    progress, campaigns, recipients = Progress(), 0, 0
     refused: dict[str, list[str]] = {}
     for count, part in enumerate(parts, start=1):
         try:
             work(part)
+            campaigns += 1
             recipients += part.recipients
         except REFUSALS as error:
             refused.setdefault(_without_remedy(error), []).append(part_name(part))
             log.warning("Refused: part %s: %s", part_name(part), error)
-        so_far = done, count - sum(map(len, refused.values())), len(parts), f"{recipients:,}"
+        so_far = done, campaigns, len(parts), f"{recipients:,}"
         progress.report("%s %d of %d campaigns, %s recipients.", *so_far, now=count == len(parts))
     if refused:
-        lines = [f"{'part' if len(names) == 1 else 'parts'} {listed(names)}: {why}" for why, names in refused.items()]
-        if len(lines) > _MAX_LISTED:
-            lines[_MAX_LISTED:] = [f"and {len(lines) - _MAX_LISTED} more, which the log has"]
+        lines = [
+            f"{'part' if len(names) == 1 else 'parts'} {list_some(names, MAX_LISTED)}: {why}"
+            for why, names in refused.items()
+        ]
+        if len(lines) > MAX_LISTED:
+            lines[MAX_LISTED:] = [f"and {len(lines) - MAX_LISTED} more, which the log has"]
         raise OtpiqRequestError(
-            f"{sum(map(len, refused.values()))} of {len(parts)} campaigns were refused; the others are done:"
+            f"{len(parts) - campaigns} of {len(parts)} campaigns were refused; the others are done:"
             f"{bullet_list(lines)}\n",
             remedy="Fix what is said of them, then clear the task: it takes up only these.",
         )

@@ -14,8 +14,9 @@ import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._broadcast.parts import (
+    MAX_LISTED,
     campaign_name,
-    listed,
+    is_attached,
     part_name,
     require_allowed,
     totals,
@@ -23,6 +24,7 @@ from airflow_provider_otpiq._broadcast.parts import (
 )
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._state.ledger import Ledger, Schedule, Start
+from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import (
     OtpiqConflictError,
     OtpiqCreditError,
@@ -112,14 +114,11 @@ class BroadcastStart:
         return audience
 
     def _require_created(self) -> None:
-        missing = [
-            name
-            for name in map(part_name, self._parts)
-            if name not in self._campaigns or not self._campaigns[name].attached
-        ]
+        missing = [part_name(part) for part in self._parts if not is_attached(part, self._campaigns)]
         if missing:
             raise self._refusal(
-                f"{len(missing)} of {len(self._parts)} campaigns do not hold their part yet: {listed(missing)}",
+                f"{len(missing)} of {len(self._parts)} campaigns do not hold their part yet:"
+                f" {list_some(missing, MAX_LISTED)}",
                 "The tasks that create the broadcast, in all shards, have to succeed first.",
             )
 

@@ -18,8 +18,11 @@ from airflow_provider_otpiq._models.datetimes import parse_datetime, require_fut
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._redaction import safe_repr
 
+MAX_NAME_LENGTH = 80
+"""Of a campaign, in characters."""
+
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
-_MIN_NAME_LENGTH, _MAX_NAME_LENGTH = 3, 80
+_MIN_NAME_LENGTH = 3
 _NATIVE_HINT = "if render_template_as_native_obj made it one, turn that off or quote the value in the template"
 
 
@@ -68,9 +71,9 @@ def _object_id(value: object) -> str:
 
 
 def _name(value: object) -> str:
-    rule = f"must be {_MIN_NAME_LENGTH} to {_MAX_NAME_LENGTH} characters long"
+    rule = f"must be {_MIN_NAME_LENGTH} to {MAX_NAME_LENGTH} characters long"
     text = _string(value, rule)
-    if _MIN_NAME_LENGTH <= len(text) <= _MAX_NAME_LENGTH:
+    if _MIN_NAME_LENGTH <= len(text) <= MAX_NAME_LENGTH:
         return text
     raise ValueError(f"{rule}; found {len(text)}")
 

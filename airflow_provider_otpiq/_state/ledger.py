@@ -168,15 +168,15 @@ class Ledger:
 
     def start(self) -> Start | None:
         """Read when the broadcast starts; None if that was not decided yet."""
-        return self._read(Start, f"{self._id}/start.json")
+        return self._read(Start, self._place("start"))
 
     def claim_start(self, start: Start) -> Start:
         """Save when the broadcast starts; where another process was earlier, that one's is returned."""
-        return self._claim(f"{self._id}/start.json", start)
+        return self._claim(self._place("start"), start)
 
     def save_start(self, start: Start) -> None:
         """Save another time."""
-        self._write(f"{self._id}/start.json", start)
+        self._write(self._place("start"), start)
 
     def schedules(self, parts: Iterable[str]) -> dict[str, Schedule]:
         """Read when and by which campaign those parts are sent for which that was decided."""
@@ -190,8 +190,8 @@ class Ledger:
         """Save another time of the same campaign, or that OTPIQ has confirmed it."""
         self._write(self._place("schedule", part), schedule)
 
-    def _place(self, kind: str, part: str) -> str:
-        return f"{self._id}/{kind}/{part}.json"
+    def _place(self, *names: str) -> str:
+        return f"{'/'.join([self._id, *names])}.json"
 
     def _claim(self, name: str, record: Record) -> Record:
         if self._folder.create(name, record.to_json()):

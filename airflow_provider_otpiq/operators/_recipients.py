@@ -56,8 +56,9 @@ class RedactedRecipients:
         if self.path:
             return f"the recipients in {self.path}"
         if callable(self.value):
-            name = getattr(self.value, "__qualname__", type(self.value).__qualname__)
-            return f"the recipients of {name}"
+            from airflow_provider_otpiq._redaction import name_of_callable
+
+            return f"the recipients of {name_of_callable(self.value)}"
         if isinstance(self.value, Sized) and not isinstance(self.value, str | bytes):
             return f"{len(self.value)} recipients"
         return f"recipients as a {type(self.value).__name__}"

@@ -159,8 +159,10 @@ class PrepareAudienceOperator(BaseOperator):
         if not callable(function):
             return source
 
+        from airflow_provider_otpiq._redaction import name_of_callable
+
         def read() -> Any:
             return call_with_context(function, context, self)
 
-        read.__qualname__ = getattr(function, "__qualname__", type(function).__qualname__)  # for the manifest
+        read.__qualname__ = name_of_callable(function)  # for the manifest
         return read
