@@ -55,6 +55,7 @@ class _Preparation:
         if self._request.suppress is not None:
             self._load("suppress", self._request.suppress, [self._request.suppress_column])
         counts = self._decisions.decide(self._progress)
+        self._require_readable_suppressions()
         self._warn_of_useless_suppressions()
         with _clear_errors(self._request.output):
             if self._output.withdraw():
@@ -124,6 +125,16 @@ class _Preparation:
             raise OtpiqValidationError(
                 f"The audience was not prepared, because of:{bullet_list(errors)}{_by_reason(reasons)}"
                 f"\n{self._output.folder.location_of(REJECTED)} lists the rejected rows.",
+                errors=errors,
+            )
+
+    def _require_readable_suppressions(self) -> None:
+        unreadable = self._decisions.unreadable_suppressions().items()
+        errors = [f"suppress: rows {list_some(list(map(str, rows)), _MAX_LISTED)}: {why}" for why, rows in unreadable]
+        if errors:
+            raise OtpiqValidationError(
+                f"The audience was not prepared, because whom these rows name would get the message:"
+                f"{bullet_list(errors)}\nCorrect them in the suppression list, or take them out of it.",
                 errors=errors,
             )
 

@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    field_validator,
+    model_validator,
+)
 
 from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
@@ -43,6 +52,15 @@ def _source(value: object) -> Source:
         return tuple(map(str, values))
     found = "an empty list" if value in ([], ()) else f"a {type(value).__name__}"
     raise ValueError(f"must be a path, a glob, a list of them (none of them blank), or a callable; found {found}")
+
+
+def _suppress(value: object) -> Source:
+    if is_missing(value) or (isinstance(value, list | tuple) and any(map(is_missing, value))):
+        raise ValueError(
+            "is set, and rendered to nothing, so those who opted out would get the message; make it render to what"
+            " names them, or leave suppress out if nobody is to be suppressed"
+        )
+    return _source(value)
 
 
 def _parameter(value: object) -> str | Constant:
@@ -100,7 +118,7 @@ class AudienceRequest(RequestModel):
         dict[String, Annotated[str | Constant, PlainValidator(_parameter)]],
     ] = Field(default_factory=dict)
     reference: String | None = None
-    suppress: Annotated[Any, PlainValidator(_source)] = None
+    suppress: Annotated[Any, PlainValidator(_suppress)] = None
     suppress_phone_number: String | None = None
     output: Annotated[String, BeforeValidator(lambda value: str(value) if isinstance(value, PathLike) else value)]
     max_rejected: Annotated[int | float | None, PlainValidator(_limit)] = None
@@ -109,6 +127,13 @@ class AudienceRequest(RequestModel):
     delimiter: Annotated[String, AfterValidator(_delimiter)] = ","
     encoding: Annotated[String, AfterValidator(_encoding)] = "utf-8"
     memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_what_is_not_set(cls, fields: dict[str, object]) -> dict[str, object]:
+        # A suppression list that is lost on its way must not mean that nobody has opted out.
+        suppress = {} if fields.get("suppress") is None else {"suppress": fields["suppress"]}
+        return super()._leave_out_what_is_not_set(fields) | suppress
 
     @field_validator("template_parameters")
     @classmethod

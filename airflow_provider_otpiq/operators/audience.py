@@ -56,8 +56,10 @@ class PrepareAudienceOperator(BaseOperator):
         constant, ``{"body": {"1": {"value": "Ramadan"}}}``. Values are sent as strings. None by default. (templated)
     :param reference: a column that names the row in every output, such as a customer id. It is never sent. None by
         default. (templated)
-    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. A row without a
-        phone number suppresses nobody, which the log warns of. (templated)
+    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. Where it is set
+        and renders to nothing (``None``, an empty or blank string), that is an error, and not "not set" as for other
+        fields: those who opted out would get the message. So is a row whose number cannot be read; one without any
+        digit suppresses nobody, which the log warns of. (templated)
     :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
         (templated)
     :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to
@@ -130,7 +132,10 @@ class PrepareAudienceOperator(BaseOperator):
             for name in _SOURCES:
                 if callable(value := getattr(self, name)):
                     setattr(self, name, RedactedRecipients(value))
+        is_suppress_set = parent is self and self.suppress is not None
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        if is_suppress_set and self.suppress is None:  # an XCom, or under native rendering
+            self.suppress = ""  # not "not set": it is refused
 
     def execute(self, context: Context) -> str:
         """

@@ -275,6 +275,10 @@ def test_without_duckdb_it_says_what_to_install(run: Run, monkeypatch: pytest.Mo
             "source: must be a path, a glob, a list of them (none of them blank), or a callable; found a int",
         ),
         ({"suppress": {"a": 1}}, "suppress: must be a path"),
+        *[
+            ({"suppress": nothing}, "leave suppress out if nobody is to be suppressed")
+            for nothing in ("None", "", " ", [], [""], ["opt_outs.csv", " "], ["opt_outs.csv", None])
+        ],
         ({"phone_number": "None"}, "phone_number: is required, and is not set"),
         ({"output": ""}, "output: is required, and is not set"),
         ({"template_parameters": {"foot": {"1": "name"}}}, "template_parameters"),

@@ -86,6 +86,7 @@ def test_every_field_is_rendered(dag: DAG, context: dict[str, Any], tmp_path: Pa
         "none": None,
     }
     context["params"] |= values
+    (tmp_path / "opt_outs.csv").write_text("phone\n07801234567\n")
     operator = prepare(
         dag,
         tmp_path,
@@ -93,7 +94,7 @@ def test_every_field_is_rendered(dag: DAG, context: dict[str, Any], tmp_path: Pa
         phone_number="{{ params.column }}",
         template_parameters={"body": {"1": "{{ params.name }}", "2": {"value": "{{ params.town }}"}}},
         reference="{{ params.none }}",
-        suppress="{{ params.none }}",
+        suppress=["{{ params.folder }}/opt_outs.csv"],
         suppress_phone_number="{{ params.none }}",
         output="{{ params.folder }}/{{ run_id }}",
         max_rejected="{{ 0.5 }}",
@@ -116,6 +117,18 @@ def test_native_rendering_gives_the_fields_their_types(context: dict[str, Any], 
     context |= {"dag": native, "params": {"folder": "summer", "sources": [people], "limit": 0.25}}
     operator = prepare(native, tmp_path, "{{ params.sources }}", max_rejected="{{ params.limit }}")
     assert references(execute(operator, context)) == ["C-1", "C-2"]
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("suppress", ["{{ params.none }}", "{{ params.get('nothing', '') }}", ["{{ params.none }}"]])
+def test_a_suppression_list_that_renders_to_nothing_is_an_error(
+    context: dict[str, Any], tmp_path: Path, people: str, suppress: Any, native: bool
+) -> None:
+    dag = DAG("dag", schedule=None, render_template_as_native_obj=native, start_date=pendulum.datetime(2026, 1, 1))
+    context |= {"dag": dag, "params": {"folder": "summer", "none": None}}
+    with pytest.raises(OtpiqValidationError, match="leave suppress out if nobody is to be suppressed"):
+        execute(prepare(dag, tmp_path, people, suppress=suppress), context)
+    assert references(execute(prepare(dag, tmp_path, people, suppress=None), context)) == ["C-1", "C-2"]
 
 
 def of_a_city(params: dict[str, Any], ti: Any) -> Iterator[dict[str, str]]:
