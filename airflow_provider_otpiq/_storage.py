@@ -21,6 +21,11 @@ def split_location(location: str) -> tuple[str, str]:
     return folder or slash or ".", name
 
 
+def absolute(location: str) -> str:
+    """Return a location that does not depend on the working directory."""
+    return location if "://" in location else str(Path(location).absolute())
+
+
 def find_store(location: str) -> tuple[Any, str]:
     """
     Find the file system of a local path or a URL, and what it calls the place.
@@ -29,10 +34,8 @@ def find_store(location: str) -> tuple[Any, str]:
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    # A relative path is one thing to Airflow 3 and another to Airflow 2.
-    where = location if "://" in location else str(Path(location).absolute())
     try:
-        path = ObjectStoragePath(where)
+        path = ObjectStoragePath(absolute(location))  # a relative path is another one to Airflow 2
         store = path.fs
     except ValueError as error:
         raise OtpiqConfigurationError(
@@ -104,7 +107,7 @@ class Folder:
     def list(self, name: str) -> list[str]:
         """List the names of the objects in a folder of this one."""
         path = self._full_path(name)
-        self._fs.invalidate_cache(path)
+        self._fs.invalidate_cache()
         try:
             return [str(each).rstrip("/").rpartition("/")[2] for each in self._fs.ls(path, detail=False)]
         except FileNotFoundError:

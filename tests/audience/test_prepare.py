@@ -266,7 +266,9 @@ def test_undecodable_bytes_in_a_suppression_list_are_an_error(run: Run, tmp_path
 def test_a_suppression_list_has_a_column_of_its_own_and_warns_of_what_is_no_number(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "opt_outs.jsonl").write_text('{"msisdn": 9647700000001}\n{"msisdn": " n/a"}\n{"msisdn": null}\n{}\n{"msisdn": "nan"}\n')
+    (tmp_path / "opt_outs.jsonl").write_text(
+        '{"msisdn": 9647700000001}\n{"msisdn": " n/a"}\n{"msisdn": null}\n{}\n{"msisdn": "nan"}\n'
+    )
     prepared = run(
         "id,phone,name\n1,0770 000 0001,Ali\n2,0770 000 0002,Zaynab\n",
         suppress=str(tmp_path / "opt_outs.jsonl"),
