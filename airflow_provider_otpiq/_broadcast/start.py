@@ -83,6 +83,7 @@ class BroadcastStart:
         if self.already_scheduled:
             log.info("%d of %d campaigns are scheduled already.", self.already_scheduled, len(self._own))
         work_through(missing, self._ensure_scheduled, "Scheduled")
+        self._report_other_shards()
 
     @property
     def totals(self) -> dict[str, Any]:
@@ -99,6 +100,19 @@ class BroadcastStart:
         """When the last campaign of this shard starts."""
         times = [self._schedules[part_name(part)].scheduled_for for part in self._own]
         return max(times, default=self._start.scheduled_for)
+
+    def _report_other_shards(self) -> None:
+        """Say what is left, as a shard that no task works on would leave people out, with every task green."""
+        schedules = self.ledger.schedules(map(part_name, self._parts))  # others have worked on theirs meanwhile
+        done = sum(schedule.confirmed for schedule in schedules.values())
+        if done < len(self._parts):
+            log.info(
+                "%d of the broadcast's %d campaigns are of other shards, and not scheduled yet. Each of the %d shards"
+                " needs a task; a start without shards after them schedules what they left out.",
+                len(self._parts) - done,
+                len(self._parts),
+                self._request.shards,
+            )
 
     def _read_audience(self) -> Audience:
         broadcast = self.ledger.read()

@@ -58,6 +58,26 @@ def test_a_second_start_finds_all_done_and_sends_nothing(
     assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (0, 3)
 
 
+def test_a_shard_that_nobody_works_on_is_told_of_and_a_start_without_shards_makes_up_for_it(
+    create: Callable[..., str],
+    start: Callable[..., str],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    create()
+    for shard, left in ((0, 2), (1, 1)):
+        caplog.clear()
+        start(shard=shard, shards=3)
+        assert f"{left} of the broadcast's 3 campaigns are of other shards, and not scheduled yet" in caplog.text
+    caplog.clear()
+    start()
+    assert "other shards" not in caplog.text
+    assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (1, 2)
+    assert messaged(sandbox) == everybody()
+
+
 def test_a_time_is_taken_in_the_dags_timezone(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
 ) -> None:
