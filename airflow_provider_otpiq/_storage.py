@@ -114,7 +114,9 @@ class Folder:
             return []
 
     def contains(self, path: str) -> bool:
-        """Tell whether a path of the same store lies in this folder."""
+        """Tell whether a path of the same store lies in this folder, however both are written."""
+        if self._is_local:
+            return Path(path).resolve().is_relative_to(Path(self._path).resolve())
         return path.startswith(self._full_path(""))
 
     def create(self, name: str, content: bytes) -> bool:

@@ -227,6 +227,14 @@ def test_an_output_that_holds_a_source_is_refused(run: Run, tmp_path: Path) -> N
     assert "Set a folder of its own" in refused(run, GOOD, output=str(tmp_path))
 
 
+@pytest.mark.parametrize("output", ["{}/other/..", "{}/./", "{}/link", "file://{}/other/.."])
+def test_an_output_that_holds_a_source_is_refused_however_it_is_written(run: Run, tmp_path: Path, output: str) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert "Set a folder of its own" in refused(run, GOOD, output=output.format(tmp_path))
+    assert "Set a folder of its own" in refused(run, [f"{tmp_path}/link/other/../people.csv"], output=str(tmp_path))
+
+
 def test_an_output_that_cannot_be_written_is_an_error_and_no_audience(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OSError, match="The audience cannot be written to"):
