@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from os import PathLike
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,12 +19,13 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import to_json
 
 from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_rows import is_missing
 from airflow_provider_otpiq._models.request import RequestModel
-from airflow_provider_otpiq._redaction import safe_repr
+from airflow_provider_otpiq._redaction import name_of_callable, safe_repr
 
 Source = tuple[str, ...] | Callable[[], Any]
 
@@ -139,6 +141,11 @@ class AudienceRequest(RequestModel):
     @classmethod
     def _leave_out_empty_sections(cls, sections: dict[str, Any]) -> dict[str, Any]:
         return {section: parameters for section, parameters in sections.items() if parameters}
+
+    @property
+    def checksum(self) -> str:
+        """What differs where another audience is meant; of a callable, its name."""
+        return sha256(to_json(self.model_dump(), fallback=name_of_callable)).hexdigest()
 
     @property
     def parameters(self) -> dict[str, str]:

@@ -193,6 +193,43 @@ def test_it_can_be_mapped(dag: DAG, tmp_path: Path) -> None:
     assert mapped.task_id == "prepare"
 
 
+def run_mapped(dag: DAG, context: dict[str, Any], tmp_path: Path, map_index: int, source: Any, **fields: Any) -> str:
+    context["ti"].map_index = map_index
+    operator = prepare(dag, tmp_path, source, output=f"{tmp_path}/audience", **fields)
+    return str(execute(operator, context))
+
+
+def test_two_mapped_tasks_with_one_output_are_an_error(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str
+) -> None:
+    location = run_mapped(dag, context, tmp_path, 0, people)
+    with pytest.raises(OtpiqValidationError, match=r"map index 0 of this task .* Put {{ ti\.map_index }}"):
+        run_mapped(dag, context, tmp_path, 1, lambda: PEOPLE[1:])
+    assert references(location) == ["C-1", "C-2"]
+    assert references(run_mapped(dag, context, tmp_path, 0, people, reference="city")) == ["Basra", "Erbil"]  # a clear
+
+
+def test_a_mapped_task_that_meets_another_in_the_middle_is_an_error(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str
+) -> None:
+    def rows() -> list[dict[str, str]]:
+        run_mapped(dag, context, tmp_path, 1, people)
+        context["ti"].map_index = 0
+        return PEOPLE
+
+    with pytest.raises(OtpiqValidationError, match="map index 1 of this task"):
+        run_mapped(dag, context, tmp_path, 0, rows)
+
+
+def test_a_mapped_tasks_audience_is_replaced_by_another_run_and_found_under_another_index(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str
+) -> None:
+    run_mapped(dag, context, tmp_path, 0, people)
+    assert references(run_mapped(dag, context, tmp_path, 1, people)) == ["C-1", "C-2"]  # a clear, in another order
+    context["ti"].run_id = "manual__2"
+    assert references(run_mapped(dag, context, tmp_path, 0, lambda: PEOPLE[1:])) == ["C-2", "C-3"]
+
+
 def test_init_only_assigns(dag: DAG, tmp_path: Path) -> None:
     operator = prepare(dag, tmp_path, None, phone_number=None, output=None)
     assert operator.output_folder is None
