@@ -105,13 +105,14 @@ class BroadcastDrafts:
         log.warning("%s. The drafts that were made before stay behind, and send nothing.", "; ".join(changes))
         return wanted
 
-    def _describe(self, template_id: str, phone_number_id: str) -> Broadcast:
+    def _describe(self, template_id: str, phone_number_id: str, project: str | None = None) -> Broadcast:
         return Broadcast(
             request=self._request.identity | {"otpiq_conn_id": self._hook.otpiq_conn_id},
             audience=self._request.audience,
             audience_checksum=self._audience.manifest.checksum,
             template_id=template_id,
             phone_number_id=phone_number_id,
+            project=project,
         )
 
     def _checked_request(self) -> Broadcast:
@@ -122,7 +123,7 @@ class BroadcastDrafts:
         payload = self._hook.get_recipient_payload(template_id=template_id)
         _require_parameters(payload, self._audience.manifest)
         self._warn_of_the_limit(Resources.model_validate(resources), phone_number_id)
-        return self._describe(template_id, phone_number_id)
+        return self._describe(template_id, phone_number_id, self._hook.get_project_info()["projectName"])
 
     def _warn_of_the_limit(self, resources: Resources, phone_number_id: str) -> None:
         number = resources.phone_number(phone_number_id)

@@ -52,6 +52,8 @@ class Broadcast(_Record):
     audience_checksum: str
     template_id: ObjectId
     phone_number_id: ObjectId
+    project: str | None = None
+    """What OTPIQ calls the project of the connection; None in a ledger of version 0.3.0."""
 
     @property
     def id(self) -> str:

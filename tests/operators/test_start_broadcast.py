@@ -11,20 +11,21 @@ import pytest
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 from airflow_provider_otpiq.exceptions import (
+    OtpiqConfigurationError,
     OtpiqConnectionError,
     OtpiqCreditError,
     OtpiqRateLimitError,
     OtpiqRequestError,
     OtpiqValidationError,
 )
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import everybody, messaged, write_audience
-from tests.operators.broadcasts import in_minutes, pushed
+from tests.operators.broadcasts import in_minutes, pushed, sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 
 def test_a_start_schedules_each_campaign_a_little_ahead(
@@ -137,6 +138,36 @@ def test_a_credit_that_is_a_string_is_compared(
         start()
     sandbox.arm("info", status=200, body={"projectName": "Shop", "credit": "108"})
     start()
+    assert messaged(sandbox) == everybody()
+
+
+def test_a_connection_of_another_project_is_told_once(
+    create: Callable[..., str],
+    start: Callable[..., str],
+    sandbox: Sandbox,
+    connect: Callable[..., OtpiqHook],
+) -> None:
+    create()
+    info = {"projectName": "Another shop", "credit": 1000}
+    with Sandbox() as other:
+        other.arm("info", status=200, body=info)
+        connect(host=other.url, password=other.api_key)
+        with pytest.raises(OtpiqConfigurationError, match=r"created in project 'Sandbox project'") as caught:
+            start()
+        assert "'otpiq_default' is of project 'Another shop'" in str(caught.value)
+        assert len(sent(other)) == 1
+    connect(host=sandbox.url, password=sandbox.api_key)
+    start()
+    assert messaged(sandbox) == everybody()
+
+
+def test_a_project_that_was_renamed_is_warned_of_and_started(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    create()
+    sandbox.arm("info", status=200, body={"projectName": "Another shop", "credit": 1000})
+    start()
+    assert "is of project 'Another shop', unless that was renamed" in caplog.text
     assert messaged(sandbox) == everybody()
 
 
