@@ -274,6 +274,20 @@ def test_guard_rails_refuse_a_broadcast_before_its_first_campaign(
         assert sent(sandbox) == before
 
 
+def test_what_a_campaigns_limit_refuses_a_broadcasts_limit_lets_pass(
+    create: Callable[..., str], sandbox: Sandbox, connect: Callable[..., OtpiqHook], tmp_path: Path
+) -> None:
+    audience = write_audience(str(tmp_path / "large"), parts=2, part_size=1000)
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": 500})
+    with pytest.raises(
+        OtpiqValidationError, match=r"Set a connection without max_recipients, .* by max_broadcast_reci"
+    ):
+        create(audience=audience)
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_broadcast_recipients": 2000})
+    create(audience=audience)
+    assert len(sandbox.campaigns) == 2
+
+
 def test_a_changed_request_is_an_error_that_says_what_changed(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
 ) -> None:
