@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 
 
 def split_location(location: str) -> tuple[str, str]:
@@ -81,6 +84,8 @@ class Folder:
         found = self._fs.cat_ranges(list(map(self._full_path, names)), None, None, on_error="return")
         contents = dict(zip(names, found, strict=True))
         for content in contents.values():
+            if isinstance(content, NotADirectoryError) and Path(self._path).is_file():
+                raise OtpiqConfigurationError(f"{self.location}: is a file, and must be a folder.") from None
             if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
                 raise content
         return {name: content for name, content in contents.items() if not isinstance(content, FileNotFoundError)}
@@ -130,6 +135,14 @@ class Folder:
                 os.link(aside, path)
         except FileExistsError:
             return False
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            raise OtpiqConfigurationError(
+                f"{self.location}: this file system has no hard links ({error.strerror}), by which an object is created"
+                " exclusively, and that keeps two processes apart. Set a folder on a disk that has them, or in an"
+                " object store, such as s3://…"
+            ) from None
         return True
 
     def require_exclusive_creation(self, name: str) -> None:

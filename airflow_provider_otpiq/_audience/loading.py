@@ -9,7 +9,7 @@ from itertools import count, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from airflow_provider_otpiq._audience.readers import Malformed
+from airflow_provider_otpiq._audience.readers import MARK, Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._progress import Progress
 
 _CHUNK = 300_000  # rows that DuckDB reads at once: smaller files cost it more
+_MAX_BYTES = 2_000_000  # of a row: DuckDB takes 2 MiB, and needs memory for many of the largest
 
 
 class Loader:
@@ -57,7 +58,7 @@ class Loader:
 
     def _write(self, path: Path, batches: Iterator[Batch]) -> bool:
         first = self._rows
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with path.open("w", encoding="utf-8", errors=MARK, newline="") as file:
             for batch in batches:
                 rows = batch.rows
                 file.write(rows if isinstance(rows, str) else _as_csv(self._readable(rows, batch.layout), batch.layout))
@@ -67,12 +68,22 @@ class Loader:
         return self._rows > first
 
     def _readable(self, rows: list[Row | Malformed], layout: Layout) -> Sequence[Row]:
+        rows = [_TOO_LONG if _is_too_long(row, layout) else row for row in rows]
         reasons = {at: row.reason for at, row in enumerate(rows) if isinstance(row, Malformed)}
         if reasons:
             found = [(self._table, self._rows + at, reason) for at, reason in reasons.items()]
             self._database.insert("malformed", found)
         blank = ("",) * layout.width
         return [(row.row or blank) if isinstance(row, Malformed) else row for row in rows]
+
+
+_TOO_LONG = Malformed(f"has more than {_MAX_BYTES:,} bytes")
+
+
+def _is_too_long(row: Row | Malformed, layout: Layout) -> bool:
+    values = (row.row or ()) if isinstance(row, Malformed) else row
+    # A character has four bytes at most, or two where it is a quote.
+    return sum(map(len, values)) > _MAX_BYTES // 5 and len(_as_csv([values], layout).encode(errors=MARK)) > _MAX_BYTES
 
 
 def _as_csv(rows: Sequence[Row], layout: Layout) -> str:

@@ -17,7 +17,6 @@ from pydantic import (
     Field,
     PlainValidator,
     field_validator,
-    model_validator,
 )
 from pydantic_core import to_json
 
@@ -93,11 +92,13 @@ def _delimiter(value: str) -> str:
 
 def _encoding(value: str) -> str:
     try:
-        is_text = codecs.lookup(value)._is_text_encoding
-    except LookupError:
+        codec = codecs.lookup(value)
+        # Some are for single words, and refuse what marks bytes that are no text.
+        is_text = codec._is_text_encoding and bool(codec.decode(b"", "otpiq-mark"))
+    except (LookupError, UnicodeError):
         is_text = False
     if not is_text:
-        raise ValueError(f"must be an encoding that Python knows, such as utf-8 or cp1256; found {safe_repr(value)}")
+        raise ValueError(f"must be an encoding of text files, such as utf-8 or cp1256; found {safe_repr(value)}")
     return value
 
 
@@ -112,6 +113,7 @@ class AudienceRequest(RequestModel):
 
     title: ClassVar[str] = "The audience"
     not_done: ClassVar[str] = "was not prepared"
+    never_blank: ClassVar[tuple[str, ...]] = ("suppress",)  # a list that is lost must not mean that nobody opted out
 
     source: Annotated[Any, PlainValidator(_source)]
     phone_number: String
@@ -129,13 +131,6 @@ class AudienceRequest(RequestModel):
     delimiter: Annotated[String, AfterValidator(_delimiter)] = ","
     encoding: Annotated[String, AfterValidator(_encoding)] = "utf-8"
     memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _leave_out_what_is_not_set(cls, fields: dict[str, object]) -> dict[str, object]:
-        # A suppression list that is lost on its way must not mean that nobody has opted out.
-        suppress = {} if fields.get("suppress") is None else {"suppress": fields["suppress"]}
-        return super()._leave_out_what_is_not_set(fields) | suppress
 
     @field_validator("template_parameters")
     @classmethod

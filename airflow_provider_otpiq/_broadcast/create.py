@@ -90,7 +90,7 @@ class BroadcastDrafts:
         """Save the request before the first campaign, or make sure that it is the saved one."""
         marks = self._marks()  # are written after their ledgers, so they are read before
         saved = self.ledger.read()
-        if not self.ledger.is_whole():
+        if saved is None or not self.ledger.is_whole():
             self._require_no_lost_ledger(marks)
             saved = self.ledger.begin(saved or self._checked_request())
         if self.ledger.location not in marks.values():
