@@ -138,8 +138,8 @@ class Ledger:
         """Tell whether it has a request, as it was read, and what belongs to that is there."""
         if not self._id:
             return False
-        is_older = bool(self._folder.list(f"{self._id}/campaigns"))  # of version 0.3.0, without a request below its id
-        return is_older or self._read(Broadcast, self._place(_REQUEST)) is not None
+        has_request = self._folder.read(self._place(_REQUEST)) is not None
+        return has_request or bool(self._folder.list(f"{self._id}/campaigns"))  # version 0.3.0 wrote no request there
 
     def begin(self, broadcast: Broadcast) -> Broadcast:
         """Save the request, unless another process has: then that one's is returned."""
