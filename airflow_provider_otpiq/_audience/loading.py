@@ -61,32 +61,30 @@ class Loader:
         with path.open("w", encoding="utf-8", errors=MARK, newline="") as file:
             for batch in batches:
                 rows = batch.rows
-                file.write(rows if isinstance(rows, str) else _as_csv(self._readable(rows, batch.layout), batch.layout))
+                file.write(rows if isinstance(rows, str) else self._readable_csv(rows, batch.layout))
                 self._rows += batch.size
                 if self._rows - first >= _CHUNK:
                     break
         return self._rows > first
 
-    def _readable(self, rows: list[Row | Malformed], layout: Layout) -> Sequence[Row]:
-        rows = [_TOO_LONG if _is_too_long(row, layout) else row for row in rows]
-        reasons = {at: row.reason for at, row in enumerate(rows) if isinstance(row, Malformed)}
-        if reasons:
-            found = [(self._table, self._rows + at, reason) for at, reason in reasons.items()]
-            self._database.insert("malformed", found)
-        blank = ("",) * layout.width
-        return [(row.row or blank) if isinstance(row, Malformed) else row for row in rows]
+    def _readable_csv(self, rows: list[Row | Malformed], layout: Layout) -> str:
+        text = _as_csv(rows, layout)
+        if len(text) > _MAX_BYTES // 4:  # a character has up to four bytes, so one of the rows may be too long
+            rows = [_TOO_LONG if len(_as_csv([row], layout).encode(errors=MARK)) > _MAX_BYTES else row for row in rows]
+            text = _as_csv(rows, layout)
+        malformed = [(at, row.reason) for at, row in enumerate(rows, self._rows) if isinstance(row, Malformed)]
+        if malformed:
+            self._database.insert("malformed", [(self._table, at, reason) for at, reason in malformed])
+        return text
 
 
 _TOO_LONG = Malformed(f"has more than {_MAX_BYTES:,} bytes")
 
 
-def _is_too_long(row: Row | Malformed, layout: Layout) -> bool:
-    values = (row.row or ()) if isinstance(row, Malformed) else row
-    # A character has four bytes at most, or two where it is a quote.
-    return sum(map(len, values)) > _MAX_BYTES // 5 and len(_as_csv([values], layout).encode(errors=MARK)) > _MAX_BYTES
-
-
-def _as_csv(rows: Sequence[Row], layout: Layout) -> str:
+def _as_csv(rows: Sequence[Row | Malformed], layout: Layout) -> str:
+    blank = ("",) * layout.width
     file = io.StringIO()
-    csv.writer(file, delimiter=layout.delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    csv.writer(file, delimiter=layout.delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
+        (row.row or blank) if isinstance(row, Malformed) else row for row in rows
+    )
     return file.getvalue()
