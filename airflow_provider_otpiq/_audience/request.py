@@ -9,17 +9,10 @@ from hashlib import sha256
 from os import PathLike
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    field_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
 from pydantic_core import to_json
 
+from airflow_provider_otpiq._audience.readers import MARK
 from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_rows import is_missing
@@ -94,7 +87,7 @@ def _encoding(value: str) -> str:
     try:
         codec = codecs.lookup(value)
         # Some are for single words, and refuse what marks bytes that are no text.
-        is_text = codec._is_text_encoding and bool(codec.decode(b"", "otpiq-mark"))
+        is_text = codec._is_text_encoding and bool(codec.decode(b"", MARK))
     except (LookupError, UnicodeError):
         is_text = False
     if not is_text:
