@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +23,11 @@ from airflow_provider_otpiq.operators.campaign import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEMPLATE = {"template_name": "summer_promo", "template_language": "ar", "phone_number": "+964 770 123 4567"}
+TEMPLATE: dict[str, Any] = {
+    "template_name": "summer_promo",
+    "template_language": "ar",
+    "phone_number": "+964 770 123 4567",
+}
 AT_ONCE: dict[str, Any] = {"retries": 1, "retry_delay": timedelta(0)}
 
 
@@ -47,8 +52,13 @@ with DAG("campaign", schedule=None, default_args=AT_ONCE):
 with DAG("start_only", schedule=None, params={"campaign_id": ""}, default_args=AT_ONCE):
     StartCampaignOperator(task_id="start", campaign_id="{{ params.campaign_id }}")
 
-# Its pods have no HOME, beside all else that they don't have.
-with DAG("broadcast", schedule=None, params={"folder": ""}, default_args={"queue": "without_home", **AT_ONCE}):
+
+def has_no_home(context: Any) -> None:
+    assert "HOME" not in os.environ
+
+
+WITHOUT_HOME = {"queue": "without_home", "pre_execute": has_no_home}
+with DAG("broadcast", schedule=None, params={"folder": ""}, default_args={**WITHOUT_HOME, **AT_ONCE}):
     prepare = PrepareAudienceOperator(
         task_id="prepare",
         source="{{ params.folder }}/crm/*.csv",
