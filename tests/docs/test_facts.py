@@ -11,6 +11,7 @@ from airflow_provider_otpiq import exceptions
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 from airflow_provider_otpiq.operators import campaign
 from dev.local_airflow import REPOSITORY
+from tests.conftest import AIRFLOW_VERSION
 from tests.docs.pages import DOCS
 
 
@@ -55,3 +56,28 @@ def test_every_file_of_the_layout_is_there() -> None:
     paths = re.findall(r"^\| `(\S+)` \|", section("architecture.md", "Layout"), re.MULTILINE)
     assert paths
     assert [path for path in paths if not (REPOSITORY / path).exists()] == []
+
+
+def test_the_table_of_timeouts_has_the_options_of_airflow_with_their_defaults() -> None:
+    column = 0 if AIRFLOW_VERSION.major >= 3 else 1
+    table = section("howto/several-workers.md", "How long to wait before you look")
+    rows = re.findall(r"^\|.*\| `(.+)` \| `(.+)` \| (\d+) \|$", table, re.MULTILINE)
+    assert rows
+    for *names, seconds in rows:
+        assert float(default_of(names[column])) == int(seconds)
+
+
+def test_the_options_that_the_page_on_workers_names_are_airflows() -> None:
+    page = (DOCS / "howto" / "several-workers.md").read_text()
+    of_both = set(re.findall(r"`(\[(?:core|logging|secrets)\] \w+)", page))
+    assert of_both
+    of_3 = {"[workers] secrets_backend", "[workers] secrets_backend_kwargs"} if AIRFLOW_VERSION.major >= 3 else set()
+    assert [option for option in of_both | of_3 if default_of(option) is None] == []
+    assert default_of("[core] max_map_length") == re.search(r"max_map_length`, (\d+)", page)[1]
+
+
+def default_of(option: str) -> str:
+    from airflow.configuration import retrieve_configuration_description
+
+    section_name, name = option.removeprefix("[").split("] ")
+    return str(retrieve_configuration_description()[section_name]["options"][name]["default"])
