@@ -52,6 +52,7 @@ def pod_environment(execution_api: str) -> dict[str, str]:
     """
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
+        "USER": "airflow",  # which has no entry in /etc/passwd
         "HOME": "/media/home",
         "TMPDIR": "/media/temporary",
         "AIRFLOW_HOME": "/media/airflow",
