@@ -114,7 +114,8 @@ def test_a_whole_campaign(airflow: RunningAirflow, sandbox: Sandbox) -> None:
     assert airflow.finished(run) == "success"
     campaign_id = airflow.xcom(run, "start")
     assert Counter(sandbox.recipients(campaign_id)) == Counter(people("audience.csv"))
-    assert [each["status"] for each in sandbox.campaigns if each["_id"] == campaign_id] == ["running"]
+    sandbox.move_clock(days=1)
+    assert [each["status"] for each in sandbox.campaigns if each["_id"] == campaign_id] == ["completed"]
     assert {task["hostname"] for task in airflow.tasks(run)} == {
         pod_name("campaign", task_id) for task_id in ("create", "attach", "sample", "start")
     }
