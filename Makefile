@@ -49,6 +49,9 @@ docs: .venv/docs-ready  ## the documentation as a site, in docs/_build/html; a w
 bench: .venv/bench-ready  ## speeds beside other providers, as ratios of one run
 	.venv/bin/python -m dev.bench
 
+dist: .venv/dist-ready  ## the sdist and the wheel, in dist/, checked as those who install them would
+	.venv/bin/python -m dev.dist
+
 check: .venv/ready  ## formatting, ruff with Airflow's rules, strict mypy
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -84,4 +87,4 @@ define install
 endef
 
 .PHONY: help demo airflow unit test test-matrix $(OLDER:%=test-%) test-scheduler test-postgresql test-object-store \
-    test-browser docs bench check format constraints clean
+    test-browser docs bench dist check format constraints clean
