@@ -59,7 +59,7 @@ def _check_reproducible(built: list[Path], folder: Path) -> None:
     _run("git", "clone", "--quiet", str(REPOSITORY), str(clone), umask=0o077)
     for path in clone.rglob("*"):
         os.utime(path, (1_000_000_000, 1_000_000_000))
-    again = _build(clone, folder / "again", "--sdist", "--wheel", umask=0o077, TZ="Pacific/Kiritimati")
+    again = _build(clone, folder / "again", "--sdist", "--wheel", umask=0o077, timezone="Pacific/Kiritimati")
     for one, other in zip(built, again, strict=True):
         _require(one.read_bytes() == other.read_bytes(), f"{one} differs where it is built from a clone: {other}")
     print("reproducible: the same bytes from a clone with another path, umask, timezone and times of its files")
@@ -87,8 +87,8 @@ def _check_contents(sdist: Path, wheel: Path) -> None:
     _require_same("files of the wheel", of_wheel, _tracked(PACKAGE) | {f"{_dist_info()}/{name}" for name in DIST_INFO})
     needed = {f"{PACKAGE}/py.typed", f"{PACKAGE}/sandbox/dashboard.html"}
     _require(needed <= of_wheel, f"The wheel lacks one of {needed}")
-    linked = {link for link in re.findall(r"\]\(([\w./-]+)\)", (REPOSITORY / "README.md").read_text())}
-    _require(linked <= set(_read_sdist(sdist)), f"README links to what the sdist lacks: {linked}")
+    unknown = set(re.findall(r"\]\(([\w./-]+)\)", (REPOSITORY / "README.md").read_text())) - set(_read_sdist(sdist))
+    _require(not unknown, f"README links to what the sdist lacks: {sorted(unknown)}")
     with tarfile.open(sdist) as archive:
         owners = {(member.uid, member.gid, member.uname, member.gname) for member in archive}
     _require(owners == {(0, 0, "", "")}, f"The sdist names its builder: {owners}")
@@ -112,9 +112,9 @@ def _check_installed(distribution: Path, venv: Path) -> None:
     _run(str(UV), "venv", "--quiet", "--python", sys.executable, str(venv))
     _install(venv, str(distribution))
     home = {"AIRFLOW_HOME": str(venv / "airflow")}
-    _run(str(venv / "bin" / "python"), "-I", str(REPOSITORY / "dev" / "installed.py"), **home)
+    _run(str(venv / "bin" / "python"), "-I", str(REPOSITORY / "dev" / "installed.py"), environment=home)
     get = ["providers", "get", "airflow-provider-otpiq", "--output", "plain"]
-    found = _run(str(venv / "bin" / "airflow"), *get, **home)
+    found = _run(str(venv / "bin" / "airflow"), *get, environment=home)
     _require(__version__ in found.split(), f"`airflow {' '.join(get)}` says:\n{found}")
     print(f"installed {distribution.name}: dependencies agree, all modules are imported, Airflow finds the provider")
 
@@ -129,11 +129,12 @@ def _check_extras(wheel: Path, venv: Path) -> None:
     print(f"licenses: those of all {count} distributions of an installation with both extras fit Apache-2.0")
 
 
-def _build(source: Path, output: Path, *what: str, umask: int, **environment: str) -> tuple[Path, Path]:
+def _build(source: Path, output: Path, *what: str, umask: int, timezone: str = "UTC") -> tuple[Path, Path]:
     """Build both, by default the wheel from the sdist; the times in them are the commit's."""
     commit_time = _run("git", "log", "-1", "--format=%ct").strip()
     options = ["--quiet", "--build-constraints", str(CONSTRAINTS), "--out-dir", str(output), *what]
-    _run(str(UV), "build", *options, str(source), umask=umask, SOURCE_DATE_EPOCH=commit_time, **environment)
+    environment = {"SOURCE_DATE_EPOCH": commit_time, "TZ": timezone}
+    _run(str(UV), "build", *options, str(source), umask=umask, environment=environment)
     (sdist,), (wheel,) = output.glob("*.tar.gz"), output.glob("*.whl")
     return sdist, wheel
 
@@ -166,12 +167,12 @@ def _read_wheel(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def _run(*command: str, umask: int = -1, **environment: str) -> str:
+def _run(*command: str, umask: int = -1, environment: dict[str, str] | None = None) -> str:
     """Run a command in the checkout and return its standard output; exit with all that it printed if it fails."""
     run = subprocess.run(
         command,
         cwd=REPOSITORY,
-        env=os.environ | environment,
+        env=os.environ | (environment or {}),
         umask=umask,
         capture_output=True,
         text=True,

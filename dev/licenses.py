@@ -19,9 +19,16 @@ _PERMISSIVE = {
 }
 
 _EXCEPTIONS = {
-    "certifi": "MPL-2.0, which is about its own files only; nobody changes them here. It comes with requests.",
-    "pathspec": "MPL-2.0, as above. It comes with Airflow.",
-    "text-unidecode": "The Artistic License or the GPL, as one likes: the former. It comes with Airflow.",
+    # It asks something of those who change its own files, which nobody does here. The first comes with requests, the
+    # second with Airflow.
+    "certifi": {"Mozilla Public License 2.0 (MPL 2.0)"},
+    "pathspec": {"Mozilla Public License 2.0 (MPL 2.0)"},
+    # To choose, and the Artistic License asks nothing of those who only use it. It comes with Airflow.
+    "text-unidecode": {
+        "Artistic License",
+        "GNU General Public License (GPL)",
+        "GNU General Public License v2 or later (GPLv2+)",
+    },
 }
 
 
@@ -33,7 +40,7 @@ def check_licenses(site_packages: Path) -> tuple[int, list[str]]:
     :return: how many distributions there are, and a line for each whose license is unknown or may not fit.
     """
     installed = sorted(distributions(path=[str(site_packages)]), key=lambda each: each.name.lower())
-    unfit = [each for each in installed if each.name not in _EXCEPTIONS and not _is_permissive(licenses(each))]
+    unfit = [each for each in installed if not _fits(each)]
     return len(installed), [f"{each.name} {each.version}: {', '.join(licenses(each)) or 'unknown'}" for each in unfit]
 
 
@@ -44,15 +51,16 @@ def licenses(distribution: Distribution) -> list[str]:
     :param distribution: what is installed.
     :return: the names; of a choice all, so that each has to fit.
     """
-    metadata = distribution.metadata
-    expression = metadata.get("License-Expression", "")
-    classifiers = [each for each in metadata.get_all("Classifier", []) if each.startswith("License :: ")]
+    fields = {
+        name: distribution.metadata.get_all(name) or [] for name in ("License-Expression", "Classifier", "License")
+    }
     return (
-        [name for name in re.split(r" AND | OR |[()]", expression) if name]
-        or [each.rpartition(" :: ")[2] for each in classifiers]
-        or metadata.get("License", "").strip().splitlines()[:1]
+        [name for text in fields["License-Expression"] for name in re.split(r" AND | OR |[()]", text) if name]
+        or [text.rpartition(" :: ")[2] for text in fields["Classifier"] if text.startswith("License :: ")]
+        or [line for text in fields["License"] for line in text.strip().splitlines()[:1]]
     )
 
 
-def _is_permissive(names: list[str]) -> bool:
-    return bool(names) and set(names) <= _PERMISSIVE
+def _fits(distribution: Distribution) -> bool:
+    names = set(licenses(distribution))
+    return bool(names) and names <= _PERMISSIVE | _EXCEPTIONS.get(distribution.name, set())

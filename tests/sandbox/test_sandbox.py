@@ -273,8 +273,8 @@ def test_the_command_exits_on_a_negative_number_of_requests() -> None:
 def test_the_command_without_its_extra_says_what_to_install(package: str) -> None:
     without = f"import sys; sys.modules[{package!r}] = None; import airflow_provider_otpiq.sandbox.__main__"
     run = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, check=False, timeout=60)
-    extra = "pip install 'airflow-provider-otpiq[sandbox]'"
-    assert (run.returncode, run.stderr) == (1, f"otpiq-sandbox: The sandbox needs {package}; install it with: {extra}\n")
+    says = f"The sandbox needs {package}; install it with: pip install 'airflow-provider-otpiq[sandbox]'"
+    assert (run.returncode, run.stderr) == (1, f"otpiq-sandbox: {says}\n")
 
 
 @pytest.mark.system
