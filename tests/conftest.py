@@ -69,7 +69,8 @@ sys.addaudithook(_refuse_processes)
 def _no_process(request: pytest.FixtureRequest) -> Iterator[None]:
     """Keep ``make unit`` fast."""
     global _unit_test  # noqa: PLW0603
-    marked = {mark.name for mark in request.node.iter_markers()} & {"system", "scheduler", "object_store", "browser"}
+    slow = {"system", "scheduler", "object_store", "pods", "browser"}
+    marked = slow & {mark.name for mark in request.node.iter_markers()}
     _unit_test = None if marked else request.node.nodeid
     yield
     _unit_test = None
