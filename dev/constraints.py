@@ -15,6 +15,7 @@ _FIRST_RELEASES = {
     "apache-airflow-providers-common-compat": "2026-01-02",
     "backports-zstd": "2025-10-11",
     "duckdb": "2026-10-22",
+    "time-machine": "2025-11-20",
 }
 
 
