@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 UV_VERSION := 0.13.9
 AIRFLOW_PORT ?= 8080
-FAST := not scheduler and not object_store and not browser
+FAST := not scheduler and not object_store and not browser and not celery
 # Compiling Airflow again for each process, where a machine has this set, takes longer than the tests themselves.
 unexport PYTHONDONTWRITEBYTECODE
 IN_PARALLEL := -n 2 --dist loadgroup
@@ -34,6 +34,9 @@ test-postgresql: .venv/system-ready  ## the same on PostgreSQL, of Debian's pack
 
 test-object-store: .venv/system-ready  ## a broadcast whose tasks share nothing but S3, of moto's server
 	.venv/bin/pytest $(IN_PARALLEL) -m object_store
+
+test-celery: .venv/system-ready  ## two Celery workers that are killed, with Debian's redis-server and postgresql
+	.venv/bin/pytest -m celery
 
 test-browser: .venv/system-ready  ## the connection form and the trigger form in Debian's chromium
 	.venv/bin/pytest -m browser
@@ -82,5 +85,5 @@ define install
 	touch $(1)/ready
 endef
 
-.PHONY: help demo airflow unit test test-2.11 test-scheduler test-postgresql test-object-store test-browser docs \
+.PHONY: help demo airflow unit test test-2.11 test-scheduler test-postgresql test-object-store test-celery test-browser docs \
     bench check format constraints clean

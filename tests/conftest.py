@@ -44,7 +44,7 @@ needs_task_state = pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 3), reason="
 
 BASE_URL = "https://api.otpiq.com/api"
 API_KEY = "sk_live_0123456789abcdef"
-
+STARTS_PROCESSES = {"system", "scheduler", "object_store", "browser", "celery"}
 
 _unit_test: str | None = None
 
@@ -61,8 +61,8 @@ sys.addaudithook(_refuse_processes)
 def _no_process(request: pytest.FixtureRequest) -> Iterator[None]:
     """Keep ``make unit`` fast."""
     global _unit_test  # noqa: PLW0603
-    marked = {mark.name for mark in request.node.iter_markers()} & {"system", "scheduler", "object_store", "browser"}
-    _unit_test = None if marked else request.node.nodeid
+    marked = {mark.name for mark in request.node.iter_markers()}
+    _unit_test = None if marked & STARTS_PROCESSES else request.node.nodeid
     yield
     _unit_test = None
 
