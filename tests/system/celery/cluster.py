@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,11 +16,10 @@ from cryptography.fernet import Fernet
 
 from dev.running_airflow import RunningAirflow, processes_of, wait_until
 from tests.system.celery.network import HUB, Machine
+from tests.system.scheduler.observing import is_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 DAGS = (Path(__file__).parent / "dags", Path(__file__).parent.parent / "dags")
 REDIS_PORT = 6379
@@ -57,6 +55,7 @@ class Program:
     def start(self) -> None:
         """Start it, in a session of its own."""
         with self._log.open("ab") as output:
+            self._begin = output.tell()
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdout=output, stderr=output, start_new_session=True
             )
@@ -76,6 +75,10 @@ class Program:
     def processes(self) -> list[psutil.Process]:
         """List its processes."""
         return processes_of(self._process.pid)
+
+    def said(self, text: str) -> bool:
+        """Tell whether it has printed a text since it was started."""
+        return text.encode() in self._log.read_bytes()[self._begin :]
 
     def __enter__(self) -> Self:
         self.start()
@@ -116,6 +119,19 @@ class Worker(Program):
         command = [*machine.enter, airflow.airflow, "celery", "worker", *options]
         super().__init__(command, environment, home / "worker.log")
 
+    def restart(self) -> None:
+        """Kill it, start it again, and wait until it takes tasks."""
+        super().restart()
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Wait until it takes tasks."""
+        wait_until(lambda: self.said(f"{self.machine.name} ready."))
+
+    def tasks(self) -> list[psutil.Process]:
+        """List the processes that run a task."""
+        return [process for process in self.processes() if is_task(process)]
+
 
 class Cluster:
     """
@@ -143,13 +159,18 @@ class Cluster:
             for program in (self.scheduler, *self.workers):
                 stack.enter_context(program)
             self.airflow.wait_until_it_responds()
-            wait_until(lambda: all(self.is_ready(worker) for worker in self.workers))
+            for worker in self.workers:
+                worker.wait_until_ready()
             yield
 
-    def is_ready(self, worker: Worker) -> bool:
-        """Tell whether a worker has said that it takes tasks, since its last start."""
-        said = (worker.home / "worker.log").read_text(errors="replace")
-        return " ready." in said
+    def tasks(self) -> list[psutil.Process]:
+        """List the processes that run a task, on all workers."""
+        return [process for worker in self.workers for process in worker.tasks()]
+
+    def worker_of(self, process: psutil.Process) -> Worker:
+        """Find the worker that a process runs on."""
+        (worker,) = [worker for worker in self.workers if process in worker.processes()]
+        return worker
 
 
 def new_airflow(folder: Path) -> RunningAirflow:

@@ -9,13 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from tests.broadcast.chaos import PART_SIZE, PARTS, SHARDS, Chaos, check_books, more_seeds, needs_time
 from tests.broadcast.people import number, write_audience
 from tests.broadcast.processes import STEPS, Launcher, SecondProcesses
-from tests.system.scheduler.observing import everything_that_airflow_has_written
+from tests.system.scheduler.observing import everything_that_airflow_has_written, is_task
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -39,7 +38,7 @@ class ScheduledTasks:
 
     def processes(self) -> list[int]:
         """List the processes that run a task, and those above them that look after them."""
-        runners = [each for each in self._airflow.processes() if _is_task(each)]
+        runners = [each for each in self._airflow.processes() if is_task(each)]
         return [pid for runner in runners for pid in (runner.pid, runner.ppid()) if pid != 1]
 
     def set_clock(self, seconds: int) -> None:
@@ -69,16 +68,9 @@ class ScheduledTasks:
     def end(self) -> None:
         """End the tasks that lost their supervisor."""
         for each in self._airflow.processes():
-            if _is_task(each) and each.ppid() == 1:
+            if is_task(each) and each.ppid() == 1:
                 with suppress(ProcessLookupError):
                     os.kill(each.pid, signal.SIGKILL)
-
-
-def _is_task(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        title = " ".join(process.cmdline())
-        return title.startswith("airflow worker -- ") and "LocalExecutor" not in title
-    return False
 
 
 def chaos(airflow: RunningAirflow, sandbox: Sandbox, folder: Path, seed: int, seconds: float) -> None:
