@@ -15,7 +15,7 @@ import psutil
 from cryptography.fernet import Fernet
 
 from dev.running_airflow import RunningAirflow, processes_of, wait_until
-from tests.system.celery.network import HUB, Machine
+from tests.system.celery.network import HUB, Machine, require
 from tests.system.scheduler.observing import is_task
 
 if TYPE_CHECKING:
@@ -113,7 +113,11 @@ class Worker(Program):
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database}",
             "TMPDIR": str(home / "temporary"),
         }
-        for name in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET"):
+        for name in (
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+            "AIRFLOW__CORE__FERNET_KEY",
+            "AIRFLOW__API_AUTH__JWT_SECRET",
+        ):
             del environment[name]
         options = ["--celery-hostname", machine.name, "--queues", f"default,{machine.name}", "--concurrency", "4"]
         command = [*machine.enter, airflow.airflow, "celery", "worker", *options]
@@ -167,6 +171,12 @@ class Cluster:
         """List the processes that run a task, on all workers."""
         return [process for worker in self.workers for process in worker.tasks()]
 
+    def is_supervised(self, task: psutil.Process) -> bool:
+        """Tell whether the process lives that looks after a task."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return task.parent() in self.worker_of(task).processes()
+        return False
+
     def worker_of(self, process: psutil.Process) -> Worker:
         """Find the worker that a process runs on."""
         (worker,) = [worker for worker in self.workers if process in worker.processes()]
@@ -204,7 +214,7 @@ def _redis(folder: Path) -> list[str]:
     """
     Make the command of Redis.
 
-    Its append-only file lets it go on after a kill, and holds all that was ever written to it, as it is never compacted.
+    Its append-only file lets it go on after a kill. It is never compacted, so it holds all that was ever written.
     """
     folder.mkdir()
     options = {
@@ -217,4 +227,4 @@ def _redis(folder: Path) -> list[str]:
         "auto-aof-rewrite-percentage": "0",
         "save": "",
     }
-    return ["redis-server", *(word for name, value in options.items() for word in (f"--{name}", value))]
+    return [require("redis-server"), *(word for name, value in options.items() for word in (f"--{name}", value))]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -51,20 +53,11 @@ def cluster(
     airflow = new_airflow(folder)
     with a_postgresql(airflow.environment):
         airflow.migrate()
-        insecure = {"allow_insecure_http": True}
-        add_connection(
-            airflow, "otpiq_default", conn_type="otpiq", host=cluster_sandbox.url, password=KEY, extra=insecure
-        )
-        add_connection(
-            airflow,
-            "otpiq_chaos",
-            conn_type="otpiq",
-            host=cluster_sandbox.url,
-            password=KEY,
-            extra={**insecure, "max_retries": 1},
-        )
-        extra = {"endpoint_url": s3, "region_name": "us-east-1"}
-        add_connection(airflow, "aws_default", conn_type="aws", login="testing", password="testing", extra=extra)
+        otpiq = {"conn_type": "otpiq", "host": cluster_sandbox.url, "password": KEY}
+        for name, retries in (("otpiq_default", 2), ("otpiq_chaos", 1)):
+            extra = {"allow_insecure_http": True, "max_retries": retries}
+            add_connection(airflow, name, **otpiq, extra=extra)
+        add_connection(airflow, "aws_default", **aws_connection(s3))
         cluster = Cluster(folder, airflow, network)
         with cluster.started():
             yield cluster
@@ -74,3 +67,19 @@ def cluster(
 def sandbox(cluster_sandbox: Sandbox) -> Sandbox:
     cluster_sandbox.reset()
     return cluster_sandbox
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a bucket of its own, for the tasks and for the test itself."""
+    import boto3
+
+    name, keys = f"bucket-{uuid4().hex}", {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    boto3.client("s3", endpoint_url=s3, region_name="us-east-1", **keys).create_bucket(Bucket=name)
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(aws_connection(s3)))
+    return f"s3://aws_default@{name}"
+
+
+def aws_connection(endpoint: str) -> dict[str, Any]:
+    extra = {"endpoint_url": endpoint, "region_name": "us-east-1"}
+    return {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}

@@ -9,14 +9,16 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import psutil
 import redis
 
+from airflow_provider_otpiq.sandbox.faults import Fault
 from dev.running_airflow import wait_until
 from tests.broadcast.people import messaged, number
 from tests.system.celery.cluster import BROKER
 
 if TYPE_CHECKING:
+    import psutil
+
     from airflow_provider_otpiq.sandbox import Sandbox
     from tests.system.celery.cluster import Cluster
 
@@ -31,15 +33,21 @@ TEAM = 50_000_000
 
 def requests_of(sandbox: Sandbox, call: str) -> list[dict[str, Any]]:
     """List the requests of a kind, such as ``start``."""
-    return [each for each in sandbox.requests if each["method"] == "POST" and each["path"].endswith(f"/{call}")]
+    kind = Fault.parse({"call": call})
+    return [each for each in sandbox.requests if kind.matches(each["method"], each["path"])]
 
 
-def task_of_request(cluster: Cluster, sandbox: Sandbox, run: str, call: str) -> psutil.Process:
-    """Wait until a request has arrived, and find the process that has sent it."""
-    wait_until(lambda: requests_of(sandbox, call))
-    pids = [task["pid"] for task in cluster.airflow.tasks(run) if task["task_id"] == call]
-    (process,) = [process for process in cluster.tasks() if process.pid in pids]
-    return process
+def task_of_request(
+    cluster: Cluster, sandbox: Sandbox, run: str, call: str, task_id: str = "", count: int = 1
+) -> psutil.Process:
+    """Wait until so many requests have arrived, and find a process of the task that sends them, ``call`` by default."""
+    wait_until(lambda: len(requests_of(sandbox, call)) >= count)
+
+    def supervised() -> list[psutil.Process]:
+        pids = {task["pid"] for task in cluster.airflow.tasks(run) if task["task_id"] == (task_id or call)}
+        return [task for task in cluster.tasks() if task.pid in pids and cluster.is_supervised(task)]
+
+    return wait_until(supervised)[0]
 
 
 # Trouble
@@ -88,7 +96,7 @@ class Message:
     def __init__(self, task: dict[str, Any]) -> None:
         self._broker = redis.Redis.from_url(BROKER)
         unacknowledged = self._broker.hvals("unacked")
-        found = [json.loads(each) for each in unacknowledged]  # type: ignore[union-attr]
+        found = [json.loads(each) for each in unacknowledged]
         (self._message, _, self._queue) = next(each for each in found if task["id"] in _body(each[0]))
 
     def publish(self) -> None:
@@ -147,7 +155,7 @@ def _clear(cluster: Cluster, run: str, task: dict[str, Any]) -> None:
 
 
 def check_books(cluster: Cluster, sandbox: Sandbox, run: str, campaigns: list[int], *, samples: int) -> None:
-    """Check that OTPIQ and Airflow know of the same campaigns, each started once, with all its people and nobody twice."""
+    """Check that OTPIQ's books and Airflow's agree: each campaign started once, with all its people, nobody twice."""
     assert {task["state"] for task in cluster.airflow.tasks(run)} == {"success"}
     created = {cluster.airflow.xcom(run, "create", map_index=index) for index in campaigns}
     started = [each for each in sandbox.campaigns if each["status"] != "draft"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ HUB = "10.66.0.1"
 """The address of this process, and of all that it starts outside of a machine."""
 
 _BRIDGE = "cluster"
+_PACKAGES = {"ip": "iproute2", "nsenter": "util-linux", "redis-server": "redis-server", "unshare": "util-linux"}
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -38,6 +40,13 @@ def own_network() -> Iterator[None]:
             yield
         finally:
             _require_permission(_libc.setns(before.fileno(), _NEW_NETWORK))
+
+
+def require(program: str) -> str:
+    """Find a program, or say which of Debian's packages has it."""
+    if found := shutil.which(program):
+        return found
+    raise FileNotFoundError(f"the tests of Celery need {program}, of Debian's package {_PACKAGES[program]}")
 
 
 def _require_permission(result: int) -> None:
@@ -63,11 +72,11 @@ class Machine:
         """Start it; its namespaces live as long as the process that waits in them."""
         command = f"hostname {self.name} && echo ready && read end"
         with subprocess.Popen(
-            ["unshare", "--net", "--uts", "sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [require("unshare"), "--net", "--uts", "sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as waits:
             assert waits.stdout
             assert waits.stdout.readline() == b"ready\n"
-            self.enter = ["nsenter", f"--target={waits.pid}", "--net", "--uts"]
+            self.enter = [require("nsenter"), f"--target={waits.pid}", "--net", "--uts"]
             """What stands before a command that is to run on it."""
             _ip(f"link add {self.name} type veth peer name eth0 netns {waits.pid}")
             _ip(f"link set {self.name} master {_BRIDGE} up")
@@ -78,4 +87,4 @@ class Machine:
 
 
 def _ip(command: str, enter: list[str] | None = None) -> None:
-    subprocess.run([*(enter or []), "ip", *command.split()], check=True)
+    subprocess.run([*(enter or []), require("ip"), *command.split()], check=True)

@@ -103,7 +103,7 @@ def test_in_the_pause_before_an_http_retry_the_next_try_sends_it_and_nobody_else
 def test_a_restart_is_nothing_that_a_task_notices(cluster: Cluster, sandbox: Sandbox, program: str) -> None:
     sandbox.arm("attach", delay=SECONDS_TO_DIE)
     run = cluster.airflow.trigger("campaign")
-    task_of_request(cluster, sandbox, run, "recipients")
+    task_of_request(cluster, sandbox, run, "attach")
     getattr(cluster, program).restart()
     assert cluster.airflow.finished(run) == "success"
     assert [task["try_number"] for task in cluster.airflow.tasks(run)] == [1, 1, 1, 1]
