@@ -89,7 +89,8 @@ def test_no_key_and_nobody_is_in_a_log_the_database_or_redis(cluster: Cluster, s
     written = written_by(cluster)
     assert "Attached 20 recipients" in written  # a log
     assert "execute_workload" in written  # a message's headers
-    assert '"dag_rel_path"' in written  # a message's body
+    assert '\\"dag_rel_path\\"' in written  # a message's body
+    assert "COPY public.task_instance " in written
     assert KEY not in written
     assert NAME not in written
     assert set(re.findall(r"96477\d{8}", written)) <= {SENDER}
