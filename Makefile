@@ -1,6 +1,9 @@
-# Everything here needs only Python 3.11, make and git: each target sets up what it uses, in this checkout.
+# Everything here needs only Python, make and git: each target sets up what it uses, in this checkout.
 
-PYTHON ?= python3.11
+# What the tests run on: the newest Airflow in .venv, the others each in an environment of its own.
+VERSIONS := $(shell awk '!/^\#/ {print $$1}' dev/airflow_versions.txt)
+NEWEST := $(lastword $(VERSIONS))
+OLDER := $(filter-out $(NEWEST),$(VERSIONS))
 UV_VERSION := 0.13.9
 AIRFLOW_PORT ?= 8080
 FAST := not scheduler and not object_store and not browser and not celery
@@ -20,11 +23,13 @@ airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_P
 unit: .venv/ready  ## the tests that start no process, for while you write: seconds
 	.venv/bin/pytest $(IN_PARALLEL) -q -m 'not system and $(FAST)'
 
-test: .venv/ready  ## the tests on Airflow 3.3, without the slow ones below
+test: .venv/ready  ## the tests on the newest Airflow, without the slow ones below
 	.venv/bin/pytest $(IN_PARALLEL) -m '$(FAST)'
 
-test-2.11: .venv-2.11/ready  ## the same tests on Airflow 2.11
-	.venv-2.11/bin/pytest $(IN_PARALLEL) -m '$(FAST)'
+test-matrix: test $(OLDER:%=test-%)  ## the same on all of dev/airflow_versions.txt; on one: `make test-3.1`
+
+$(OLDER:%=test-%): test-%: .venv-%/ready
+	.venv-$*/bin/pytest $(IN_PARALLEL) -m '$(FAST)'
 
 test-scheduler: .venv/ready  ## faults and killed tasks under a real scheduler, on SQLite
 	.venv/bin/pytest -m scheduler
@@ -56,34 +61,30 @@ format: .venv/ready  ## rewrite the code as `make check` wants it
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-constraints: .venv/ready  ## pin the newest dependencies that fit, for both versions of Airflow
-	for version in 3.3 2.11; do \
-	    extras='--extra dev'; [ $$version = 2.11 ] || extras="$$extras --extra system --extra bench --extra docs"; \
-	    echo "apache-airflow==$$version.*" | .venv/bin/uv pip compile --quiet --upgrade \
-	        --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 \
-	        $$extras --constraint - --output-file dev/constraints-airflow-$$version.txt pyproject.toml; \
-	done
+constraints: .venv/ready  ## pin what fits: for each version of Airflow, and the lowest
+	.venv/bin/python -m dev.constraints
 
 clean:  ## remove everything that the targets made
-	rm -rf .venv .venv-2.11 .airflow-* dist docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .airflow-* dist docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-.venv/ready: dev/constraints-airflow-3.3.txt pyproject.toml
-	$(call install,.venv,$<)
+.venv/ready: dev/constraints/$(NEWEST).txt pyproject.toml
+	$(call install,.venv,$(NEWEST))
 
 .venv/%-ready: .venv/ready
-	.venv/bin/uv pip install --quiet --python .venv/bin/python --constraint dev/constraints-airflow-3.3.txt \
-	    --editable '.[$*]'
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --constraint dev/constraints/$(NEWEST).txt --editable '.[$*]'
 	touch $@
 
-.venv-2.11/ready: dev/constraints-airflow-2.11.txt pyproject.toml
-	$(call install,.venv-2.11,$<)
+$(OLDER:%=.venv-%/ready): .venv-%/ready: dev/constraints/%.txt pyproject.toml
+	$(call install,.venv-$*,$*)
 
+# An environment, and the version of Airflow that it holds.
 define install
-	$(PYTHON) -m venv --clear $(1)
+	"$$(dev/find_python.sh "$$(awk '$$1 == "$(2)" {print $$2}' dev/airflow_versions.txt)")" -m venv --clear $(1)
 	$(1)/bin/pip install --quiet uv==$(UV_VERSION)
-	$(1)/bin/uv pip install --quiet --compile-bytecode --python $(1)/bin/python --constraint $(2) --editable '.[dev]'
+	$(1)/bin/uv pip install --quiet --compile-bytecode --python $(1)/bin/python \
+	    --constraint dev/constraints/$(2).txt --editable '.[dev]'
 	touch $(1)/ready
 endef
 
-.PHONY: help demo airflow unit test test-2.11 test-scheduler test-postgresql test-object-store test-celery test-browser docs \
-    bench check format constraints clean
+.PHONY: help demo airflow unit test test-matrix $(OLDER:%=test-%) test-scheduler test-postgresql test-object-store \
+    test-celery test-browser docs bench check format constraints clean

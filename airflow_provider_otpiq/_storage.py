@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from contextlib import contextmanager
@@ -14,11 +15,18 @@ from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
+
 
 def split_location(location: str) -> tuple[str, str]:
     """Split a local path or URL of an object into its folder and its name."""
     folder, slash, name = location.rstrip("/").rpartition("/")
     return folder or slash or ".", name
+
+
+def absolute(location: str) -> str:
+    """Return a location that does not depend on the working directory."""
+    return location if "://" in location else str(Path(location).absolute())
 
 
 def find_store(location: str) -> tuple[Any, str]:
@@ -29,10 +37,8 @@ def find_store(location: str) -> tuple[Any, str]:
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    # A relative path is one thing to Airflow 3 and another to Airflow 2.
-    where = location if "://" in location else str(Path(location).absolute())
     try:
-        path = ObjectStoragePath(where)
+        path = ObjectStoragePath(absolute(location))  # a relative path is another one to Airflow 2
         store = path.fs
     except ValueError as error:
         raise OtpiqConfigurationError(
@@ -78,6 +84,8 @@ class Folder:
         found = self._fs.cat_ranges(list(map(self._full_path, names)), None, None, on_error="return")
         contents = dict(zip(names, found, strict=True))
         for content in contents.values():
+            if isinstance(content, NotADirectoryError) and Path(self._path).is_file():
+                raise OtpiqConfigurationError(f"{self.location}: is a file, and must be a folder.") from None
             if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
                 raise content
         return {name: content for name, content in contents.items() if not isinstance(content, FileNotFoundError)}
@@ -104,14 +112,16 @@ class Folder:
     def list(self, name: str) -> list[str]:
         """List the names of the objects in a folder of this one."""
         path = self._full_path(name)
-        self._fs.invalidate_cache(path)
+        self._fs.invalidate_cache()
         try:
             return [str(each).rstrip("/").rpartition("/")[2] for each in self._fs.ls(path, detail=False)]
         except FileNotFoundError:
             return []
 
     def contains(self, path: str) -> bool:
-        """Tell whether a path of the same store lies in this folder."""
+        """Tell whether a path of the same store lies in this folder, however both are written."""
+        if self._is_local:
+            return Path(path).resolve().is_relative_to(Path(self._path).resolve())
         return path.startswith(self._full_path(""))
 
     def create(self, name: str, content: bytes) -> bool:
@@ -125,6 +135,14 @@ class Folder:
                 os.link(aside, path)
         except FileExistsError:
             return False
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            raise OtpiqConfigurationError(
+                f"{self.location}: this file system has no hard links ({error.strerror}), by which an object is created"
+                " exclusively, and that keeps two processes apart. Set a folder on a disk that has them, or in an"
+                " object store, such as s3://…"
+            ) from None
         return True
 
     def require_exclusive_creation(self, name: str) -> None:

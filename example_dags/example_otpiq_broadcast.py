@@ -23,7 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+# The module, not its operator: Airflow 3.0 has none, and its DAG processor, importing what such a line names
+# before it reads the file, would end for all DAGs.
+from airflow.providers.standard.operators import hitl
 from airflow.sdk import DAG, Param, task
 
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
@@ -92,7 +95,7 @@ with DAG(
         return credit
 
     credit = read_credit()
-    approve = ApprovalOperator(
+    approve = hitl.ApprovalOperator(
         task_id="approve",
         subject="Send the summer offer?",
         body=(

@@ -160,6 +160,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "_state": {"exceptions", "_storage", "_models", "_state"},
     "_broadcast": {
         "exceptions",
+        "_redaction",
         "_progress",
         "_validation_errors",
         "_storage",

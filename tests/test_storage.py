@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +114,25 @@ def test_a_relative_path_is_below_the_working_directory(tmp_path: Path, monkeypa
     assert (tmp_path / "a" / "one.json").read_bytes() == b"1"
     assert Folder(".").read("a/one.json") == Folder(str(tmp_path)).read("a/one.json") == b"1"
     assert Folder("/").location_of("one.json") == "/one.json"
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_hard_links_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(OtpiqConfigurationError, match=f"{tmp_path}: this file system has no hard links"):
+        Folder(str(tmp_path)).create("one.json", b"1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(OtpiqConfigurationError, match=r"manifest.json: is a file, and must be a folder"):
+        Ledger(f"{tmp_path}/manifest.json").read()
 
 
 def test_what_cannot_be_read_is_not_taken_for_missing(tmp_path: Path) -> None:

@@ -120,10 +120,16 @@ class Decisions:
 
     def useless_suppressions(self) -> list[int]:
         """List the rows of ``suppress`` that hold no phone number, counted from 1."""
-        return [
-            row
-            for (row,) in self._database.query("SELECT id + 1 FROM suppress_rows WHERE reason IS NOT NULL ORDER BY 1")
-        ]
+        sql = f"SELECT id + 1 FROM ({_NO_SUPPRESSIONS}) WHERE NOT may_name_somebody ORDER BY 1"
+        return [row for (row,) in self._database.query(sql)]
+
+    def unreadable_suppressions(self) -> dict[str, list[int]]:
+        """List, by reason, the rows of ``suppress`` whose number cannot be read, counted from 1."""
+        rows: dict[str, list[int]] = {}
+        sql = f"SELECT reason, id + 1 FROM ({_NO_SUPPRESSIONS}) WHERE may_name_somebody ORDER BY 2"
+        for reason, row in self._database.query(sql):
+            rows.setdefault(reason, []).append(row)
+        return rows
 
     def _normalize_numbers(self, progress: Progress) -> None:
         """Look at each number that is not in the API's form, once, however often it is there."""
@@ -200,6 +206,11 @@ def _literal(text: str) -> str:
 
 
 _PHONE_NUMBER = "numbers.reason"
+_NO_SUPPRESSIONS = f"""
+    SELECT id, reason, regexp_matches(phone, '\\p{{Nd}}|{UNDECODABLE}')
+        OR id IN (SELECT id FROM malformed WHERE origin = 'suppress') AS may_name_somebody
+    FROM suppress_rows JOIN suppress ON id = suppress.rowid WHERE reason IS NOT NULL
+"""
 _EXCLUDED = """
     CREATE TABLE excluded AS
     WITH good AS (SELECT id, number FROM source_rows WHERE reason IS NULL),

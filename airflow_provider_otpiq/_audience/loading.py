@@ -9,7 +9,7 @@ from itertools import count, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from airflow_provider_otpiq._audience.readers import Malformed
+from airflow_provider_otpiq._audience.readers import MARK, Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._progress import Progress
 
 _CHUNK = 300_000  # rows that DuckDB reads at once: smaller files cost it more
+_MAX_BYTES = 2_000_000  # of a row: DuckDB takes 2 MiB, and needs memory for many of the largest
 
 
 class Loader:
@@ -57,25 +58,33 @@ class Loader:
 
     def _write(self, path: Path, batches: Iterator[Batch]) -> bool:
         first = self._rows
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with path.open("w", encoding="utf-8", errors=MARK, newline="") as file:
             for batch in batches:
                 rows = batch.rows
-                file.write(rows if isinstance(rows, str) else _as_csv(self._readable(rows, batch.layout), batch.layout))
+                file.write(rows if isinstance(rows, str) else self._readable_csv(rows, batch.layout))
                 self._rows += batch.size
                 if self._rows - first >= _CHUNK:
                     break
         return self._rows > first
 
-    def _readable(self, rows: list[Row | Malformed], layout: Layout) -> Sequence[Row]:
-        reasons = {at: row.reason for at, row in enumerate(rows) if isinstance(row, Malformed)}
-        if reasons:
-            found = [(self._table, self._rows + at, reason) for at, reason in reasons.items()]
-            self._database.insert("malformed", found)
-        blank = ("",) * layout.width
-        return [(row.row or blank) if isinstance(row, Malformed) else row for row in rows]
+    def _readable_csv(self, rows: list[Row | Malformed], layout: Layout) -> str:
+        text = _as_csv(rows, layout)
+        if len(text) > _MAX_BYTES // 4:  # a character has up to four bytes, so one of the rows may be too long
+            rows = [_TOO_LONG if len(_as_csv([row], layout).encode(errors=MARK)) > _MAX_BYTES else row for row in rows]
+            text = _as_csv(rows, layout)
+        malformed = [(at, row.reason) for at, row in enumerate(rows, self._rows) if isinstance(row, Malformed)]
+        if malformed:
+            self._database.insert("malformed", [(self._table, at, reason) for at, reason in malformed])
+        return text
 
 
-def _as_csv(rows: Sequence[Row], layout: Layout) -> str:
+_TOO_LONG = Malformed(f"has more than {_MAX_BYTES:,} bytes")
+
+
+def _as_csv(rows: Sequence[Row | Malformed], layout: Layout) -> str:
+    blank = ("",) * layout.width
     file = io.StringIO()
-    csv.writer(file, delimiter=layout.delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    csv.writer(file, delimiter=layout.delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
+        (row.row or blank) if isinstance(row, Malformed) else row for row in rows
+    )
     return file.getvalue()

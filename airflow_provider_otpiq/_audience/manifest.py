@@ -96,7 +96,10 @@ class Audience:
 
 def _read_manifest(folder: Folder, name: str) -> Manifest:
     location = folder.location_of(name)
-    content = folder.read(name)
+    try:
+        content = folder.read(name)
+    except IsADirectoryError:
+        raise _unusable(f"{location}: is a folder", f"Set the path of the audience's {MANIFEST}.") from None
     if content is None:
         raise _unusable(f"{location}: there is no such audience", "Run the task that prepares it first.")
     try:

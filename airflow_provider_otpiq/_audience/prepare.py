@@ -21,6 +21,7 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from airflow_provider_otpiq._audience.mapped_task import MappedTask
     from airflow_provider_otpiq._audience.readers import Batch
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq._audience.sources import SourceFile
@@ -30,22 +31,25 @@ log = logging.getLogger(__name__)
 _MAX_LISTED = 20
 
 
-def prepare(request: AudienceRequest) -> Audience:
+def prepare(request: AudienceRequest, mapped_task: MappedTask | None = None) -> Audience:
     """
     Prepare an audience.
 
+    :param request: what it is prepared from.
+    :param mapped_task: the instance of a mapped task that does it, if it is one.
     :raises OSError: if a source cannot be read, or the output cannot be written.
     :raises OtpiqValidationError: if a source is wrong, too many rows are, or nobody is left; or if the audience has
-        campaigns and would be another one.
+        campaigns and would be another one; or if another instance of a mapped task prepares its own there.
     """
     with Database(request.memory_limit) as database:
-        return _Preparation(request, database).run()
+        return _Preparation(request, database, mapped_task).run()
 
 
 class _Preparation:
-    def __init__(self, request: AudienceRequest, database: Database) -> None:
+    def __init__(self, request: AudienceRequest, database: Database, mapped_task: MappedTask | None) -> None:
         self._request = request
         self._database = database
+        self._mapped_task = mapped_task
         self._progress = Progress()
         self._output = Output(request.output)
         self._decisions = Decisions(database, request)
@@ -55,8 +59,10 @@ class _Preparation:
         if self._request.suppress is not None:
             self._load("suppress", self._request.suppress, [self._request.suppress_column])
         counts = self._decisions.decide(self._progress)
+        self._require_readable_suppressions()
         self._warn_of_useless_suppressions()
         with _clear_errors(self._request.output):
+            self._claim_output()
             if self._output.withdraw():
                 self._write(counts)
             else:
@@ -86,7 +92,12 @@ class _Preparation:
         self._output.write_rejected(self._decisions.rejected(), self._database.folder / REJECTED)
         self._require_recipients(counts)
         parts = self._output.write_parts(divide(self._decisions.recipients()), self._progress)
+        self._claim_output()  # once more, as another may have had the same idea at the same moment
         self._output.publish(self._manifest(counts, parts))
+
+    def _claim_output(self) -> None:
+        if self._mapped_task:
+            self._mapped_task.claim(self._output.folder)
 
     def _keep(self, counts: Counts) -> None:
         parts = [part for part, _ in divide(self._decisions.recipients())]
@@ -124,6 +135,16 @@ class _Preparation:
             raise OtpiqValidationError(
                 f"The audience was not prepared, because of:{bullet_list(errors)}{_by_reason(reasons)}"
                 f"\n{self._output.folder.location_of(REJECTED)} lists the rejected rows.",
+                errors=errors,
+            )
+
+    def _require_readable_suppressions(self) -> None:
+        unreadable = self._decisions.unreadable_suppressions().items()
+        errors = [f"suppress: rows {list_some(list(map(str, rows)), _MAX_LISTED)}: {why}" for why, rows in unreadable]
+        if errors:
+            raise OtpiqValidationError(
+                f"The audience was not prepared, because whom these rows name would get the message:"
+                f"{bullet_list(errors)}\nCorrect them in the suppression list, or take them out of it.",
                 errors=errors,
             )
 

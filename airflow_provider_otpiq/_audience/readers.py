@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 UNDECODABLE = "\ufdd0"
 """Stands for bytes that are no text: Unicode sets this character aside for such uses."""
+MARK = "otpiq-mark"
+"""The handler of errors that puts it there."""
 DELIMITER = "\x1f"
 """Between values that are not from CSV."""
 MAX_LENGTH = 131_072
@@ -240,14 +242,19 @@ def _listed(columns: Sequence[str]) -> str:
 
 def _text(content: BinaryIO, encoding: str) -> io.TextIOWrapper:
     is_utf8 = codecs.lookup(encoding).name == "utf-8"
-    codecs.register_error("otpiq-mark", _mark)
-    return io.TextIOWrapper(content, "utf-8-sig" if is_utf8 else encoding, errors="otpiq-mark", newline="")
+    return io.TextIOWrapper(content, "utf-8-sig" if is_utf8 else encoding, errors=MARK, newline="")
 
 
-def _mark(error: UnicodeError) -> tuple[str, int]:
+def _mark(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Mark bytes that are no text, and half characters, which some encodings have."""
     if isinstance(error, UnicodeDecodeError):
         return UNDECODABLE, error.end
+    if isinstance(error, UnicodeEncodeError):
+        return UNDECODABLE.encode(), error.end
     raise error
+
+
+codecs.register_error(MARK, _mark)
 
 
 def _header(file: SourceFile, rows: Iterator[list[str]]) -> list[str]:

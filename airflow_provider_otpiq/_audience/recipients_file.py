@@ -18,7 +18,10 @@ def read_recipients(location: str) -> list[Any]:
     :raises OtpiqConfigurationError: if nothing here reaches it.
     """
     folder, name = split_location(location)
-    content = Folder(folder).read(name)
+    try:
+        content = Folder(folder).read(name)
+    except IsADirectoryError:
+        raise _refusal(location, "is a folder; set the path of a file in it") from None
     if content is None:
         raise _refusal(location, "there is no such file")
     try:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from os import PathLike
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
+from pydantic_core import to_json
 
+from airflow_provider_otpiq._audience.readers import MARK
 from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_rows import is_missing
 from airflow_provider_otpiq._models.request import RequestModel
-from airflow_provider_otpiq._redaction import safe_repr
+from airflow_provider_otpiq._redaction import name_of_callable, safe_repr
 
 Source = tuple[str, ...] | Callable[[], Any]
 
@@ -45,6 +48,15 @@ def _source(value: object) -> Source:
     raise ValueError(f"must be a path, a glob, a list of them (none of them blank), or a callable; found {found}")
 
 
+def _suppress(value: object) -> Source:
+    if is_missing(value) or (isinstance(value, list | tuple) and any(map(is_missing, value))):
+        raise ValueError(
+            "is set, and rendered to nothing, so those who opted out would get the message; make it render to what"
+            " names them, or leave suppress out if nobody is to be suppressed"
+        )
+    return _source(value)
+
+
 def _parameter(value: object) -> str | Constant:
     if isinstance(value, Mapping):
         return Constant(**value)
@@ -73,11 +85,13 @@ def _delimiter(value: str) -> str:
 
 def _encoding(value: str) -> str:
     try:
-        is_text = codecs.lookup(value)._is_text_encoding
-    except LookupError:
+        codec = codecs.lookup(value)
+        # Some are for single words, and refuse what marks bytes that are no text.
+        is_text = codec._is_text_encoding and bool(codec.decode(b"", MARK))
+    except (LookupError, UnicodeError):
         is_text = False
     if not is_text:
-        raise ValueError(f"must be an encoding that Python knows, such as utf-8 or cp1256; found {safe_repr(value)}")
+        raise ValueError(f"must be an encoding of text files, such as utf-8 or cp1256; found {safe_repr(value)}")
     return value
 
 
@@ -92,6 +106,7 @@ class AudienceRequest(RequestModel):
 
     title: ClassVar[str] = "The audience"
     not_done: ClassVar[str] = "was not prepared"
+    never_blank: ClassVar[tuple[str, ...]] = ("suppress",)  # a list that is lost must not mean that nobody opted out
 
     source: Annotated[Any, PlainValidator(_source)]
     phone_number: String
@@ -100,7 +115,7 @@ class AudienceRequest(RequestModel):
         dict[String, Annotated[str | Constant, PlainValidator(_parameter)]],
     ] = Field(default_factory=dict)
     reference: String | None = None
-    suppress: Annotated[Any, PlainValidator(_source)] = None
+    suppress: Annotated[Any, PlainValidator(_suppress)] = None
     suppress_phone_number: String | None = None
     output: Annotated[String, BeforeValidator(lambda value: str(value) if isinstance(value, PathLike) else value)]
     max_rejected: Annotated[int | float | None, PlainValidator(_limit)] = None
@@ -114,6 +129,11 @@ class AudienceRequest(RequestModel):
     @classmethod
     def _leave_out_empty_sections(cls, sections: dict[str, Any]) -> dict[str, Any]:
         return {section: parameters for section, parameters in sections.items() if parameters}
+
+    @property
+    def checksum(self) -> str:
+        """What differs where another audience is meant; of a callable, its name."""
+        return sha256(to_json(self.model_dump(), fallback=name_of_callable)).hexdigest()
 
     @property
     def parameters(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ import logging
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from airflow_provider_otpiq._audience.manifest import IN_USE, Audience
 from airflow_provider_otpiq._broadcast.parts import (
@@ -88,12 +88,12 @@ class BroadcastDrafts:
 
     def _begin(self) -> Broadcast:
         """Save the request before the first campaign, or make sure that it is the saved one."""
-        mark = self._mark()  # is written after the ledger, so it is read before
+        marks = self._marks()  # are written after their ledgers, so they are read before
         saved = self.ledger.read()
-        if saved is None:
-            self._require_new_ledger(mark)
-            saved = self.ledger.begin(self._checked_request())
-        if mark is None:
+        if saved is None or not self.ledger.is_whole():
+            self._require_no_lost_ledger(marks)
+            saved = self.ledger.begin(saved or self._checked_request())
+        if self.ledger.location not in marks.values():
             self._mark_audience_in_use()
         changes = self._describe(saved.template_id, saved.phone_number_id).changes(saved)
         if not changes:
@@ -105,13 +105,14 @@ class BroadcastDrafts:
         log.warning("%s. The drafts that were made before stay behind, and send nothing.", "; ".join(changes))
         return wanted
 
-    def _describe(self, template_id: str, phone_number_id: str) -> Broadcast:
+    def _describe(self, template_id: str, phone_number_id: str, project: str | None = None) -> Broadcast:
         return Broadcast(
             request=self._request.identity | {"otpiq_conn_id": self._hook.otpiq_conn_id},
             audience=self._request.audience,
             audience_checksum=self._audience.manifest.checksum,
             template_id=template_id,
             phone_number_id=phone_number_id,
+            project=project,
         )
 
     def _checked_request(self) -> Broadcast:
@@ -122,7 +123,7 @@ class BroadcastDrafts:
         payload = self._hook.get_recipient_payload(template_id=template_id)
         _require_parameters(payload, self._audience.manifest)
         self._warn_of_the_limit(Resources.model_validate(resources), phone_number_id)
-        return self._describe(template_id, phone_number_id)
+        return self._describe(template_id, phone_number_id, self._hook.get_project_info()["projectName"])
 
     def _warn_of_the_limit(self, resources: Resources, phone_number_id: str) -> None:
         number = resources.phone_number(phone_number_id)
@@ -137,20 +138,35 @@ class BroadcastDrafts:
                 f"{recipients:,}",
             )
 
-    def _require_new_ledger(self, mark: str | None) -> None:
-        """Make sure that it is no ledger that was lost: people would get the message again."""
-        if mark:
-            error = f"the ledger {self.ledger} is lost: campaigns were created from it"
-            raise OtpiqValidationError(
-                f"Nothing was sent: {error}, and may have been started. Restore it. If you are sure that none of them"
-                f" was started, delete {self._audience.folder.location_of(mark)} and clear the task.",
-                errors=[error],
-            )
+    def _require_no_lost_ledger(self, marks: Mapping[str, str]) -> None:
+        """
+        Make sure that none of the audience's ledgers is lost, in whole or in part: people would get the message again.
 
-    def _mark(self) -> str | None:
-        """Find the mark that the audience has of this ledger; None if there is none yet."""
-        marks = self._audience.folder.read_all([IN_USE, self._further_mark])
-        return next((name for name, user in marks.items() if user == self._user), None)
+        The new one may be a lost one whose folder is spelled in another way, so it does not matter which one it is.
+        """
+        for mark, location in marks.items():
+            ledger = Ledger(location)
+            ledger.read()
+            if not ledger.is_whole():
+                error = f"the ledger {location} is lost: campaigns were created from it"
+                raise OtpiqValidationError(
+                    f"Nothing was sent: {error}, and may have been started. Restore it. If you are sure that none of"
+                    f" them was started, delete {self._audience.folder.location_of(mark)} and clear the task.",
+                    errors=[error],
+                )
+
+    def _marks(self) -> dict[str, str]:
+        """Read which ledgers have marked the audience."""
+        folder = self._audience.folder
+        names = [name for name in folder.list("") if name.startswith("in_use") and name.endswith(".json")]
+        return {name: self._ledger_of(name, content) for name, content in folder.read_all(names).items()}
+
+    def _ledger_of(self, mark: str, content: bytes) -> str:
+        try:
+            return str(from_json(content)["ledger"])
+        except (ValueError, KeyError, TypeError):
+            error = f"{self._audience.folder.location_of(mark)}: was changed, and says which ledger the audience has"
+            raise OtpiqValidationError(f"Nothing was sent: {error}. Restore it.", errors=[error]) from None
 
     @property
     def _further_mark(self) -> str:
@@ -159,7 +175,7 @@ class BroadcastDrafts:
 
     @property
     def _user(self) -> bytes:
-        return to_json({"ledger": str(self.ledger)})
+        return to_json({"ledger": self.ledger.location})
 
     def _mark_audience_in_use(self) -> None:
         """Mark the audience, so that nothing prepares another one in its place, and see that nothing just has."""

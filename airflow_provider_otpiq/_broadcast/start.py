@@ -23,11 +23,14 @@ from airflow_provider_otpiq._broadcast.parts import (
     work_through,
 )
 from airflow_provider_otpiq._models.datetimes import to_api_format
+from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._state.ledger import Ledger, Schedule, Start
 from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import (
+    OtpiqConfigurationError,
     OtpiqConflictError,
     OtpiqCreditError,
+    OtpiqNotFoundError,
     OtpiqRequestError,
     OtpiqValidationError,
 )
@@ -64,6 +67,7 @@ class BroadcastStart:
         self._own: list[Part] = request.parts_of_shard(self._parts)
         self._campaigns = self.ledger.campaigns(map(part_name, self._parts))
         self._schedules = self.ledger.schedules(map(part_name, self._parts))
+        self._other_project: str | None = None
         self.already_scheduled = sum(map(self._is_scheduled, self._own))
 
     def schedule(self) -> None:
@@ -74,6 +78,7 @@ class BroadcastStart:
             the connection's guard rails do not allow it.
         :raises OtpiqCreditError: if the project's credit does not cover the campaigns that are to be scheduled.
         :raises OtpiqRequestError: if OTPIQ refuses some of them, or it is too late for some; the text lists those.
+        :raises OtpiqConfigurationError: if the connection is of another project, which does not know the campaigns.
         :raises OtpiqApiError: if a request fails that may be retried: the next try carries on.
         """
         self._require_created()
@@ -83,6 +88,7 @@ class BroadcastStart:
         if self.already_scheduled:
             log.info("%d of %d campaigns are scheduled already.", self.already_scheduled, len(self._own))
         work_through(missing, self._ensure_scheduled, "Scheduled")
+        self._report_other_shards()
 
     @property
     def totals(self) -> dict[str, Any]:
@@ -99,6 +105,19 @@ class BroadcastStart:
         """When the last campaign of this shard starts."""
         times = [self._schedules[part_name(part)].scheduled_for for part in self._own]
         return max(times, default=self._start.scheduled_for)
+
+    def _report_other_shards(self) -> None:
+        """Say what is left, as a shard that no task works on would leave people out, with every task green."""
+        schedules = self.ledger.schedules(map(part_name, self._parts))  # others have worked on theirs meanwhile
+        done = sum(schedule.confirmed for schedule in schedules.values())
+        if done < len(self._parts):
+            log.info(
+                "%d of the broadcast's %d campaigns are of other shards, and not scheduled yet. Each of the %d shards"
+                " needs a task; a start without shards after them schedules what they left out.",
+                len(self._parts) - done,
+                len(self._parts),
+                self._request.shards,
+            )
 
     def _read_audience(self) -> Audience:
         broadcast = self.ledger.read()
@@ -153,6 +172,7 @@ class BroadcastStart:
         if not parts:
             return
         info = self._hook.get_project_info()
+        self._compare_project(info["projectName"])
         credit = None if info.get("credit") is None else float(info["credit"])  # it may be a string of one
         costs = [self._campaigns[part_name(part)].estimated_cost for part in parts]
         required = sum(cost for cost in costs if cost is not None)
@@ -164,6 +184,16 @@ class BroadcastStart:
                 f" {credit:,.0f} IQD.",
                 amounts={"requiredCredit": required, "yourCredit": credit},
             )
+
+    def _compare_project(self, name: str) -> None:
+        """Notice another project; that it is, and was not renamed, is certain once it does not know a campaign."""
+        created_in = self._broadcast.project
+        if created_in not in (None, name):
+            self._other_project = (
+                f"the broadcast was created in project {sanitize(str(created_in))!r}, and connection"
+                f" {self._hook.otpiq_conn_id!r} is of project {sanitize(name)!r}"
+            )
+            log.warning("%s, unless that was renamed.", self._other_project)
 
     def _time_of(self, start: Start, pending: Schedule | None = None) -> DateTime:
         """
@@ -237,6 +267,13 @@ class BroadcastStart:
         """Change a campaign, and tell whether OTPIQ refuses because it has started at a time that it was asked for."""
         try:
             self._hook.update_campaign(campaign_id=pending.campaign_id, **changes)
+        except OtpiqNotFoundError:
+            if self._other_project is None:
+                raise
+            raise OtpiqConfigurationError(
+                f"Not scheduled: {self._other_project}, which does not know campaign {pending.campaign_id}. Set a"
+                f" connection of the first one; the create's was {self._broadcast.request.get('otpiq_conn_id')!r}."
+            ) from None
         except OtpiqConflictError as error:
             if pending.first_scheduled_for > pendulum.now("UTC"):
                 raise  # so somebody else has started or ended it, or OTPIQ means something else

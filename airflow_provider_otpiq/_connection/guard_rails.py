@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from airflow_provider_otpiq._connection.quiet_hours import Window, end_of_all, parse_windows
 from airflow_provider_otpiq._models.datetimes import describe
 from airflow_provider_otpiq._models.phone_numbers import normalize
+from airflow_provider_otpiq._models.recipient_rows import MAX_RECIPIENTS
 from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 
@@ -108,15 +109,16 @@ class GuardRails(BaseModel):
                 errors=errors,
             )
 
-    def check_count(self, count: int) -> None:
+    def check_count(self, count: int, remedy: str = "") -> None:
         """
         Refuse more recipients than the connection may reach.
 
+        :param remedy: what to do, as the error's last sentences.
         :raises OtpiqValidationError: if there are too many.
         """
         if self.max_recipients is not None and count > self.max_recipients:
             error = f"recipients: are {count}, and the connection's max_recipients is {self.max_recipients}"
-            raise OtpiqValidationError(f"{error}; nothing was sent.", errors=[error])
+            raise OtpiqValidationError(f"{error}; nothing was sent.{remedy}", errors=[error])
 
     def check_broadcast(self, recipients: int, largest_part: int) -> None:
         """
@@ -128,7 +130,11 @@ class GuardRails(BaseModel):
             limit = f"max_broadcast_recipients is {self.max_broadcast_recipients}"
             error = f"recipients: of the broadcast are {recipients}, and the connection's {limit}"
             raise OtpiqValidationError(f"{error}; nothing was sent.", errors=[error])
-        self.check_count(largest_part)
+        self.check_count(
+            largest_part,
+            f" Each campaign of a broadcast has up to {MAX_RECIPIENTS} recipients. Set a connection without"
+            " max_recipients, which limits the whole broadcast by max_broadcast_recipients.",
+        )
 
     def check_time(self, time: DateTime, what: str) -> None:
         """

@@ -24,6 +24,9 @@ class RequestModel(BaseModel):
     not_done: ClassVar[str] = "was not sent"
     """What an error says of it."""
 
+    never_blank: ClassVar[tuple[str, ...]] = ()
+    """Fields of which only Python's None is "not set": a blank one is an error of theirs."""
+
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
@@ -34,7 +37,11 @@ class RequestModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _leave_out_what_is_not_set(cls, fields: dict[str, object]) -> dict[str, object]:
-        return {name: value for name, value in fields.items() if is_set(value)}
+        return {
+            name: value
+            for name, value in fields.items()
+            if is_set(value) or (name in cls.never_blank and value is not None)
+        }
 
     @classmethod
     def parse(cls, **fields: object) -> Self:

@@ -4,6 +4,7 @@ The ledger of a broadcast: what was done for each part of its audience, in small
 It survives failed tries, killed workers, clears and new DAG runs, on every version of Airflow. Below its folder:
 
 - ``broadcast.json``: the request, and the audience that it was made for;
+- ``<id of the request>/request.json``: the same, which shows that this folder was not lost;
 - ``<id of the request>/campaigns/00000.json``: the campaign of a part, and what OTPIQ says that it holds;
 - ``<id of the request>/start.json``: when the broadcast starts;
 - ``<id of the request>/schedule/00000.json``: which campaign sends a part, and when.
@@ -21,13 +22,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from airflow_provider_otpiq._models.fields import ObjectId, Time
-from airflow_provider_otpiq._storage import Folder
+from airflow_provider_otpiq._storage import Folder, absolute
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _BROADCAST = "broadcast.json"
+_REQUEST = "request"
 _ID_LENGTH = 12
 
 
@@ -50,6 +52,8 @@ class Broadcast(_Record):
     audience_checksum: str
     template_id: ObjectId
     phone_number_id: ObjectId
+    project: str | None = None
+    """What OTPIQ calls the project of the connection; None in a ledger of version 0.3.0."""
 
     @property
     def id(self) -> str:
@@ -118,6 +122,11 @@ class Ledger:
     def __str__(self) -> str:
         return str(self._folder)
 
+    @property
+    def location(self) -> str:
+        """Where it is, from wherever that is asked."""
+        return absolute(str(self))
+
     def read(self) -> Broadcast | None:
         """Read the request that it is about; None if it is about none yet."""
         broadcast = self._read(Broadcast, _BROADCAST)
@@ -125,11 +134,18 @@ class Ledger:
             self._id = broadcast.id
         return broadcast
 
+    def is_whole(self) -> bool:
+        """Tell whether it has a request, as it was read, and what belongs to that is there."""
+        if not self._id:
+            return False
+        has_request = self._folder.read(self._place(_REQUEST)) is not None
+        return has_request or bool(self._folder.list(f"{self._id}/campaigns"))  # version 0.3.0 wrote no request there
+
     def begin(self, broadcast: Broadcast) -> Broadcast:
         """Save the request, unless another process has: then that one's is returned."""
         saved = self._claim(_BROADCAST, broadcast)
         self._folder.require_exclusive_creation(_BROADCAST)
-        self._id = saved.id
+        self._save_id(saved)
         return saved
 
     def replace(self, saved: Broadcast, broadcast: Broadcast) -> None:
@@ -139,6 +155,7 @@ class Ledger:
         :raises OtpiqValidationError: if its start has begun, maybe this very moment.
         """
         self._require_not_begun()
+        Ledger(str(self))._save_id(broadcast)  # first, as a ledger without it is one that was damaged
         self._write(_BROADCAST, broadcast)
         try:
             self._require_not_begun()
@@ -146,6 +163,10 @@ class Ledger:
             self._write(_BROADCAST, saved)
             raise
         self._id = broadcast.id
+
+    def _save_id(self, broadcast: Broadcast) -> None:
+        self._id = broadcast.id
+        self._write(self._place(_REQUEST), broadcast)
 
     def _require_not_begun(self) -> None:
         if self.start() is not None:

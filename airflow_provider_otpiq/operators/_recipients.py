@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import ChainMap
 from collections.abc import Sized
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _FILE = re.compile(r"\S.*\.json")
+_CAN_BE_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class RedactedRecipients:
@@ -135,15 +137,15 @@ def call_with_context(function: Callable[..., Any], context: Context, operator: 
     :param operator: whose task it is.
     :return: what the function returns.
     """
-    from airflow.providers.common.compat.sdk import determine_kwargs
-
     # The last two are what Airflow itself passes to a callable in a template field.
     available = ChainMap(
         {"context": context, "jinja_env": operator.get_template_env()}, cast("dict[str, Any]", context)
     )
-    wanted = determine_kwargs(function, [], available)
+    parameters = inspect.signature(function).parameters.values()
+    named = {parameter.name for parameter in parameters if parameter.kind in _CAN_BE_NAMED}
+    wanted = available if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) else named
     bound = getattr(function, "keywords", {})  # of a partial, which has chosen its own value
-    return function(**{name: value for name, value in wanted.items() if name not in bound})
+    return function(**{name: available[name] for name in available if name in wanted and name not in bound})
 
 
 class AttachRecipientsOperator(_RecipientsOperator):

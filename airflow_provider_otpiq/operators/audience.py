@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
+    from airflow_provider_otpiq._audience.mapped_task import MappedTask
+    from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
 
     Source = str | PathLike[str] | Sequence[str] | XComArg | Callable[..., Iterable[Mapping[str, Any]]]
@@ -50,14 +52,18 @@ class PrepareAudienceOperator(BaseOperator):
         the task executes, and may take variables of the task's context by their names. (templated)
     :param phone_number: the column of the phone number. A number may be written in all ways that
         :class:`.AttachRecipientsOperator` takes. (templated)
-    :param output: the folder of the audience, a local path or URL, which nothing else should write to. Its attribute
-        and template field is called ``output_folder``, as Airflow's ``output`` is the task's XCom. (templated)
+    :param output: the folder of the audience, a local path or URL, which nothing else should write to. A mapped task
+        needs one for each of its instances, such as ``…/{{ run_id }}/{{ ti.map_index }}``; two in one folder are an
+        error. Its attribute and template field is called ``output_folder``, as Airflow's ``output`` is the task's
+        XCom. (templated)
     :param template_parameters: the column of each template parameter, ``{"body": {"1": "first_name"}}``, or a
         constant, ``{"body": {"1": {"value": "Ramadan"}}}``. Values are sent as strings. None by default. (templated)
     :param reference: a column that names the row in every output, such as a customer id. It is never sent. None by
         default. (templated)
-    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. A row without a
-        phone number suppresses nobody, which the log warns of. (templated)
+    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. Where it is set
+        and renders to nothing (``None``, an empty or blank string), that is an error, and not "not set" as for other
+        fields: those who opted out would get the message. So is a row whose number cannot be read; one without any
+        digit suppresses nobody, which the log warns of. (templated)
     :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
         (templated)
     :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to
@@ -130,7 +136,10 @@ class PrepareAudienceOperator(BaseOperator):
             for name in _SOURCES:
                 if callable(value := getattr(self, name)):
                     setattr(self, name, RedactedRecipients(value))
+        is_suppress_set = parent is self and self.suppress is not None
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        if is_suppress_set and self.suppress is None:  # an XCom, or under native rendering
+            self.suppress = ""  # not "not set": it is refused
 
     def execute(self, context: Context) -> str:
         """
@@ -147,12 +156,27 @@ class PrepareAudienceOperator(BaseOperator):
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "output_folder"}
         sources = {name: self._source(fields[name], context) for name in _SOURCES}
-        audience = prepare(AudienceRequest.parse(**(fields | sources), output=self.output_folder))
+        request = AudienceRequest.parse(**(fields | sources), output=self.output_folder)
+        audience = prepare(request, self._mapped_task(context, request))
         counts = audience.manifest.counts.model_dump() | {"parts": len(audience.manifest.parts)}
         self.log.info("Prepared %s: %s.", audience.location, ", ".join(f"{n:,} {name}" for name, n in counts.items()))
         if self.do_xcom_push:
             context["ti"].xcom_push(key="audience", value=counts)
         return audience.location
+
+    def _mapped_task(self, context: Context, request: AudienceRequest) -> MappedTask | None:
+        from airflow_provider_otpiq._audience.mapped_task import MappedTask
+
+        ti = context["ti"]
+        if ti.map_index is None or ti.map_index < 0:
+            return None
+        return MappedTask(
+            dag_id=ti.dag_id,
+            task_id=ti.task_id,
+            run_id=ti.run_id,
+            map_index=ti.map_index,
+            request_checksum=request.checksum,
+        )
 
     def _source(self, source: Any, context: Context) -> Any:
         function = source.value if isinstance(source, RedactedRecipients) else source

@@ -152,7 +152,8 @@ class StartBroadcastOperator(OtpiqBaseOperator):
         minutes or more, ten minutes by default.
     :param max_delay: how late a campaign may start, 30 minutes by default.
     :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
-    :param shards: over how many tasks the parts are divided, 1 by default. (templated)
+    :param shards: over how many tasks the parts are divided, 1 by default. Each shard needs a task: put one more start
+        without shards after them, which schedules what they left out. (templated)
     :param replace: whether another ``scheduled_for`` takes the place of the one in the ledger, as long as nothing was
         scheduled; False by default, when it is an error.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from airflow_provider_otpiq.sandbox.state import SandboxState
+
+M = TypeVar("M", bound=BaseModel)
 
 NOTICE = "This is the sandbox of airflow-provider-otpiq. It is not OTPIQ, and it sends no messages."
 ASSUMPTIONS = [
@@ -60,17 +62,23 @@ class MoveClock(BaseModel):
     seconds: Annotated[float, Field(allow_inf_nan=False)]
 
 
-async def _recipients(request: Request) -> RecipientsRequest:
-    """Validate the body's bytes: FastAPI would parse them first, and take several times as long."""
-    if request.headers.get("content-type", "").partition(";")[0] != "application/json":  # as FastAPI does
-        raise BadRequestError("The Content-Type must be application/json")
-    try:
-        return RecipientsRequest.model_validate_json(await request.body())
-    except ValidationError as error:
-        raise BadRequestError(_describe_errors(error.errors(include_url=False, include_input=False))) from None
+def _body_of(model: type[M]) -> Any:
+    """Validate the body's bytes: FastAPI parses them first, and its older versions do not ask for the content type."""
+
+    async def body(request: Request) -> M:
+        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+            raise BadRequestError("The Content-Type must be application/json")
+        try:
+            return model.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise BadRequestError(_describe_errors(error.errors(include_url=False, include_input=False))) from None
+
+    return Depends(body)
 
 
-NewRecipients = Annotated[RecipientsRequest, Depends(_recipients)]
+NewCampaign = Annotated[CreateCampaignRequest, _body_of(CreateCampaignRequest)]
+Changes = Annotated[UpdateCampaignRequest, _body_of(UpdateCampaignRequest)]
+NewRecipients = Annotated[RecipientsRequest, _body_of(RecipientsRequest)]
 
 
 class CampaignNotFoundError(Exception):
@@ -118,11 +126,11 @@ def _api_router(state: SandboxState) -> APIRouter:
         return {"success": True, "data": resources.template_by_id(template).payload()}
 
     @api.post("/whatsapp/campaigns", status_code=201)
-    async def create(new: CreateCampaignRequest) -> dict[str, Any]:
+    async def create(new: NewCampaign) -> dict[str, Any]:
         return {"success": True, "data": state.campaigns.create(new)}
 
     @api.patch("/whatsapp/campaigns/{campaign_id}")
-    async def update(campaign_id: str, changes: UpdateCampaignRequest) -> dict[str, Any]:
+    async def update(campaign_id: str, changes: Changes) -> dict[str, Any]:
         return {"success": True, "data": state.campaigns.update(get_campaign(campaign_id), changes)}
 
     @api.post("/whatsapp/campaigns/{campaign_id}/recipients")

@@ -19,7 +19,7 @@ from airflow_provider_otpiq._audience.readers import read_csv
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq._audience.sources import find_files
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
-from tests.audience.conftest import FIELDS
+from tests.audience.conftest import FIELDS, as_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,6 +74,28 @@ def test_undecodable_bytes_reject_their_row_alone(run: Run) -> None:
         "has bytes that are no text in its encoding"
     }
     assert "\ufdd0" not in "".join(prepared.rejected)
+
+
+@pytest.mark.parametrize("value", ["x" * 131_072, "ع" * 131_072, '"' * 131_072, "🎉" * 131_072])
+def test_a_row_that_is_too_long_is_rejected(run: Run, value: str) -> None:
+    parameters = {"body": {str(at): f"c{at}" for at in range(16)}}
+    rows = [
+        {"id": str(at), "phone": f"96477012345{at:02}"} | {f"c{column}": text for column in range(16)}
+        for at, text in enumerate(["x", value, value[:20_000]])
+    ]
+    prepared = run(lambda: rows, template_parameters=parameters)
+    assert prepared.references == ["0", "2"]
+    assert prepared.rejected == ['2,,"has more than 2,000,000 bytes"']
+    assert run(as_json_lines(rows), "people.jsonl", template_parameters=parameters).content == prepared.content
+
+
+@pytest.mark.parametrize(("encoding", "half"), [("utf-7", b"+2AA-"), ("raw_unicode_escape", b"\\ud800")])
+def test_half_a_character_of_an_encoding_that_has_them_rejects_its_row_alone(
+    run: Run, encoding: str, half: bytes
+) -> None:
+    prepared = run(GOOD.encode() + b"2,9647701234568," + half + b"\n3,9647701234569,x\n", encoding=encoding)
+    assert prepared.references == ["1", "3"]
+    assert prepared.rejected == ["2,2,has bytes that are no text in its encoding"]
 
 
 @pytest.mark.parametrize("line", ["", "x", "[1]", '{"phone": "9647', "null", '{"name": "\\ud800"}'])
@@ -227,6 +249,20 @@ def test_an_output_that_holds_a_source_is_refused(run: Run, tmp_path: Path) -> N
     assert "Set a folder of its own" in refused(run, GOOD, output=str(tmp_path))
 
 
+@pytest.mark.parametrize("output", ["{}/other/..", "{}/./", "{}/link", "file://{}/other/.."])
+def test_an_output_that_holds_a_source_is_refused_however_it_is_written(run: Run, tmp_path: Path, output: str) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert "Set a folder of its own" in refused(run, GOOD, output=output.format(tmp_path))
+    assert "Set a folder of its own" in refused(run, [f"{tmp_path}/link/other/../people.csv"], output=str(tmp_path))
+
+
+def test_an_output_that_is_a_file_is_an_error(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(GOOD)
+    with pytest.raises(OtpiqConfigurationError, match=r"people.csv: is a file, and must be a folder"):
+        run(lambda: [{"id": 1, "phone": "9647701234567", "name": "Ali"}], output=f"{tmp_path}/people.csv")
+
+
 def test_an_output_that_cannot_be_written_is_an_error_and_no_audience(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OSError, match="The audience cannot be written to"):
@@ -275,6 +311,10 @@ def test_without_duckdb_it_says_what_to_install(run: Run, monkeypatch: pytest.Mo
             "source: must be a path, a glob, a list of them (none of them blank), or a callable; found a int",
         ),
         ({"suppress": {"a": 1}}, "suppress: must be a path"),
+        *[
+            ({"suppress": nothing}, "leave suppress out if nobody is to be suppressed")
+            for nothing in ("None", "", " ", [], [""], ["opt_outs.csv", " "], ["opt_outs.csv", None])
+        ],
         ({"phone_number": "None"}, "phone_number: is required, and is not set"),
         ({"output": ""}, "output: is required, and is not set"),
         ({"template_parameters": {"foot": {"1": "name"}}}, "template_parameters"),
@@ -292,6 +332,13 @@ def test_without_duckdb_it_says_what_to_install(run: Run, monkeypatch: pytest.Mo
         ({"delimiter": '"'}, "delimiter: must be one character"),
         ({"encoding": "utf-9"}, "encoding: must be an encoding"),
         ({"encoding": "base64"}, "encoding: must be an encoding"),
+        *[
+            (
+                {"encoding": encoding},
+                f"encoding: must be an encoding of text files, such as utf-8 or cp1256; found '{encoding}'",
+            )
+            for encoding in ("idna", "punycode", "undefined")
+        ],
         ({"memory_limit": "lots"}, "memory_limit: must be a size"),
     ],
 )

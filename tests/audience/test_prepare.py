@@ -236,10 +236,39 @@ def test_any_character_may_delimit(run: Run, delimiter: str) -> None:
     assert run("\n".join(map(delimiter.join, rows)), delimiter=delimiter).parts == [[ALI]]
 
 
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        ('"07x"', "phoneNumber holds characters that a phone number does not have"),
+        ("9647700000001.0", "phoneNumber must be a string, and is a float"),
+        ('"٠٧"', "phoneNumber is no valid phone number"),
+        ('"9.6477E+12"', "phoneNumber holds characters that a phone number does not have"),
+        ("9647700000001", "is no JSON object"),
+    ],
+)
+def test_a_suppression_that_cannot_be_read_is_an_error(
+    run: Run, tmp_path: Path, output: Path, number: str, reason: str
+) -> None:
+    row = f"{number}x" if reason == "is no JSON object" else f'{{"phone": {number}}}'
+    (tmp_path / "opt_outs.jsonl").write_text(f'{{"phone": null}}\n{row}\n{{"phone": "9647700000001"}}\n{row}\n')
+    with pytest.raises(OtpiqValidationError, match=f"suppress: rows 2, 4: {reason}") as caught:
+        run(lambda: ROWS, suppress=str(tmp_path / "opt_outs.jsonl"))
+    assert "Correct them in the suppression list, or take them out of it." in str(caught.value)
+    assert not output.exists()
+
+
+def test_undecodable_bytes_in_a_suppression_list_are_an_error(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "opt_outs.csv").write_bytes(b"phone\n\xff\xff\n")
+    with pytest.raises(OtpiqValidationError, match="suppress: rows 1: has bytes that are no text"):
+        run(lambda: ROWS, suppress=str(tmp_path / "opt_outs.csv"))
+
+
 def test_a_suppression_list_has_a_column_of_its_own_and_warns_of_what_is_no_number(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "opt_outs.jsonl").write_text('{"msisdn": 9647700000001}\n{"msisdn": "07x"}\n{"msisdn": null}\n{}\nx\n')
+    (tmp_path / "opt_outs.jsonl").write_text(
+        '{"msisdn": 9647700000001}\n{"msisdn": " n/a"}\n{"msisdn": null}\n{}\n{"msisdn": "nan"}\n'
+    )
     prepared = run(
         "id,phone,name\n1,0770 000 0001,Ali\n2,0770 000 0002,Zaynab\n",
         suppress=str(tmp_path / "opt_outs.jsonl"),

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
 PARTS = 2
-# Before and after: two reads, then create and attach of each part; at the start a read, then a schedule of each part.
-MOMENTS_OF_CREATE = range(2 * (2 + 2 * PARTS))
+# Before and after: three reads, then create and attach of each part; at the start a read, then a schedule of each part.
+MOMENTS_OF_CREATE = range(2 * (3 + 2 * PARTS))
 MOMENTS_OF_START = range(2 * (1 + PARTS))
 
 
@@ -138,7 +138,7 @@ def test_another_process_starts_all_of_it_at_any_moment(
     assert messaged(sandbox) == everybody(PARTS)
 
 
-@pytest.mark.parametrize("moment", range(4))
+@pytest.mark.parametrize("moment", range(6))
 def test_an_audience_that_is_prepared_anew_before_the_first_campaign_has_none(
     sandbox: Sandbox, sandbox_hook: OtpiqHook, audience: str, moment: int
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from dev.constraints import environments
 from dev.local_airflow import REPOSITORY
 from tests.conftest import AIRFLOW_VERSION
 from tests.docs.pages import BLOCKS, PAGES
@@ -63,7 +64,8 @@ def test_each_command_has_a_test_below() -> None:
 
 
 def targets() -> set[str]:
-    return set(re.findall(r"^([a-z][a-z0-9.-]*):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    written = re.findall(r"^([a-z][a-z0-9.-]*):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    return {*written, *(f"test-{environment.airflow}" for environment in environments()[:-1])}
 
 
 @called("make")

@@ -86,6 +86,7 @@ def test_every_field_is_rendered(dag: DAG, context: dict[str, Any], tmp_path: Pa
         "none": None,
     }
     context["params"] |= values
+    (tmp_path / "opt_outs.csv").write_text("phone\n07801234567\n")
     operator = prepare(
         dag,
         tmp_path,
@@ -93,7 +94,7 @@ def test_every_field_is_rendered(dag: DAG, context: dict[str, Any], tmp_path: Pa
         phone_number="{{ params.column }}",
         template_parameters={"body": {"1": "{{ params.name }}", "2": {"value": "{{ params.town }}"}}},
         reference="{{ params.none }}",
-        suppress="{{ params.none }}",
+        suppress=["{{ params.folder }}/opt_outs.csv"],
         suppress_phone_number="{{ params.none }}",
         output="{{ params.folder }}/{{ run_id }}",
         max_rejected="{{ 0.5 }}",
@@ -116,6 +117,18 @@ def test_native_rendering_gives_the_fields_their_types(context: dict[str, Any], 
     context |= {"dag": native, "params": {"folder": "summer", "sources": [people], "limit": 0.25}}
     operator = prepare(native, tmp_path, "{{ params.sources }}", max_rejected="{{ params.limit }}")
     assert references(execute(operator, context)) == ["C-1", "C-2"]
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("suppress", ["{{ params.none }}", "{{ params.get('nothing', '') }}", ["{{ params.none }}"]])
+def test_a_suppression_list_that_renders_to_nothing_is_an_error(
+    context: dict[str, Any], tmp_path: Path, people: str, suppress: Any, native: bool
+) -> None:
+    dag = DAG("dag", schedule=None, render_template_as_native_obj=native, start_date=pendulum.datetime(2026, 1, 1))
+    context |= {"dag": dag, "params": {"folder": "summer", "none": None}}
+    with pytest.raises(OtpiqValidationError, match="leave suppress out if nobody is to be suppressed"):
+        execute(prepare(dag, tmp_path, people, suppress=suppress), context)
+    assert references(execute(prepare(dag, tmp_path, people, suppress=None), context)) == ["C-1", "C-2"]
 
 
 def of_a_city(params: dict[str, Any], ti: Any) -> Iterator[dict[str, str]]:
@@ -178,6 +191,43 @@ def test_it_can_be_mapped(dag: DAG, tmp_path: Path) -> None:
         task_id="prepare", dag=dag, phone_number="phone", output=f"{tmp_path}/{{{{ ti.map_index }}}}"
     ).expand(source=["a.csv", "b.csv"])
     assert mapped.task_id == "prepare"
+
+
+def run_mapped(dag: DAG, context: dict[str, Any], tmp_path: Path, map_index: int, source: Any, **fields: Any) -> str:
+    context["ti"].map_index = map_index
+    operator = prepare(dag, tmp_path, source, output=f"{tmp_path}/audience", **fields)
+    return str(execute(operator, context))
+
+
+def test_two_mapped_tasks_with_one_output_are_an_error(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str
+) -> None:
+    location = run_mapped(dag, context, tmp_path, 0, people)
+    with pytest.raises(OtpiqValidationError, match=r"map index 0 of this task .* Put {{ ti\.map_index }}"):
+        run_mapped(dag, context, tmp_path, 1, lambda: PEOPLE[1:])
+    assert references(location) == ["C-1", "C-2"]
+    assert references(run_mapped(dag, context, tmp_path, 0, people, reference="city")) == ["Basra", "Erbil"]  # a clear
+
+
+def test_a_mapped_task_that_meets_another_in_the_middle_is_an_error(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str
+) -> None:
+    def rows() -> list[dict[str, str]]:
+        run_mapped(dag, context, tmp_path, 1, people)
+        context["ti"].map_index = 0
+        return PEOPLE
+
+    with pytest.raises(OtpiqValidationError, match="map index 1 of this task"):
+        run_mapped(dag, context, tmp_path, 0, rows)
+
+
+def test_a_mapped_tasks_audience_is_replaced_by_another_run_and_found_under_another_index(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str
+) -> None:
+    run_mapped(dag, context, tmp_path, 0, people)
+    assert references(run_mapped(dag, context, tmp_path, 1, people)) == ["C-1", "C-2"]  # a clear, in another order
+    context["ti"].run_id = "manual__2"
+    assert references(run_mapped(dag, context, tmp_path, 0, lambda: PEOPLE[1:])) == ["C-2", "C-3"]
 
 
 def test_init_only_assigns(dag: DAG, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_nobody_is_in_xcom_and_in_the_ledger(
     ledger = Path(create())
     start()
     texts = [json.dumps(pushed(context)), *(file.read_text() for file in ledger.rglob("*.json"))]
-    assert len(texts) == 1 + 1 + 3 + 1 + 3
+    assert len(texts) == 1 + 2 + 3 + 1 + 3
     assert not [text for text in texts if "9647700" in text or "Zaynab" in text or "C-00" in text]
 
 
@@ -88,6 +88,67 @@ def test_a_ledger_that_somebody_deleted_is_an_error(
     (Path(audience).parent / "in_use.json").unlink()
     create()
     assert len(sandbox.campaigns) == 6
+
+
+@pytest.mark.parametrize("respelled", ["{}", "{}/../ledger", "file://{}", "{}2", "link/ledger"])
+@pytest.mark.parametrize("lost", ["", "*/"])
+def test_a_ledger_that_lost_something_is_an_error_however_it_is_spelled(
+    create: Callable[..., str],
+    start: Callable[..., str],
+    sandbox: Sandbox,
+    tmp_path: Path,
+    lost: str,
+    respelled: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ledger = Path(create())
+    start()
+    for folder in list(ledger.glob(lost)) if lost else [ledger]:
+        shutil.rmtree(folder)
+    (tmp_path / "link").symlink_to(tmp_path)
+    ledger.mkdir(exist_ok=True)  # so that .. can be followed
+    with pytest.raises(OtpiqValidationError, match=r"ledger is lost: .*delete .*in_use\.json and clear the task"):
+        create(ledger=respelled.format(ledger))
+    assert messaged(sandbox) == everybody()
+    (tmp_path / "in_use.json").unlink()
+    create(ledger=respelled.format(ledger))
+    assert len(sandbox.campaigns) == 6
+
+
+def test_a_ledger_without_its_first_file_is_an_error_too(create: Callable[..., str], sandbox: Sandbox) -> None:
+    ledger = Path(create())
+    (ledger / "broadcast.json").unlink()
+    with pytest.raises(OtpiqValidationError, match="is lost: "):
+        create(name="Autumn offer")
+    assert len(sandbox.campaigns) == 3
+
+
+def test_a_mark_that_somebody_edited_is_an_error(create: Callable[..., str], audience: str, sandbox: Sandbox) -> None:
+    (Path(audience).parent / "in_use.json").write_text('{"led')
+    with pytest.raises(OtpiqValidationError, match=r"in_use\.json: was changed"):
+        create()
+    assert not sandbox.campaigns
+
+
+def test_a_replaced_request_that_is_lost_is_an_error(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    ledger = Path(create(name="Autumn offer", replace=True))
+    start()
+    assert len(list(ledger.glob("*/request.json"))) == 2
+    shutil.rmtree(max(ledger.glob("*/"), key=lambda folder: (folder / "start.json").exists()))
+    with pytest.raises(OtpiqValidationError, match="is lost: "):
+        create(name="Autumn offer")
+    assert messaged(sandbox) == everybody()
+
+
+def test_a_ledger_of_the_version_before_is_carried_on_with(create: Callable[..., str], sandbox: Sandbox) -> None:
+    (request,) = Path(create()).glob("*/request.json")
+    request.unlink()
+    create()
+    assert len(sandbox.campaigns) == 3
 
 
 def test_a_second_ledger_that_somebody_deleted_is_an_error_too(
@@ -152,6 +213,7 @@ def test_a_start_takes_what_a_mapped_create_returns(
         ({"audience": ""}, "audience: is required"),
         ({"template_name": None}, "template_id: is required"),
         ({"name": "x" * 77}, "name: must leave room for the campaign's number"),
+        ({"audience": "/usr"}, r"/usr: is a folder\. Set the path of the audience's manifest\.json"),
         ({"audience": "/nowhere/manifest.json"}, "/nowhere/manifest.json: there is no such audience"),
     ],
 )
@@ -211,6 +273,20 @@ def test_guard_rails_refuse_a_broadcast_before_its_first_campaign(
             run(**fields)
         assert "Zaynab" not in str(caught.value)
         assert sent(sandbox) == before
+
+
+def test_what_a_campaigns_limit_refuses_a_broadcasts_limit_lets_pass(
+    create: Callable[..., str], sandbox: Sandbox, connect: Callable[..., OtpiqHook], tmp_path: Path
+) -> None:
+    audience = write_audience(str(tmp_path / "large"), parts=2, part_size=1000)
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": 500})
+    with pytest.raises(
+        OtpiqValidationError, match=r"Set a connection without max_recipients, .* by max_broadcast_reci"
+    ):
+        create(audience=audience)
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_broadcast_recipients": 2000})
+    create(audience=audience)
+    assert len(sandbox.campaigns) == 2
 
 
 def test_a_changed_request_is_an_error_that_says_what_changed(

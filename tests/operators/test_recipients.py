@@ -191,6 +191,16 @@ def test_a_file_without_recipients_is_an_error_that_sends_nothing(
     assert len(sandbox.requests) == 1
 
 
+def test_a_folder_in_the_place_of_a_file_is_an_error_that_sends_nothing(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, part: Path
+) -> None:
+    part.unlink()
+    part.mkdir()
+    with pytest.raises(OtpiqValidationError, match="is a folder; set the path of a file in it; nothing was sent"):
+        execute(attach(dag, campaign_id, str(part)), context)
+    assert len(sandbox.requests) == 1
+
+
 def test_a_file_in_an_unknown_store_is_an_error_that_sends_nothing(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
 ) -> None:

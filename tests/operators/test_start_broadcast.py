@@ -11,20 +11,21 @@ import pytest
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 from airflow_provider_otpiq.exceptions import (
+    OtpiqConfigurationError,
     OtpiqConnectionError,
     OtpiqCreditError,
     OtpiqRateLimitError,
     OtpiqRequestError,
     OtpiqValidationError,
 )
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import everybody, messaged, write_audience
-from tests.operators.broadcasts import in_minutes, pushed
+from tests.operators.broadcasts import in_minutes, pushed, sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 
 def test_a_start_schedules_each_campaign_a_little_ahead(
@@ -56,6 +57,26 @@ def test_a_second_start_finds_all_done_and_sends_nothing(
         start()
     assert len(sandbox.requests) == before
     assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (0, 3)
+
+
+def test_a_shard_that_nobody_works_on_is_told_of_and_a_start_without_shards_makes_up_for_it(
+    create: Callable[..., str],
+    start: Callable[..., str],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    create()
+    for shard, left in ((0, 2), (1, 1)):
+        caplog.clear()
+        start(shard=shard, shards=3)
+        assert f"{left} of the broadcast's 3 campaigns are of other shards, and not scheduled yet" in caplog.text
+    caplog.clear()
+    start()
+    assert "other shards" not in caplog.text
+    assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (1, 2)
+    assert messaged(sandbox) == everybody()
 
 
 def test_a_time_is_taken_in_the_dags_timezone(
@@ -117,6 +138,36 @@ def test_a_credit_that_is_a_string_is_compared(
         start()
     sandbox.arm("info", status=200, body={"projectName": "Shop", "credit": "108"})
     start()
+    assert messaged(sandbox) == everybody()
+
+
+def test_a_connection_of_another_project_is_told_once(
+    create: Callable[..., str],
+    start: Callable[..., str],
+    sandbox: Sandbox,
+    connect: Callable[..., OtpiqHook],
+) -> None:
+    create()
+    info = {"projectName": "Another shop", "credit": 1000}
+    with Sandbox() as other:
+        other.arm("info", status=200, body=info)
+        connect(host=other.url, password=other.api_key)
+        with pytest.raises(OtpiqConfigurationError, match=r"created in project 'Sandbox project'") as caught:
+            start()
+        assert "'otpiq_default' is of project 'Another shop'" in str(caught.value)
+        assert len(sent(other)) == 1
+    connect(host=sandbox.url, password=sandbox.api_key)
+    start()
+    assert messaged(sandbox) == everybody()
+
+
+def test_a_project_that_was_renamed_is_warned_of_and_started(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    create()
+    sandbox.arm("info", status=200, body={"projectName": "Another shop", "credit": 1000})
+    start()
+    assert "is of project 'Another shop', unless that was renamed" in caplog.text
     assert messaged(sandbox) == everybody()
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import pendulum
 import pytest
 
 from dev.running_airflow import wait_until
@@ -93,8 +93,9 @@ def test_in_the_pause_before_an_http_retry_the_next_try_sends_it_and_nobody_else
     wait_until(lambda: "HTTP retry 1 in" in log_of(cluster.airflow, run, "sample"))
     trouble(cluster, task)
     assert cluster.airflow.finished(run) == "success"
-    pause_ends_at = pendulum.parse(requests_of(sandbox, "sample")[0]["at"]).add(seconds=SECONDS_OF_PAUSE)
-    wait_until(lambda: pendulum.now() > pause_ends_at)  # so that a frozen task goes on the moment it is resumed
+    (first, _) = requests_of(sandbox, "sample")
+    pause_ends_at = datetime.fromisoformat(first["at"]) + timedelta(seconds=SECONDS_OF_PAUSE)
+    wait_until(lambda: datetime.now(UTC) > pause_ends_at)  # so that a frozen task goes on the moment it is resumed
     thaw(cluster)
     end_of_tasks(cluster)
     assert the_task(cluster.airflow, run, "sample")["try_number"] == 2

@@ -1,0 +1,38 @@
+"""A real DAG processor goes through a folder with all examples, also those that this version of Airflow cannot load."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dev.local_airflow import EXAMPLE_DAGS, LocalAirflow
+from tests.conftest import AIRFLOW_VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLES = {file.stem for file in EXAMPLE_DAGS.glob("*.py")}
+# Airflow 2's is a child of the scheduler, and takes one file a loop.
+COMMAND = "dag-processor --num-runs 1" if AIRFLOW_VERSION.major > 2 else "scheduler --num-runs 10"
+NEED_APPROVAL = {"example_otpiq_broadcast", "example_otpiq_lifecycle"}  # which Airflow 3.1 brought
+
+
+@pytest.mark.system
+def test_the_dag_processor_goes_through_all_examples(tmp_path: Path) -> None:
+    airflow = LocalAirflow(tmp_path, EXAMPLE_DAGS)
+    airflow.migrate()
+    processor = airflow.run(*COMMAND.split())
+    assert processor.returncode == 0, processor.stdout
+    cannot_load = NEED_APPROVAL if AIRFLOW_VERSION.release < (3, 1) else set()
+    assert column(tmp_path, "SELECT dag_id FROM dag") == EXAMPLES - cannot_load
+    in_error = {path.rpartition("/")[2] for path in column(tmp_path, "SELECT filename FROM import_error")}
+    assert in_error == {f"{dag_id}.py" for dag_id in cannot_load}
+
+
+def column(home: Path, query: str) -> set[str]:
+    database = sqlite3.connect(home / "airflow.db")
+    found = {value for (value,) in database.execute(query)}
+    database.close()
+    return found
