@@ -62,10 +62,11 @@ class Program:
 
     def kill(self) -> None:
         """Kill it with all that it started, as when its machine loses its power."""
+        self._process.kill()  # first, so that it starts nothing more
+        self._process.wait()
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        self._process.wait()
 
     def restart(self) -> None:
         """Kill it, and start it again."""

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.system.celery.cluster import Cluster, add_connection, new_airflow
+from tests.system.celery.events import end_of_tasks, thaw
 from tests.system.celery.network import HUB, Machine, own_network
 from tests.system.scheduler.observing import KEY
 from tests.system.scheduler.postgresql import a_postgresql
@@ -64,9 +65,11 @@ def cluster(
 
 
 @pytest.fixture
-def sandbox(cluster_sandbox: Sandbox) -> Sandbox:
+def sandbox(cluster: Cluster, cluster_sandbox: Sandbox) -> Iterator[Sandbox]:
     cluster_sandbox.reset()
-    return cluster_sandbox
+    yield cluster_sandbox
+    thaw(cluster)  # where a test has failed in the middle
+    end_of_tasks(cluster)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -23,8 +22,6 @@ from tests.system.celery.events import (
     task_of_request,
     thaw,
 )
-from tests.system.celery.written import written_by
-from tests.system.scheduler.observing import KEY
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -35,7 +32,6 @@ pytestmark = pytest.mark.celery
 CAMPAIGNS = list(range(6))
 PARTS, PART_SIZE, SHARDS = 8, 1000, 4
 NAME = "Rabab-of-the-workers"
-SENDER = "9647701234567"
 
 
 def test_mapped_campaigns_under_every_trouble(cluster: Cluster, sandbox: Sandbox) -> None:
@@ -81,16 +77,3 @@ def check_broadcast(cluster: Cluster, sandbox: Sandbox, run: str) -> None:
     assert sum(each["scheduled"] + each["already_scheduled"] for each in totals) == PARTS
     assert sum(each["recipients"] for each in totals) == PARTS * PART_SIZE
     assert sum(each["estimated_cost"] for each in totals) == PARTS * PART_SIZE * PRICE
-
-
-def test_no_key_and_nobody_is_in_a_log_the_database_or_redis(cluster: Cluster, sandbox: Sandbox) -> None:
-    run = cluster.airflow.trigger("mapped_campaigns")
-    assert cluster.airflow.finished(run) == "success"
-    written = written_by(cluster)
-    assert "Attached 20 recipients" in written  # a log
-    assert "execute_workload" in written  # a message's headers
-    assert '\\"dag_rel_path\\"' in written  # a message's body
-    assert "COPY public.task_instance " in written
-    assert KEY not in written
-    assert NAME not in written
-    assert set(re.findall(r"96477\d{8}", written)) <= {SENDER}

@@ -49,6 +49,9 @@ def test_the_api_server_reads_the_logs_of_both_workers(cluster: Cluster, sandbox
     first, second = (worker.machine.address for worker in cluster.workers)
     hosts = {task["task_id"]: task["hostname"] for task in cluster.airflow.tasks(run)}
     assert hosts == {"create": first, "sample": first, "attach": second, "start": second}
+    for worker, task_id in zip(cluster.workers, ("create", "attach"), strict=True):
+        assert list(worker.home.glob(f"logs/dag_id=campaign_on_both_workers/*/task_id={task_id}/attempt=1.log"))
+    assert not list(cluster.folder.glob("logs/dag_id=*"))
     assert "Created campaign" in log_of(cluster.airflow, run, "create")
     assert "Attached 20 recipients" in log_of(cluster.airflow, run, "attach")
     check_books(cluster, sandbox, run, UNMAPPED, samples=1)
