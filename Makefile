@@ -6,7 +6,7 @@ NEWEST := $(lastword $(VERSIONS))
 OLDER := $(filter-out $(NEWEST),$(VERSIONS))
 UV_VERSION := 0.13.9
 AIRFLOW_PORT ?= 8080
-FAST := not scheduler and not object_store and not browser and not celery
+FAST := not scheduler and not object_store and not pods and not celery and not browser
 # Compiling Airflow again for each process, where a machine has this set, takes longer than the tests themselves.
 unexport PYTHONDONTWRITEBYTECODE
 IN_PARALLEL := -n 2 --dist loadgroup
@@ -42,6 +42,9 @@ test-object-store: .venv/system-ready  ## a broadcast whose tasks share nothing 
 
 test-celery: .venv/system-ready  ## two Celery workers that are killed, with Debian's redis-server and postgresql
 	.venv/bin/pytest -m celery
+
+test-pods: .venv/system-ready  ## whole campaigns whose every task is a pod, without a cluster; needs root
+	.venv/bin/pytest -m pods
 
 test-browser: .venv/system-ready  ## the connection form and the trigger form in Debian's chromium
 	.venv/bin/pytest -m browser
@@ -87,4 +90,4 @@ define install
 endef
 
 .PHONY: help demo airflow unit test test-matrix $(OLDER:%=test-%) test-scheduler test-postgresql test-object-store \
-    test-celery test-browser docs bench check format constraints clean
+    test-celery test-pods test-browser docs bench check format constraints clean

@@ -52,7 +52,7 @@ def without_airflows_debug_lines(log: str) -> str:
 
 BASE_URL = "https://api.otpiq.com/api"
 API_KEY = "sk_live_0123456789abcdef"
-STARTS_PROCESSES = {"system", "scheduler", "object_store", "browser", "celery"}
+STARTS_PROCESSES = {"system", "scheduler", "object_store", "pods", "celery", "browser"}
 
 _unit_test: str | None = None
 

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connec
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
-from tests.conftest import AIRFLOW_VERSION
+from tests.docs.versions import documented
 from tests.fakes import CAMPAIGN_ID, CREATE, tomorrow
 
 if TYPE_CHECKING:
@@ -366,7 +366,6 @@ def test_without_quiet_hours_a_campaigns_own_time_stands(guarded: Callable[..., 
 
 def test_extras_that_are_no_object_refuse_everything(connect: Callable[..., OtpiqHook]) -> None:
     hook = connect(extra=json.dumps(["allowed_recipients"]))
-    # Airflow 3.0 and 3.1 do not read such a connection at all, and say that it is not defined.
-    unreadable = AIRFLOW_VERSION.release[:2] in ((3, 0), (3, 1))
-    with pytest.raises(AirflowNotFoundException if unreadable else OtpiqConfigurationError):
+    is_named = documented("an extra of the connection that is no JSON object is named")
+    with pytest.raises(OtpiqConfigurationError if is_named else AirflowNotFoundException):
         hook.start_campaign(campaign_id=CAMPAIGN_ID)

@@ -11,6 +11,7 @@ from airflow_provider_otpiq import exceptions
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 from airflow_provider_otpiq.operators import campaign
 from dev.local_airflow import REPOSITORY
+from tests.conftest import AIRFLOW_VERSION
 from tests.docs.pages import DOCS
 
 
@@ -55,3 +56,35 @@ def test_every_file_of_the_layout_is_there() -> None:
     paths = re.findall(r"^\| `(\S+)` \|", section("architecture.md", "Layout"), re.MULTILINE)
     assert paths
     assert [path for path in paths if not (REPOSITORY / path).exists()] == []
+
+
+WORKERS = "howto/several-workers.md"
+
+
+def test_the_table_of_timeouts_has_the_options_of_airflow_with_their_defaults() -> None:
+    column = 0 if AIRFLOW_VERSION.major >= 3 else 1
+    table = section(WORKERS, "How long to wait before you look")
+    rows = re.findall(r"^\|.*\| `(.+)` \| `(.+)` \| (\d+) \|$", table, re.MULTILINE)
+    assert rows
+    for *names, seconds in rows:
+        assert float(airflow_options()[names[column]]) == int(seconds)
+
+
+def test_the_options_that_the_page_on_workers_names_are_airflows() -> None:
+    page = (DOCS / WORKERS).read_text()
+    sections = "core|logging|secrets" if AIRFLOW_VERSION.major == 2 else "core|logging|secrets|workers"
+    named = set(re.findall(rf"`(\[(?:{sections})\] \w+)", page))
+    assert named
+    assert named <= airflow_options().keys()
+    assert f"`[core] max_map_length`, {airflow_options()['[core] max_map_length']}" in page
+
+
+def airflow_options() -> dict[str, str]:
+    """Map each option of Airflow to its default."""
+    from airflow.configuration import retrieve_configuration_description
+
+    return {
+        f"[{name}] {option}": described["default"]
+        for name, options in retrieve_configuration_description().items()
+        for option, described in options["options"].items()
+    }

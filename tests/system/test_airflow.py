@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_otpiq import __version__
 from dev.local_airflow import EXAMPLE_DAGS
 from tests.conftest import AIRFLOW_VERSION, needs_task_state, without_airflows_debug_lines
+from tests.docs.versions import documented
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -90,6 +91,7 @@ def test_recipients_can_be_set_in_every_way_and_are_shown_as_a_count(
     shown = rendered_recipients(airflow, "every_way_of_recipients")
     assert {"2 recipients", "3 recipients", "1 recipients"} <= shown
     assert all(re.fullmatch(r"\d recipients|the recipients of from_the_context", each) for each in shown)
+    assert ("4 recipients" in shown) == documented("the rendered field of recipients from a callable shows their count")
     for request in sandbox.requests:
         for recipient in (request["body"] or {}).get("recipients", []):
             assert recipient["phoneNumber"] not in without_airflows_debug_lines(log)
@@ -137,6 +139,7 @@ def test_the_key_is_nowhere_but_in_the_connection(airflow: LocalAirflow, sandbox
     assert "401" in run.stdout
     assert "Check the API key" in run.stdout
     assert key not in without_airflows_debug_lines(run.stdout)
+    assert (key in run.stdout) == documented("`airflow dags test` prints")
     home = airflow.environment["AIRFLOW_HOME"]
     for file in Path(home).rglob("*"):
         if file.is_file():

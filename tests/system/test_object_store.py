@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,12 +16,14 @@ from dev.local_airflow import REPOSITORY
 from tests.broadcast.chaos import PART_SIZE, PARTS, PRICE, SHARDS, Chaos, check_books
 from tests.broadcast.people import TEMPLATE, messaged, number, write_audience
 from tests.broadcast.processes import Launcher, Processes, SecondProcesses
+from tests.system.object_store import an_object_store, new_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.system.object_store import Store
 
 pytestmark = pytest.mark.object_store
 
@@ -40,35 +42,17 @@ print(sum(folder.create(f"{name:03}", sys.argv[2].encode()) for name in range(in
 """
 
 
-class Store(NamedTuple):
-    """An empty bucket."""
-
-    url: str
-    connection: dict[str, str]
-
-
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    with an_object_store() as url:
+        yield url
 
 
 @pytest.fixture
 def store(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Store:
-    import boto3
-
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
-    bucket = f"bucket-{abs(hash(request.node.nodeid))}"
-    boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket=bucket)
-    extra = {"endpoint_url": endpoint, "region_name": "us-east-1"}
-    aws = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
-    connection = {"AIRFLOW_CONN_AWS_DEFAULT": json.dumps(aws)}
-    monkeypatch.setenv(*next(iter(connection.items())))
-    return Store(f"s3://aws_default@{bucket}", connection)
+    store = new_bucket(endpoint, f"bucket-{abs(hash(request.node.nodeid))}")
+    monkeypatch.setenv(*next(iter(store.environment.items())))
+    return store
 
 
 def isolated(home: Path, connections: dict[str, str]) -> dict[str, Any]:
@@ -83,7 +67,7 @@ def isolated(home: Path, connections: dict[str, str]) -> dict[str, Any]:
 def execute(home: Path, store: Store, sandbox: Sandbox, step: str, **fields: Any) -> dict[str, Any]:
     """Run a task where nothing but the store is shared, and return its XComs."""
     otpiq = {"conn_type": "otpiq", "host": sandbox.url, "password": sandbox.api_key}
-    connections = {**store.connection, "AIRFLOW_CONN_OTPIQ_DEFAULT": json.dumps(otpiq)}
+    connections = {**store.environment, "AIRFLOW_CONN_OTPIQ_DEFAULT": json.dumps(otpiq)}
     result = home.with_suffix(".json")
     parameters = json.dumps({"step": step, "fields": fields, "result": str(result)})
     command = [sys.executable, "-m", "tests.broadcast.worker", parameters]
@@ -128,7 +112,7 @@ def test_of_two_processes_one_creates_an_object(store: Store, tmp_path: Path) ->
             [sys.executable, "-c", CREATES, f"{store.url}/exclusive", each, str(names)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            **isolated(tmp_path / each, store.connection),
+            **isolated(tmp_path / each, store.environment),
         )
         for each in ("a", "b")
     ]
@@ -159,7 +143,7 @@ def test_what_another_process_has_just_written_is_seen(store: Store, tmp_path: P
         input="\n",
         stdout=subprocess.PIPE,
         check=True,
-        **isolated(tmp_path / "other", store.connection),
+        **isolated(tmp_path / "other", store.environment),
     )
     assert folder.read("000") == b"anew"
     assert folder.read_all(["000", "001", "before"]) == {"000": b"anew", "before": b"1"}
@@ -171,7 +155,7 @@ def test_whatever_happens_each_person_is_in_one_campaign_that_starts(
     store: Store, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     audience = write_audience(f"{store.url}/audience", PARTS, PART_SIZE)
-    launcher = Launcher(audience, SHARDS, sandbox, tmp_path / "log", environment=store.connection)
+    launcher = Launcher(audience, SHARDS, sandbox, tmp_path / "log", environment=store.environment)
     tasks = Processes(launcher, tmp_path)
     Chaos(1, sandbox, tasks, SecondProcesses(launcher), pause=0.06).run(seconds=10)
     check_books(sandbox, tasks.xcoms())

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +11,7 @@ from airflow_provider_otpiq.sandbox import Sandbox
 from tests.system.celery.cluster import Cluster, add_connection, new_airflow
 from tests.system.celery.events import end_of_tasks, thaw
 from tests.system.celery.network import HUB, Machine, own_network
+from tests.system.object_store import Store, an_object_store, new_bucket
 from tests.system.scheduler.observing import KEY
 from tests.system.scheduler.postgresql import a_postgresql
 
@@ -36,19 +35,14 @@ def cluster_sandbox(network: list[Machine]) -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def s3(network: list[Machine]) -> Iterator[str]:
-    """The address of an object store."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(HUB, port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+def bucket(network: list[Machine]) -> Iterator[Store]:
+    with an_object_store(HUB) as endpoint:
+        yield new_bucket(endpoint, "marketing")
 
 
 @pytest.fixture(scope="session")
 def cluster(
-    tmp_path_factory: pytest.TempPathFactory, network: list[Machine], cluster_sandbox: Sandbox, s3: str
+    tmp_path_factory: pytest.TempPathFactory, network: list[Machine], cluster_sandbox: Sandbox, bucket: Store
 ) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("celery")
     airflow = new_airflow(folder)
@@ -58,7 +52,7 @@ def cluster(
         for name, retries in (("otpiq_default", 2), ("otpiq_chaos", 1)):
             extra = {"allow_insecure_http": True, "max_retries": retries}
             add_connection(airflow, name, **otpiq, extra=extra)
-        add_connection(airflow, "aws_default", **aws_connection(s3))
+        add_connection(airflow, "aws_default", **bucket.connection)
         cluster = Cluster(folder, airflow, network)
         with cluster.started():
             yield cluster
@@ -73,16 +67,7 @@ def sandbox(cluster: Cluster, cluster_sandbox: Sandbox) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a bucket of its own, for the tasks and for the test itself."""
-    import boto3
-
-    name, keys = f"bucket-{uuid4().hex}", {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-    boto3.client("s3", endpoint_url=s3, region_name="us-east-1", **keys).create_bucket(Bucket=name)
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(aws_connection(s3)))
-    return f"s3://aws_default@{name}"
-
-
-def aws_connection(endpoint: str) -> dict[str, Any]:
-    extra = {"endpoint_url": endpoint, "region_name": "us-east-1"}
-    return {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
+def store(bucket: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An object store, for the test itself too."""
+    monkeypatch.setenv(*next(iter(bucket.environment.items())))
+    return bucket

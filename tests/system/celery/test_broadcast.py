@@ -26,6 +26,7 @@ from tests.system.celery.events import (
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
     from tests.system.celery.cluster import Cluster
+    from tests.system.object_store import Store
 
 pytestmark = pytest.mark.celery
 
@@ -51,12 +52,12 @@ def test_mapped_campaigns_under_every_trouble(cluster: Cluster, sandbox: Sandbox
     check_books(cluster, sandbox, run, CAMPAIGNS, samples=0)
 
 
-def test_a_broadcast_from_s3_under_every_trouble(cluster: Cluster, sandbox: Sandbox, bucket: str) -> None:
+def test_a_broadcast_from_s3_under_every_trouble(cluster: Cluster, sandbox: Sandbox, store: Store) -> None:
     rows = "".join(f"{NAME},{number(each)}\n" for each in range(PARTS * PART_SIZE))
-    Folder(bucket).write("people.csv", f"name,phone\n{rows}".encode())
+    Folder(store.url).write("people.csv", f"name,phone\n{rows}".encode())
     for call in ("create", "attach", "update"):
         sandbox.arm(call, delay=5, times=SHARDS)
-    run = cluster.airflow.trigger("broadcast_from_s3", folder=bucket)
+    run = cluster.airflow.trigger("broadcast_from_s3", folder=store.url)
     kill_task(cluster, task_of_request(cluster, sandbox, run, "create"))
     kill_supervisor(cluster, task_of_request(cluster, sandbox, run, "attach", "create"))
     cluster.redis.restart()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq.sandbox import Sandbox
     from tests.system.celery.cluster import Cluster, Program
+    from tests.system.object_store import Store
 
 pytestmark = pytest.mark.celery
-
-AWS = "AIRFLOW_CONN_AWS_DEFAULT"
 
 
 class ClusterChaos(Chaos):
@@ -43,12 +41,12 @@ class ClusterChaos(Chaos):
 
 @needs_time
 def test_whatever_happens_each_person_is_in_one_campaign_that_starts(
-    cluster: Cluster, sandbox: Sandbox, bucket: str, tmp_path: Path
+    cluster: Cluster, sandbox: Sandbox, store: Store, tmp_path: Path
 ) -> None:
     for seed in more_seeds():
         sandbox.reset()
-        audience = write_audience(f"{bucket}/{seed}", PARTS, PART_SIZE)
-        launcher = Launcher(audience, SHARDS, sandbox, tmp_path / "log", environment={AWS: os.environ[AWS]})
+        audience = write_audience(f"{store.url}/chaos-{seed}", PARTS, PART_SIZE)
+        launcher = Launcher(audience, SHARDS, sandbox, tmp_path / "log", environment=store.environment)
         homes = [worker.home for worker in cluster.workers]
         tasks = ScheduledTasks(cluster.airflow, audience, cluster.tasks, homes)
         chaos = ClusterChaos(seed, sandbox, tasks, SecondProcesses(launcher), pause=0.2)

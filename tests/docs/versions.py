@@ -1,0 +1,33 @@
+"""The tables of *Versions of Airflow and Python*."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from packaging.version import Version
+
+from tests.docs.pages import DOCS, tokens
+
+_PAGE = DOCS / "howto" / "airflow-versions.md"
+
+
+def tables() -> list[list[list[str]]]:
+    """Read the page's tables: rows of cells, the heads first."""
+    found: list[list[list[str]]] = []
+    for token in tokens(_PAGE):
+        if token.type == "table_open":
+            found.append([])
+        elif token.type == "tr_open":
+            found[-1].append([])
+        elif token.type == "inline" and token.level >= 4:
+            found[-1][-1].append(token.content)
+    return found
+
+
+def documented(difference: str) -> bool:
+    """Look up whether something holds for the Airflow that runs, by how its row begins."""
+    _, (head, *rows) = tables()
+    major, minor, *_ = Version(version("apache-airflow")).release
+    column = head.index(f"{major}.{minor}")
+    (cell,) = [row[column] for row in rows if row[0].startswith(difference)]
+    return {"yes": True, "no": False}[cell]

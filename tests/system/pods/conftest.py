@@ -1,0 +1,84 @@
+"""One running Airflow whose tasks run in pods, with a sandbox and an object store behind it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_otpiq.sandbox import Sandbox
+from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
+from dev.running_airflow import RunningAirflow
+from tests.system.object_store import Store, an_object_store, new_bucket
+from tests.system.pods.executor import pod_command
+from tests.system.scheduler.observing import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def pod_sandbox() -> Iterator[Sandbox]:
+    with Sandbox(api_key=KEY) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(pod_sandbox: Sandbox) -> Sandbox:
+    pod_sandbox.reset()
+    return pod_sandbox
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[Store]:
+    with an_object_store() as endpoint:
+        yield new_bucket(endpoint, "marketing")
+
+
+@pytest.fixture
+def store(bucket: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The bucket, for the test itself too."""
+    monkeypatch.setenv(*next(iter(bucket.environment.items())))
+    return bucket
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory, pod_sandbox: Sandbox, bucket: Store) -> Iterator[RunningAirflow]:
+    """A running Airflow that has no connection: these are in a file that only the pods see."""
+    folder = tmp_path_factory.mktemp("pods")
+    for name in ("pods", "secrets"):
+        (folder / name).mkdir()
+    shutil.copytree(Path(__file__).parent / "dags", folder / "dags")
+    for name in ("audience.csv", "team.csv"):
+        shutil.copy(EXAMPLE_DAGS / name, folder / "dags")
+    otpiq = {"conn_type": "otpiq", "host": pod_sandbox.url, "password": KEY}
+    connections = {"otpiq_default": otpiq, "aws_default": bucket.connection}
+    (folder / "secrets" / "connections.json").write_text(json.dumps(connections))
+    _require_namespaces(folder)
+    airflow = RunningAirflow(folder / "airflow", folder / "dags")
+    airflow.environment["AIRFLOW__CORE__EXECUTOR"] = "tests.system.pods.executor.PodExecutor"
+    airflow.environment["PYTHONPATH"] = str(REPOSITORY)
+    airflow.migrate()
+    with (folder / "airflow" / "standalone.log").open("wb") as output, airflow.started(output):
+        airflow.wait_until_it_responds()
+        yield airflow
+
+
+@pytest.fixture(scope="session")
+def pods(airflow: RunningAirflow) -> Path:
+    """Where the pods' logs are, and archives of what they left behind."""
+    return Path(airflow.environment["AIRFLOW_HOME"]).parent / "pods"
+
+
+def _require_namespaces(folder: Path) -> None:
+    tried = subprocess.run(pod_command("tried", folder, "true"), capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.fail(
+            "`make test-pods` needs root, or CAP_SYS_ADMIN, on Linux: each task runs in a mount namespace of its own. "
+            f"Here this failed: {tried.stderr.strip()}",
+            pytrace=False,
+        )

@@ -1,0 +1,172 @@
+"""
+Tasks as Kubernetes runs them: each try in a pod of its own, which writes nothing that lasts, and shares no disk.
+
+The connections are in a secrets backend of the pods alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import tarfile
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from airflow_provider_otpiq._models.phone_numbers import normalize
+from airflow_provider_otpiq._storage import Folder
+from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
+from dev.running_airflow import wait_until
+from tests.broadcast.chaos import PRICE
+from tests.broadcast.people import TEMPLATE, messaged, number
+from tests.system.pods.executor import UNSHARE, pod_command, pod_environment, pod_name
+from tests.system.scheduler.observing import KEY, everything_that_airflow_has_written, the_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+    from dev.running_airflow import RunningAirflow
+    from tests.system.object_store import Store
+
+pytestmark = pytest.mark.pods
+
+NAME = "Rabab-of-the-pods"
+PEOPLE = 2500
+LOG = re.compile(r"media/airflow/logs/dag_id=.*\.log")
+TRIES = {
+    "the package": f"touch {REPOSITORY}/airflow_provider_otpiq/written",
+    "the DAGs": "touch /media/dags/written",
+    "the secrets": "touch /media/secrets/written",
+    "the machine's temporary folder": "touch /tmp/written",
+    "the home of the machine's user": "touch ~root/written",
+}
+
+
+def running_pods(airflow: RunningAirflow) -> Iterator[tuple[str, psutil.Process]]:
+    """Yield the name of each pod that runs, and the process that everything in it ends with."""
+    for process in airflow.processes():
+        with suppress(psutil.NoSuchProcess):
+            command = process.cmdline()
+            if command[: len(UNSHARE)] == list(UNSHARE):
+                yield command[len(UNSHARE) + 1], process
+
+
+def left_behind(pod: Path) -> list[str]:
+    """List what a pod left in the folders that it could write to."""
+    with tarfile.open(pod) as archive:
+        return [entry.name for entry in archive if not entry.isdir()]
+
+
+@pytest.fixture(autouse=True)
+def killed(airflow: RunningAirflow, pods: Path) -> Iterator[list[str]]:
+    """The pods that a test kills; each other one has left a log, and nothing else, and nobody is in it."""
+    before, killed = set(pods.iterdir()), list[str]()
+    yield killed
+    wait_until(lambda: not list(running_pods(airflow)))
+    for pod in set(pods.glob("*.tar")) - before:
+        if pod.stem not in killed:
+            (log,) = left_behind(pod)
+            assert LOG.fullmatch(log)
+    archives_and_logs = (pod.read_bytes().decode(errors="replace") for pod in pods.iterdir())
+    written = "".join([*everything_that_airflow_has_written(airflow), *archives_and_logs])
+    assert KEY not in written
+    assert NAME not in written
+    numbers = {*map(number, range(PEOPLE)), *people("audience.csv"), *people("team.csv")}
+    assert numbers.isdisjoint(re.findall(r"(?=(9647\d{8,9}))", written))
+
+
+def people(file: str) -> list[str]:
+    with (EXAMPLE_DAGS / file).open(encoding="utf-8") as rows:
+        return [normalize(row["phone"]) for row in csv.DictReader(rows)]
+
+
+@pytest.mark.parametrize("command", TRIES.values(), ids=TRIES)
+def test_a_pod_cannot_write_to(pods: Path, command: str) -> None:
+    done = in_a_pod(pods, command)
+    assert "Read-only file system" in done.stderr.decode()
+    assert done.returncode
+
+
+def test_a_pod_sees_nothing_of_the_tests(pods: Path) -> None:
+    done = in_a_pod(pods, f"find {pods.parent.parent} $HOME $TMPDIR; ls /media/dags/*.csv; hostname; ps -e -o comm=")
+    home, *found = done.stderr.decode().split()
+    assert home == str(pods.parent.parent)
+    assert found == [
+        *("/media/home", "/media/temporary", "/media/dags/audience.csv", "/media/dags/team.csv", "tried"),
+        *("pod.sh", "sh", "ps"),
+    ]
+
+
+def in_a_pod(pods: Path, command: str) -> subprocess.CompletedProcess[bytes]:
+    pod = pod_command("tried", pods.parent, "sh", "-c", command)
+    return subprocess.run(pod, env=pod_environment(""), capture_output=True, check=False)
+
+
+def test_a_whole_campaign(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    run = airflow.trigger("campaign")
+    assert airflow.finished(run) == "success"
+    campaign_id = airflow.xcom(run, "start")
+    assert Counter(sandbox.recipients(campaign_id)) == Counter(people("audience.csv"))
+    sandbox.move_clock(days=1)
+    assert [each["status"] for each in sandbox.campaigns if each["_id"] == campaign_id] == ["completed"]
+    assert {task["hostname"] for task in airflow.tasks(run)} == {
+        pod_name("campaign", task_id) for task_id in ("create", "attach", "sample", "start")
+    }
+
+
+def test_a_broadcast_whose_pods_are_killed(
+    airflow: RunningAirflow, sandbox: Sandbox, store: Store, killed: list[str]
+) -> None:
+    sandbox.credit = PEOPLE * PRICE
+    folder = Folder(store.url)
+    rows = "".join(f"{NAME},{number(each)}\n" for each in range(PEOPLE))
+    folder.write("crm/people.csv", f"name,phone\n{rows}".encode())
+    folder.write("opt_outs.csv", f"phone\n{number(0)}\n".encode())
+    sandbox.arm("attach", delay=30)
+    run = airflow.trigger("broadcast", folder=store.url)
+    wait_until(lambda: sent(sandbox, "recipients"))
+    killed += kill_all(airflow)
+    assert airflow.finished(run) == "success"
+    second = [task for task in airflow.tasks(run) if task["try_number"] == 2]
+    assert second
+    for task in second:
+        name = ("broadcast", "create", task["map_index"])
+        assert pod_name(*name) in killed
+        assert task["hostname"] == pod_name(*name, try_number=2)
+    assert messaged(sandbox) == Counter(number(each) for each in range(1, PEOPLE))
+
+
+def test_a_start_whose_pod_is_killed_is_not_sent_again_by_the_next(
+    airflow: RunningAirflow, sandbox: Sandbox, pods: Path, killed: list[str], connect: Callable[..., OtpiqHook]
+) -> None:
+    hook = connect(host=sandbox.url, password=KEY)
+    campaign_id = hook.create_campaign(name="Summer offer", **TEMPLATE)["_id"]
+    recipient = {"phoneNumber": number(1), "templateParameters": {"body": {"1": NAME}}}
+    hook.attach_recipients(campaign_id=campaign_id, recipients=[recipient])
+    sandbox.arm("start", delay=25)
+    run = airflow.trigger("start_only", campaign_id=campaign_id)
+    wait_until(lambda: sent(sandbox, "start"))
+    killed += kill_all(airflow)
+    assert killed == [pod_name("start_only", "start")]
+    assert airflow.finished(run) == "failed"
+    assert the_task(airflow, run, "start")["try_number"] == 2
+    log = pods / f"{pod_name('start_only', 'start', try_number=2)}.log"
+    assert "Nothing was sent now: an earlier try" in log.read_text()
+    assert sent(sandbox, "start") == 1
+
+
+def kill_all(airflow: RunningAirflow) -> Iterator[str]:
+    for name, process in running_pods(airflow):
+        process.kill()
+        yield name
+
+
+def sent(sandbox: Sandbox, what: str) -> int:
+    return sum(request["path"].endswith(f"/{what}") for request in sandbox.requests)
