@@ -55,6 +55,14 @@ docs: .venv/docs-ready  ## the documentation as a site, in docs/_build/html; a w
 bench: .venv/bench-ready  ## speeds beside other providers, as ratios of one run
 	.venv/bin/python -m dev.bench
 
+dist: .venv/dist-ready  ## the sdist and the wheel, in dist/, checked as those who install them would
+	.venv/bin/python -m dev.dist
+
+audit: .venv/ready  ## known vulnerabilities of what a user gets; needs the internet, so CI leaves it out
+	.venv/bin/uv pip compile --quiet --no-header --no-annotate --extra audience --extra sandbox \
+	    --constraint dev/constraints/$(NEWEST).txt --output-file .venv/audited.txt pyproject.toml
+	.venv/bin/uv tool run pip-audit --strict --disable-pip --no-deps --requirement .venv/audited.txt
+
 check: .venv/ready  ## formatting, ruff with Airflow's rules, strict mypy
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -90,4 +98,4 @@ define install
 endef
 
 .PHONY: help demo airflow unit test test-matrix $(OLDER:%=test-%) test-scheduler test-postgresql test-object-store \
-    test-celery test-pods test-browser docs bench check format constraints clean
+    test-celery test-pods test-browser docs bench dist audit check format constraints clean
