@@ -9,8 +9,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import redis
-
 from airflow_provider_otpiq.sandbox.faults import Fault
 from dev.running_airflow import wait_until
 from tests.broadcast.people import messaged, number
@@ -94,6 +92,8 @@ class Message:
     """The message that a worker has got for a task, and has not acknowledged."""
 
     def __init__(self, task: dict[str, Any]) -> None:
+        import redis  # `make test-celery` installs it, and whatever else is tested collects this too
+
         self._broker = redis.Redis.from_url(BROKER)
         unacknowledged = self._broker.hvals("unacked")
         found = [json.loads(each) for each in unacknowledged]
