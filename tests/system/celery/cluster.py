@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 
 from dev.running_airflow import RunningAirflow, processes_of, wait_until
 from tests.system.celery.network import HUB, Machine, require
-from tests.system.scheduler.observing import is_task
+from tests.system.observing import is_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

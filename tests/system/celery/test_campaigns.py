@@ -21,7 +21,7 @@ from tests.system.celery.events import (
     task_of_request,
     thaw,
 )
-from tests.system.scheduler.observing import log_of, the_task
+from tests.system.observing import log_of, the_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from dev.running_airflow import RunningAirflow
 from tests.system.object_store import Store, an_object_store, new_bucket
+from tests.system.observing import KEY
 from tests.system.pods.executor import pod_command
-from tests.system.scheduler.observing import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,8 +23,8 @@ from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from dev.running_airflow import wait_until
 from tests.broadcast.chaos import PRICE
 from tests.broadcast.people import TEMPLATE, messaged, number
+from tests.system.observing import KEY, everything_that_airflow_has_written, the_task
 from tests.system.pods.executor import UNSHARE, pod_command, pod_environment, pod_name
-from tests.system.scheduler.observing import KEY, everything_that_airflow_has_written, the_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

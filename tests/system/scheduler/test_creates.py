@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy
 
 from dev.running_airflow import wait_until
-from tests.system.scheduler.observing import (
+from tests.system.observing import (
     KEY,
     STORED_KEY,
     WRONG_KEY,

@@ -16,7 +16,7 @@ import requests
 from airflow_provider_otpiq._models.phone_numbers import normalize
 from dev.local_airflow import EXAMPLE_DAGS
 from dev.running_airflow import wait_until
-from tests.system.scheduler.observing import (
+from tests.system.observing import (
     clear,
     everything_that_airflow_has_written,
     log_of,

@@ -1,4 +1,4 @@
-"""What the scheduler's tests ask of a running Airflow."""
+"""What the tests ask of a running Airflow."""
 
 from __future__ import annotations
 
