@@ -75,10 +75,10 @@ def pods(airflow: RunningAirflow) -> Path:
 
 
 def _require_namespaces(folder: Path) -> None:
-    tried = subprocess.run(pod_command("tried", folder, "true"), capture_output=True, text=True, check=False)
-    if tried.returncode:
+    probe = subprocess.run(pod_command("probe", folder, "true"), capture_output=True, text=True, check=False)
+    if probe.returncode:
         pytest.fail(
             "`make test-pods` needs root, or CAP_SYS_ADMIN, on Linux: each task runs in a mount namespace of its own. "
-            f"Here this failed: {tried.stderr.strip()}",
+            f"Here this failed: {probe.stderr.strip()}",
             pytrace=False,
         )
