@@ -61,9 +61,7 @@ class ScheduledTasks:
         state = response.json()["state"] if response.ok else ""
         if state == "failed":
             self.tries += 1
-            clear(
-                self._airflow, self.run, only_failed=True
-            )  # a scheduler that restarts may miss it: the next look repeats it
+            clear(self._airflow, self.run, only_failed=True)  # where that fails, the next look does it
         return bool(state == "success")
 
     def xcoms(self) -> dict[str, list[dict[str, Any]]]:

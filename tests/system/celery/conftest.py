@@ -64,10 +64,3 @@ def sandbox(cluster: Cluster, cluster_sandbox: Sandbox) -> Iterator[Sandbox]:
     yield cluster_sandbox
     thaw(cluster)  # where a test has failed in the middle
     end_of_tasks(cluster)
-
-
-@pytest.fixture
-def store(bucket: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """An object store, for the test itself too."""
-    monkeypatch.setenv(*next(iter(bucket.environment.items())))
-    return bucket

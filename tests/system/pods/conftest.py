@@ -39,13 +39,6 @@ def bucket() -> Iterator[Store]:
         yield new_bucket(endpoint, "marketing")
 
 
-@pytest.fixture
-def store(bucket: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """The bucket, for the test itself too."""
-    monkeypatch.setenv(*next(iter(bucket.environment.items())))
-    return bucket
-
-
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory, pod_sandbox: Sandbox, bucket: Store) -> Iterator[RunningAirflow]:
     """A running Airflow that has no connection: these are in a file that only the pods see."""
