@@ -136,10 +136,16 @@ class PrepareAudienceOperator(BaseOperator):
             for name in _SOURCES:
                 if callable(value := getattr(self, name)):
                     setattr(self, name, RedactedRecipients(value))
-        is_suppress_set = parent is self and self.suppress is not None
+        is_suppress_set = parent is self and (self.suppress is not None or self._is_suppress_mapped)
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
         if is_suppress_set and self.suppress is None:  # an XCom, or under native rendering
             self.suppress = ""  # not "not set": it is refused
+
+    @property
+    def _is_suppress_mapped(self) -> bool:
+        """Whether a mapped task sets ``suppress``: then None is what its mapping gave, which may be an XCom."""
+        own = vars(self)
+        return own.get("_BaseOperator__from_mapped", False) and "suppress" in own.get("_BaseOperator__init_kwargs", ())
 
     def execute(self, context: Context) -> str:
         """
