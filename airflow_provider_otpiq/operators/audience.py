@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
 
-    Source = str | PathLike[str] | Sequence[str] | XComArg | Callable[..., Iterable[Mapping[str, Any]]]
+    Source = str | PathLike[str] | Sequence[str | PathLike[str]] | XComArg | Callable[..., Iterable[Mapping[str, Any]]]
 
 __all__ = ["PrepareAudienceOperator"]
 
