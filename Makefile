@@ -6,7 +6,7 @@ NEWEST := $(lastword $(VERSIONS))
 OLDER := $(filter-out $(NEWEST),$(VERSIONS))
 UV_VERSION := 0.13.9
 AIRFLOW_PORT ?= 8080
-FAST := not scheduler and not object_store and not pods and not browser
+FAST := not scheduler and not object_store and not pods and not celery and not browser
 # Compiling Airflow again for each process, where a machine has this set, takes longer than the tests themselves.
 unexport PYTHONDONTWRITEBYTECODE
 IN_PARALLEL := -n 2 --dist loadgroup
@@ -42,6 +42,9 @@ test-postgresql: .venv/system-ready  ## the same on PostgreSQL, of Debian's pack
 test-object-store: .venv/system-ready  ## a broadcast whose tasks share nothing but S3, of moto's server
 	.venv/bin/pytest $(IN_PARALLEL) -m object_store
 
+test-celery: .venv/system-ready  ## two Celery workers that are killed, with Debian's redis-server and postgresql
+	.venv/bin/pytest -m celery
+
 test-pods: .venv/system-ready  ## whole campaigns whose every task is a pod, without a cluster; needs root
 	.venv/bin/pytest -m pods
 
@@ -53,6 +56,14 @@ docs: .venv/docs-ready  ## the documentation as a site, in docs/_build/html; a w
 
 bench: .venv/bench-ready  ## speeds beside other providers, as ratios of one run
 	.venv/bin/python -m dev.bench
+
+dist: .venv/dist-ready  ## the sdist and the wheel, in dist/, checked as those who install them would
+	.venv/bin/python -m dev.dist
+
+audit: .venv/ready  ## known vulnerabilities of what a user gets; needs the internet, so CI leaves it out
+	.venv/bin/uv pip compile --quiet --no-header --no-annotate --extra audience --extra sandbox \
+	    --constraint dev/constraints/$(NEWEST).txt --output-file .venv/audited.txt pyproject.toml
+	.venv/bin/uv tool run pip-audit --strict --disable-pip --no-deps --requirement .venv/audited.txt
 
 check: .venv/ready  ## formatting, ruff with Airflow's rules, strict mypy
 	.venv/bin/ruff format --check .
@@ -96,4 +107,4 @@ define install
 endef
 
 .PHONY: help demo airflow unit test test-matrix $(VERSIONS:%=test-%) test-scheduler test-postgresql test-object-store \
-    test-pods test-browser docs bench check format constraints clean
+    test-celery test-pods test-browser docs bench dist audit check format constraints clean

@@ -15,6 +15,7 @@ _FIRST_RELEASES = {
     "apache-airflow-providers-common-compat": "2026-01-02",
     "backports-zstd": "2025-10-11",
     "duckdb": "2026-10-22",
+    "time-machine": "2025-11-20",
 }
 
 
@@ -42,7 +43,7 @@ def main() -> None:
     _pin_lowest(lowest)
     for environment in older:
         _pin(environment, "dev")
-    _pin(newest, "dev", "system", "docs", "bench")
+    _pin(newest, "dev", "system", "docs", "dist", "bench")
 
 
 def _pin(environment: Environment, *extras: str) -> None:

@@ -24,6 +24,7 @@ class LocalAirflow:
         home.mkdir(parents=True, exist_ok=True)
         bin_folder = Path(sys.executable).parent
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        self.home = home
         self.airflow = str(bin_folder / "airflow")
         self.environment = inherited | {
             "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",

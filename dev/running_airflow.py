@@ -23,10 +23,10 @@ T = TypeVar("T")
 _SECONDS_TO_START = 180
 _BETWEEN_LOOKS = 0.3
 # Everybody is an admin here, so nobody on another machine may come in.
-_HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 # What `airflow standalone` starts, but for two log servers: those listen on all interfaces, whatever is configured. The
 # API server finds the logs in the folder that all share.
-_COMPONENTS = ("scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serve-logs", "api-server")
+COMPONENTS = ("scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serve-logs", "api-server")
 
 
 def wait_until(look: Callable[[], T], seconds: float = 120) -> T:
@@ -53,15 +53,26 @@ class RunningAirflow(LocalAirflow):
     :param home: its folder; made if it is not there.
     :param dags: the folder of its DAGs.
     :param port: the port of its API and web UI; 0 takes a free one.
+    :param host: the address that these listen on.
+    :param components: the ``airflow`` commands that it consists of.
     """
 
-    def __init__(self, home: Path, dags: Path, port: int = 0) -> None:
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        port: int = 0,
+        *,
+        host: str = LOOPBACK,
+        components: tuple[str, ...] = COMPONENTS,
+    ) -> None:
         super().__init__(home, dags)
         self.port = port or _free_port()
-        self.url = f"http://{_HOST}:{self.port}"
+        self.url = f"http://{host}:{self.port}"
+        self._components = components
         self._session: int | None = None
         self.environment |= {
-            "AIRFLOW__API__HOST": _HOST,
+            "AIRFLOW__API__HOST": host,
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
@@ -79,7 +90,7 @@ class RunningAirflow(LocalAirflow):
         :return: its first process.
         """
         airflow = shlex.quote(self.airflow)
-        *others, last = (f"{airflow} {component}" for component in _COMPONENTS)
+        *others, last = (f"{airflow} {component}" for component in self._components)
         # A session of its own: Airflow leaves children behind when it is told to end, and each running task has a
         # process group of its own, but nothing leaves the session.
         process = subprocess.Popen(
@@ -107,7 +118,7 @@ class RunningAirflow(LocalAirflow):
 
         :return: all that it started, whatever has become of their parents.
         """
-        return [process for process in psutil.process_iter() if _session_of(process.pid) == self._session]
+        return processes_of(self._session)
 
     def wait_until_it_responds(self) -> None:
         """
@@ -229,6 +240,16 @@ class RunningAirflow(LocalAirflow):
         return wait_until(looked)[0]
 
 
+def processes_of(session: int | None) -> list[psutil.Process]:
+    """
+    List the processes of a session.
+
+    :param session: the id of its first process.
+    :return: all of them, whatever has become of their parents.
+    """
+    return [process for process in psutil.process_iter() if _session_of(process.pid) == session]
+
+
 def _session_of(process: int) -> int | None:
     with contextlib.suppress(ProcessLookupError):
         return os.getsid(process)
@@ -236,6 +257,6 @@ def _session_of(process: int) -> int | None:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
+    with socket.create_server((LOOPBACK, 0)) as unused:
         port: int = unused.getsockname()[1]
         return port

@@ -52,7 +52,7 @@ def without_airflows_debug_lines(log: str) -> str:
 
 BASE_URL = "https://api.otpiq.com/api"
 API_KEY = "sk_live_0123456789abcdef"
-
+STARTS_PROCESSES = {"system", "scheduler", "object_store", "pods", "celery", "browser"}
 
 _unit_test: str | None = None
 
@@ -69,9 +69,8 @@ sys.addaudithook(_refuse_processes)
 def _no_process(request: pytest.FixtureRequest) -> Iterator[None]:
     """Keep ``make unit`` fast."""
     global _unit_test  # noqa: PLW0603
-    slow = {"system", "scheduler", "object_store", "pods", "browser"}
-    marked = slow & {mark.name for mark in request.node.iter_markers()}
-    _unit_test = None if marked else request.node.nodeid
+    marked = {mark.name for mark in request.node.iter_markers()}
+    _unit_test = None if marked & STARTS_PROCESSES else request.node.nodeid
     yield
     _unit_test = None
 

@@ -61,8 +61,8 @@ class PrepareAudienceOperator(BaseOperator):
     :param reference: a column that names the row in every output, such as a customer id. It is never sent. None by
         default. (templated)
     :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. Where it is set
-        and renders to nothing (``None``, an empty or blank string), that is an error, and not "not set" as for other
-        fields: those who opted out would get the message. So is a row whose number cannot be read; one without any
+        and renders to nothing (``None``, an empty or blank string), or a mapping gives ``None``, that is an error, and
+        not "not set" as for other fields: those who opted out would get the message. So is a row whose number cannot be read; one without any
         digit suppresses nobody, which the log warns of. (templated)
     :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
         (templated)

@@ -6,7 +6,10 @@ import argparse
 import sys
 from contextlib import suppress
 
-from airflow_provider_otpiq.sandbox import Sandbox
+try:
+    from airflow_provider_otpiq.sandbox import Sandbox
+except ModuleNotFoundError as error:  # says which extra to install
+    sys.exit(f"otpiq-sandbox: {error}")
 from airflow_provider_otpiq.sandbox.app import NOTICE
 from airflow_provider_otpiq.sandbox.request_log import KEEP_REQUESTS
 from airflow_provider_otpiq.sandbox.service import CREDIT

@@ -51,6 +51,8 @@ class Sandbox:
         self._state = SandboxState(api_key, credit=credit, keep_requests=keep_requests)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
+        # For the connections too: older releases of uvicorn send head and body apart, and the second would wait 40 ms.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             make_app(self._state),
             http="h11",  # its connections have a transport that can drop them

@@ -128,9 +128,13 @@ class Chaos:
         self._second_processes.wait()
 
     def _make_trouble(self) -> None:
-        kinds = {self._arm: 8, self._kill: 2, self._start_a_second: 2, self._freeze: 2}
+        kinds = self.kinds()
         (make,) = self._random.choices(list(kinds), list(kinds.values()))
         make()
+
+    def kinds(self) -> dict[Callable[[], None], float]:
+        """Give the kinds of trouble, and how often each is drawn."""
+        return {self._arm: 8, self._kill: 2, self._start_a_second: 2, self._freeze: 2}
 
     def _arm(self) -> None:
         call = self._random.choice((*READS, *WRITES, *WRITES))

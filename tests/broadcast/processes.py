@@ -44,7 +44,7 @@ class Launcher:
         environment: dict[str, str] | None = None,
     ) -> None:
         self.shards = shards
-        extra = {"max_retries": max_retries}
+        extra = {"max_retries": max_retries, "allow_insecure_http": True}  # the sandbox may be on a machine of its own
         connection = {"conn_type": "otpiq", "host": sandbox.url, "password": sandbox.api_key, "extra": extra}
         self._environment = {"AIRFLOW_CONN_OTPIQ_CHAOS": json.dumps(connection), **(environment or {})}
         self._log = str(log)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 import pytest
+import time_machine
 
 from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
 from airflow_provider_otpiq._broadcast.start import BroadcastStart
@@ -78,7 +79,7 @@ def test_where_the_time_passes_between_two_tries_nobody_gets_it_twice(
     create(sandbox_hook, audience)
     with pytest.raises(KilledError):
         start(HookAt(sandbox_hook, moment, killed), audience)
-    with pendulum.travel(minutes=11):  # for the sandbox too
+    with time_machine.travel(timedelta(minutes=11)):  # for the sandbox too
         start(sandbox_hook, audience)
         assert messaged(sandbox) == everybody(PARTS)
 
@@ -204,7 +205,7 @@ def test_a_process_that_is_too_late_leaves_nobody_out_whom_another_schedules(
     for shard in range(PARTS):
         with pytest.raises(KilledError):
             start(HookAt(sandbox_hook, 2, killed), audience, shard=shard, shards=PARTS)
-    with pendulum.travel(minutes=45):
+    with time_machine.travel(timedelta(minutes=45)):
         later = timedelta(hours=2)  # as the error about the delay says
         with suppress(OtpiqRequestError):
             start(HookAt(sandbox_hook, moment, lambda: start(sandbox_hook, audience, max_delay=later)), audience)

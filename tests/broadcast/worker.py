@@ -7,10 +7,11 @@ import logging
 import multiprocessing
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pendulum
+import time_machine
 
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
@@ -29,7 +30,7 @@ PRELOADED = [
     "airflow_provider_otpiq.hooks.otpiq",
     "airflow_provider_otpiq.operators.broadcast",
     "airflow_provider_otpiq._models.broadcasts",
-    "pendulum.testing.traveller",
+    "time_machine",
 ]
 OPERATORS: dict[str, Any] = {
     "prepare": PrepareAudienceOperator,
@@ -63,7 +64,7 @@ def run(
         os.dup2(1, 2)
     logging.basicConfig(level=logging.INFO)  # as Airflow does for a task
     ti = TaskInstance()
-    with pendulum.travel(seconds=clock):
+    with time_machine.travel(timedelta(seconds=clock)):
         returned = OPERATORS[step](task_id=step, **fields).execute({"ti": ti})
     if result:
         aside = Path(f"{result}.{os.getpid()}")

@@ -86,20 +86,6 @@ def test_this_package_has_the_extras_that_are_installed(words: list[str]) -> Non
     assert set(filter(None, extras)) <= set(PROJECT["optional-dependencies"])
 
 
-@pytest.mark.system
-def test_the_package_can_be_installed_from_a_checkout(tmp_path: Path) -> None:
-    venv = tmp_path / "venv"
-    uv = str(Path(sys.executable).parent / "uv")
-    subprocess.run([uv, "venv", "--quiet", str(venv)], check=True)
-    # Its dependencies are the ones that run these tests.
-    install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", str(venv / "bin" / "python"), str(REPOSITORY)]
-    subprocess.run(install, check=True)
-    code = "import airflow_provider_otpiq as p; print(p.__file__)"
-    python = [str(venv / "bin" / "python"), "-c", code]
-    found = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert found.startswith(str(venv))
-
-
 @called("airflow", "connections", "add")
 def test_the_hook_takes_a_connection_that_is_added(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     connection_id, option, value = words[3:]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 import pytest
+import time_machine
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 from airflow_provider_otpiq.exceptions import (
@@ -53,7 +54,7 @@ def test_a_second_start_finds_all_done_and_sends_nothing(
     create()
     start()
     before = len(sandbox.requests)
-    with pendulum.travel(days=2):  # in a new DAG run, say
+    with time_machine.travel(timedelta(days=2)):  # in a new DAG run, say
         start()
     assert len(sandbox.requests) == before
     assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (0, 3)
@@ -226,7 +227,7 @@ def test_a_time_that_has_passed_by_minutes_is_made_up_for(
     create()
     time = in_minutes(60)
     start_in_part(start, sandbox, time, when)
-    with pendulum.travel(minutes=75):
+    with time_machine.travel(timedelta(minutes=75)):
         start(scheduled_for=time)
         assert messaged(sandbox) == everybody()
         running = [campaign["status"] for campaign in sandbox.campaigns]
@@ -241,12 +242,12 @@ def test_a_later_time_is_kept_while_it_is_ahead(
     sandbox.arm("update", connection="drop", times=3)
     with pytest.raises(OtpiqConnectionError):
         start(scheduled_for=time)
-    with pendulum.travel(minutes=10):
+    with time_machine.travel(timedelta(minutes=10)):
         sandbox.arm("update", connection="drop", when="after", times=3)
         with pytest.raises(OtpiqConnectionError):
             start(scheduled_for=time)
         later = sandbox.campaigns[0]["scheduledFor"]
-    with pendulum.travel(minutes=15):
+    with time_machine.travel(timedelta(minutes=15)):
         start(scheduled_for=time)
         assert sandbox.campaigns[0]["scheduledFor"] == later
 
@@ -258,7 +259,7 @@ def test_hours_late_is_an_error_that_lists_what_is_not_scheduled(
     create()
     time = in_minutes(60)
     start_in_part(start, sandbox, time, when)
-    with pendulum.travel(minutes=100):
+    with time_machine.travel(timedelta(minutes=100)):
         with pytest.raises(OtpiqRequestError, match=r"it is too late: .* is 50 minutes after") as caught:
             start(scheduled_for=time)
         refused = str(caught.value)

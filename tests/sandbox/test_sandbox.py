@@ -269,6 +269,15 @@ def test_the_command_exits_on_a_negative_number_of_requests() -> None:
 
 
 @pytest.mark.system
+@pytest.mark.parametrize("package", ["fastapi", "jinja2", "uvicorn"])
+def test_the_command_without_its_extra_says_what_to_install(package: str) -> None:
+    without = f"import sys; sys.modules[{package!r}] = None; import airflow_provider_otpiq.sandbox.__main__"
+    run = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, check=False, timeout=60)
+    says = f"The sandbox needs {package}; install it with: pip install 'airflow-provider-otpiq[sandbox]'"
+    assert (run.returncode, run.stderr) == (1, f"otpiq-sandbox: {says}\n")
+
+
+@pytest.mark.system
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_it_is_stopped(how: signal.Signals) -> None:
     options = ["--port", "0", "--credit", "99", "--keep-requests", "1"]

@@ -6,6 +6,8 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dev.running_airflow import LOOPBACK
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,11 +25,11 @@ class Store(NamedTuple):
 
 
 @contextlib.contextmanager
-def an_object_store() -> Iterator[str]:
-    """Run the server; yield its URL."""
+def an_object_store(host: str = LOOPBACK) -> Iterator[str]:
+    """Run the server at an address; yield its URL."""
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(host, port=0, verbose=False)
     server.start()
     yield "http://{}:{}".format(*server.get_host_and_port())
     server.stop()

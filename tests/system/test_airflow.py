@@ -34,6 +34,16 @@ def test_airflow_discovers_the_provider(airflow: LocalAirflow) -> None:
     assert "otpiq_conn_id" in hooks
 
 
+@pytest.mark.parametrize("file", sorted(EXAMPLE_DAGS.glob("*.py")), ids=lambda file: file.stem)
+def test_an_example_runs(dag_runner: DagRunner, sandbox: Sandbox, file: Path) -> None:
+    if "ApprovalOperator" in file.read_text() and not documented("`ApprovalOperator`"):
+        pytest.skip("no ApprovalOperator here")
+    run = dag_runner.run(file)
+    assert run.state == "success", run.log
+    assert {request["status"] for request in sandbox.requests} <= {200, 201}
+    assert sandbox.campaigns
+
+
 def test_the_campaign_example_creates_and_updates(dag_runner: DagRunner, sandbox: Sandbox) -> None:
     assert dag_runner.run(EXAMPLE_DAGS / "example_otpiq_campaign.py").state == "success"
     (campaign,) = sandbox.campaigns

@@ -14,7 +14,7 @@ from dev.local_airflow import EXAMPLE_DAGS
 from dev.running_airflow import RunningAirflow
 from tests.docs.pages import BLOCKS
 from tests.system.scheduler.observing import KEY, WRONG_KEY
-from tests.system.scheduler.postgresql import a_postgresql
+from tests.system.scheduler.postgresql import a_postgresql_if_asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, scheduler_sandbox: Sandbox
     # A task whose supervisor was killed is given up after this.
     airflow.environment["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"] = "20"
     airflow.environment["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL"] = "2"
-    with a_postgresql(airflow.environment):
+    with a_postgresql_if_asked_for(airflow.environment):
         airflow.migrate()
         airflow.run("variables", "set", "otpiq_name", "First").check_returncode()
         airflow.run("variables", "set", "otpiq_campaign", "none").check_returncode()

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from dev.running_airflow import RunningAirflow, wait_until
 
 if TYPE_CHECKING:
@@ -33,6 +35,14 @@ def clear(airflow: RunningAirflow, run: str, *task_ids: str) -> None:
     body = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": task_ids}
     airflow.api("POST", f"/dags/{dag_id}/clearTaskInstances", body).raise_for_status()
     airflow.finished(run)
+
+
+def is_task(process: psutil.Process) -> bool:
+    """Tell whether a process runs a task: the code of its DAG, not the supervisor above it."""
+    with suppress(psutil.Error):
+        title = " ".join(process.cmdline())
+        return title.startswith("airflow worker -- ") and "LocalExecutor" not in title
+    return False
 
 
 def set_variable(airflow: RunningAirflow, key: str, value: str) -> None:

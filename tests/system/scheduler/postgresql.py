@@ -1,4 +1,4 @@
-"""A PostgreSQL of Debian's packages for one Airflow, where ``OTPIQ_TEST_DATABASE=postgresql`` asks for it."""
+"""A PostgreSQL of Debian's packages for one Airflow."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def a_postgresql_if_asked_for(environment: dict[str, str]) -> contextlib.AbstractContextManager[None]:
+    """Do as `a_postgresql` where ``OTPIQ_TEST_DATABASE=postgresql`` asks for it, otherwise nothing."""
+    asked_for = os.environ.get("OTPIQ_TEST_DATABASE") == "postgresql"
+    return a_postgresql(environment) if asked_for else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
 def a_postgresql(environment: dict[str, str]) -> Iterator[None]:
-    """Run a cluster of its own, and point an Airflow to it; without the wish, do nothing."""
-    if os.environ.get("OTPIQ_TEST_DATABASE") != "postgresql":
-        yield
-        return
+    """Run a cluster of its own, and point an Airflow to it."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
     # Not pytest's folder, which only its own user may enter, and short, as a socket's path has to be.
     folder = Path(tempfile.mkdtemp(prefix="otpiq-"))

@@ -1,0 +1,195 @@
+"""Build the source distribution and the wheel into ``dist/``, and check them as those who install them would."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from packaging.metadata import Metadata
+
+from airflow_provider_otpiq import __version__
+from dev.constraints import environments
+from dev.licenses import check_licenses
+from dev.local_airflow import REPOSITORY
+
+PACKAGE = "airflow_provider_otpiq"
+SDIST = {PACKAGE, "docs", "example_dags"} | {
+    *(".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "pyproject.toml"),
+}
+DIST_INFO = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+
+BIN = Path(sys.executable).parent
+UV = BIN / "uv"
+CONSTRAINTS = REPOSITORY / "dev" / "constraints" / f"{environments()[-1].airflow}.txt"
+
+
+def main() -> None:
+    """Do all of it; exit with 1 and a message at the first thing that is not as it should be."""
+    _require_committed()
+    shutil.rmtree(REPOSITORY / "dist", ignore_errors=True)
+    sdist, wheel = _build(REPOSITORY, REPOSITORY / "dist", umask=0o022)
+    with tempfile.TemporaryDirectory() as folder:
+        _check_reproducible([sdist, wheel], Path(folder))
+        _check_metadata(sdist, wheel)
+        _check_contents(sdist, wheel)
+        _check_without_dependencies(wheel, Path(folder) / "alone")
+        _check_installed(sdist, Path(folder) / "from-sdist")
+        _check_installed(wheel, Path(folder) / "from-wheel")
+        _check_extras(wheel, Path(folder) / "from-wheel")
+    for file in (sdist, wheel):
+        print(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(REPOSITORY)}")
+
+
+def _require_committed() -> None:
+    changed = _run("git", "status", "--porcelain", "--", *sorted(SDIST))
+    _require(not changed, f"A release is made of a commit. Commit these first:\n{changed}")
+
+
+def _check_reproducible(built: list[Path], folder: Path) -> None:
+    """Build a clone that has nothing of this checkout but its commit; its wheel doesn't come from its sdist."""
+    clone = folder / "clone"
+    _run("git", "clone", "--quiet", str(REPOSITORY), str(clone), umask=0o077)
+    for path in clone.rglob("*"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    again = _build(clone, folder / "again", "--sdist", "--wheel", umask=0o077, timezone="Pacific/Kiritimati")
+    for one, other in zip(built, again, strict=True):
+        _require(one.read_bytes() == other.read_bytes(), f"{one} differs where it is built from a clone: {other}")
+    print("reproducible: the same bytes from a clone with another path, umask, timezone and times of its files")
+    print("the wheel built from the sdist is the one built from the checkout")
+
+
+def _check_metadata(sdist: Path, wheel: Path) -> None:
+    """Check what a registry would; that each classifier exists was checked by hatchling, which refuses others."""
+    _run(str(BIN / "twine"), "check", "--strict", str(sdist), str(wheel))
+    texts = [_read_sdist(sdist)["PKG-INFO"], _read_wheel(wheel)[f"{_dist_info()}/METADATA"]]
+    _require(texts[0] == texts[1], "The metadata of the sdist and of the wheel differ")
+    metadata = Metadata.from_email(texts[0], validate=True)
+    released = re.findall(r"^## \[(\d[^\]]*)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    versions = [str(metadata.version), __version__, released[0]]
+    _require(len(set(versions)) == 1, f"Version of the metadata, the package and the newest in CHANGELOG: {versions}")
+    _require(metadata.license_expression == "Apache-2.0", f"License-Expression: {metadata.license_expression}")
+    _require("apache-airflow>=2.11" in map(str, metadata.requires_dist or []), "Airflow has to have no upper bound")
+    print(f"metadata: complete and valid; version {metadata.version}, as in the package and CHANGELOG")
+
+
+def _check_contents(sdist: Path, wheel: Path) -> None:
+    """Check that all files are those that git has; that their contents are, the clone has shown."""
+    _require_same("files of the sdist", set(_read_sdist(sdist)), {*_tracked(*sorted(SDIST)), "PKG-INFO"})
+    of_wheel = set(_read_wheel(wheel))
+    _require_same("files of the wheel", of_wheel, _tracked(PACKAGE) | {f"{_dist_info()}/{name}" for name in DIST_INFO})
+    needed = {f"{PACKAGE}/py.typed", f"{PACKAGE}/sandbox/dashboard.html"}
+    _require(needed <= of_wheel, f"The wheel lacks one of {needed}")
+    unknown = set(re.findall(r"\]\(([\w./-]+)\)", (REPOSITORY / "README.md").read_text())) - set(_read_sdist(sdist))
+    _require(not unknown, f"README links to what the sdist lacks: {sorted(unknown)}")
+    with tarfile.open(sdist) as archive:
+        owners = {(member.uid, member.gid, member.uname, member.gname) for member in archive}
+    _require(owners == {(0, 0, "", "")}, f"The sdist names its builder: {owners}")
+    print(
+        f"contents: {len(of_wheel)} files in the wheel, and in the sdist what git has of the package, docs and examples"
+    )
+
+
+def _check_without_dependencies(wheel: Path, venv: Path) -> None:
+    """Try the sandbox's command alone, because Airflow 3 happens to bring what its extra does."""
+    _run(str(UV), "venv", "--quiet", "--python", sys.executable, str(venv))
+    _install(venv, "--no-deps", str(wheel))
+    run = subprocess.run([venv / "bin" / "otpiq-sandbox"], capture_output=True, text=True, check=False, timeout=60)
+    said = run.stdout + run.stderr
+    says_what_to_install = "pip install 'airflow-provider-otpiq[sandbox]'" in said and len(said.splitlines()) == 1
+    _require(run.returncode == 1 and says_what_to_install, f"otpiq-sandbox without its extra exits as:\n{said}")
+    print(f"without dependencies: {said.strip()}")
+
+
+def _check_installed(distribution: Path, venv: Path) -> None:
+    _run(str(UV), "venv", "--quiet", "--python", sys.executable, str(venv))
+    _install(venv, str(distribution))
+    home = {"AIRFLOW_HOME": str(venv / "airflow")}
+    _run(str(venv / "bin" / "python"), "-I", str(REPOSITORY / "dev" / "installed.py"), environment=home)
+    get = ["providers", "get", "airflow-provider-otpiq", "--output", "plain"]
+    found = _run(str(venv / "bin" / "airflow"), *get, environment=home)
+    _require(__version__ in found.split(), f"`airflow {' '.join(get)}` says:\n{found}")
+    print(f"installed {distribution.name}: dependencies agree, all modules are imported, Airflow finds the provider")
+
+
+def _check_extras(wheel: Path, venv: Path) -> None:
+    _install(venv, f"{wheel}[audience,sandbox]")
+    _run(str(venv / "bin" / "otpiq-sandbox"), "--help")
+    (site_packages,) = venv.glob("lib/python*/site-packages")
+    count, unfit = check_licenses(site_packages)
+    listed = "\n".join(unfit)
+    _require(not unfit, f"dev/licenses.py doesn't know whether these licenses fit Apache-2.0:\n{listed}")
+    print(f"licenses: those of all {count} distributions of an installation with both extras fit Apache-2.0")
+
+
+def _build(source: Path, output: Path, *what: str, umask: int, timezone: str = "UTC") -> tuple[Path, Path]:
+    """Build both, by default the wheel from the sdist; the times in them are the commit's."""
+    commit_time = _run("git", "log", "-1", "--format=%ct").strip()
+    options = ["--quiet", "--build-constraints", str(CONSTRAINTS), "--out-dir", str(output), *what]
+    environment = {"SOURCE_DATE_EPOCH": commit_time, "TZ": timezone}
+    _run(str(UV), "build", *options, str(source), umask=umask, environment=environment)
+    (sdist,), (wheel,) = output.glob("*.tar.gz"), output.glob("*.whl")
+    return sdist, wheel
+
+
+def _install(venv: Path, *what: str) -> None:
+    python = ["--python", str(venv / "bin" / "python")]
+    constraints = ["--constraint", str(CONSTRAINTS), "--build-constraints", str(CONSTRAINTS)]
+    _run(str(UV), "pip", "install", "--quiet", *python, *constraints, *what)
+    if "--no-deps" not in what:
+        _run(str(UV), "pip", "check", *python)
+
+
+def _tracked(*paths: str) -> set[str]:
+    return set(_run("git", "ls-files", "--", *paths).splitlines())
+
+
+def _dist_info() -> str:
+    return f"{PACKAGE}-{__version__}.dist-info"
+
+
+def _read_sdist(sdist: Path) -> dict[str, bytes]:
+    root = f"{PACKAGE}-{__version__}/"
+    with tarfile.open(sdist) as archive:
+        files = [(member.name.removeprefix(root), archive.extractfile(member)) for member in archive]
+        return {name: file.read() for name, file in files if file}
+
+
+def _read_wheel(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _run(*command: str, umask: int = -1, environment: dict[str, str] | None = None) -> str:
+    """Run a command in the checkout and return its standard output; exit with all that it printed if it fails."""
+    run = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=os.environ | (environment or {}),
+        umask=umask,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    _require(run.returncode == 0, f"{' '.join(command)}\n{run.stdout}{run.stderr}")
+    return run.stdout
+
+
+def _require_same(what: str, found: set[str], expected: set[str]) -> None:
+    _require(found == expected, f"The {what} are not as expected: {sorted(found ^ expected)}")
+
+
+def _require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        sys.exit(f"make dist: {otherwise}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""One cluster for all tests of Celery, with the sandbox and S3 in its network."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_otpiq.sandbox import Sandbox
+from tests.system.celery.cluster import Cluster, add_connection, new_airflow
+from tests.system.celery.events import end_of_tasks, thaw
+from tests.system.celery.network import HUB, Machine, own_network
+from tests.system.object_store import Store, an_object_store, new_bucket
+from tests.system.scheduler.observing import KEY
+from tests.system.scheduler.postgresql import a_postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[list[Machine]]:
+    machines = [Machine("worker-1", "10.66.0.11"), Machine("worker-2", "10.66.0.12")]
+    with own_network(), contextlib.ExitStack() as stack:
+        for machine in machines:
+            stack.enter_context(machine.started())
+        yield machines
+
+
+@pytest.fixture(scope="session")
+def cluster_sandbox(network: list[Machine]) -> Iterator[Sandbox]:
+    with Sandbox(host=HUB, api_key=KEY, credit=10**9, keep_requests=10**5) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def bucket(network: list[Machine]) -> Iterator[Store]:
+    with an_object_store(HUB) as endpoint:
+        yield new_bucket(endpoint, "marketing")
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, network: list[Machine], cluster_sandbox: Sandbox, bucket: Store
+) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("celery")
+    airflow = new_airflow(folder)
+    with a_postgresql(airflow.environment):
+        airflow.migrate()
+        otpiq = {"conn_type": "otpiq", "host": cluster_sandbox.url, "password": KEY}
+        for name, retries in (("otpiq_default", 2), ("otpiq_chaos", 1)):
+            extra = {"allow_insecure_http": True, "max_retries": retries}
+            add_connection(airflow, name, **otpiq, extra=extra)
+        add_connection(airflow, "aws_default", **bucket.connection)
+        cluster = Cluster(folder, airflow, network)
+        with cluster.started():
+            yield cluster
+
+
+@pytest.fixture
+def sandbox(cluster: Cluster, cluster_sandbox: Sandbox) -> Iterator[Sandbox]:
+    cluster_sandbox.reset()
+    yield cluster_sandbox
+    thaw(cluster)  # where a test has failed in the middle
+    end_of_tasks(cluster)
+
+
+@pytest.fixture
+def store(bucket: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An object store, for the test itself too."""
+    monkeypatch.setenv(*next(iter(bucket.environment.items())))
+    return bucket

@@ -1,0 +1,168 @@
+"""What the tests of Celery wait for, do to the cluster, and find in the books in the end."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from airflow_provider_otpiq.sandbox.faults import Fault
+from dev.running_airflow import wait_until
+from tests.broadcast.people import messaged, number
+from tests.system.celery.cluster import BROKER
+
+if TYPE_CHECKING:
+    import psutil
+
+    from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.system.celery.cluster import Cluster
+
+PEOPLE = 20
+"""How many a campaign has, and how many are in the team that gets its sample."""
+TEAM = 50_000_000
+"""The first number of the team."""
+
+
+# Events
+
+
+def requests_of(sandbox: Sandbox, call: str) -> list[dict[str, Any]]:
+    """List the requests of a kind, such as ``start``."""
+    kind = Fault.parse({"call": call})
+    return [each for each in sandbox.requests if kind.matches(each["method"], each["path"])]
+
+
+def task_of_request(
+    cluster: Cluster, sandbox: Sandbox, run: str, call: str, task_id: str = "", count: int = 1
+) -> psutil.Process:
+    """Wait until so many requests have arrived, and find a process of the task that sends them, ``call`` by default."""
+    wait_until(lambda: len(requests_of(sandbox, call)) >= count)
+
+    def supervised() -> list[psutil.Process]:
+        pids = {task["pid"] for task in cluster.airflow.tasks(run) if task["task_id"] == (task_id or call)}
+        return [task for task in cluster.tasks() if task.pid in pids and cluster.is_supervised(task)]
+
+    return wait_until(supervised)[0]
+
+
+# Trouble
+
+
+def kill_task(cluster: Cluster, task: psutil.Process) -> None:
+    task.kill()
+
+
+def kill_supervisor(cluster: Cluster, task: psutil.Process) -> None:
+    """Kill what looks after a task, which lives on."""
+    supervisor = task.parent()
+    assert supervisor
+    supervisor.kill()
+    supervisor.wait(10)
+    assert task.is_running()
+
+
+def kill_worker(cluster: Cluster, task: psutil.Process) -> None:
+    cluster.worker_of(task).restart()
+
+
+def freeze(cluster: Cluster, task: psutil.Process) -> None:
+    """Stop a task and its supervisor, as a virtual machine is stopped that moves to another host."""
+    supervisor = task.parent()
+    assert supervisor
+    for process in (supervisor, task):
+        process.send_signal(signal.SIGSTOP)
+
+
+def thaw(cluster: Cluster) -> None:
+    """Resume whatever is frozen."""
+    for worker in cluster.workers:
+        for process in worker.processes():
+            process.send_signal(signal.SIGCONT)
+
+
+def end_of_tasks(cluster: Cluster) -> None:
+    """Wait until no task runs any more, not even one that Airflow has given up."""
+    wait_until(lambda: not cluster.tasks(), 60)
+
+
+class Message:
+    """The message that a worker has got for a task, and has not acknowledged."""
+
+    def __init__(self, task: dict[str, Any]) -> None:
+        import redis  # `make test-celery` installs it, and whatever else is tested collects this too
+
+        self._broker = redis.Redis.from_url(BROKER)
+        unacknowledged = self._broker.hvals("unacked")
+        found = [json.loads(each) for each in unacknowledged]
+        (self._message, _, self._queue) = next(each for each in found if task["id"] in _body(each[0]))
+
+    def publish(self) -> None:
+        """Let the broker deliver it again."""
+        self._message["properties"]["delivery_tag"] = str(uuid4())
+        self._broker.lpush(self._queue, json.dumps(self._message))
+
+
+def _body(message: dict[str, Any]) -> str:
+    return base64.b64decode(message["body"]).decode()
+
+
+# What a person does, as docs/unknown-outcome.md says
+
+
+def follow_the_runbook(cluster: Cluster, sandbox: Sandbox, run: str) -> int:
+    """Look for each failed task whether its request took effect, let the run succeed, and count these tasks."""
+    wait_until(lambda: all(request["status"] for call in ("sample", "start") for request in requests_of(sandbox, call)))
+    failed = [task for task in cluster.airflow.tasks(run) if task["state"] == "failed"]
+    for task in failed:
+        log = _log(cluster, run, task)
+        assert "OtpiqOutcomeUnknownError" in log
+        campaign_id = cluster.airflow.xcom(run, "create", map_index=task["map_index"])
+        if _took_effect(sandbox, task["task_id"], campaign_id):
+            path = f"{run}/taskInstances/{task['task_id']}/{task['map_index']}"
+            cluster.airflow.api("PATCH", path, {"new_state": "success"}).raise_for_status()
+        else:
+            path = log.partition("DELETE /api/v2")[2].partition(")")[0]
+            cluster.airflow.api("DELETE", path).raise_for_status()
+            _clear(cluster, run, task)
+    if cluster.airflow.api("GET", run).json()["state"] == "failed":  # with nothing downstream that goes on
+        cluster.airflow.api("PATCH", run, {"state": "success"}).raise_for_status()
+    assert cluster.airflow.finished(run) == "success"
+    return len(failed)
+
+
+def _log(cluster: Cluster, run: str, task: dict[str, Any]) -> str:
+    path = f"{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}?map_index={task['map_index']}"
+    return cluster.airflow.api("GET", path).text
+
+
+def _took_effect(sandbox: Sandbox, call: str, campaign_id: str) -> bool:
+    key = "_id" if call == "start" else "sampleOfCampaign"
+    return any(campaign[key] == campaign_id and campaign["status"] != "draft" for campaign in sandbox.campaigns)
+
+
+def _clear(cluster: Cluster, run: str, task: dict[str, Any]) -> None:
+    dag_id, run_id = run.split("/")[2], run.rsplit("/", maxsplit=1)[-1]
+    task_id = [task["task_id"], task["map_index"]] if task["map_index"] >= 0 else task["task_id"]
+    body = {"dry_run": False, "only_failed": True, "dag_run_id": run_id, "task_ids": [task_id]}
+    body["include_downstream"] = True
+    cluster.airflow.api("POST", f"/dags/{dag_id}/clearTaskInstances", body).raise_for_status()
+
+
+# The books
+
+
+def check_books(cluster: Cluster, sandbox: Sandbox, run: str, campaigns: list[int], *, samples: int) -> None:
+    """Check that OTPIQ's books and Airflow's agree: each campaign started once, with all its people, nobody twice."""
+    assert {task["state"] for task in cluster.airflow.tasks(run)} == {"success"}
+    created = {cluster.airflow.xcom(run, "create", map_index=index) for index in campaigns}
+    started = [each for each in sandbox.campaigns if each["status"] != "draft"]
+    assert {each["_id"] for each in started if not each["isSampleCampaign"]} == created
+    assert len([each for each in started if each["isSampleCampaign"]]) == samples
+    sent = Counter(each["path"] for each in requests_of(sandbox, "start") if each["status"] == 200)
+    assert list(sent.values()) == [1] * len(campaigns)
+    people = range(len(campaigns) * PEOPLE)
+    team = range(TEAM, TEAM + samples * PEOPLE)
+    assert messaged(sandbox) == Counter(number(each) for each in (*people, *team))

@@ -1,0 +1,90 @@
+"""Machines, each with an address and a hostname of its own, in a network that nothing else is on."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HUB = "10.66.0.1"
+"""The address of this process, and of all that it starts outside of a machine."""
+
+_BRIDGE = "cluster"
+_PACKAGES = {"ip": "iproute2", "nsenter": "util-linux", "redis-server": "redis-server", "unshare": "util-linux"}
+_NEW_NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def own_network() -> Iterator[None]:
+    """
+    Leave the machine's network for an empty one, with a bridge at which this process has the address `HUB`.
+
+    It ends with the last process in it, and nothing outside of it can reach what listens there, so ports are never
+    taken. Threads and processes that are started meanwhile are in it too.
+    """
+    with Path("/proc/thread-self/ns/net").open() as before:
+        _require_permission(_libc.unshare(_NEW_NETWORK))
+        try:
+            _ip("link set lo up")
+            _ip(f"link add {_BRIDGE} type bridge")
+            _ip(f"address add {HUB}/24 dev {_BRIDGE}")
+            _ip(f"link set {_BRIDGE} up")
+            yield
+        finally:
+            _require_permission(_libc.setns(before.fileno(), _NEW_NETWORK))
+
+
+def require(program: str) -> str:
+    """Find a program, or say which of Debian's packages has it."""
+    if found := shutil.which(program):
+        return found
+    raise FileNotFoundError(f"the tests of Celery need {program}, of Debian's package {_PACKAGES[program]}")
+
+
+def _require_permission(result: int) -> None:
+    if result:
+        reason = os.strerror(ctypes.get_errno())
+        raise PermissionError(f"network namespaces, which the tests of Celery need, are for root only here: {reason}")
+
+
+class Machine:
+    """
+    A machine of the network.
+
+    :param name: its hostname.
+    :param address: its address.
+    """
+
+    def __init__(self, name: str, address: str) -> None:
+        self.name = name
+        self.address = address
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator[None]:
+        """Start it; its namespaces live as long as the process that waits in them."""
+        command = f"hostname {self.name} && echo ready && read end"
+        with subprocess.Popen(
+            [require("unshare"), "--net", "--uts", "sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as waits:
+            assert waits.stdout
+            assert waits.stdout.readline() == b"ready\n"
+            self.enter = [require("nsenter"), f"--target={waits.pid}", "--net", "--uts"]
+            """What stands before a command that is to run on it."""
+            _ip(f"link add {self.name} type veth peer name eth0 netns {waits.pid}")
+            _ip(f"link set {self.name} master {_BRIDGE} up")
+            _ip("link set lo up", self.enter)
+            _ip(f"address add {self.address}/24 dev eth0", self.enter)
+            _ip("link set eth0 up", self.enter)
+            yield
+
+
+def _ip(command: str, enter: list[str] | None = None) -> None:
+    subprocess.run([*(enter or []), require("ip"), *command.split()], check=True)

@@ -1,0 +1,132 @@
+"""Campaigns on Celery workers: killed, frozen and restarted in the middle, and in the end each is started once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dev.running_airflow import wait_until
+from tests.system.celery.events import (
+    Message,
+    check_books,
+    end_of_tasks,
+    follow_the_runbook,
+    freeze,
+    kill_supervisor,
+    kill_task,
+    kill_worker,
+    requests_of,
+    task_of_request,
+    thaw,
+)
+from tests.system.scheduler.observing import log_of, the_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import psutil
+
+    from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.system.celery.cluster import Cluster
+
+    Trouble = Callable[[Cluster, psutil.Process], None]
+
+pytestmark = pytest.mark.celery
+
+UNMAPPED = [-1]
+SECONDS_TO_DIE = 8
+"""How long OTPIQ takes for a request in the middle of which something dies."""
+SECONDS_OF_PAUSE = 25
+"""How long OTPIQ asks to wait, which is longer than Airflow takes to give a task up."""
+any_trouble = pytest.mark.parametrize("trouble", [kill_task, kill_supervisor, kill_worker, freeze])
+
+
+def test_the_api_server_reads_the_logs_of_both_workers(cluster: Cluster, sandbox: Sandbox) -> None:
+    run = cluster.airflow.trigger("campaign_on_both_workers")
+    assert cluster.airflow.finished(run) == "success"
+    first, second = (worker.machine.address for worker in cluster.workers)
+    hosts = {task["task_id"]: task["hostname"] for task in cluster.airflow.tasks(run)}
+    assert hosts == {"create": first, "sample": first, "attach": second, "start": second}
+    for worker, task_id in zip(cluster.workers, ("create", "attach"), strict=True):
+        assert list(worker.home.glob(f"logs/dag_id=campaign_on_both_workers/*/task_id={task_id}/attempt=1.log"))
+    assert not list(cluster.folder.glob("logs/dag_id=*"))
+    assert "Created campaign" in log_of(cluster.airflow, run, "create")
+    assert "Attached 20 recipients" in log_of(cluster.airflow, run, "attach")
+    check_books(cluster, sandbox, run, UNMAPPED, samples=1)
+
+
+@any_trouble
+def test_in_the_request_the_outcome_is_unknown_and_a_person_looks(
+    cluster: Cluster, sandbox: Sandbox, trouble: Trouble
+) -> None:
+    sandbox.arm("start", delay=SECONDS_TO_DIE)
+    run = cluster.airflow.trigger("campaign")
+    trouble(cluster, task_of_request(cluster, sandbox, run, "start"))
+    assert cluster.airflow.finished(run) == "failed"
+    assert the_task(cluster.airflow, run, "start")["try_number"] == 2
+    thaw(cluster)
+    end_of_tasks(cluster)
+    assert follow_the_runbook(cluster, sandbox, run) == 1
+    check_books(cluster, sandbox, run, UNMAPPED, samples=1)
+
+
+@any_trouble
+def test_a_request_that_never_arrived_is_sent_again_by_a_person(
+    cluster: Cluster, sandbox: Sandbox, trouble: Trouble
+) -> None:
+    sandbox.arm("sample", status=503, delay=SECONDS_TO_DIE)
+    run = cluster.airflow.trigger("campaign")
+    trouble(cluster, task_of_request(cluster, sandbox, run, "sample"))
+    assert cluster.airflow.finished(run) == "failed"
+    thaw(cluster)
+    end_of_tasks(cluster)
+    assert follow_the_runbook(cluster, sandbox, run) == 1
+    check_books(cluster, sandbox, run, UNMAPPED, samples=1)
+
+
+@any_trouble
+def test_in_the_pause_before_an_http_retry_the_next_try_sends_it_and_nobody_else(
+    cluster: Cluster, sandbox: Sandbox, trouble: Trouble
+) -> None:
+    sandbox.arm("sample", status=429, headers={"Retry-After": str(SECONDS_OF_PAUSE)})
+    run = cluster.airflow.trigger("campaign")
+    task = task_of_request(cluster, sandbox, run, "sample")
+    wait_until(lambda: "HTTP retry 1 in" in log_of(cluster.airflow, run, "sample"))
+    trouble(cluster, task)
+    assert cluster.airflow.finished(run) == "success"
+    (first, _) = requests_of(sandbox, "sample")
+    pause_ends_at = datetime.fromisoformat(first["at"]) + timedelta(seconds=SECONDS_OF_PAUSE)
+    wait_until(lambda: datetime.now(UTC) > pause_ends_at)  # so that a frozen task goes on the moment it is resumed
+    thaw(cluster)
+    end_of_tasks(cluster)
+    assert the_task(cluster.airflow, run, "sample")["try_number"] == 2
+    assert [request["status"] for request in requests_of(sandbox, "sample")] == [429, 201]
+    check_books(cluster, sandbox, run, UNMAPPED, samples=1)
+
+
+@pytest.mark.parametrize("program", ["scheduler", "redis"])
+def test_a_restart_is_nothing_that_a_task_notices(cluster: Cluster, sandbox: Sandbox, program: str) -> None:
+    sandbox.arm("attach", delay=SECONDS_TO_DIE)
+    run = cluster.airflow.trigger("campaign")
+    task_of_request(cluster, sandbox, run, "attach")
+    getattr(cluster, program).restart()
+    assert cluster.airflow.finished(run) == "success"
+    assert [task["try_number"] for task in cluster.airflow.tasks(run)] == [1, 1, 1, 1]
+    check_books(cluster, sandbox, run, UNMAPPED, samples=1)
+
+
+def test_a_task_that_the_broker_delivers_twice_is_run_once(cluster: Cluster, sandbox: Sandbox) -> None:
+    ignored = "ignoring redelivered message"
+    sandbox.arm("start", delay=SECONDS_TO_DIE)
+    run = cluster.airflow.trigger("campaign")
+    task_of_request(cluster, sandbox, run, "start")
+    message = Message(the_task(cluster.airflow, run, "start"))
+    message.publish()
+    wait_until(lambda: any(worker.said(ignored) for worker in cluster.workers))
+    assert cluster.airflow.finished(run) == "success"
+    message.publish()  # and once more, as late as can be
+    wait_until(lambda: any(worker.said("invalid_state") for worker in cluster.workers))
+    assert len(requests_of(sandbox, "start")) == 1
+    check_books(cluster, sandbox, run, UNMAPPED, samples=1)
