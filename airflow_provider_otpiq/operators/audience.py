@@ -62,8 +62,8 @@ class PrepareAudienceOperator(BaseOperator):
         default. (templated)
     :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. Where it is set
         and renders to nothing (``None``, an empty or blank string), or a mapping gives ``None``, that is an error, and
-        not "not set" as for other fields: those who opted out would get the message. So is a row whose number cannot be read; one without any
-        digit suppresses nobody, which the log warns of. (templated)
+        not "not set" as for other fields: those who opted out would get the message. So is a row whose number cannot be
+        read; one without any digit suppresses nobody, which the log warns of. (templated)
     :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
         (templated)
     :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to
