@@ -150,7 +150,7 @@ class BroadcastDrafts:
             ledger = Ledger(location)
             ledger.read()
             if not ledger.is_whole():
-                error = f"the ledger {location} is lost: campaigns were created from it"
+                error = f"the ledger {location} is lost: campaigns may have been created from it"
                 raise OtpiqValidationError(
                     f"Nothing was sent: {error}, and may have been started. Restore it. If you are sure that none of"
                     f" them was started, delete {self._audience.folder.location_of(mark)} and clear the task.",
