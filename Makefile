@@ -31,6 +31,8 @@ test-matrix: test $(OLDER:%=test-%)  ## the same on all of dev/airflow_versions.
 $(OLDER:%=test-%): test-%: .venv-%/ready
 	.venv-$*/bin/pytest $(IN_PARALLEL) -m '$(FAST)'
 
+test-$(NEWEST): test
+
 test-scheduler: .venv/ready  ## faults and killed tasks under a real scheduler, on SQLite
 	.venv/bin/pytest -m scheduler
 
@@ -72,30 +74,37 @@ format: .venv/ready  ## rewrite the code as `make check` wants it
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-constraints: .venv/ready  ## pin what fits: for each version of Airflow, and the lowest
-	.venv/bin/python -m dev.constraints
+constraints: .venv-constraints/ready  ## pin what fits: for each version of Airflow, and the lowest
+	.venv-constraints/bin/python -m dev.constraints
 
 clean:  ## remove everything that the targets made
 	rm -rf .venv .venv-* .airflow-* dist docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-.venv/ready: dev/constraints/$(NEWEST).txt pyproject.toml
+# uv alone: a new version of Airflow has no constraints yet.
+.venv-constraints/ready:
+	python=$$(dev/find_python.sh 3.11) && "$$python" -m venv --clear .venv-constraints
+	.venv-constraints/bin/pip install --quiet uv==$(UV_VERSION)
+	touch $@
+
+.venv/ready: dev/constraints/$(NEWEST).txt dev/airflow_versions.txt pyproject.toml
 	$(call install,.venv,$(NEWEST))
 
 .venv/%-ready: .venv/ready
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --constraint dev/constraints/$(NEWEST).txt --editable '.[$*]'
 	touch $@
 
-$(OLDER:%=.venv-%/ready): .venv-%/ready: dev/constraints/%.txt pyproject.toml
+$(OLDER:%=.venv-%/ready): .venv-%/ready: dev/constraints/%.txt dev/airflow_versions.txt pyproject.toml
 	$(call install,.venv-$*,$*)
 
 # An environment, and the version of Airflow that it holds.
 define install
-	"$$(dev/find_python.sh "$$(awk '$$1 == "$(2)" {print $$2}' dev/airflow_versions.txt)")" -m venv --clear $(1)
+	python=$$(dev/find_python.sh "$$(awk '$$1 == "$(2)" {print $$2}' dev/airflow_versions.txt)") && \
+	    "$$python" -m venv --clear $(1)
 	$(1)/bin/pip install --quiet uv==$(UV_VERSION)
 	$(1)/bin/uv pip install --quiet --compile-bytecode --python $(1)/bin/python \
 	    --constraint dev/constraints/$(2).txt --editable '.[dev]'
 	touch $(1)/ready
 endef
 
-.PHONY: help demo airflow unit test test-matrix $(OLDER:%=test-%) test-scheduler test-postgresql test-object-store \
+.PHONY: help demo airflow unit test test-matrix $(VERSIONS:%=test-%) test-scheduler test-postgresql test-object-store \
     test-celery test-pods test-browser docs bench dist audit check format constraints clean

@@ -85,7 +85,8 @@ def run_python(code: str) -> str:
 
 @pytest.mark.system
 def test_parsing_a_dag_loads_nothing_but_airflow_ours_and_the_standard_library() -> None:
-    airflow_first = "import airflow.sdk" if version("apache-airflow") >= "3" else "import airflow.models.baseoperator"
+    is_sdk = version("apache-airflow") >= "3"  # which loads what a DAG file needs only as it is named
+    airflow_first = "from airflow.sdk import DAG, BaseOperator" if is_sdk else "import airflow.models.baseoperator"
     loaded = run_python(
         f"import sys, json; {airflow_first}; before = set(sys.modules)\n"
         "import airflow_provider_otpiq.operators.audience, airflow_provider_otpiq.operators.campaign\n"

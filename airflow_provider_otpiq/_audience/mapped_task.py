@@ -23,8 +23,11 @@ class MappedTask(BaseModel):
     task_id: str
     run_id: str
     map_index: int
-    request_checksum: str
-    """What differs where another audience is meant: a run's clear may find the same one under another map index."""
+    request_checksum: str | None
+    """
+    What differs where another audience is meant: a run's clear may find the same one under another map index.
+    None where that cannot be told.
+    """
 
     def claim(self, folder: Folder) -> None:
         """
@@ -48,8 +51,8 @@ class MappedTask(BaseModel):
 
     def _collides_with(self, other: MappedTask) -> bool:
         is_same_task = (self.dag_id, self.task_id, self.run_id) == (other.dag_id, other.task_id, other.run_id)
-        differs = self.map_index != other.map_index and self.request_checksum != other.request_checksum
-        return is_same_task and differs
+        is_same_request = self.request_checksum is not None and self.request_checksum == other.request_checksum
+        return is_same_task and self.map_index != other.map_index and not is_same_request
 
     def _parse(self, content: bytes | None) -> MappedTask | None:
         try:

@@ -10,7 +10,7 @@ import codecs
 import csv
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -23,7 +23,7 @@ from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_provider_otpiq._audience.database import Database
     from airflow_provider_otpiq._audience.sources import SourceFile
@@ -182,8 +182,11 @@ def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], default_r
     """
     Read rows that are dicts.
 
-    :raises OtpiqValidationError: if no row has one of the columns.
+    :raises OtpiqValidationError: if what should be rows is something else, or no row has one of the columns.
     """
+    if not isinstance(rows, Iterable):
+        error = f"{name}: returned a {type(rows).__name__}; it must return or yield dicts, one for each row"
+        raise OtpiqValidationError(error, errors=[error])
     available: dict[Any, None] = {}
 
     def read() -> Iterator[Row | Malformed]:

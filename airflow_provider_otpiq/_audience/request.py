@@ -17,7 +17,7 @@ from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_rows import is_missing
 from airflow_provider_otpiq._models.request import RequestModel
-from airflow_provider_otpiq._redaction import name_of_callable, safe_repr
+from airflow_provider_otpiq._redaction import safe_repr
 
 Source = tuple[str, ...] | Callable[[], Any]
 
@@ -131,9 +131,11 @@ class AudienceRequest(RequestModel):
         return {section: parameters for section, parameters in sections.items() if parameters}
 
     @property
-    def checksum(self) -> str:
-        """What differs where another audience is meant; of a callable, its name."""
-        return sha256(to_json(self.model_dump(), fallback=name_of_callable)).hexdigest()
+    def checksum(self) -> str | None:
+        """What differs where another audience is meant; None with a callable, which nobody can compare."""
+        if callable(self.source) or callable(self.suppress):
+            return None
+        return sha256(to_json(self.model_dump())).hexdigest()
 
     @property
     def parameters(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 
 from airflow_provider_otpiq._audience.manifest import IN_USE, Audience
 from airflow_provider_otpiq._broadcast.parts import (
+    MAX_LISTED,
     REFUSALS,
     campaign_name,
     is_attached,
@@ -23,7 +24,7 @@ from airflow_provider_otpiq._models.resources import Resources
 from airflow_provider_otpiq._models.template_parameters import required_parameters
 from airflow_provider_otpiq._state.ledger import Broadcast, Campaign, Ledger
 from airflow_provider_otpiq._storage import split_location
-from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class BroadcastDrafts:
         self._broadcast = self._begin()
         self.campaigns = self.ledger.campaigns(map(part_name, self._own))
         missing = [part for part in self._own if not is_attached(part, self.campaigns)]
+        self._require_none_before_a_start(missing)
         if len(missing) < len(self._own):
             log.info("%d of %d campaigns hold their part already.", len(self._own) - len(missing), len(self._own))
         work_through(missing, self._ensure_attached, "Created and attached")
@@ -148,7 +150,7 @@ class BroadcastDrafts:
             ledger = Ledger(location)
             ledger.read()
             if not ledger.is_whole():
-                error = f"the ledger {location} is lost: campaigns were created from it"
+                error = f"the ledger {location} is lost: campaigns may have been created from it"
                 raise OtpiqValidationError(
                     f"Nothing was sent: {error}, and may have been started. Restore it. If you are sure that none of"
                     f" them was started, delete {self._audience.folder.location_of(mark)} and clear the task.",
@@ -167,6 +169,17 @@ class BroadcastDrafts:
         except (ValueError, KeyError, TypeError):
             error = f"{self._audience.folder.location_of(mark)}: was changed, and says which ledger the audience has"
             raise OtpiqValidationError(f"Nothing was sent: {error}. Restore it.", errors=[error]) from None
+
+    def _require_none_before_a_start(self, missing: list[Part]) -> None:
+        """Make sure that no campaign was lost from the ledger: a start begins only where each part has its own."""
+        if missing and self.ledger.start():
+            names = list_some([part_name(part) for part in missing], MAX_LISTED)
+            error = f"the ledger {self.ledger} has lost the campaigns of parts {names}: its start had begun"
+            raise OtpiqValidationError(
+                f"Nothing was sent: {error}, so they may have been sent. Restore it, or set another ledger after making"
+                " sure that this broadcast was not started.",
+                errors=[error],
+            )
 
     @property
     def _further_mark(self) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
 
-    Source = str | PathLike[str] | Sequence[str] | XComArg | Callable[..., Iterable[Mapping[str, Any]]]
+    Source = str | PathLike[str] | Sequence[str | PathLike[str]] | XComArg | Callable[..., Iterable[Mapping[str, Any]]]
 
 __all__ = ["PrepareAudienceOperator"]
 
@@ -61,9 +61,9 @@ class PrepareAudienceOperator(BaseOperator):
     :param reference: a column that names the row in every output, such as a customer id. It is never sent. None by
         default. (templated)
     :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. Where it is set
-        and renders to nothing (``None``, an empty or blank string), that is an error, and not "not set" as for other
-        fields: those who opted out would get the message. So is a row whose number cannot be read; one without any
-        digit suppresses nobody, which the log warns of. (templated)
+        and renders to nothing (``None``, an empty or blank string), or a mapping gives ``None``, that is an error, and
+        not "not set" as for other fields: those who opted out would get the message. So is a row whose number cannot be
+        read; one without any digit suppresses nobody, which the log warns of. (templated)
     :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
         (templated)
     :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to
@@ -136,10 +136,16 @@ class PrepareAudienceOperator(BaseOperator):
             for name in _SOURCES:
                 if callable(value := getattr(self, name)):
                     setattr(self, name, RedactedRecipients(value))
-        is_suppress_set = parent is self and self.suppress is not None
+        is_suppress_set = parent is self and (self.suppress is not None or self._is_suppress_mapped)
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
         if is_suppress_set and self.suppress is None:  # an XCom, or under native rendering
             self.suppress = ""  # not "not set": it is refused
+
+    @property
+    def _is_suppress_mapped(self) -> bool:
+        """Whether a mapped task sets ``suppress``: then None is what its mapping gave, which may be an XCom."""
+        own = vars(self)
+        return own.get("_BaseOperator__from_mapped", False) and "suppress" in own.get("_BaseOperator__init_kwargs", ())
 
     def execute(self, context: Context) -> str:
         """

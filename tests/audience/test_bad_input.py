@@ -373,3 +373,10 @@ def test_an_error_of_the_callable_is_its_own(run: Run) -> None:
     with pytest.raises(RuntimeError) as caught:
         run(rows)
     assert caught.value is error
+
+
+@pytest.mark.parametrize("field", ["source", "suppress"])
+def test_a_callable_that_returns_no_rows_is_an_error(run: Run, field: str) -> None:
+    callables = {"source": lambda: [{"id": "1", "phone": "9647701234567", "name": "Ali"}]} | {field: lambda: None}
+    with pytest.raises(OtpiqValidationError, match="returned a NoneType; it must return or yield dicts"):
+        run(**callables)

@@ -131,6 +131,16 @@ def test_a_suppression_list_that_renders_to_nothing_is_an_error(
     assert references(execute(prepare(dag, tmp_path, people, suppress=None), context)) == ["C-1", "C-2"]
 
 
+def test_a_mapped_suppression_list_of_nothing_is_an_error(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str
+) -> None:
+    mapped = PrepareAudienceOperator.partial(
+        task_id="prepare", dag=dag, source=people, phone_number="phone", output=f"{tmp_path}/audience"
+    ).expand(suppress=[None, people])
+    with pytest.raises(OtpiqValidationError, match="suppress: is set, and rendered to nothing"):
+        execute(mapped.unmap({"suppress": None}), context)
+
+
 def of_a_city(params: dict[str, Any], ti: Any) -> Iterator[dict[str, str]]:
     assert ti.try_number == 1
     yield from (row for row in PEOPLE if row["city"] == params["city"])
@@ -207,6 +217,18 @@ def test_two_mapped_tasks_with_one_output_are_an_error(
         run_mapped(dag, context, tmp_path, 1, lambda: PEOPLE[1:])
     assert references(location) == ["C-1", "C-2"]
     assert references(run_mapped(dag, context, tmp_path, 0, people, reference="city")) == ["Basra", "Erbil"]  # a clear
+
+
+def test_two_mapped_tasks_with_callables_of_one_name_are_an_error_too(
+    dag: DAG, context: dict[str, Any], tmp_path: Path
+) -> None:
+    def rows(ti: Any) -> list[dict[str, str]]:
+        return [PEOPLE[ti.map_index]]
+
+    location = run_mapped(dag, context, tmp_path, 0, rows)
+    with pytest.raises(OtpiqValidationError, match="map index 0 of this task"):
+        run_mapped(dag, context, tmp_path, 1, rows)
+    assert references(location) == ["C-1"]
 
 
 def test_a_mapped_task_that_meets_another_in_the_middle_is_an_error(

@@ -124,6 +124,20 @@ def test_a_ledger_without_its_first_file_is_an_error_too(create: Callable[..., s
     assert len(sandbox.campaigns) == 3
 
 
+@pytest.mark.parametrize("lost", [("campaigns", "schedule"), ("campaigns/00001.json",)])
+def test_a_ledger_that_lost_campaigns_after_its_start_is_an_error(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, tmp_path: Path, lost: tuple[str, ...]
+) -> None:
+    ledger = Path(create())
+    start()
+    for number_of_lost, name in enumerate(lost):
+        (path,) = ledger.glob(f"*/{name}")
+        path.rename(tmp_path / f"lost_{number_of_lost}")
+    with pytest.raises(OtpiqValidationError, match=r"has lost the campaigns of parts .*00001"):
+        create()
+    assert len(sandbox.campaigns) == 3
+
+
 def test_a_mark_that_somebody_edited_is_an_error(create: Callable[..., str], audience: str, sandbox: Sandbox) -> None:
     (Path(audience).parent / "in_use.json").write_text('{"led')
     with pytest.raises(OtpiqValidationError, match=r"in_use\.json: was changed"):
