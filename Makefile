@@ -1,13 +1,13 @@
 # Everything here needs only Python, make and git: each target sets up what it uses, in this checkout.
 
-# What the tests run on: the newest Airflow in .venv, the others each in an environment of its own.
+# The tests run on the newest Airflow in .venv, and on each other one in an environment of its own.
 VERSIONS := $(shell awk '!/^\#/ {print $$1}' dev/airflow_versions.txt)
 NEWEST := $(lastword $(VERSIONS))
 OLDER := $(filter-out $(NEWEST),$(VERSIONS))
 UV_VERSION := 0.13.9
 AIRFLOW_PORT ?= 8080
 FAST := not scheduler and not object_store and not pods and not celery and not browser
-# Compiling Airflow again for each process, where a machine has this set, takes longer than the tests themselves.
+# Where a machine sets this, each process compiles Airflow again, which takes longer than the tests themselves.
 unexport PYTHONDONTWRITEBYTECODE
 IN_PARALLEL := -n 2 --dist loadgroup
 
@@ -57,10 +57,10 @@ docs: .venv/docs-ready  ## the documentation as a site, in docs/_build/html; a w
 bench: .venv/bench-ready  ## speeds beside other providers, as ratios of one run
 	.venv/bin/python -m dev.bench
 
-dist: .venv/dist-ready  ## the sdist and the wheel, in dist/, checked as those who install them would
+dist: .venv/dist-ready  ## build the sdist and the wheel in dist/, and check them
 	.venv/bin/python -m dev.dist
 
-audit: .venv/ready  ## known vulnerabilities of what a user gets; needs the internet, so CI leaves it out
+audit: .venv/ready  ## known vulnerabilities of the dependencies; needs the internet, so CI leaves it out
 	.venv/bin/uv pip compile --quiet --no-header --no-annotate --extra audience --extra sandbox \
 	    --constraint dev/constraints/$(NEWEST).txt --output-file .venv/audited.txt pyproject.toml
 	.venv/bin/uv tool run pip-audit --strict --disable-pip --no-deps --requirement .venv/audited.txt

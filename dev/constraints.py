@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dev.local_airflow import REPOSITORY
 
-# The day of the first release that this package takes, where some Airflow is older than that.
+# The day of the first release that this package can use, where that is later than the day of some Airflow.
 _FIRST_RELEASES = {
     "apache-airflow-providers-common-compat": "2026-01-02",
     "backports-zstd": "2025-10-11",
@@ -51,7 +51,7 @@ def _pin(environment: Environment, *extras: str) -> None:
 
 
 def _pin_lowest(environment: Environment) -> None:
-    """Pin the lowest releases of what is required, and then what the tests need beside them."""
+    """Pin the lowest releases of what the package requires, and then what the tests need beside them."""
     with tempfile.TemporaryDirectory() as folder:
         lowest = Path(folder) / "lowest.txt"
         _compile(environment, ("audience", "sandbox"), "", lowest, "--resolution=lowest-direct")

@@ -32,7 +32,7 @@ CONSTRAINTS = REPOSITORY / "dev" / "constraints" / f"{environments()[-1].airflow
 
 
 def main() -> None:
-    """Do all of it; exit with 1 and a message at the first thing that is not as it should be."""
+    """Build and check; exit with 1 and a message at the first check that fails."""
     _require_committed()
     shutil.rmtree(REPOSITORY / "dist", ignore_errors=True)
     sdist, wheel = _build(REPOSITORY, REPOSITORY / "dist", umask=0o022)
@@ -54,7 +54,7 @@ def _require_committed() -> None:
 
 
 def _check_reproducible(built: list[Path], folder: Path) -> None:
-    """Build a clone that has nothing of this checkout but its commit; its wheel doesn't come from its sdist."""
+    """Build again from a clone, which has the commit only; there, the wheel is not built from the sdist."""
     clone = folder / "clone"
     _run("git", "clone", "--quiet", str(REPOSITORY), str(clone), umask=0o077)
     for path in clone.rglob("*"):
@@ -67,11 +67,11 @@ def _check_reproducible(built: list[Path], folder: Path) -> None:
 
 
 def _check_metadata(sdist: Path, wheel: Path) -> None:
-    """Check what a registry would; that each classifier exists was checked by hatchling, which refuses others."""
+    """Check what a registry would. Hatchling has refused classifiers that do not exist."""
     _run(str(BIN / "twine"), "check", "--strict", str(sdist), str(wheel))
-    texts = [_read_sdist(sdist)["PKG-INFO"], _read_wheel(wheel)[f"{_dist_info()}/METADATA"]]
-    _require(texts[0] == texts[1], "The metadata of the sdist and of the wheel differ")
-    metadata = Metadata.from_email(texts[0], validate=True)
+    of_sdist, of_wheel = _read_sdist(sdist)["PKG-INFO"], _read_wheel(wheel)[f"{_dist_info()}/METADATA"]
+    _require(of_sdist == of_wheel, "The metadata of the sdist and of the wheel differ")
+    metadata = Metadata.from_email(of_sdist, validate=True)
     released = re.findall(r"^## \[(\d[^\]]*)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
     versions = [str(metadata.version), __version__, released[0]]
     _require(len(set(versions)) == 1, f"Version of the metadata, the package and the newest in CHANGELOG: {versions}")
@@ -81,7 +81,7 @@ def _check_metadata(sdist: Path, wheel: Path) -> None:
 
 
 def _check_contents(sdist: Path, wheel: Path) -> None:
-    """Check that all files are those that git has; that their contents are, the clone has shown."""
+    """Check that the files are those that git has; the build from a clone has shown that their contents are."""
     _require_same("files of the sdist", set(_read_sdist(sdist)), {*_tracked(*sorted(SDIST)), "PKG-INFO"})
     of_wheel = set(_read_wheel(wheel))
     _require_same("files of the wheel", of_wheel, _tracked(PACKAGE) | {f"{_dist_info()}/{name}" for name in DIST_INFO})
@@ -98,7 +98,7 @@ def _check_contents(sdist: Path, wheel: Path) -> None:
 
 
 def _check_without_dependencies(wheel: Path, venv: Path) -> None:
-    """Try the sandbox's command alone, because Airflow 3 happens to bring what its extra does."""
+    """Run the sandbox's command without dependencies, because Airflow 3 brings what the extra sandbox does."""
     _run(str(UV), "venv", "--quiet", "--python", sys.executable, str(venv))
     _install(venv, "--no-deps", str(wheel))
     run = subprocess.run([venv / "bin" / "otpiq-sandbox"], capture_output=True, text=True, check=False, timeout=60)
@@ -112,7 +112,7 @@ def _check_installed(distribution: Path, venv: Path) -> None:
     _run(str(UV), "venv", "--quiet", "--python", sys.executable, str(venv))
     _install(venv, str(distribution))
     home = {"AIRFLOW_HOME": str(venv / "airflow")}
-    _run(str(venv / "bin" / "python"), "-I", str(REPOSITORY / "dev" / "installed.py"), environment=home)
+    _run(str(venv / "bin" / "python"), "-I", str(REPOSITORY / "dev" / "check_installed.py"), environment=home)
     get = ["providers", "get", "airflow-provider-otpiq", "--output", "plain"]
     found = _run(str(venv / "bin" / "airflow"), *get, environment=home)
     _require(__version__ in found.split(), f"`airflow {' '.join(get)}` says:\n{found}")

@@ -1,4 +1,4 @@
-"""Whether a user of this package may have what is installed with it: the licenses of an environment's distributions."""
+"""Check the licenses of all that is installed with this package."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Those of which the Apache License 2.0 asks nothing more than a notice: by their SPDX identifiers, by what PyPI's
-# classifiers call them, and as some projects write them.
+# Licenses that ask for no more than a notice: by their SPDX identifiers, as PyPI's classifiers call them, and as some
+# projects write them.
 _PERMISSIVE = {
     *("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0"),
     *("Apache Software License", "BSD License", "ISC License (ISCL)", "MIT License"),
@@ -19,11 +19,11 @@ _PERMISSIVE = {
 }
 
 _EXCEPTIONS = {
-    # It asks something of those who change its own files, which nobody does here. The first comes with requests, the
-    # second with Airflow.
+    # The MPL asks something only of those who change the files under it, which nobody does here. The first comes with
+    # requests, the second with Airflow.
     "certifi": {"Mozilla Public License 2.0 (MPL 2.0)"},
     "pathspec": {"Mozilla Public License 2.0 (MPL 2.0)"},
-    # To choose, and the Artistic License asks nothing of those who only use it. It comes with Airflow.
+    # One of these may be chosen, and the Artistic License asks nothing of those who only use it. It comes with Airflow.
     "text-unidecode": {
         "Artistic License",
         "GNU General Public License (GPL)",

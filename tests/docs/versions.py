@@ -25,7 +25,7 @@ def tables() -> list[list[list[str]]]:
 
 
 def documented(difference: str) -> bool:
-    """Look up whether something holds for the Airflow that runs, by how its row begins."""
+    """Read the cell of a difference for the running Airflow; its row is found by how it begins."""
     _, (head, *rows) = tables()
     major, minor, *_ = Version(version("apache-airflow")).release
     column = head.index(f"{major}.{minor}")

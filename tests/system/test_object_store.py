@@ -49,10 +49,8 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def store(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Store:
-    store = new_bucket(endpoint, f"bucket-{abs(hash(request.node.nodeid))}")
-    monkeypatch.setenv(*next(iter(store.environment.items())))
-    return store
+def bucket(endpoint: str, request: pytest.FixtureRequest) -> Store:
+    return new_bucket(endpoint, f"bucket-{abs(hash(request.node.nodeid))}")
 
 
 def isolated(home: Path, connections: dict[str, str]) -> dict[str, Any]:

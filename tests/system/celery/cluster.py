@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 
 from dev.running_airflow import RunningAirflow, processes_of, wait_until
 from tests.system.celery.network import HUB, Machine, require
-from tests.system.scheduler.observing import is_task
+from tests.system.observing import is_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DAGS = (Path(__file__).parent / "dags", Path(__file__).parent.parent / "dags")
 REDIS_PORT = 6379
 BROKER = f"redis://{HUB}:{REDIS_PORT}/0"
-# Whatever dies is missed within seconds; in production, each of these is minutes.
+# What dies is noticed within seconds; with Airflow's defaults, it takes minutes.
 _TIMEOUTS = {
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
@@ -77,8 +77,8 @@ class Program:
         """List its processes."""
         return processes_of(self._process.pid)
 
-    def said(self, text: str) -> bool:
-        """Tell whether it has printed a text since it was started."""
+    def printed(self, text: str) -> bool:
+        """Tell whether it has printed a string since it was started."""
         return text.encode() in self._log.read_bytes()[self._begin :]
 
     def __enter__(self) -> Self:
@@ -131,7 +131,7 @@ class Worker(Program):
 
     def wait_until_ready(self) -> None:
         """Wait until it takes tasks."""
-        wait_until(lambda: self.said(f"{self.machine.name} ready."))
+        wait_until(lambda: self.printed(f"{self.machine.name} ready."))
 
     def tasks(self) -> list[psutil.Process]:
         """List the processes that run a task."""
@@ -140,7 +140,7 @@ class Worker(Program):
 
 class Cluster:
     """
-    The whole of it.
+    Redis, a scheduler and the workers, each of which can be killed, beside the rest of an Airflow.
 
     :param folder: where everything that it writes lies, but for PostgreSQL's files.
     :param airflow: the API server and the DAG processor.

@@ -12,8 +12,8 @@ from tests.system.celery.cluster import Cluster, add_connection, new_airflow
 from tests.system.celery.events import end_of_tasks, thaw
 from tests.system.celery.network import HUB, Machine, own_network
 from tests.system.object_store import Store, an_object_store, new_bucket
-from tests.system.scheduler.observing import KEY
-from tests.system.scheduler.postgresql import a_postgresql
+from tests.system.observing import KEY
+from tests.system.postgresql import a_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,10 +64,3 @@ def sandbox(cluster: Cluster, cluster_sandbox: Sandbox) -> Iterator[Sandbox]:
     yield cluster_sandbox
     thaw(cluster)  # where a test has failed in the middle
     end_of_tasks(cluster)
-
-
-@pytest.fixture
-def store(bucket: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """An object store, for the test itself too."""
-    monkeypatch.setenv(*next(iter(bucket.environment.items())))
-    return bucket

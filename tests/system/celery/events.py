@@ -13,6 +13,7 @@ from airflow_provider_otpiq.sandbox.faults import Fault
 from dev.running_airflow import wait_until
 from tests.broadcast.people import messaged, number
 from tests.system.celery.cluster import BROKER
+from tests.system.observing import clear, log_of
 
 if TYPE_CHECKING:
     import psutil
@@ -38,7 +39,7 @@ def requests_of(sandbox: Sandbox, call: str) -> list[dict[str, Any]]:
 def task_of_request(
     cluster: Cluster, sandbox: Sandbox, run: str, call: str, task_id: str = "", count: int = 1
 ) -> psutil.Process:
-    """Wait until so many requests have arrived, and find a process of the task that sends them, ``call`` by default."""
+    """Wait for as many requests, and find a process of the task that sends them; its id is ``call`` by default."""
     wait_until(lambda: len(requests_of(sandbox, call)) >= count)
 
     def supervised() -> list[psutil.Process]:
@@ -117,7 +118,7 @@ def follow_the_runbook(cluster: Cluster, sandbox: Sandbox, run: str) -> int:
     wait_until(lambda: all(request["status"] for call in ("sample", "start") for request in requests_of(sandbox, call)))
     failed = [task for task in cluster.airflow.tasks(run) if task["state"] == "failed"]
     for task in failed:
-        log = _log(cluster, run, task)
+        log = log_of(cluster.airflow, run, task["task_id"], task["try_number"], task["map_index"])
         assert "OtpiqOutcomeUnknownError" in log
         campaign_id = cluster.airflow.xcom(run, "create", map_index=task["map_index"])
         if _took_effect(sandbox, task["task_id"], campaign_id):
@@ -133,22 +134,15 @@ def follow_the_runbook(cluster: Cluster, sandbox: Sandbox, run: str) -> int:
     return len(failed)
 
 
-def _log(cluster: Cluster, run: str, task: dict[str, Any]) -> str:
-    path = f"{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}?map_index={task['map_index']}"
-    return cluster.airflow.api("GET", path).text
-
-
 def _took_effect(sandbox: Sandbox, call: str, campaign_id: str) -> bool:
     key = "_id" if call == "start" else "sampleOfCampaign"
     return any(campaign[key] == campaign_id and campaign["status"] != "draft" for campaign in sandbox.campaigns)
 
 
 def _clear(cluster: Cluster, run: str, task: dict[str, Any]) -> None:
-    dag_id, run_id = run.split("/")[2], run.rsplit("/", maxsplit=1)[-1]
     task_id = [task["task_id"], task["map_index"]] if task["map_index"] >= 0 else task["task_id"]
-    body = {"dry_run": False, "only_failed": True, "dag_run_id": run_id, "task_ids": [task_id]}
-    body["include_downstream"] = True
-    cluster.airflow.api("POST", f"/dags/{dag_id}/clearTaskInstances", body).raise_for_status()
+    cleared = clear(cluster.airflow, run, only_failed=True, task_ids=[task_id], include_downstream=True)
+    cleared.raise_for_status()
 
 
 # The books

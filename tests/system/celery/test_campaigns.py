@@ -21,7 +21,7 @@ from tests.system.celery.events import (
     task_of_request,
     thaw,
 )
-from tests.system.scheduler.observing import log_of, the_task
+from tests.system.observing import log_of, the_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,9 +124,9 @@ def test_a_task_that_the_broker_delivers_twice_is_run_once(cluster: Cluster, san
     task_of_request(cluster, sandbox, run, "start")
     message = Message(the_task(cluster.airflow, run, "start"))
     message.publish()
-    wait_until(lambda: any(worker.said(ignored) for worker in cluster.workers))
+    wait_until(lambda: any(worker.printed(ignored) for worker in cluster.workers))
     assert cluster.airflow.finished(run) == "success"
     message.publish()  # and once more, as late as can be
-    wait_until(lambda: any(worker.said("invalid_state") for worker in cluster.workers))
+    wait_until(lambda: any(worker.printed("invalid_state") for worker in cluster.workers))
     assert len(requests_of(sandbox, "start")) == 1
     check_books(cluster, sandbox, run, UNMAPPED, samples=1)

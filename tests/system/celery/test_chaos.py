@@ -10,7 +10,7 @@ import pytest
 from tests.broadcast.chaos import PART_SIZE, PARTS, SHARDS, Chaos, check_books, more_seeds, needs_time
 from tests.broadcast.people import write_audience
 from tests.broadcast.processes import Launcher, SecondProcesses
-from tests.system.scheduler.scheduled_tasks import ScheduledTasks
+from tests.system.scheduled_tasks import ScheduledTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.system.celery.written import written_by
-from tests.system.scheduler.observing import KEY
+from tests.system.observing import KEY
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox

@@ -8,7 +8,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING
 
-from tests.system.scheduler.observing import everything_that_airflow_has_written
+from tests.system.observing import everything_that_airflow_has_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

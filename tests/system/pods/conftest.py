@@ -14,8 +14,8 @@ from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from dev.running_airflow import RunningAirflow
 from tests.system.object_store import Store, an_object_store, new_bucket
+from tests.system.observing import KEY
 from tests.system.pods.executor import pod_command
-from tests.system.scheduler.observing import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,13 +37,6 @@ def sandbox(pod_sandbox: Sandbox) -> Sandbox:
 def bucket() -> Iterator[Store]:
     with an_object_store() as endpoint:
         yield new_bucket(endpoint, "marketing")
-
-
-@pytest.fixture
-def store(bucket: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """The bucket, for the test itself too."""
-    monkeypatch.setenv(*next(iter(bucket.environment.items())))
-    return bucket
 
 
 @pytest.fixture(scope="session")
@@ -75,10 +68,10 @@ def pods(airflow: RunningAirflow) -> Path:
 
 
 def _require_namespaces(folder: Path) -> None:
-    tried = subprocess.run(pod_command("tried", folder, "true"), capture_output=True, text=True, check=False)
-    if tried.returncode:
+    probe = subprocess.run(pod_command("probe", folder, "true"), capture_output=True, text=True, check=False)
+    if probe.returncode:
         pytest.fail(
             "`make test-pods` needs root, or CAP_SYS_ADMIN, on Linux: each task runs in a mount namespace of its own. "
-            f"Here this failed: {tried.stderr.strip()}",
+            f"Here this failed: {probe.stderr.strip()}",
             pytrace=False,
         )

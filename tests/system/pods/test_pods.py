@@ -23,8 +23,8 @@ from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from dev.running_airflow import wait_until
 from tests.broadcast.chaos import PRICE
 from tests.broadcast.people import TEMPLATE, messaged, number
+from tests.system.observing import KEY, everything_that_airflow_has_written, sent, the_task
 from tests.system.pods.executor import UNSHARE, pod_command, pod_environment, pod_name
-from tests.system.scheduler.observing import KEY, everything_that_airflow_has_written, the_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.pods
 NAME = "Rabab-of-the-pods"
 PEOPLE = 2500
 LOG = re.compile(r"^media/airflow/logs/dag_id=.*\.log$")
-TRIES = {
+FORBIDDEN_WRITES = {
     "the package": f"touch {REPOSITORY}/airflow_provider_otpiq/written",
     "the DAGs": "touch /media/dags/written",
     "the secrets": "touch /media/secrets/written",
@@ -66,7 +66,7 @@ def left_behind(pod: Path) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def killed(airflow: RunningAirflow, pods: Path) -> Iterator[list[str]]:
-    """The pods that a test kills; each other one has left a log, and nothing else, and nobody is in it."""
+    """Take the pods that a test kills; each other one has to leave its log alone. Nothing holds the key or a person."""
     before, killed = set(pods.iterdir()), list[str]()
     yield killed
     wait_until(lambda: not list(running_pods(airflow)))
@@ -88,7 +88,7 @@ def people(file: str) -> list[str]:
         return [normalize(row["phone"]) for row in csv.DictReader(rows)]
 
 
-@pytest.mark.parametrize("command", TRIES.values(), ids=TRIES)
+@pytest.mark.parametrize("command", FORBIDDEN_WRITES.values(), ids=FORBIDDEN_WRITES)
 def test_a_pod_cannot_write_to(pods: Path, command: str) -> None:
     done = in_a_pod(pods, command)
     assert "Read-only file system" in done.stderr.decode()
@@ -100,13 +100,13 @@ def test_a_pod_sees_nothing_of_the_tests(pods: Path) -> None:
     home, *found = done.stderr.decode().split()
     assert home == str(pods.parent.parent)
     assert found == [
-        *("/media/home", "/media/temporary", "/media/dags/audience.csv", "/media/dags/team.csv", "tried"),
+        *("/media/home", "/media/temporary", "/media/dags/audience.csv", "/media/dags/team.csv", "probe"),
         *("pod.sh", "sh", "ps"),
     ]
 
 
 def in_a_pod(pods: Path, command: str) -> subprocess.CompletedProcess[bytes]:
-    pod = pod_command("tried", pods.parent, "sh", "-c", command)
+    pod = pod_command("probe", pods.parent, "sh", "-c", command)
     return subprocess.run(pod, env=pod_environment(""), capture_output=True, check=False)
 
 
@@ -167,7 +167,3 @@ def kill_all(airflow: RunningAirflow) -> Iterator[str]:
     for name, process in running_pods(airflow):
         process.kill()
         yield name
-
-
-def sent(sandbox: Sandbox, what: str) -> int:
-    return sum(request["path"].endswith(f"/{what}") for request in sandbox.requests)

@@ -13,8 +13,8 @@ from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS
 from dev.running_airflow import RunningAirflow
 from tests.docs.pages import BLOCKS
-from tests.system.scheduler.observing import KEY, WRONG_KEY
-from tests.system.scheduler.postgresql import a_postgresql_if_asked_for
+from tests.system.observing import KEY, WRONG_KEY
+from tests.system.postgresql import a_postgresql_if_asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

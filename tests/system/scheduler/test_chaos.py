@@ -10,8 +10,8 @@ import pytest
 from tests.broadcast.chaos import PART_SIZE, PARTS, SHARDS, Chaos, check_books, more_seeds, needs_time
 from tests.broadcast.people import number, write_audience
 from tests.broadcast.processes import Launcher, SecondProcesses
-from tests.system.scheduler.observing import everything_that_airflow_has_written, is_task
-from tests.system.scheduler.scheduled_tasks import ScheduledTasks
+from tests.system.observing import everything_that_airflow_has_written, is_task
+from tests.system.scheduled_tasks import ScheduledTasks
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,13 +13,13 @@ import pytest
 import sqlalchemy
 
 from dev.running_airflow import wait_until
-from tests.system.scheduler.observing import (
+from tests.system.observing import (
     KEY,
     STORED_KEY,
     WRONG_KEY,
-    clear,
     everything_that_airflow_has_written,
     log_of,
+    run_again,
     set_variable,
     the_task,
     wait_for_state,
@@ -163,11 +163,11 @@ def test_a_cleared_create_returns_its_campaign_until_its_fields_change(
     run = airflow.trigger("cleared")
     assert airflow.finished(run) == "success"
     first = airflow.xcom(run, "create")
-    clear(airflow, run, "create")
+    run_again(airflow, run, "create")
     assert airflow.xcom(run, "create") == first
     assert len(sandbox.requests) == 1
     set_variable(airflow, "otpiq_name", "Second")
-    clear(airflow, run, "create")
+    run_again(airflow, run, "create")
     second = airflow.xcom(run, "create")
     assert second != first
     assert [campaign["name"] for campaign in sandbox.campaigns] == ["First", "Second"]

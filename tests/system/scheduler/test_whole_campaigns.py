@@ -16,10 +16,11 @@ import requests
 from airflow_provider_otpiq._models.phone_numbers import normalize
 from dev.local_airflow import EXAMPLE_DAGS
 from dev.running_airflow import wait_until
-from tests.system.scheduler.observing import (
-    clear,
+from tests.system.observing import (
     everything_that_airflow_has_written,
     log_of,
+    run_again,
+    sent,
     set_variable,
     the_task,
     wait_for_state,
@@ -51,10 +52,6 @@ def new_campaign(sandbox: Sandbox, recipients: int = 1) -> str:
     return str(made["_id"])
 
 
-def sent(sandbox: Sandbox, what: str) -> int:
-    return sum(request["path"].endswith(f"/{what}") for request in sandbox.requests)
-
-
 def statuses(sandbox: Sandbox) -> list[str]:
     return [campaign["status"] for campaign in sandbox.campaigns]
 
@@ -71,7 +68,7 @@ def test_a_lost_response_fails_as_unknown_and_was_sent_once(
     assert airflow.finished(run) == "failed"
     assert the_task(airflow, run, action)["try_number"] == 1
     assert "OtpiqOutcomeUnknownError" in log_of(airflow, run, action)
-    clear(airflow, run, action)
+    run_again(airflow, run, action)
     assert the_task(airflow, run, action)["state"] == "failed"
     assert "Nothing was sent now" in log_of(airflow, run, action, 2)
     assert sent(sandbox, action) == 1
@@ -84,7 +81,7 @@ def test_what_the_error_names_releases_it(airflow: RunningAirflow, sandbox: Sand
     log = log_of(airflow, run, "start")
     path = log.partition("DELETE /api/v2")[2].partition(")")[0]
     airflow.api("DELETE", path).raise_for_status()
-    clear(airflow, run, "start")
+    run_again(airflow, run, "start")
     assert the_task(airflow, run, "start")["state"] == "success"
     assert airflow.xcom(run, "start") == campaign_id
     assert airflow.xcom(run, "start", "campaign")["_id"] == campaign_id
@@ -133,11 +130,11 @@ def test_a_cleared_start_starts_another_campaign_and_never_the_same(
     set_variable(airflow, "otpiq_campaign", campaign_id)
     run = airflow.trigger("start_cleared")
     assert airflow.finished(run) == "success"
-    clear(airflow, run, "start")
+    run_again(airflow, run, "start")
     assert sent(sandbox, "start") == 1
     other = new_campaign(sandbox)
     set_variable(airflow, "otpiq_campaign", other)
-    clear(airflow, run, "start")
+    run_again(airflow, run, "start")
     assert sent(sandbox, "start") == 2
     assert airflow.xcom(run, "start") == other
     assert "draft" not in statuses(sandbox)
@@ -152,9 +149,9 @@ def test_a_cleared_mapped_sample_is_not_sent_again_when_its_input_changed_order_
     assert airflow.finished(run) == "success"
     for changed in (f"{second} {first}", second):
         set_variable(airflow, "otpiq_campaigns", changed)
-        clear(airflow, run, "campaigns", "sample")
+        run_again(airflow, run, "campaigns", "sample")
         assert airflow.api("GET", run).json()["state"] == "failed"
-    log = airflow.api("GET", f"{run}/taskInstances/sample/logs/3?map_index=0").text
+    log = log_of(airflow, run, "sample", try_number=3, map_index=0)
     assert f"index 0 holds that of campaign {first}" in log
     assert sent(sandbox, "sample") == 2
 

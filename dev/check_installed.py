@@ -1,4 +1,4 @@
-"""What the package does where it is installed without its extras. The Python that has it runs this file, on its own."""
+"""Check an installation without extras. `make dist` runs this file, on its own, with the Python of the installation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Import all modules and run a task that lacks its extra; exit with a message if that is not as it should be."""
+    """Import all modules, and run a task that lacks its extra; exit with a message if a check fails."""
     if not Path(airflow_provider_otpiq.__file__).is_relative_to(sys.prefix):
         sys.exit(f"{airflow_provider_otpiq.__file__} was imported instead of the installed package")
     for module in walk_packages(airflow_provider_otpiq.__path__, "airflow_provider_otpiq."):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.broadcast.chaos import SHARDS
 from tests.broadcast.processes import STEPS
+from tests.system.observing import clear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,13 +60,9 @@ class ScheduledTasks:
         response = self._airflow.api("GET", self.run)
         state = response.json()["state"] if response.ok else ""
         if state == "failed":
-            self._clear()
+            self.tries += 1
+            clear(self._airflow, self.run, only_failed=True)  # where that fails, the next look does it
         return bool(state == "success")
-
-    def _clear(self) -> None:
-        self.tries += 1
-        body = {"dry_run": False, "only_failed": True, "dag_run_id": self.run.rsplit("/", maxsplit=1)[-1]}
-        self._airflow.api("POST", "/dags/broadcast_under_chaos/clearTaskInstances", body)
 
     def xcoms(self) -> dict[str, list[dict[str, Any]]]:
         return {

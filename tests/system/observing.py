@@ -1,4 +1,4 @@
-"""What the scheduler's tests ask of a running Airflow."""
+"""What the tests ask of a running Airflow."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from dev.running_airflow import RunningAirflow, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import requests
+
+    from airflow_provider_otpiq.sandbox import Sandbox
 
 KEY = "sk_live_only_in_the_connection"
 WRONG_KEY = "sk_live_wrong_and_never_to_be_seen"
@@ -29,11 +33,16 @@ def wait_for_state(airflow: RunningAirflow, run: str, state: str, task_id: str =
     return the_task(airflow, run, task_id)
 
 
-def clear(airflow: RunningAirflow, run: str, *task_ids: str) -> None:
-    """Clear tasks, as a person does in the UI, and wait for the end of the run."""
+def clear(airflow: RunningAirflow, run: str, **options: Any) -> requests.Response:
+    """Clear tasks of a run, as a person does in the UI, with options of the REST API such as ``task_ids``."""
     dag_id, run_id = run.split("/")[2], run.rsplit("/", maxsplit=1)[-1]
-    body = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": task_ids}
-    airflow.api("POST", f"/dags/{dag_id}/clearTaskInstances", body).raise_for_status()
+    body = {"dry_run": False, "dag_run_id": run_id, **options}
+    return airflow.api("POST", f"/dags/{dag_id}/clearTaskInstances", body)
+
+
+def run_again(airflow: RunningAirflow, run: str, *task_ids: str) -> None:
+    """Clear tasks, whatever their state, and wait for the end of the run."""
+    clear(airflow, run, only_failed=False, task_ids=task_ids).raise_for_status()
     airflow.finished(run)
 
 
@@ -49,8 +58,13 @@ def set_variable(airflow: RunningAirflow, key: str, value: str) -> None:
     airflow.api("PATCH", f"/variables/{key}", {"key": key, "value": value}).raise_for_status()
 
 
-def log_of(airflow: RunningAirflow, run: str, task_id: str, try_number: int = 1) -> str:
-    return airflow.api("GET", f"{run}/taskInstances/{task_id}/logs/{try_number}").text
+def log_of(airflow: RunningAirflow, run: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
+    return airflow.api("GET", f"{run}/taskInstances/{task_id}/logs/{try_number}?map_index={map_index}").text
+
+
+def sent(sandbox: Sandbox, what: str) -> int:
+    """Count the requests of a kind, such as ``start``."""
+    return sum(request["path"].endswith(f"/{what}") for request in sandbox.requests)
 
 
 def everything_that_airflow_has_written(airflow: RunningAirflow) -> Iterator[str]:
