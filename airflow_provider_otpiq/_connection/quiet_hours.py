@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
-_WINDOW = re.compile(r"\s*(\d\d:\d\d)\s*-\s*(\d\d:\d\d)\s+(\S+)\s*", re.ASCII)
+# Python 3.14 takes 24:00 for a time, and earlier versions do not.
+_TIME = r"((?:[01]\d|2[0-3]):[0-5]\d)"
+_WINDOW = re.compile(rf"\s*{_TIME}\s*-\s*{_TIME}\s+(\S+)\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,8 @@ def end_of_all(windows: Sequence[Window], time: DateTime) -> DateTime:
 
 
 def _split(text: str) -> tuple[TimeOfDay, TimeOfDay, str]:
-    match = _WINDOW.fullmatch(text)
-    try:
-        if match:
-            return TimeOfDay.fromisoformat(match[1]), TimeOfDay.fromisoformat(match[2]), match[3]
-    except ValueError:  # no such hour or minute
-        match = None
+    if match := _WINDOW.fullmatch(text):
+        return TimeOfDay.fromisoformat(match[1]), TimeOfDay.fromisoformat(match[2]), match[3]
     raise ValueError(
         f"must be windows such as '21:00-09:00 Asia/Baghdad', separated by commas; found {safe_repr(text.strip())}"
     )

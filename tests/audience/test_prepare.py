@@ -6,6 +6,8 @@ import csv
 import gzip
 import json
 import re
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -146,8 +148,8 @@ ROWS: list[dict[str, Any]] = [
 @pytest.fixture
 def as_files(tmp_path: Path) -> dict[str, str]:
     import duckdb
-    from backports import zstd
 
+    zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["id", "phone", "name"])
         writer.writeheader()
