@@ -58,9 +58,13 @@ class Window:
 
     def end_after(self, time: DateTime) -> DateTime:
         """Return the next time at which it ends."""
-        local = time.in_timezone(self.timezone)
-        ends = (local.add(days=days).at(self.end.hour, self.end.minute) for days in range(3))
-        return next(end for end in ends if end > local)
+        today = time.in_timezone(self.timezone).date()
+        days = (today.add(days=days) for days in range(3))
+        ends = (
+            pendulum.datetime(day.year, day.month, day.day, self.end.hour, self.end.minute, tz=self.timezone)
+            for day in days
+        )
+        return next(end for end in ends if end > time)
 
 
 def parse_windows(value: object) -> tuple[Window, ...]:

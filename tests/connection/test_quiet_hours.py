@@ -84,6 +84,7 @@ def test_the_error_says_the_local_time_the_window_and_its_end() -> None:
         ("08:00-12:00 UTC, 21:00-09:00 UTC", "2026-12-01T22:00:00Z", "2026-12-02T12:00:00Z"),
         ("22:00-07:00 Europe/Berlin", "2026-03-28T22:00:00Z", "2026-03-29T05:00:00Z"),  # an hour is skipped
         ("22:00-07:00 Europe/Berlin", "2026-10-24T22:00:00Z", "2026-10-25T06:00:00Z"),  # an hour comes twice
+        ("00:00-02:25 Europe/Berlin", "2026-03-29T00:24:00Z", "2026-03-29T01:25:00Z"),  # 02:25 is skipped
     ],
 )
 def test_they_end_by_the_local_clock(quiet_hours: str, time: str, end: str) -> None:
