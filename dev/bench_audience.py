@@ -17,6 +17,7 @@ import tempfile
 import time
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def prepare(source: str, output: str) -> None:
         output=output,
         do_xcom_push=False,
     )
-    operator.execute({})
+    operator.execute({"ti": SimpleNamespace(map_index=-1)})  # type: ignore[typeddict-item]
 
 
 def main() -> None:
