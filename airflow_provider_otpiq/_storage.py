@@ -85,7 +85,7 @@ class Folder:
         contents = dict(zip(names, found, strict=True))
         for content in contents.values():
             if isinstance(content, NotADirectoryError) and Path(self._path).is_file():
-                raise OtpiqConfigurationError(f"{self.location}: is a file, and must be a folder.") from None
+                raise OtpiqConfigurationError(f"{self.location}: is a file, and must be a folder.")
             if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
                 raise content
         return {name: content for name, content in contents.items() if not isinstance(content, FileNotFoundError)}

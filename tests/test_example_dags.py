@@ -12,7 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from dev.local_airflow import EXAMPLE_DAGS
-from tests.conftest import AIRFLOW_VERSION
+from tests.docs.versions import examples_that_cannot_load
 from tests.fakes import CREATE, PHONE_NUMBER_ID, TEMPLATE_ID, TaskInstance, execute
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
 LIFECYCLE = "example_otpiq_lifecycle"
+needs_approval = pytest.mark.skipif(bool(examples_that_cannot_load()), reason="no ApprovalOperator here")
 
 
 def example(name: str) -> Any:
@@ -38,14 +39,14 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_no_network")
 @pytest.mark.parametrize("file", sorted(EXAMPLE_DAGS.glob("*.py")), ids=lambda file: file.stem)
 def test_an_example_is_one_dag_of_its_files_name(file: Any) -> None:
-    if "ApprovalOperator" in file.read_text() and AIRFLOW_VERSION.release < (3, 1):
-        pytest.skip("Airflow 3.1 brought ApprovalOperator")
+    if file.stem in examples_that_cannot_load():
+        pytest.skip("no ApprovalOperator here")
     (dag,) = [value for value in runpy.run_path(str(file)).values() if isinstance(value, DAG)]
     assert dag.dag_id == file.stem
     assert dag.tasks
 
 
-@pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 1), reason="Airflow 3.1 brought ApprovalOperator")
+@needs_approval
 def test_the_lifecycle_is_a_draft_that_is_scheduled_only_after_an_approval() -> None:
     dag = example(LIFECYCLE)
     create = dag.get_task("create")
@@ -54,14 +55,14 @@ def test_the_lifecycle_is_a_draft_that_is_scheduled_only_after_an_approval() -> 
     assert all(task.operator_name != "StartCampaignOperator" for task in dag.tasks)
 
 
-@pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 1), reason="Airflow 3.1 brought ApprovalOperator")
+@needs_approval
 def test_the_broadcast_is_started_only_after_an_approval() -> None:
     dag = example("example_otpiq_broadcast")
     assert dag.get_task("start").upstream_task_ids == {"create", "approve"}
     assert dag.get_task("approve").upstream_task_ids == {"read_credit"}
 
 
-@pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 1), reason="Airflow 3.1 brought ApprovalOperator")
+@needs_approval
 @pytest.mark.parametrize(
     ("run_after", "scheduled_for"),
     [

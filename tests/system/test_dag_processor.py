@@ -9,7 +9,7 @@ import pytest
 
 from dev.local_airflow import EXAMPLE_DAGS, LocalAirflow
 from tests.conftest import AIRFLOW_VERSION
-from tests.docs.versions import documented
+from tests.docs.versions import examples_that_cannot_load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 EXAMPLES = {file.stem for file in EXAMPLE_DAGS.glob("*.py")}
 # Airflow 2's is a child of the scheduler, and takes one file a loop.
 COMMAND = "dag-processor --num-runs 1" if AIRFLOW_VERSION.major > 2 else "scheduler --num-runs 10"
-NEED_APPROVAL = {"example_otpiq_broadcast", "example_otpiq_lifecycle"}  # which Airflow 3.1 brought
 
 
 @pytest.mark.system
@@ -26,10 +25,9 @@ def test_the_dag_processor_goes_through_all_examples(tmp_path: Path) -> None:
     airflow.migrate()
     processor = airflow.run(*COMMAND.split())
     assert processor.returncode == 0, processor.stdout
-    cannot_load = set() if documented("`ApprovalOperator`") else NEED_APPROVAL
-    assert column(tmp_path, "SELECT dag_id FROM dag") == EXAMPLES - cannot_load
+    assert column(tmp_path, "SELECT dag_id FROM dag") == EXAMPLES - examples_that_cannot_load()
     in_error = {path.rpartition("/")[2] for path in column(tmp_path, "SELECT filename FROM import_error")}
-    assert in_error == {f"{dag_id}.py" for dag_id in cannot_load}
+    assert in_error == {f"{dag_id}.py" for dag_id in examples_that_cannot_load()}
 
 
 def column(home: Path, query: str) -> set[str]:

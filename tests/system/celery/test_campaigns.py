@@ -58,28 +58,17 @@ def test_the_api_server_reads_the_logs_of_both_workers(cluster: Cluster, sandbox
 
 
 @any_trouble
+@pytest.mark.parametrize(
+    ("call", "fault"), [("start", {}), ("sample", {"status": 503})], ids=["processed", "never processed"]
+)
 def test_in_the_request_the_outcome_is_unknown_and_a_person_looks(
-    cluster: Cluster, sandbox: Sandbox, trouble: Trouble
+    cluster: Cluster, sandbox: Sandbox, trouble: Trouble, call: str, fault: dict[str, int]
 ) -> None:
-    sandbox.arm("start", delay=SECONDS_TO_DIE)
+    sandbox.arm(call, delay=SECONDS_TO_DIE, **fault)
     run = cluster.airflow.trigger("campaign")
-    trouble(cluster, task_of_request(cluster, sandbox, run, "start"))
+    trouble(cluster, task_of_request(cluster, sandbox, run, call))
     assert cluster.airflow.finished(run) == "failed"
-    assert the_task(cluster.airflow, run, "start")["try_number"] == 2
-    thaw(cluster)
-    end_of_tasks(cluster)
-    assert follow_the_runbook(cluster, sandbox, run) == 1
-    check_books(cluster, sandbox, run, UNMAPPED, samples=1)
-
-
-@any_trouble
-def test_a_request_that_never_arrived_is_sent_again_by_a_person(
-    cluster: Cluster, sandbox: Sandbox, trouble: Trouble
-) -> None:
-    sandbox.arm("sample", status=503, delay=SECONDS_TO_DIE)
-    run = cluster.airflow.trigger("campaign")
-    trouble(cluster, task_of_request(cluster, sandbox, run, "sample"))
-    assert cluster.airflow.finished(run) == "failed"
+    assert the_task(cluster.airflow, run, call)["try_number"] == 2
     thaw(cluster)
     end_of_tasks(cluster)
     assert follow_the_runbook(cluster, sandbox, run) == 1
