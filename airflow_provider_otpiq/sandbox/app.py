@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from functools import partial
@@ -181,8 +182,7 @@ def _report_router(state: SandboxState) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
         status: ReportStatuses = "available,expired,deleted",
     ) -> JSONResponse:
-        listed = reversed(state.reports.list_reports(_own_address(request)))
-        return JSONResponse([each for each in listed if each["status"] in status.split(",")][:limit])
+        return JSONResponse(state.reports.newest(_own_address(request), status.split(","), limit))
 
     return reports
 
@@ -203,6 +203,7 @@ async def _download(state: SandboxState, file_id: str, filename: str) -> Streami
 async def _parts(report: Report) -> AsyncIterator[str]:
     for part in report.csv():
         yield part
+        await asyncio.sleep(0)  # a fast client never lets it wait, and other requests would
 
 
 def _control_router(state: SandboxState) -> APIRouter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.sandbox.campaigns import Campaign, PhoneNumbers, to_api_time
@@ -12,7 +13,7 @@ from airflow_provider_otpiq.sandbox.messages import DELIVERED_AFTER, READ_AFTER,
 from airflow_provider_otpiq.sandbox.service import BadRequestError, CampaignService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
 
     from airflow_provider_otpiq.sandbox.schemas import GenerateReportRequest, MessageStatus, ReportStatus
@@ -49,13 +50,13 @@ class Report:
     phone_numbers: PhoneNumbers = field(default_factory=PhoneNumbers)
     """Only messages to these, in digits; empty means all."""
     id: str = field(default_factory=lambda: secrets.token_hex(12))
-    file_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    file_id: str = field(default_factory=lambda: secrets.token_hex(12))
     record_count: int = 0
 
     @property
     def filename(self) -> str:
         """The name of its file, like those in OTPIQ's example."""
-        created = self.created_at.isoformat(timespec="milliseconds")[:23].replace(":", "-").replace(".", "-")
+        created = self.created_at.isoformat()[:19].replace(":", "-")
         return f"delivery-report-sandbox-{created}Z-{self.id[:8]}.csv"
 
     @property
@@ -134,6 +135,12 @@ class ReportService:
         """List all reports, oldest first, with download URLs that begin with ``base_url``."""
         now = self._clock()
         return [report.to_api(now, base_url) for report in list(self._by_file_id.values())]
+
+    def newest(self, base_url: str, statuses: Collection[str], limit: int) -> list[dict[str, Any]]:
+        """List the newest reports that have one of the statuses, newest first."""
+        now = self._clock()
+        found = (report for report in reversed(self._by_file_id.values()) if report.status(now) in statuses)
+        return [report.to_api(now, base_url) for report in islice(found, limit)]
 
     def find_file(self, file_id: str, filename: str) -> Report | None:
         """Find the report of a download that has not expired."""

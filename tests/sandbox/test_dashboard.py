@@ -16,6 +16,8 @@ from tests.sandbox.client import (
     call,
     create,
     created_id,
+    download,
+    generate,
     people,
     sample,
     start,
@@ -141,6 +143,31 @@ def test_a_sample_is_listed(sandbox: Sandbox) -> None:
     sample(sandbox, created_id(sandbox), *people(2))
     campaigns, *_ = tables(sandbox)
     assert [row[0] for row in campaigns] == ["Summer (sample)", "Summer"]
+
+
+def test_reports_are_listed_newest_first_with_a_link_to_their_file(sandbox: Sandbox) -> None:
+    sample(sandbox, created_id(sandbox), *people(2))
+    old = generate(sandbox).json()
+    sandbox.move_clock(days=31)
+    window = {"startDate": "2026-12-01T00:00:00Z", "endDate": "2026-12-02T00:00:00Z"}
+    new = generate(sandbox, **window).json()
+    _, reports, _ = tables(sandbox)
+    window_of_old, times = [old["dateRange"][end][:19] for end in window], ("createdAt", "expiresAt")
+    assert reports == [
+        [
+            "2026-12-01T00:00:00",
+            "2026-12-02T00:00:00",
+            "0",
+            *(new[at][:19] for at in times),
+            "available",
+            new["filename"],
+        ],
+        [*window_of_old, "2", *(old[at][:19] for at in times), "expired", ""],
+    ]
+    (link,) = re.findall('<a href="(.*?)">', dashboard(sandbox))
+    assert new["downloadUrl"] == sandbox.url.removesuffix("/api") + link
+    assert download(new["downloadUrl"]).status_code == 200
+    assert tables(sandbox)[-1][0][1:3] == [f"GET {link}", "200"]
 
 
 def test_requests_are_listed_newest_first(sandbox: Sandbox) -> None:
