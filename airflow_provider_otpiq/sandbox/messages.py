@@ -30,7 +30,7 @@ COLUMNS = (
     "Created At",
     "Sent At",
 )
-DELIVERED_AFTER = timedelta(seconds=3)
+DELIVERED_AFTER = timedelta(seconds=5)
 """How long after it went out a message is delivered."""
 READ_AFTER = timedelta(minutes=1)
 """How long after it went out a message is read, if its number ends in an even digit."""

@@ -133,13 +133,13 @@ def test_text_with_a_comma_is_quoted(sandbox: Sandbox) -> None:
 
 def test_a_message_moves_with_the_clock(sandbox: Sandbox) -> None:
     started(sandbox, *to(EVEN, ODD, FAILING))
-    sandbox.move_clock(seconds=-1)  # whatever time the calls take
+    sandbox.move_clock(seconds=-30)  # longer than the calls take
     assert set(statuses(sandbox).values()) == {"pending"}
     assert {row["Sent At"] for row in reported(sandbox)} == {""}
-    sandbox.move_clock(seconds=2)
+    sandbox.move_clock(seconds=30.5)
     assert statuses(sandbox) == {EVEN: "sent", ODD: "sent", FAILING: "failed"}
     assert "" not in {row["Sent At"] for row in reported(sandbox)}
-    sandbox.move_clock(seconds=5)
+    sandbox.move_clock(seconds=10)
     assert statuses(sandbox) == {EVEN: "delivered", ODD: "delivered", FAILING: "failed"}
     sandbox.move_clock(minutes=2)
     assert statuses(sandbox) == {EVEN: "read", ODD: "delivered", FAILING: "failed"}
@@ -162,7 +162,7 @@ def test_the_messages_of_a_running_campaign_are_in_each_status(sandbox: Sandbox)
     counted = Counter(row["Delivery Status"] for row in found)
     assert before <= 1000 - counted["pending"] <= campaign["sentCount"]
     assert counted["failed"] == pytest.approx(campaign["failedCount"], abs=campaign["sentCount"] - before)
-    assert 0 < counted["sent"] <= 30 < counted["delivered"]
+    assert 0 < counted["sent"] <= 51 < counted["delivered"]
     assert [row["Phone Number"] for row in found] == sandbox.recipients(campaign_id)
     assert {row["Refunded"] for row in found} == {"No"}
     assert all((row["Sent At"] == "") == (row["Delivery Status"] == "pending") for row in found)
@@ -362,7 +362,7 @@ def test_a_report_at_the_ends_of_the_calendar(sandbox: Sandbox, years: int) -> N
 @pytest.mark.parametrize("towards", [-1, 1])
 def test_the_clock_cannot_be_moved_so_far_that_a_report_fails(sandbox: Sandbox, towards: int) -> None:
     started(sandbox)
-    for days in (3_000_000, 100_000, 10_000, 1000, 100, 10, 1):
+    for days in (1_000_000, 100_000, 10_000, 1000, 100, 10, 1):
         for _ in range(10):
             control(sandbox, "POST", "/_sandbox/clock", {"seconds": towards * days * 86400})
     assert generate(sandbox, **WINDOW).status_code == 201
