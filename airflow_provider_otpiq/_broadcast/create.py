@@ -82,6 +82,11 @@ class BroadcastDrafts:
         """What XCom tells of this shard."""
         return {"campaigns": len(self.campaigns), **totals(self._own, self.campaigns)}
 
+    @property
+    def first_campaign_id(self) -> str | None:
+        """The ``_id`` of this shard's first campaign; None if it has none."""
+        return next((campaign.campaign_id for campaign in self.campaigns.values()), None)
+
     def _require_short_name(self) -> None:
         longest = self._name(self._audience.manifest.parts[-1])
         if len(longest) > MAX_NAME_LENGTH:

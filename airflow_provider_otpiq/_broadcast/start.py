@@ -101,6 +101,11 @@ class BroadcastStart:
         }
 
     @property
+    def first_campaign_id(self) -> str | None:
+        """The ``_id`` of this shard's first campaign; None if it has none."""
+        return next((self._schedules[part_name(part)].campaign_id for part in self._own), None)
+
+    @property
     def scheduled_for(self) -> DateTime:
         """When the last campaign of this shard starts."""
         times = [self._schedules[part_name(part)].scheduled_for for part in self._own]

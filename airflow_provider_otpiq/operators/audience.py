@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_otpiq.operators._asset_events import add_to_asset_events
 from airflow_provider_otpiq.operators._recipients import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class PrepareAudienceOperator(BaseOperator):
         """
         from airflow_provider_otpiq._audience.prepare import prepare
         from airflow_provider_otpiq._audience.request import AudienceRequest
+        from airflow_provider_otpiq._storage import absolute
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "output_folder"}
         sources = {name: self._source(fields[name], context) for name in _SOURCES}
@@ -168,6 +170,7 @@ class PrepareAudienceOperator(BaseOperator):
         self.log.info("Prepared %s: %s.", audience.location, ", ".join(f"{n:,} {name}" for name, n in counts.items()))
         if self.do_xcom_push:
             context["ti"].xcom_push(key="audience", value=counts)
+        add_to_asset_events(self, context, counts | {"audience": absolute(audience.location)})
         return audience.location
 
     def _mapped_task(self, context: Context, request: AudienceRequest) -> MappedTask | None:
