@@ -43,6 +43,7 @@ class OtpiqBaseOperator(BaseOperator):
 
     ui_color = "#d7f5e3"
     operator_extra_links = (OtpiqDashboardLink(),)
+    _dashboard_url = ""
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class OtpiqBaseOperator(BaseOperator):
 
     def _publish(self, context: Context, campaign_id: str | None, facts: Mapping[str, Any]) -> None:
         """Link the campaign in OTPIQ's dashboard, and say in the events of the task's assets what it did."""
-        push_dashboard_url(context, self.hook, campaign_id)
+        self._dashboard_url = push_dashboard_url(context, self.hook, campaign_id)
         add_to_asset_events(self, context, facts)
 
 

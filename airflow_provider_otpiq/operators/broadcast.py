@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
     from airflow_provider_otpiq._broadcast.start import BroadcastStart
@@ -24,12 +25,30 @@ __all__ = ["CreateBroadcastOperator", "StartBroadcastOperator"]
 class _BroadcastOperator(OtpiqBaseOperator):
     """What the operators share that work on a broadcast."""
 
+    _work: BroadcastDrafts | BroadcastStart | None = None
+
     def _push_broadcast(self, context: Context, work: BroadcastDrafts | BroadcastStart) -> str:
         """Push the counts and whatever else shows the broadcast, and return the ledger's path for ``return_value``."""
+        self._work = work
         if self.do_xcom_push:
             context["ti"].xcom_push(key="broadcast", value=work.totals)
-        self._publish(context, work.first_campaign_id, {**work.totals, "ledger": work.ledger.location})
+        self._publish(context, _first_campaign_id(work), {**work.totals, "ledger": work.ledger.location})
         return str(work.ledger)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """
+        Tell OpenLineage, where Airflow's provider of it is installed, which campaigns the audience has become.
+
+        :param task_instance: the task instance, once it has ended.
+        :return: the audience and the campaigns.
+        """
+        from airflow_provider_otpiq.operators._lineage import broadcast_lineage
+
+        return broadcast_lineage(self._work)
+
+
+def _first_campaign_id(work: BroadcastDrafts | BroadcastStart) -> str | None:
+    return next((campaign.campaign_id for campaign in work.campaigns.values()), None)
 
 
 class CreateBroadcastOperator(_BroadcastOperator):
@@ -133,7 +152,7 @@ class CreateBroadcastOperator(_BroadcastOperator):
         drafts = BroadcastDrafts(self.hook, CreateBroadcast.parse(**fields), replace=self.replace)
         drafts.create()
         if self.do_xcom_push:
-            context["ti"].xcom_push(key="first_campaign_id", value=drafts.first_campaign_id)
+            context["ti"].xcom_push(key="first_campaign_id", value=_first_campaign_id(drafts))
         return self._push_broadcast(context, drafts)
 
 

@@ -74,6 +74,15 @@ def test_a_later_try_that_has_nothing_to_do_succeeds_also_where_the_connection_i
     assert "dashboard_url" not in pushed(context)
 
 
+@pytest.mark.usefixtures("with_dashboard")
+def test_the_link_leads_to_the_campaign_once_the_task_has_executed(dag: DAG, context: dict[str, Any]) -> None:
+    operator = CreateCampaignOperator(task_id="create", **CREATE, dag=dag)
+    (link,) = operator.operator_extra_links
+    assert link.get_link(operator, ti_key=context["ti"]) == ""
+    campaign_id = execute(operator, context)
+    assert link.get_link(operator, ti_key=context["ti"]) == url_of(campaign_id)
+
+
 def test_every_operator_of_a_campaign_and_of_a_broadcast_has_the_link() -> None:
     from airflow_provider_otpiq.operators import broadcast, campaign
 
