@@ -41,7 +41,7 @@ def audience_lineage(prepared: tuple[AudienceRequest, Audience] | None) -> Opera
     locations = [each for source in (request.source, request.suppress) if isinstance(source, tuple) for each in source]
     return OperatorLineage(
         inputs=[InputDataset(*file_name(location)) for location in dict.fromkeys(locations)],
-        outputs=[_output(_folder_of(audience.location), audience.manifest.counts.recipients)],
+        outputs=[output_dataset(_folder_of(audience.location), audience.manifest.counts.recipients)],
     )
 
 
@@ -58,7 +58,7 @@ def broadcast_lineage(work: BroadcastDrafts | BroadcastStart | None) -> Operator
     return OperatorLineage(
         inputs=[InputDataset(*_folder_of(broadcast.audience))],
         outputs=[
-            _output(campaign_name(broadcast.project, campaign.campaign_id), campaign.recipients)
+            output_dataset(campaign_name(broadcast.project, campaign.campaign_id), campaign.recipients)
             for campaign in work.campaigns.values()
         ],
     )
@@ -93,12 +93,19 @@ def file_name(location: str) -> tuple[str, str]:
     return f"{scheme}://{host.rpartition('@')[2]}", path or "/"
 
 
-def _folder_of(manifest: str) -> tuple[str, str]:
-    return file_name(split_location(manifest)[0])
+def output_dataset(name: tuple[str, str], rows: int | None) -> OutputDataset:
+    """
+    Describe what a task has written.
 
-
-def _output(name: tuple[str, str], rows: int | None) -> OutputDataset:
+    :param name: its namespace and its name.
+    :param rows: how many people or rows it has; None where that is not known.
+    :return: the dataset, with its output statistics.
+    """
     facets: dict[str, Any] = {}
     if rows is not None:
         facets["outputStatistics"] = OutputStatisticsOutputDatasetFacet(rowCount=rows)
     return OutputDataset(*name, outputFacets=facets)
+
+
+def _folder_of(manifest: str) -> tuple[str, str]:
+    return file_name(split_location(manifest)[0])
