@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
@@ -99,15 +98,18 @@ class Folder:
         with _written_aside(path, content) as aside:
             os.replace(aside, path)
 
-    def put(self, name: str, file: Path) -> None:
-        """Write an object from a local file, piece by piece."""
+    @contextmanager
+    def staged(self, name: str) -> Iterator[Path]:
+        """Yield a local file, which becomes the object where the block ends without an error."""
         path = self._full_path(name)
-        if not self._is_local:
-            self._fs.put_file(str(file), path)
+        if self._is_local:
+            with _written_aside(path, b"") as aside:
+                yield Path(aside)
+                os.replace(aside, path)
             return
-        with _written_aside(path, b"") as aside:
-            shutil.copyfile(file, aside)
-            os.replace(aside, path)
+        with TemporaryDirectory(prefix="otpiq-") as folder:  # which nobody else can enter
+            yield (file := Path(folder, "staged"))
+            self._fs.put_file(str(file), path)
 
     def list(self, name: str) -> list[str]:
         """List the names of the objects in a folder of this one."""

@@ -14,8 +14,10 @@ What happened, whether a retry may help, and whether the request may have taken 
         ├── OtpiqNotFoundError       *   404 -> fix the id or the base URL                   no
         ├── OtpiqConflictError       *   409, 400 about its state -> look at the campaign    no
         ├── OtpiqRedirectError       *   3xx -> fix the base URL                             303 only
+        ├── OtpiqReportError         *   a report that is not as documented -> ask OTPIQ     no
         ├── OtpiqOutcomeUnknownError *   a start or a sample, for each "yes" below -> look   yes
         ├── OtpiqCreditError             400 with amounts of money -> top up                 no
+        ├── OtpiqDownloadError           a report's file is gone or not whole -> retry       no
         ├── OtpiqRateLimitError          429 -> wait for ``retry_after``                     no
         ├── OtpiqServerError             408, 425, 5xx -> retry                              yes
         ├── OtpiqResponseError           a response that is not in the contract -> retry     yes
@@ -151,6 +153,22 @@ class OtpiqRedirectError(OtpiqApiError, AirflowFailException):
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message, **facts)
         self.may_have_taken_effect = self.status_code == HTTPStatus.SEE_OTHER  # "done, look there"
+
+
+class OtpiqReportError(OtpiqApiError, AirflowFailException):
+    """A report is not what OTPIQ documents: its address is not safe, a column is missing, or a value cannot be read."""
+
+    remedy = "Nothing was written. Look for a newer version of this provider, or ask OTPIQ what has changed."
+
+
+class OtpiqDownloadError(OtpiqApiError):
+    """
+    A report's file could not be downloaded whole: it is gone, has expired, is too large or has other rows than it says.
+
+    A later try of a task makes a new report, so the type leaves the task its retries.
+    """
+
+    remedy = "No file was written. A retry makes a new report."
 
 
 class OtpiqCreditError(OtpiqApiError):

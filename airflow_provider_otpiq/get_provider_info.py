@@ -85,7 +85,7 @@ def get_provider_info() -> dict[str, object]:
     return {
         "package-name": "airflow-provider-otpiq",
         "name": "OTPIQ",
-        "description": "Create, schedule and start WhatsApp campaigns with `OTPIQ <https://docs.otpiq.com>`__.",
+        "description": "Create, schedule and start WhatsApp campaigns, and report on them, with `OTPIQ <https://docs.otpiq.com>`__.",
         "integrations": [
             {
                 "integration-name": "OTPIQ",
@@ -103,8 +103,12 @@ def get_provider_info() -> dict[str, object]:
                     "airflow_provider_otpiq.operators.audience",
                     "airflow_provider_otpiq.operators.broadcast",
                     "airflow_provider_otpiq.operators.campaign",
+                    "airflow_provider_otpiq.operators.report",
                 ],
             },
+        ],
+        "sensors": [
+            {"integration-name": "OTPIQ", "python-modules": ["airflow_provider_otpiq.sensors.report"]},
         ],
         "extra-links": ["airflow_provider_otpiq.operators._dashboard.OtpiqDashboardLink"],
         "connection-types": [

@@ -90,6 +90,7 @@ def test_parsing_a_dag_loads_nothing_but_airflow_ours_and_the_standard_library()
     loaded = run_python(
         f"import sys, json; {airflow_first}; before = set(sys.modules)\n"
         "import airflow_provider_otpiq.operators.audience, airflow_provider_otpiq.operators.campaign\n"
+        "import airflow_provider_otpiq.operators.report, airflow_provider_otpiq.sensors.report\n"
         "print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     modules = json.loads(loaded.splitlines()[-1])
@@ -148,6 +149,18 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
         "_audience",
         "_state",
         "_broadcast",
+    },
+    "_report": {
+        "exceptions",
+        "_redaction",
+        "_progress",
+        "_validation_errors",
+        "_storage",
+        "_models",
+        "_audience",
+        "_state",
+        "_broadcast",
+        "_report",
     },
     "sandbox": {"sandbox"},
 }

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _BATCH = 2000
 _MAX_THREADS = 4  # each needs memory of its own
-_NEVER = 3 * "\ufdd1"  # so that an empty string is not taken for NULL; it must not hold the delimiter
+NEVER = 3 * "\ufdd1"
+"""What stands for NULL in CSV, so that an empty string does not. It must not hold the delimiter."""
 
 
 def _half(size: str) -> str:
@@ -57,7 +58,8 @@ class Database:
             import duckdb
         except ImportError:
             raise OtpiqConfigurationError(
-                "DuckDB is not installed, which prepares audiences: pip install 'airflow-provider-otpiq[audience]'"
+                "DuckDB is not installed, which prepares audiences and reads delivery reports:"
+                " pip install 'airflow-provider-otpiq[audience]'"
             ) from None
         connection = duckdb.connect(
             config={
@@ -70,6 +72,7 @@ class Database:
         )
         connection.execute("SET allowed_directories = [?]", [str(self.folder)])
         connection.execute("SET enable_external_access = false")
+        connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET lock_configuration = true")
         return connection
 
@@ -112,7 +115,7 @@ class Database:
         wanted = ", ".join(f"c{position} AS k{at}" for at, position in enumerate(layout.positions))
         self.execute(
             f"INSERT INTO {table} SELECT {select} FROM (SELECT {wanted} FROM read_csv($1, auto_detect = false,"
-            f" header = false, delim = $2, quote = '\"', escape = '\"', new_line = '\\n', nullstr = '{_NEVER}',"
+            f" header = false, delim = $2, quote = '\"', escape = '\"', new_line = '\\n', nullstr = '{NEVER}',"
             f" columns = {{{columns}}}))",
             [str(path), layout.delimiter],
         )
@@ -125,7 +128,7 @@ class Database:
         try:
             yield
         except duckdb.OutOfMemoryException:
-            error = f"memory_limit: {self._memory_limit} is too little for this audience"
+            error = f"memory_limit: {self._memory_limit} is too little"
             raise OtpiqValidationError(
                 f"{error}, or no space is left in {self.folder.parent}. Set a larger limit, or make space.",
                 errors=[error],
@@ -133,4 +136,4 @@ class Database:
         except duckdb.IOException as error:
             raise OSError(f"DuckDB cannot write to {self.folder.parent} ({type(error).__name__}).") from None
         except duckdb.Error as error:
-            raise OtpiqError(f"DuckDB failed with {type(error).__name__}, and nothing was prepared.") from None
+            raise OtpiqError(f"DuckDB failed with {type(error).__name__}, and nothing was written.") from None

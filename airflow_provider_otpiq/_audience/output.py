@@ -17,7 +17,6 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from airflow_provider_otpiq._audience.decisions import Rejected
     from airflow_provider_otpiq._progress import Progress
@@ -64,15 +63,14 @@ class Output:
     def _is_in_use(self) -> bool:
         return self.folder.read(IN_USE) is not None
 
-    def write_rejected(self, rejected: Iterable[Rejected], aside: Path) -> None:
+    def write_rejected(self, rejected: Iterable[Rejected]) -> None:
         """Write the rejected rows."""
-        with aside.open("w", encoding="utf-8", newline="") as file:
+        with self.folder.staged(REJECTED) as path, path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["row", "reference", "reason"])
             writer.writerows(
                 (row, reference and safe_reference(reference), reason) for row, reference, reason in rejected
             )
-        self.folder.put(REJECTED, aside)
 
     def write_parts(self, parts: Iterable[tuple[Part, bytes]], progress: Progress) -> list[Part]:
         """Write the parts, and delete those of an earlier audience that has more."""

@@ -89,7 +89,7 @@ class _Preparation:
         return read_parquet(file, columns, self._request.default_region, self._database)
 
     def _write(self, counts: Counts) -> None:
-        self._output.write_rejected(self._decisions.rejected(), self._database.folder / REJECTED)
+        self._output.write_rejected(self._decisions.rejected())
         self._require_recipients(counts)
         parts = self._output.write_parts(divide(self._decisions.recipients()), self._progress)
         self._claim_output()  # once more, as another may have had the same idea at the same moment

@@ -6,6 +6,7 @@ import logging
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq._progress import Progress
@@ -22,8 +23,8 @@ from airflow_provider_otpiq.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_otpiq._audience.manifest import Audience, Part
-    from airflow_provider_otpiq._state.ledger import Campaign
+    from airflow_provider_otpiq._audience.manifest import Part
+    from airflow_provider_otpiq._state.ledger import Broadcast, Campaign, Ledger
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,28 @@ MAX_LISTED = 20
 
 REFUSALS = (OtpiqRequestError, OtpiqConflictError, OtpiqNotFoundError, OtpiqValidationError)
 """What concerns a single campaign. Everything else would meet the next one too, so it ends the try."""
+
+
+def read_broadcast(ledger: Ledger) -> tuple[Broadcast, Audience]:
+    """
+    Read which broadcast a ledger is about, and its audience.
+
+    :raises OtpiqValidationError: if there is none, or its audience is another one by now.
+    """
+    broadcast = ledger.read()
+    if broadcast is None:
+        raise _unusable(f"there is no broadcast in {ledger}", "Run the task that creates it first.")
+    audience = Audience(broadcast.audience)
+    if audience.manifest.checksum != broadcast.audience_checksum:
+        raise _unusable(
+            f"audience {broadcast.audience} was prepared anew after broadcast {ledger} was created",
+            "Prepare the same rows again, or create a broadcast in another ledger.",
+        )
+    return broadcast, audience
+
+
+def _unusable(error: str, remedy: str) -> OtpiqValidationError:
+    return OtpiqValidationError(f"Nothing was sent: {error}. {remedy}", errors=[error])
 
 
 def part_name(part: Part) -> str:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._broadcast.parts import (
     MAX_LISTED,
     campaign_name,
     is_attached,
     part_name,
+    read_broadcast,
     require_allowed,
     totals,
     work_through,
@@ -63,7 +63,7 @@ class BroadcastStart:
         self._request = request
         self._replace = replace
         self.ledger = Ledger(request.broadcast)
-        self._audience = self._read_audience()
+        self.broadcast, self._audience = read_broadcast(self.ledger)
         self._parts = self._audience.manifest.parts
         self._own: list[Part] = request.parts_of_shard(self._parts)
         self._campaigns = self.ledger.campaigns(map(part_name, self._parts))
@@ -126,19 +126,6 @@ class BroadcastStart:
                 len(self._parts),
                 self._request.shards,
             )
-
-    def _read_audience(self) -> Audience:
-        broadcast = self.ledger.read()
-        if broadcast is None:
-            raise self._refusal(f"there is no broadcast in {self.ledger}", "Run the task that creates it first.")
-        self.broadcast = broadcast
-        audience = Audience(broadcast.audience)
-        if audience.manifest.checksum != broadcast.audience_checksum:
-            raise self._refusal(
-                f"audience {broadcast.audience} was prepared anew after broadcast {self.ledger} was created",
-                "Prepare the same rows again, or create a broadcast in another ledger.",
-            )
-        return audience
 
     def _require_created(self) -> None:
         missing = [part_name(part) for part in self._parts if not is_attached(part, self._campaigns)]

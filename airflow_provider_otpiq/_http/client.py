@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic_core import to_json
@@ -10,7 +9,7 @@ from pydantic_core import to_json
 from airflow_provider_otpiq import __version__
 from airflow_provider_otpiq._http.connection_errors import connection_error, too_large
 from airflow_provider_otpiq._http.responses import RawResponse, parse_response
-from airflow_provider_otpiq._http.retry import RetryState
+from airflow_provider_otpiq._http.retry import IDEMPOTENT_METHODS, RetryState, with_retries
 from airflow_provider_otpiq._http.session import BearerAuth, Session, expect_request, read_body, was_handed_over
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqError, OtpiqOutcomeUnknownError
@@ -20,18 +19,12 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from airflow_provider_otpiq._http.retry import Log
     from airflow_provider_otpiq._http.settings import HttpSettings
 
 
 _SLACK = 60.0
 """Seconds that name lookup, several addresses and TLS may take beyond the timeouts, before a request is settled."""
-
-
-class Log(Protocol):
-    """Where HTTP retries are logged: a logger of the standard library, or Airflow's."""
-
-    def warning(self, event: str, /, *args: object) -> object:
-        """Log a warning."""
 
 
 class SerialisedBody(Protocol):
@@ -65,18 +58,11 @@ class OtpiqClient:
         self._name = name
         self._log = log
         self.session = Session()
-        self._read_environment()
+        self.session.read_environment(settings.host)
+        self.session.trust_env = False  # it was read
         self.session.auth = BearerAuth(settings.password.get_secret_value())
         user_agent = f"airflow-provider-otpiq/{__version__} {self.session.headers['User-Agent']!s}"
         self.session.headers["User-Agent"] = user_agent
-
-    def _read_environment(self) -> None:
-        """Take proxies and certificate authorities from the environment, once: requests reads them for each request."""
-        # Over plain http, which is for a sandbox, a proxy of the environment would see the API key.
-        if self._settings.host.startswith("https://"):
-            environment = self.session.merge_environment_settings(self._settings.host, {}, None, None, None)
-            self.session.proxies, self.session.verify = environment["proxies"], environment["verify"]
-        self.session.trust_env = False
 
     def request(
         self,
@@ -86,17 +72,20 @@ class OtpiqClient:
         body: dict[str, Any] | SerialisedBody | None = None,
         *,
         if_lost: str = "",
-    ) -> dict[str, Any]:
+        is_idempotent: bool | None = None,
+    ) -> Any:
         """
         Send a request, retry it where that is safe, and return the response's body as OTPIQ sent it.
 
         ``if_lost`` is added to the error of a request that may have taken effect: what exists then, what a retry does.
+        ``is_idempotent`` is what the method says by default.
 
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqApiError: if the request fails.
         """
         try:
-            return self._with_retries(method, lambda: self.attempt(method, path, response_model, body))
+            retry = self._retry(method in IDEMPOTENT_METHODS if is_idempotent is None else is_idempotent)
+            return with_retries(lambda: self.attempt(method, path, response_model, body), retry, self._log)
         except OtpiqApiError as error:
             if error.may_have_taken_effect:
                 error.remedy = f"{error.remedy} {if_lost}".rstrip()
@@ -125,7 +114,7 @@ class OtpiqClient:
             if marker:
                 marker.save_pending_marker(_SLACK + self._settings.connect_timeout + 2 * self._settings.read_timeout)
             try:
-                return self.attempt(method, path, response_model, body)
+                return self.attempt(method, path, response_model, body)  # type: ignore[no-any-return]
             except BaseException as error:  # Airflow's timeout, and its end of a task, are no Exceptions
                 if error.may_have_taken_effect if isinstance(error, OtpiqError) else was_handed_over():
                     unknown = _outcome_unknown(self._describe(method, path), error)
@@ -134,7 +123,7 @@ class OtpiqClient:
                     marker.delete_pending_marker()
                 raise
 
-        return self._with_retries(method, attempt)
+        return with_retries(attempt, self._retry(False), self._log)
 
     def attempt(
         self,
@@ -142,7 +131,7 @@ class OtpiqClient:
         path: str,
         response_model: type[BaseModel],
         body: dict[str, Any] | SerialisedBody | None = None,
-    ) -> dict[str, Any]:
+    ) -> Any:
         """
         Send a request once, without HTTP retries.
 
@@ -151,17 +140,8 @@ class OtpiqClient:
         """
         return parse_response(self._send(method, path, body), response_model)
 
-    def _with_retries(self, method: str, attempt: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        retry = RetryState(method, self._settings.max_retries)
-        while True:
-            try:
-                return attempt()
-            except OtpiqApiError as error:
-                delay = retry.next_delay(error)
-                if delay is None:
-                    raise
-                self._log.warning("%s HTTP retry %d in %.0f s.", error, retry.count, delay)
-            time.sleep(delay)
+    def _retry(self, is_idempotent: bool) -> RetryState:
+        return RetryState(self._settings.max_retries, is_idempotent=is_idempotent)
 
     def _send(self, method: str, path: str, body: dict[str, Any] | SerialisedBody | None) -> RawResponse:
         """Send a request once, and read the complete response."""

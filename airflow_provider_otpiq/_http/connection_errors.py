@@ -15,7 +15,7 @@ from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING
 
 import requests
-from urllib3.exceptions import HeaderParsingError, InvalidChunkLength, InvalidHeader, ProxyError
+from urllib3.exceptions import HeaderParsingError, InvalidChunkLength, InvalidHeader, ProtocolError, ProxyError
 from urllib3.util import parse_url
 
 from airflow_provider_otpiq._http.session import (
@@ -34,7 +34,7 @@ from airflow_provider_otpiq.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_otpiq._http.settings import HttpSettings
+    from airflow_provider_otpiq._http.settings import HostSettings
 
 _PROXY = "HTTPS_PROXY (or ALL_PROXY) on the worker"
 _CERTIFICATES = "REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) on the worker"
@@ -62,7 +62,7 @@ _NOT_CONNECTED: _Table = (
     (HTTPException, "it does not speak HTTP"),
 )
 _LOST: _Table = (
-    (TimeoutError, "nothing came within the read timeout of {1:g} s, or not all of it within twice that"),
+    (TimeoutError, "nothing came within the read timeout of {1:g} s, or not all of it in time"),
     ((ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError), _CLOSED),
     (InvalidHeader, "its headers contradict each other"),
     ((InvalidChunkLength, HeaderParsingError), _INVALID),
@@ -72,15 +72,17 @@ _LOST: _Table = (
 )
 
 
-def connection_error(call: str, error: Exception, settings: HttpSettings) -> OtpiqError:
+def connection_error(
+    call: str, error: Exception, settings: HostSettings, host_field: str = "the connection's host"
+) -> OtpiqError:
     """
-    Make the error of a request that got no response.
+    Make the error of a request that got no response. ``host_field`` is where a person finds the host.
 
     It is to be raised outside of the handler: its context would hold the request, and the API key with it.
     """
     if was_handed_over():
         return OtpiqConnectionError(f"{call} got no complete response: {_how_it_was_lost(error, settings)}.")
-    if wrong := _in_the_configuration(error, settings):
+    if wrong := _in_the_configuration(error, settings, host_field):
         return OtpiqConfigurationError(f"{call} was not sent: {wrong}.")
     peer = "the proxy" if _is_about_the_proxy(error) else settings.host
     return OtpiqConnectionError(
@@ -94,24 +96,24 @@ def too_large(call: str) -> OtpiqConnectionError:
     return OtpiqConnectionError(f"{call} got a response of more than {MAX_RESPONSE_BYTES} bytes, which was not read.")
 
 
-def _in_the_configuration(error: Exception, settings: HttpSettings) -> str | None:
+def _in_the_configuration(error: Exception, settings: HostSettings, host_field: str) -> str | None:
     if isinstance(error, requests.exceptions.InvalidSchema):
         return f"a SOCKS proxy needs the package PySocks. Install requests[socks], or check {_PROXY}"
     if isinstance(error, ValueError | TypeError):  # requests lets either through
-        return _what_cannot_be_parsed(settings)
+        return _what_cannot_be_parsed(settings, host_field)
     status = _status_of_the_proxy(error)
     if status and error_class(status) not in (OtpiqRateLimitError, OtpiqServerError):
         return f"the proxy refused to connect, with {status}. Check {_PROXY}, for 407 its user and password"
-    peer, field = ("proxy", _PROXY) if _is_about_the_proxy(error) else ("server", "the connection's host")
+    peer, field = ("proxy", _PROXY) if _is_about_the_proxy(error) else ("server", host_field)
     return next((found for cause in _chain(error) if (found := _in_the_certificates(cause, peer, field))), None)
 
 
-def _what_cannot_be_parsed(settings: HttpSettings) -> str:
+def _what_cannot_be_parsed(settings: HostSettings, host_field: str) -> str:
     try:
         url = requests.Request("GET", settings.host).prepare().url
         str(parse_url(str(url)).host).encode("idna")
     except ValueError:
-        return "the connection's host holds no valid host name. Fix it"
+        return f"{host_field} holds no valid host name. Fix it"
     return (
         f"no proxy can be read from {_PROXY}. Fix it; in its user and password, # is written %23, / is %2F and @ is %40"
     )
@@ -131,17 +133,21 @@ def _in_the_certificates(cause: BaseException, peer: str, field: str) -> str | N
     return None
 
 
-def _why_not_connected(error: Exception, settings: HttpSettings) -> str:
+def _why_not_connected(error: Exception, settings: HostSettings) -> str:
     if status := _status_of_the_proxy(error):
         return f"it returned {status} to CONNECT"
     return _words_for(error, _NOT_CONNECTED, settings) or _words_of_the_system(error)
 
 
-def _how_it_was_lost(error: Exception, settings: HttpSettings) -> str:
-    return _words_for(error, _LOST, settings) or f"reading it failed ({type(error).__name__})"
+def _how_it_was_lost(error: Exception, settings: HostSettings) -> str:
+    if words := _words_for(error, _LOST, settings):
+        return words
+    # What urllib3 raises of a chunked body that ends too early has no cause of its own.
+    is_cut = any(isinstance(cause, ProtocolError) for cause in _chain(error))
+    return _CLOSED if is_cut else f"reading it failed ({type(error).__name__})"
 
 
-def _words_for(error: Exception, table: _Table, settings: HttpSettings) -> str | None:
+def _words_for(error: Exception, table: _Table, settings: HostSettings) -> str | None:
     found = (words for cause in _chain(error) for kinds, words in table if isinstance(cause, kinds))
     words = next(found, None)
     return words and words.format(settings.connect_timeout, settings.read_timeout)

@@ -61,9 +61,9 @@ class RawResponse:
         return sanitize(self.redact(text), self.api_key)
 
 
-def parse_response(response: RawResponse, model: type[BaseModel]) -> dict[str, Any]:
+def parse_response(response: RawResponse, model: type[BaseModel]) -> Any:
     """
-    Return the body of a response that follows the contract.
+    Return the body of a response that follows the contract: an object, or a list where the contract says so.
 
     :raises OtpiqApiError: if the status is outside 2xx, or the body is not what the contract says.
     """
@@ -72,7 +72,7 @@ def parse_response(response: RawResponse, model: type[BaseModel]) -> dict[str, A
     body = _json(response)
     if not (errors := _contract_errors(response, body, model)):
         return body
-    message = _server_message(response, body)
+    message = _server_message(response, _fields(body))
     raise OtpiqResponseError(
         f"{response.call} returned {response.status} and something that is not in OTPIQ's contract"
         f" ({'; '.join(errors)}): {message or _kind(response)}.",
@@ -81,12 +81,12 @@ def parse_response(response: RawResponse, model: type[BaseModel]) -> dict[str, A
     )
 
 
-def _contract_errors(response: RawResponse, body: dict[str, Any], model: type[BaseModel]) -> list[str]:
+def _contract_errors(response: RawResponse, body: Any, model: type[BaseModel]) -> list[str]:
     try:
         model.model_validate(body)
     except ValidationError as error:
         return format_errors(error)
-    return _other_campaign_errors(response.path, body.get("data"))
+    return _other_campaign_errors(response.path, _fields(body).get("data"))
 
 
 def _other_campaign_errors(path: str, campaign: Any) -> list[str]:
@@ -105,7 +105,7 @@ def _other_campaign_errors(path: str, campaign: Any) -> list[str]:
 
 def error_from_response(response: RawResponse) -> OtpiqApiError:
     """Make the error of a response outside 2xx."""
-    body = _json(response)
+    body = _fields(_json(response))
     amounts = {name: body[name] for name in _AMOUNTS if _is_number(body.get(name))}
     error = error_class(response.status)
     if error is OtpiqRequestError and amounts.keys() & _CREDIT_ERROR_AMOUNTS:
@@ -126,11 +126,14 @@ def error_from_response(response: RawResponse) -> OtpiqApiError:
     )
 
 
-def _json(response: RawResponse) -> dict[str, Any]:
+def _json(response: RawResponse) -> Any:
     try:
-        body = from_json(response.content, allow_inf_nan=False)
+        return from_json(response.content, allow_inf_nan=False)
     except ValueError:
         return {}
+
+
+def _fields(body: Any) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
@@ -10,6 +12,11 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqRateLimitError,
     OtpiqServerError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Result = TypeVar("Result")
 
 IDEMPOTENT_METHODS = frozenset({"GET", "PATCH"})
 MAX_TOTAL_DELAY = 60.0
@@ -20,13 +27,33 @@ DEFAULT_RATE_LIMIT_DELAY = 5.0
 """Seconds after a 429 that does not say how long to wait."""
 
 
-class RetryState:
-    """The HTTP retries of one call."""
+class Log(Protocol):
+    """Where HTTP retries are logged: a logger of the standard library, or Airflow's."""
 
-    def __init__(self, method: str, max_retries: int) -> None:
+    def warning(self, event: str, /, *args: object) -> object:
+        """Log a warning."""
+
+
+def with_retries(attempt: Callable[[], Result], retry: RetryState, log: Log) -> Result:
+    """Attempt a request until it succeeds, or may not be retried any more."""
+    while True:
+        try:
+            return attempt()
+        except OtpiqApiError as error:
+            delay = retry.next_delay(error)
+            if delay is None:
+                raise
+            log.warning("%s HTTP retry %d in %.0f s.", error, retry.count, delay)
+        time.sleep(delay)
+
+
+class RetryState:
+    """The HTTP retries of one call, of a request that is idempotent or not."""
+
+    def __init__(self, max_retries: int, *, is_idempotent: bool) -> None:
         self.count = 0
         """How many there were."""
-        self._is_idempotent = method in IDEMPOTENT_METHODS
+        self._is_idempotent = is_idempotent
         self._max_retries = max_retries
         self._total_delay = 0.0
         self._rate_limited = False

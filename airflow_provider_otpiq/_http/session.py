@@ -28,6 +28,8 @@ from urllib3.connection import HTTPConnection
 from urllib3.util.response import assert_header_parsing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from typing_extensions import Buffer
     from urllib3 import HTTPConnectionPool
 
@@ -51,14 +53,18 @@ class CertificateAuthoritiesError(OSError):
     """There is no file or folder where the trusted certificate authorities should be."""
 
 
+class BodyTooLargeError(Exception):
+    """A body is larger than it may be."""
+
+
 class _TimedStream(io.RawIOBase):
     """What a socket receives, until the time for the whole of it is over."""
 
-    def __init__(self, stream: io.RawIOBase, connected: socket.socket) -> None:
+    def __init__(self, stream: io.RawIOBase, connected: socket.socket, total_timeout: float | None) -> None:
         self._stream = stream
         self._socket = connected
         self._read_timeout = connected.gettimeout() or float("inf")
-        self._over_at = time.monotonic() + 2 * self._read_timeout
+        self._over_at = time.monotonic() + (total_timeout or 2 * self._read_timeout)
         self.is_complete = False
 
     def readable(self) -> bool:
@@ -82,8 +88,8 @@ class _TimedStream(io.RawIOBase):
 class _ResponseReader(io.BufferedReader):
     """A response's reader, after which a connection that has sent more than the response can't be used again."""
 
-    def __init__(self, stream: io.RawIOBase, connected: socket.socket) -> None:
-        self._stream = _TimedStream(stream, connected)
+    def __init__(self, stream: io.RawIOBase, connected: socket.socket, total_timeout: float | None) -> None:
+        self._stream = _TimedStream(stream, connected, total_timeout)
         self._socket = connected
         super().__init__(self._stream)
 
@@ -99,11 +105,16 @@ class _ResponseReader(io.BufferedReader):
         return bool(self.peek(1) or unread_by_tls)
 
 
-class _Response(HTTPResponse):
+class TimedResponse(HTTPResponse):
+    """A response that ends in time."""
+
+    total_timeout: float | None = None
+    """Seconds that the whole of it may take; None is twice the read timeout."""
+
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         # Everything is read through `fp`: the status line, interim responses, headers, chunk sizes and the body.
-        self.fp = _ResponseReader(self.fp.detach(), sock)
+        self.fp = _ResponseReader(self.fp.detach(), sock, self.total_timeout)
 
     def begin(self) -> None:
         """Refuse what follows a malformed header line: urllib3 would log it and take the rest for the body."""
@@ -111,10 +122,10 @@ class _Response(HTTPResponse):
         assert_header_parsing(self.msg)
 
 
-class _Connection(HTTPConnection):
+class Connection(HTTPConnection):
     """What urllib3's connection classes have in common here: limits of time, and a note of what was sent."""
 
-    response_class = _Response
+    response_class = TimedResponse
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is None:
@@ -124,14 +135,20 @@ class _Connection(HTTPConnection):
 
 
 @cache
-def _with_own_connections(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-    if issubclass(pool.ConnectionCls, _Connection):
+def _with_own_connections(pool: type[HTTPConnectionPool], own: type[Connection]) -> type[HTTPConnectionPool]:
+    if issubclass(pool.ConnectionCls, own):
         return pool
-    connection = type(pool.ConnectionCls.__name__, (_Connection, pool.ConnectionCls), {})
+    connection = type(pool.ConnectionCls.__name__, (own, pool.ConnectionCls), {})
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
-class _Adapter(HTTPAdapter):
+class Adapter(HTTPAdapter):
+    """An adapter whose connections are of a class of our own."""
+
+    def __init__(self, connection_class: type[Connection] = Connection) -> None:
+        self._connection_class = connection_class
+        super().__init__()
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self._use_own_connections(self.poolmanager)
@@ -139,10 +156,12 @@ class _Adapter(HTTPAdapter):
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         return self._use_own_connections(super().proxy_manager_for(*args, **kwargs))
 
-    @staticmethod
-    def _use_own_connections(manager: Any) -> Any:
+    def _use_own_connections(self, manager: Any) -> Any:
         pools = manager.pool_classes_by_scheme.items()  # a SOCKS proxy's manager has pools of its own
-        manager.pool_classes_by_scheme = {scheme: _with_own_connections(pool) for scheme, pool in pools}
+        manager.pool_classes_by_scheme = {
+            scheme: _with_own_connections(pool, self._connection_class)  # type: ignore[arg-type]
+            for scheme, pool in pools
+        }
         return manager
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -162,9 +181,16 @@ class Session(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mount("https://", _Adapter())
-        self.mount("http://", _Adapter())
+        self.mount("https://", Adapter())
+        self.mount("http://", Adapter())
         self.headers["Accept-Encoding"] = "gzip"  # what `read_body` can decompress
+
+    def read_environment(self, url: str) -> None:
+        """Take the proxy and the certificate authorities for a URL from the environment; requests would do so often."""
+        # Over plain http, which is for a sandbox, a proxy of the environment would see the API key.
+        if url.startswith("https://"):
+            environment = self.merge_environment_settings(url, {}, None, None, None)
+            self.proxies, self.verify = environment["proxies"], environment["verify"]
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request."""
@@ -190,17 +216,38 @@ class BearerAuth(AuthBase):
 
 def read_body(response: requests.Response) -> bytes | None:
     """
-    Read a response's body, and decompress it up to the limit: urllib3 before 2.6 would decompress without one.
+    Read a response's body; None if it is larger than the limit.
 
     :raises zlib.error: if its compressed body is damaged.
     """
+    try:
+        return b"".join(iter_body(response, MAX_RESPONSE_BYTES, _CHUNK))
+    except BodyTooLargeError:
+        return None
+
+
+def iter_body(response: requests.Response, max_bytes: int, chunk_size: int) -> Iterator[bytes]:
+    """
+    Read a response's body in chunks, decompressed up to the limit: urllib3 before 2.6 would decompress without one.
+
+    :raises BodyTooLargeError: if it is larger than the limit, compressed or not.
+    :raises zlib.error: if its compressed body is damaged.
+    """
     gunzip = zlib.decompressobj(wbits=31) if response.headers.get("Content-Encoding", "").lower() == "gzip" else None
-    received, content = 0, bytearray()
-    for chunk in response.raw.stream(_CHUNK, decode_content=False):
+    received = produced = 0
+    for chunk in response.raw.stream(chunk_size, decode_content=False):
         received += len(chunk)
-        content += gunzip.decompress(chunk, MAX_RESPONSE_BYTES + 1 - len(content)) if gunzip else chunk
-        if max(received, len(content)) > MAX_RESPONSE_BYTES:
-            return None
+        for piece in _decompressed(gunzip, chunk, chunk_size) if gunzip else [chunk]:
+            produced += len(piece)
+            if max(received, produced) > max_bytes:
+                raise BodyTooLargeError
+            yield piece
     if gunzip and not gunzip.eof:
         raise zlib.error("the end is missing")
-    return bytes(content)
+
+
+def _decompressed(gunzip: Any, compressed: bytes, chunk_size: int) -> Iterator[bytes]:
+    piece = b""
+    while compressed or len(piece) == chunk_size:  # then there may be more inside
+        yield (piece := gunzip.decompress(compressed, chunk_size))
+        compressed = gunzip.unconsumed_tail

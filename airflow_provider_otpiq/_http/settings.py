@@ -8,16 +8,12 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 
-class HttpSettings(Protocol):
-    """The settings of a client."""
+class HostSettings(Protocol):
+    """Who is connected to, and how long that may take."""
 
     @property
     def host(self) -> str:
-        """The base URL of every request, without a slash at its end."""
-
-    @property
-    def password(self) -> SecretStr:
-        """The API key."""
+        """The URL of the host, or the base URL of every request, without a slash at its end."""
 
     @property
     def connect_timeout(self) -> float:
@@ -26,6 +22,14 @@ class HttpSettings(Protocol):
     @property
     def read_timeout(self) -> float:
         """Seconds to wait for each part of a response; the complete one has twice as long."""
+
+
+class HttpSettings(HostSettings, Protocol):
+    """The settings of a client."""
+
+    @property
+    def password(self) -> SecretStr:
+        """The API key."""
 
     @property
     def max_retries(self) -> int:

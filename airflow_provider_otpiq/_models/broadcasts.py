@@ -15,8 +15,12 @@ from airflow_provider_otpiq._redaction import safe_repr
 MIN_LEAD_TIME = timedelta(minutes=2)
 
 
-def _single(value: object) -> object:
-    """Take the one value out of what a mapped task returns: each of its tasks the same."""
+def single(value: object) -> object:
+    """
+    Take the one value out of what a mapped task returns: each of its tasks the same.
+
+    :raises ValueError: if there are several.
+    """
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
         return value
     found = set(value)
@@ -89,7 +93,7 @@ class StartBroadcast(_Sharded):
 
     title = "The broadcast's start"
 
-    broadcast: Annotated[String, BeforeValidator(_single)]
+    broadcast: Annotated[String, BeforeValidator(single)]
     scheduled_for: Time | None = None
     lead_time: Annotated[_Duration, AfterValidator(_at_least_the_minimum)]
     max_delay: _Duration

@@ -11,6 +11,7 @@ from airflow_provider_otpiq._connection.form import widgets
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq._http.client import OtpiqClient
+from airflow_provider_otpiq._http.download import Download
 from airflow_provider_otpiq._models.attach import AttachedCampaign, AttachResponse, all_already_attached
 from airflow_provider_otpiq._models.campaigns import (
     CampaignResponse,
@@ -23,14 +24,17 @@ from airflow_provider_otpiq._models.fields import is_set
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_requests import RecipientPayload, RecipientsRequest
 from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
+from airflow_provider_otpiq._models.reports import DownloadReport, GenerateReport, ListReports, Report, ReportList
 from airflow_provider_otpiq._models.resources import ResourcesResponse
 from airflow_provider_otpiq._models.template_parameters import PayloadResponse
 from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
 from airflow_provider_otpiq._redaction import sanitize
+from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqRequestError
 from airflow_provider_otpiq.get_provider_info import FIELD_BEHAVIOUR
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Unpack
 
     import requests
@@ -300,7 +304,68 @@ class OtpiqHook(BaseHook):
 
         :return: ``projectName``, and ``credit`` in IQD.
         """
-        return self._client.request("GET", "/info", ProjectInfo)
+        info: dict[str, Any] = self._client.request("GET", "/info", ProjectInfo)
+        return info
+
+    def generate_report(
+        self, *, start: object, end: object, phone_numbers: object = None, statuses: object = None
+    ) -> dict[str, Any]:
+        """
+        Make a report of the messages in a window of time (``POST /reports/generate``): who got one, what it cost.
+
+        A report costs nothing, and OTPIQ deletes it after 30 days. So it is retried like an idempotent request; where
+        a response is lost, a second report may stay behind.
+
+        :param start: when the window begins: a datetime or an ISO 8601 string, with an offset.
+        :param end: when it ends, after ``start``.
+        :param phone_numbers: whose messages, in all ways that recipients' numbers may be written; None, the default,
+            for everybody's. How many OTPIQ takes is not documented.
+        :param statuses: which messages: a list of ``pending``, ``sent``, ``delivered``, ``read`` and ``failed``; all by
+            default.
+        :return: the report as OTPIQ returns it. Its ``downloadUrl`` is all that is needed to read what is in it: keep
+            it out of XCom and logs.
+        """
+        request = GenerateReport.parse(start=start, end=end, phone_numbers=phone_numbers, statuses=statuses)
+        report: dict[str, Any] = self._client.request(
+            "POST", "/reports/generate", Report, request.body(), is_idempotent=True
+        )
+        return report
+
+    def list_reports(self, *, limit: int = 100, status: object = None) -> list[dict[str, Any]]:
+        """
+        List the project's reports (``GET /reports``).
+
+        :param limit: how many at most, 1 to 500, 100 by default.
+        :param status: which: a list of ``available``, ``expired`` and ``deleted``; all by default.
+        :return: the reports as OTPIQ returns them.
+        """
+        request = ListReports.parse(limit=limit, status=status)
+        reports: list[dict[str, Any]] = self._client.request("GET", f"/reports?{request.query}", ReportList)
+        return reports
+
+    def download_report(self, *, report: Mapping[str, Any], destination: object) -> str:
+        """
+        Download the CSV file of a report, from the ``downloadUrl`` that OTPIQ names.
+
+        Neither the API key nor anything else of the API's session goes there. The address must be https and public,
+        after name resolution and after each of two redirects at most; only the connection's own scheme, host and port,
+        where a sandbox has its files, may be another. A file has 4 GiB and half an hour at most. It appears at the
+        destination whole or not at all: its rows must be as many as the report says.
+
+        :param report: the report, as :meth:`generate_report` or :meth:`list_reports` returns it.
+        :param destination: the local path or URL of the file, which ``ObjectStoragePath`` reaches. One that is there is
+            replaced.
+        :return: the destination.
+        :raises OtpiqReportError: if the address is not safe.
+        :raises OtpiqDownloadError: if the file is gone or not whole; generate another report.
+        """
+        request = DownloadReport.parse(report=report, destination=destination)
+        report_id = f"report {sanitize(request.report.id)} (connection {self.otpiq_conn_id!r})"
+        download = Download(request.report.download_url, request.report.record_count, report_id, self.settings)
+        folder, name = split_location(request.destination)
+        with Folder(folder).staged(name) as path:
+            download.to_file(path, self.log)
+        return request.destination
 
     def test_connection(self) -> tuple[bool, str]:
         """

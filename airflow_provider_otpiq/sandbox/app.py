@@ -1,7 +1,8 @@
-"""The sandbox's HTTP side: OTPIQ's paths under ``/api``, its own under ``/_sandbox``."""
+"""The sandbox's HTTP side: OTPIQ's paths under ``/api``, its files under ``/files``, its own under ``/_sandbox``."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
@@ -19,14 +20,22 @@ from airflow_provider_otpiq.sandbox.campaigns import FAILING_SUFFIX, MESSAGES_PE
 from airflow_provider_otpiq.sandbox.dashboard import render_dashboard
 from airflow_provider_otpiq.sandbox.faults import Fault
 from airflow_provider_otpiq.sandbox.middleware import FaultMiddleware
-from airflow_provider_otpiq.sandbox.schemas import CreateCampaignRequest, Id, RecipientsRequest, UpdateCampaignRequest
+from airflow_provider_otpiq.sandbox.reports import REPORT_ASSUMPTIONS
+from airflow_provider_otpiq.sandbox.schemas import (
+    CreateCampaignRequest,
+    GenerateReportRequest,
+    Id,
+    RecipientsRequest,
+    UpdateCampaignRequest,
+)
 from airflow_provider_otpiq.sandbox.service import BadRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from starlette.types import ASGIApp
 
+    from airflow_provider_otpiq.sandbox.reports import Report
     from airflow_provider_otpiq.sandbox.state import SandboxState
 
 M = TypeVar("M", bound=BaseModel)
@@ -53,6 +62,7 @@ ASSUMPTIONS = [
     f"{MESSAGES_PER_SECOND} messages a second go out, for {PRICES['MARKETING']} IQD each, or {PRICES['UTILITY']} in the"
     f" category UTILITY. Messages to numbers that end in {FAILING_SUFFIX} fail and are refunded when the campaign is"
     " completed.",
+    *REPORT_ASSUMPTIONS,
 ]
 
 
@@ -79,10 +89,12 @@ def _body_of(model: type[M]) -> Any:
 NewCampaign = Annotated[CreateCampaignRequest, _body_of(CreateCampaignRequest)]
 Changes = Annotated[UpdateCampaignRequest, _body_of(UpdateCampaignRequest)]
 NewRecipients = Annotated[RecipientsRequest, _body_of(RecipientsRequest)]
+NewReport = Annotated[GenerateReportRequest, _body_of(GenerateReportRequest)]
+ReportStatuses = Annotated[str, Query(pattern="^(available|expired|deleted)(,(available|expired|deleted))*$")]
 
 
-class CampaignNotFoundError(Exception):
-    """There is no such campaign: the response is a 404."""
+class NotFoundError(Exception):
+    """There is no such campaign or file: the response is a 404."""
 
 
 def make_app(state: SandboxState) -> ASGIApp:
@@ -94,6 +106,8 @@ def make_app(state: SandboxState) -> ASGIApp:
     """
     app = FastAPI(title="OTPIQ sandbox", description=NOTICE, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(_api_router(state), prefix="/api")
+    app.include_router(_report_router(state), prefix="/api/reports")
+    app.add_api_route("/files/{file_id}/{filename}", partial(_download, state))
     app.include_router(_control_router(state), prefix="/_sandbox")
     app.add_api_route("/", lambda: HTMLResponse(render_dashboard(state)), response_class=HTMLResponse)
     for error, handler in _ERROR_HANDLERS.items():
@@ -151,8 +165,45 @@ def _api_router(state: SandboxState) -> APIRouter:
 def _get_campaign(state: SandboxState, campaign_id: str) -> Campaign:
     campaign = state.campaigns.find(campaign_id)
     if campaign is None:
-        raise CampaignNotFoundError
+        raise NotFoundError("Campaign not found")
     return campaign
+
+
+def _report_router(state: SandboxState) -> APIRouter:
+    reports = APIRouter()
+
+    @reports.post("/generate", status_code=201)
+    async def generate(new: NewReport, request: Request) -> JSONResponse:
+        return JSONResponse(state.reports.generate(new, _own_address(request)), status_code=201)
+
+    @reports.get("")
+    async def newest(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        status: ReportStatuses = "available,expired,deleted",
+    ) -> JSONResponse:
+        return JSONResponse(state.reports.newest(_own_address(request), status.split(","), limit))
+
+    return reports
+
+
+def _own_address(request: Request) -> str:
+    """Return the address by which the client reached the sandbox: it may trust no other."""
+    host = request.headers.get("host") or "{}:{}".format(*request.scope["server"])
+    return f"{request.scope['scheme']}://{host}"
+
+
+async def _download(state: SandboxState, file_id: str, filename: str) -> StreamingResponse:
+    report = state.reports.find_file(file_id, filename)
+    if report is None:
+        raise NotFoundError("File not found")
+    return StreamingResponse(_parts(report), media_type="text/csv")
+
+
+async def _parts(report: Report) -> AsyncIterator[str]:
+    for part in report.csv():
+        yield part
+        await asyncio.sleep(0)  # a fast client never lets it wait, and other requests would
 
 
 def _control_router(state: SandboxState) -> APIRouter:
@@ -171,6 +222,10 @@ def _control_router(state: SandboxState) -> APIRouter:
     async def recipients(campaign_id: str) -> JSONResponse:
         numbers = list(_get_campaign(state, campaign_id).recipients)
         return JSONResponse({"notice": NOTICE, "recipients": numbers})
+
+    @control.get("/reports")
+    async def reports(request: Request) -> JSONResponse:
+        return JSONResponse({"notice": NOTICE, "reports": state.reports.list_reports(_own_address(request))})
 
     @control.get("/requests")
     async def requests() -> Response:
@@ -208,7 +263,7 @@ def _control_router(state: SandboxState) -> APIRouter:
 
 
 async def _not_found(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"message": "Campaign not found"}, status_code=404)
+    return JSONResponse({"message": str(error)}, status_code=404)
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
@@ -234,7 +289,7 @@ def _describe_errors(errors: Iterable[Mapping[str, Any]]) -> str:
 
 
 _ERROR_HANDLERS = {
-    CampaignNotFoundError: _not_found,
+    NotFoundError: _not_found,
     BadRequestError: _bad_request,
     RequestValidationError: _invalid_body,
     HTTPException: _http_error,

@@ -94,6 +94,12 @@ class Campaign:
         end = started and started + timedelta(seconds=len(self.recipients) / MESSAGES_PER_SECOND)
         return end if end and end <= now else None
 
+    def sent_count(self, now: datetime) -> int:
+        """Return how many messages have gone out: those to the first of the recipients."""
+        started = self.start_time(now)
+        seconds = max((now - started).total_seconds(), 0) if started else 0
+        return min(int(seconds * MESSAGES_PER_SECOND), len(self.recipients))
+
     def status(self, now: datetime) -> Status:
         """Return the status at a time."""
         if self.completion_time(now):
@@ -117,11 +123,11 @@ class Campaign:
             "name": self.name,
             "template": self.template,
             "phoneNumber": self.phone_number,
-            "scheduledFor": _to_api_time(self.scheduled_for),
-            "startedAt": _to_api_time(self.start_time(now)),
-            "completedAt": _to_api_time(self.completion_time(now)),
-            "createdAt": _to_api_time(self.created_at),
-            "updatedAt": _to_api_time(self.updated_at),
+            "scheduledFor": to_api_time(self.scheduled_for),
+            "startedAt": to_api_time(self.start_time(now)),
+            "completedAt": to_api_time(self.completion_time(now)),
+            "createdAt": to_api_time(self.created_at),
+            "updatedAt": to_api_time(self.updated_at),
             "totalRecipients": len(self.recipients),
             **self._counts(now),
             "estimatedTotalCost": self.cost,
@@ -131,9 +137,7 @@ class Campaign:
         }
 
     def _counts(self, now: datetime) -> dict[str, int]:
-        started = self.start_time(now)
-        seconds = max((now - started).total_seconds(), 0) if started else 0
-        sent = min(int(seconds * MESSAGES_PER_SECOND), len(self.recipients))
+        sent = self.sent_count(now)
         failed = bisect_left(self._failing, sent)
         return {"sentCount": sent, "deliveredCount": sent - failed, "failedCount": failed}
 
@@ -144,5 +148,6 @@ class Campaign:
         return {"reservedAmount": self.cost if running else 0, "reconciledAmount": self.price * delivered}
 
 
-def _to_api_time(time: datetime | None) -> str | None:
+def to_api_time(time: datetime | None) -> str | None:
+    """Write a time as the API does."""
     return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")

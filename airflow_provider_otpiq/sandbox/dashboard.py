@@ -23,7 +23,7 @@ _PHONE_NUMBER = re.compile(
 
 def render_dashboard(state: SandboxState) -> str:
     """
-    Render the web UI: campaigns and their progress, and the last requests, with phone numbers masked.
+    Render the web UI: campaigns and their progress, reports, and the last requests, with phone numbers masked.
 
     :param state: the sandbox's state.
     :return: HTML.
@@ -32,6 +32,7 @@ def render_dashboard(state: SandboxState) -> str:
         now=state.now().isoformat(sep=" ", timespec="seconds"),
         credit=state.campaigns.credit,
         campaigns=reversed(state.campaigns.list_campaigns()),
+        reports=reversed(state.reports.list_reports("")),
         requests=reversed(state.requests.newest(_MAX_REQUESTS)),
     )
 

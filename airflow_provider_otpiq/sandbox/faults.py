@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[ -~]*$")]
-Call = Literal["info", "resources", "create", "update", "payload", "attach", "sample", "start"]
+Call = Literal[
+    "info", "resources", "create", "update", "payload", "attach", "sample", "start", "generate", "reports", "download"
+]
 When = Literal["before", "after"]
 Connection = Literal["keep", "drop", "cut", "endless"]
 _CAMPAIGNS = "/api/whatsapp/campaigns"
@@ -26,6 +28,9 @@ _PATHS: dict[Call, tuple[str, re.Pattern[str]]] = {
     "attach": ("POST", re.compile(f"{_CAMPAIGNS}/[^/]+/recipients")),
     "sample": ("POST", re.compile(f"{_CAMPAIGNS}/[^/]+/sample")),
     "start": ("POST", re.compile(f"{_CAMPAIGNS}/[^/]+/start")),
+    "generate": ("POST", re.compile("/api/reports/generate")),
+    "reports": ("GET", re.compile("/api/reports")),
+    "download": ("GET", re.compile("/files/[^/]+/[^/]+")),
 }
 
 

@@ -1,24 +1,27 @@
-"""The middleware before the sandbox's API: it logs each request, checks the API key, and applies a fault."""
+"""The middleware before the sandbox's API and downloads: it logs requests, checks the API key, and applies faults."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from airflow_provider_otpiq.sandbox.responses import Response, call_app, make_response, send_response
+from airflow_provider_otpiq.sandbox.responses import Response, call_app, make_response, replay, send_response
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from airflow_provider_otpiq.sandbox.faults import Fault
+    from airflow_provider_otpiq.sandbox.request_log import LoggedRequest
     from airflow_provider_otpiq.sandbox.state import SandboxState
 
+_DOWNLOADS = "/files/"
 _UNAUTHORIZED = {"message": "Unauthorized, please use your project api key"}  # as documented
+_UNEXPECTED_KEY = {"error": "A download must not carry an Authorization header: the key is not for this host"}
 
 
 class FaultMiddleware:
     """
-    ASGI middleware that logs requests to the API, checks the API key, and applies armed faults.
+    ASGI middleware that logs requests to the API and for downloads, checks the API key, and applies armed faults.
 
     :param app: the application that it wraps.
     :param state: the sandbox's state.
@@ -30,23 +33,26 @@ class FaultMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an ASGI connection."""
-        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+        if scope["type"] != "http" or not scope["path"].startswith(("/api/", _DOWNLOADS)):
             await self._app(scope, receive, send)
             return
         body = await _read_body(receive)
         received = self._state.log_request(scope["method"], scope["path"], body)
-        if not self._is_authorized(scope):
-            received.status = 401
-            await send_response(make_response(401, _UNAUTHORIZED), None, send, asyncio.Event())
-            return
-        fault = self._state.take_fault(scope["method"], scope["path"])
+        send = _log_status(send, received)
+        if refusal := self._refuse(scope):
+            await send_response(refusal, None, send, asyncio.Event())
+        elif fault := self._state.take_fault(scope["method"], scope["path"]):
+            await self._apply(fault, scope, body, receive, send)
+        else:
+            await self._app(scope, replay(body, receive), send)
+
+    async def _apply(self, fault: Fault, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         response = await self._process(scope, body, fault)
-        if fault and fault.delay:
+        if fault.delay:
             await asyncio.sleep(fault.delay)
         if response is None:
             self._state.drop_connection(scope["client"])
             return
-        received.status = response.status
         disconnected = asyncio.Event()
         watch = asyncio.create_task(_watch_disconnect(receive, disconnected))
         try:
@@ -54,17 +60,31 @@ class FaultMiddleware:
         finally:
             watch.cancel()
 
-    async def _process(self, scope: Scope, body: bytes, fault: Fault | None) -> Response | None:
+    async def _process(self, scope: Scope, body: bytes, fault: Fault) -> Response | None:
         """Process the request unless a fault prevents it; return None if no response is to be sent."""
-        processed = await call_app(self._app, scope, body) if fault is None or fault.is_processed else None
-        if fault and fault.connection == "drop":
+        processed = await call_app(self._app, scope, body) if fault.is_processed else None
+        if fault.connection == "drop":
             return None
-        if fault and fault.status is not None:
+        if fault.status is not None:
             return make_response(fault.status, fault.body, fault.headers)
         return processed
 
-    def _is_authorized(self, scope: Scope) -> bool:
-        return (b"authorization", f"Bearer {self._state.api_key}".encode()) in scope["headers"]
+    def _refuse(self, scope: Scope) -> Response | None:
+        """Refuse a call without the key, and a download with one: a client must not send it to another host."""
+        if scope["path"].startswith(_DOWNLOADS):
+            carries_key = any(name == b"authorization" for name, _ in scope["headers"])
+            return make_response(400, _UNEXPECTED_KEY) if carries_key else None
+        authorized = (b"authorization", f"Bearer {self._state.api_key}".encode()) in scope["headers"]
+        return None if authorized else make_response(401, _UNAUTHORIZED)
+
+
+def _log_status(send: Send, received: LoggedRequest) -> Send:
+    async def send_and_log(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            received.status = message["status"]
+        await send(message)
+
+    return send_and_log
 
 
 async def _read_body(receive: Receive) -> bytes:

@@ -126,6 +126,7 @@ ACCOUNTS = (
 )
 _TEMPLATE_BY_ID = {template.id: template for account in ACCOUNTS for template in account.templates}
 _ACCOUNT_BY_TEMPLATE_ID = {template.id: account for account in ACCOUNTS for template in account.templates}
+_NAME_BY_NUMBER_ID = {number.id: number.name for account in ACCOUNTS for number in account.numbers}
 _ACCOUNT_BY_NUMBER_ID = {number.id: account for account in ACCOUNTS for number in account.numbers}
 
 
@@ -139,6 +140,11 @@ def same_account(template_id: str, number_id: str) -> bool:
     of_template = _ACCOUNT_BY_TEMPLATE_ID.get(template_id.lower())
     of_number = _ACCOUNT_BY_NUMBER_ID.get(number_id.lower())
     return of_template is None or of_number is None or of_template is of_number
+
+
+def sender_name(number_id: str) -> str:
+    """Return the name that messages from a phone number come from."""
+    return _NAME_BY_NUMBER_ID.get(number_id.lower(), "Sandbox")
 
 
 def to_api() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from starlette.types import ASGIApp, Message, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from airflow_provider_otpiq.sandbox.faults import Fault
 
@@ -36,15 +36,32 @@ async def call_app(app: ASGIApp, scope: Scope, body: bytes) -> Response:
     """
     sent: list[Message] = []
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body}
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app(scope, receive, send)
+    await app(scope, replay(body, never), send)
     start, *rest = sent
     return Response(start["status"], start["headers"], b"".join(part.get("body", b"") for part in rest))
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """
+    Make a ``receive`` for a request whose body has been read already.
+
+    :param body: the request's body.
+    :param receive: receives what comes after it.
+    :return: what the application is called with.
+    """
+    unread = [body]
+
+    async def replayed() -> Message:
+        return {"type": "http.request", "body": unread.pop()} if unread else await receive()
+
+    return replayed
 
 
 def make_response(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:

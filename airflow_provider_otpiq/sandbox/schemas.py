@@ -43,6 +43,9 @@ Name = Annotated[str, StringConstraints(strict=True, min_length=3, max_length=MA
 Id = Annotated[str, StringConstraints(strict=True, pattern="^[a-fA-F0-9]{24}$")]
 Time = Annotated[AwareDatetime, BeforeValidator(_require_iso_8601), AfterValidator(_to_utc)]
 StrictString = Annotated[str, StringConstraints(strict=True)]
+MessageStatus = Literal["pending", "sent", "delivered", "read", "failed"]
+ReportStatus = Literal["available", "expired", "deleted"]
+InternationalNumber = Annotated[str, StringConstraints(strict=True, pattern=r"^\+[0-9]{10,15}$")]
 Digits = Annotated[str, StringConstraints(strict=True, pattern="^[0-9]{10,15}$")]
 
 
@@ -69,6 +72,17 @@ class UpdateCampaignRequest(BaseModel):
     category: Literal["MARKETING", "UTILITY"] = "MARKETING"
     scheduleType: Literal["now", "schedule"] = "now"  # noqa: N815
     scheduledFor: Time | None = None  # noqa: N815
+
+
+class GenerateReportRequest(BaseModel):
+    """The body of a request for a delivery report; an empty list is a default that stands for "not set"."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    startDate: Time  # noqa: N815
+    endDate: Time  # noqa: N815
+    phoneNumbers: Annotated[list[InternationalNumber], Field(min_length=1)] = []  # noqa: N815
+    statuses: Annotated[list[MessageStatus], Field(min_length=1)] = []
 
 
 # Dicts, because pydantic makes a thousand of them in half the time that it takes for models.

@@ -75,6 +75,11 @@ class Sandbox:
         """All campaigns, oldest first: the API's campaign objects, with their ``status`` and ``category``."""
         return self._state.campaigns.list_campaigns()
 
+    @property
+    def reports(self) -> list[dict[str, Any]]:
+        """All delivery reports, oldest first: the API's report objects. Expired ones stay."""
+        return self._state.reports.list_reports(self.url.removesuffix("/api"))
+
     def recipients(self, campaign_id: str) -> list[str]:
         """
         List who is on a campaign.
@@ -91,7 +96,9 @@ class Sandbox:
     @property
     def requests(self) -> list[dict[str, Any]]:
         """
-        The last requests to the API, oldest first: dicts of ``at``, ``method``, ``path``, ``body`` and ``status``.
+        The last requests to the API, and downloads of reports, oldest first.
+
+        They are dicts of ``at``, ``method``, ``path``, ``body`` and ``status``.
 
         ``status`` is None if there was no response. ``body`` is None if there was none, if it was not JSON, or if the
         bodies after it fill 10 MB.
@@ -112,7 +119,7 @@ class Sandbox:
         Arm a fault for the next requests of one kind.
 
         :param call: the kind of request: ``info``, ``resources``, ``create``, ``update``, ``payload``, ``attach``,
-            ``sample`` or ``start``.
+            ``sample``, ``start``, ``generate``, ``reports`` or ``download``.
         :param fault: the fields of a :class:`~airflow_provider_otpiq.sandbox.faults.Fault`: ``times``, ``when``
             (``before`` or ``after`` the request is processed), ``delay`` in seconds, ``status``, ``body``,
             ``headers``, and ``connection`` (``drop``, ``cut`` or ``endless``).
@@ -130,7 +137,7 @@ class Sandbox:
         self._state.move_clock(timedelta(**by))
 
     def reset(self) -> None:
-        """Remove all campaigns, requests and faults, and reset the clock and the credit."""
+        """Remove all campaigns, reports, requests and faults, and reset the clock and the credit."""
         self._state.reset()
 
     def serve(self) -> None:

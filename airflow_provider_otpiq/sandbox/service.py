@@ -147,6 +147,11 @@ class CampaignService:
             for campaign in list(self._by_id.values())
         ]
 
+    def started_between(self, start: datetime, end: datetime, now: datetime) -> list[Campaign]:
+        """List the campaigns that have started, at a time from ``start`` to ``end``, both included."""
+        campaigns = list(self._by_id.values())
+        return [each for each in campaigns if (at := each.start_time(now)) and start <= at <= end]
+
     def clear(self) -> None:
         """Remove all campaigns, and reset the credit."""
         self._by_id.clear()

@@ -1,10 +1,11 @@
-"""The sandbox's state: campaigns, logged requests, armed faults, and a clock that can be moved."""
+"""The sandbox's state: campaigns, reports, logged requests, armed faults, and a clock that can be moved."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airflow_provider_otpiq.sandbox.reports import LIFETIME, ReportService
 from airflow_provider_otpiq.sandbox.request_log import LoggedRequest, RequestLog
 from airflow_provider_otpiq.sandbox.service import CampaignService
 
@@ -27,6 +28,7 @@ class SandboxState:
     def __init__(self, api_key: str, *, credit: int, keep_requests: int) -> None:
         self.api_key = api_key
         self.campaigns = CampaignService(clock=self.now, credit=credit)
+        self.reports = ReportService(clock=self.now, campaigns=self.campaigns)
         self.requests = RequestLog(keep_requests)
         self.faults: list[Fault] = []
         self.clock_offset = timedelta()
@@ -39,7 +41,8 @@ class SandboxState:
     def move_clock(self, by: timedelta) -> None:
         """Move the clock; raise OverflowError beyond the years 1 to 9999."""
         offset = self.clock_offset + by
-        datetime.now(UTC) + offset + timedelta(days=1)
+        now, margin = datetime.now(UTC) + offset, LIFETIME + timedelta(days=1)
+        now - margin, now + margin
         self.clock_offset = offset
 
     def log_request(self, method: str, path: str, raw_body: bytes) -> LoggedRequest:
@@ -59,8 +62,9 @@ class SandboxState:
         return None
 
     def reset(self) -> None:
-        """Remove all campaigns, requests and faults, and reset the clock and the credit."""
+        """Remove all campaigns, reports, requests and faults, and reset the clock and the credit."""
         self.campaigns.clear()
+        self.reports.clear()
         self.requests.clear()
         self.faults.clear()
         self.clock_offset = timedelta()

@@ -275,9 +275,7 @@ def test_a_full_disk_is_an_error_and_no_audience(run: Run, output: Path, monkeyp
     real_open = Path.open
 
     def open_full(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        return real_open(
-            Path("/dev/full") if path.name == "rejected.csv" and "w" in mode else path, mode, *args, **kwargs
-        )
+        return real_open(Path("/dev/full") if path.suffix == ".part" and "w" in mode else path, mode, *args, **kwargs)
 
     monkeypatch.setattr(Path, "open", open_full)
     with pytest.raises(OSError, match="No space left on device") as caught:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,37 @@ def with_recipients(sandbox: Sandbox, *recipients: Any, **changes: Any) -> str:
     campaign_id = created_id(sandbox, **changes)
     assert attach(sandbox, campaign_id, *(recipients or people(1))).status_code == 200
     return campaign_id
+
+
+def generate(sandbox: Sandbox, **fields: Any) -> requests.Response:
+    """Generate a report of an hour around now, by the sandbox's clock, unless the fields say otherwise."""
+    hour, now = timedelta(hours=1), clock(sandbox)
+    window = {"startDate": (now - hour).isoformat(), "endDate": (now + hour).isoformat()}
+    return call(sandbox, "POST", "/reports/generate", window | fields)
+
+
+def list_reports(sandbox: Sandbox, query: str = "") -> requests.Response:
+    return call(sandbox, "GET", f"/reports{query}")
+
+
+def reported_file(sandbox: Sandbox) -> str:
+    """Return the download URL of the last report, generating one if there is none."""
+    reports = sandbox.reports or [generate(sandbox).json()]
+    url: str = reports[-1]["downloadUrl"]
+    return url
+
+
+def download(url: str, **options: Any) -> requests.Response:
+    return requests.get(url, timeout=30, **options)
+
+
+def rows(url: str) -> list[dict[str, str]]:
+    """The rows of a report's file."""
+    return list(csv.DictReader(io.StringIO(download(url).text, newline="")))
+
+
+def clock(sandbox: Sandbox, seconds: float = 0) -> datetime:
+    return datetime.fromisoformat(control(sandbox, "POST", "/_sandbox/clock", {"seconds": seconds})["now"])
 
 
 def control(sandbox: Sandbox, method: str, path: str, body: Any = None) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from tests.sandbox.client import (
     attach,
     call,
+    clock,
     control,
     created_id,
     ids_of_template,
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 
 A_SECOND = 20
 """How many messages go out a second."""
-
-
-def clock(sandbox: Sandbox, seconds: float = 0) -> datetime:
-    return datetime.fromisoformat(control(sandbox, "POST", "/_sandbox/clock", {"seconds": seconds})["now"])
 
 
 def check_accounting(sandbox: Sandbox) -> None:

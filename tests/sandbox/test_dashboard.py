@@ -16,6 +16,8 @@ from tests.sandbox.client import (
     call,
     create,
     created_id,
+    download,
+    generate,
     people,
     sample,
     start,
@@ -89,7 +91,7 @@ def test_an_empty_page_says_what_it_is(sandbox: Sandbox) -> None:
     text = dashboard(sandbox)
     assert "not OTPIQ" in text
     assert "Credit: 15000 IQD" in text
-    assert tables(sandbox) == [[["none yet"]], [["none yet"]]]
+    assert tables(sandbox) == [[["none yet"]]] * 3
 
 
 def test_the_web_ui_needs_no_key_and_is_not_logged(sandbox: Sandbox) -> None:
@@ -103,7 +105,7 @@ def test_campaigns_are_listed_newest_first_with_their_progress(sandbox: Sandbox)
     waiting = with_recipients(sandbox, *people(2), name="Waits", scheduleType="schedule", scheduledFor=tomorrow())
     draft = created_id(sandbox, name="Draft")
     sandbox.move_clock(seconds=60)
-    campaigns, _ = tables(sandbox)
+    campaigns, *_ = tables(sandbox)
     finished = sandbox.campaigns[0]
     assert [row[:3] for row in campaigns] == [
         ["Draft", draft, "draft"],
@@ -139,15 +141,40 @@ def test_an_empty_campaign_has_an_empty_progress_bar(sandbox: Sandbox) -> None:
 
 def test_a_sample_is_listed(sandbox: Sandbox) -> None:
     sample(sandbox, created_id(sandbox), *people(2))
-    campaigns, _ = tables(sandbox)
+    campaigns, *_ = tables(sandbox)
     assert [row[0] for row in campaigns] == ["Summer (sample)", "Summer"]
+
+
+def test_reports_are_listed_newest_first_with_a_link_to_their_file(sandbox: Sandbox) -> None:
+    sample(sandbox, created_id(sandbox), *people(2))
+    old = generate(sandbox).json()
+    sandbox.move_clock(days=31)
+    window = {"startDate": "2026-12-01T00:00:00Z", "endDate": "2026-12-02T00:00:00Z"}
+    new = generate(sandbox, **window).json()
+    _, reports, _ = tables(sandbox)
+    window_of_old, times = [old["dateRange"][end][:19] for end in window], ("createdAt", "expiresAt")
+    assert reports == [
+        [
+            "2026-12-01T00:00:00",
+            "2026-12-02T00:00:00",
+            "0",
+            *(new[at][:19] for at in times),
+            "available",
+            new["filename"],
+        ],
+        [*window_of_old, "2", *(old[at][:19] for at in times), "expired", ""],
+    ]
+    (link,) = re.findall('<a href="(.*?)">', dashboard(sandbox))
+    assert new["downloadUrl"] == sandbox.url.removesuffix("/api") + link
+    assert download(new["downloadUrl"]).status_code == 200
+    assert tables(sandbox)[-1][0][1:3] == [f"GET {link}", "200"]
 
 
 def test_requests_are_listed_newest_first(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox)
     start(sandbox, campaign_id)
     call(sandbox, "GET", "/info", key="sk_live_wrong")
-    _, listed = tables(sandbox)
+    *_, listed = tables(sandbox)
     assert [row[1:3] for row in listed] == [
         ["GET /api/info", "401"],
         [f"POST /api/whatsapp/campaigns/{campaign_id}/start", "400"],
@@ -161,20 +188,20 @@ def test_a_request_without_a_response_says_so(sandbox: Sandbox) -> None:
     sandbox.arm("info", connection="drop")
     with pytest.raises(requests.ConnectionError):
         call(sandbox, "GET", "/info")
-    assert tables(sandbox)[1][0][1:3] == ["GET /api/info", "none"]
+    assert tables(sandbox)[-1][0][1:3] == ["GET /api/info", "none"]
 
 
 def test_only_the_last_50_requests_are_listed(sandbox: Sandbox) -> None:
     for number in range(52):
         call(sandbox, "GET", f"/sms{number}")
-    _, listed = tables(sandbox)
+    *_, listed = tables(sandbox)
     assert len(listed) == 50
     assert (listed[0][1], listed[-1][1]) == ("GET /api/sms51", "GET /api/sms2")
 
 
 def test_a_long_body_is_shortened_and_masked_to_its_end(sandbox: Sandbox) -> None:
     attach(sandbox, created_id(sandbox), *people(1000))
-    body = tables(sandbox)[1][0][3]
+    body = tables(sandbox)[-1][0][3]
     assert body.endswith("…")
     assert len(body) < 350
     assert re.search(r"\d{5}", body) is None
@@ -218,7 +245,7 @@ def test_ids_and_times_are_not_taken_for_phone_numbers(sandbox: Sandbox) -> None
     text = dashboard(sandbox)
     assert campaign_id in text
     assert text.count(CREATE_BODY["templateId"]) == 1
-    assert "2099-12-01T06:00:00Z" in tables(sandbox)[1][0][3]
+    assert "2099-12-01T06:00:00Z" in tables(sandbox)[-1][0][3]
 
 
 def test_a_time_with_a_space_is_not_taken_for_a_phone_number(sandbox: Sandbox) -> None:

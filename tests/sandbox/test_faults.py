@@ -18,7 +18,11 @@ from tests.sandbox.client import (
     call,
     control,
     create,
+    download,
+    generate,
+    list_reports,
     people,
+    reported_file,
     sample,
     start,
     update,
@@ -40,6 +44,9 @@ CALLS: dict[str, Callable[[Sandbox, str], requests.Response]] = {
     "attach": lambda sandbox, campaign_id: attach(sandbox, campaign_id, *people(2)),
     "sample": lambda sandbox, campaign_id: sample(sandbox, campaign_id, *people(1)),
     "start": start,
+    "generate": lambda sandbox, campaign_id: generate(sandbox),
+    "reports": lambda sandbox, campaign_id: list_reports(sandbox),
+    "download": lambda sandbox, campaign_id: download(reported_file(sandbox)),
 }
 """Each kind of request, once, in an order in which all of them succeed."""
 
@@ -124,6 +131,9 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "attach": ("POST", f"{CAMPAIGNS}/{{}}/recipients", {"recipients": people(2)}),
     "sample": ("POST", f"{CAMPAIGNS}/{{}}/sample", {"recipients": people(1)}),
     "start": ("POST", f"{CAMPAIGNS}/{{}}/start", None),
+    "generate": ("POST", "/reports/generate", {"startDate": "2026-12-01T00:00:00Z", "endDate": "2026-12-02T00:00:00Z"}),
+    "reports": ("GET", "/reports", None),
+    "download": ("GET", "", None),
 }
 
 
@@ -131,6 +141,8 @@ def outcome(sandbox: Sandbox, armed: str, campaign_id: str) -> int | str:
     """The status of the response to one request, or what becomes of its body."""
     method, path, body = REQUESTS[armed]
     url, headers = sandbox.url + path.format(campaign_id), {"Authorization": f"Bearer {sandbox.api_key}"}
+    if armed == "download":
+        url, headers = reported_file(sandbox), {}
     try:
         with requests.request(method, url, json=body, headers=headers, timeout=10, stream=True) as response:
             parts = list(islice(response.iter_content(65536), 20))
@@ -172,6 +184,9 @@ def test_a_request_to_a_similar_path_is_not_affected(sandbox: Sandbox) -> None:
         ("PATCH", f"/whatsapp/campaigns/{'6' * 24}/start"),
         ("POST", f"/whatsapp/campaigns/{'6' * 24}/start/now"),
         ("GET", "/whatsapp/resources/numbers"),
+        ("GET", "/reports/generate"),
+        ("POST", "/reports"),
+        ("GET", "/reports/1"),
     ]:
         assert call(sandbox, method, path).status_code in (404, 405)
 
@@ -213,8 +228,8 @@ def test_an_invalid_fault_is_rejected(sandbox: Sandbox, invalid: dict[str, Any])
     [
         (
             {"call": "creat"},
-            "Invalid fault: call must be info, resources, create, update, payload, attach, sample or start,"
-            " got 'creat'",
+            "Invalid fault: call must be info, resources, create, update, payload, attach, sample, start,"
+            " generate, reports or download, got 'creat'",
         ),
         ({"call": "info", "when": "never"}, "Invalid fault: when must be before or after, got 'never'"),
         ({"call": "info", "times": 0}, "Invalid fault: times must be a whole number, 1 or more, got 0"),

@@ -1,0 +1,230 @@
+"""
+The download of a report's file, from an address that a response of OTPIQ's names.
+
+Nothing of the API's session goes there, above all not the key. The address must be https and public. Only one on the
+connection's own scheme, host and port is taken as it is: there a sandbox has its files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from http import HTTPStatus
+from socket import gaierror
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from airflow_provider_otpiq._http.connection_errors import connection_error
+from airflow_provider_otpiq._http.public_address import (
+    PrivateAddressError,
+    require_public_address,
+    require_public_host,
+)
+from airflow_provider_otpiq._http.responses import RawResponse, error_from_response
+from airflow_provider_otpiq._http.retry import RetryState, with_retries
+from airflow_provider_otpiq._http.session import (
+    Adapter,
+    BodyTooLargeError,
+    Connection,
+    Session,
+    TimedResponse,
+    expect_request,
+    iter_body,
+)
+from airflow_provider_otpiq._redaction import sanitize
+from airflow_provider_otpiq.exceptions import (
+    OtpiqApiError,
+    OtpiqDownloadError,
+    OtpiqRateLimitError,
+    OtpiqReportError,
+    OtpiqServerError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    import requests
+
+    from airflow_provider_otpiq._http.retry import Log
+    from airflow_provider_otpiq._http.settings import HttpSettings
+
+MAX_BYTES = 4 * 1024**3
+"""Of a report's file; a million rows are some 150 MB."""
+MAX_SECONDS = 1800.0
+"""For the whole of a file. Each part of it has the read timeout."""
+MAX_REDIRECTS = 2
+_CHUNK = 1024 * 1024
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class _FileResponse(TimedResponse):
+    total_timeout = MAX_SECONDS
+
+
+class _FileConnection(Connection):
+    response_class = _FileResponse
+
+
+class _PublicConnection(_FileConnection):
+    """A connection that is refused unless it goes to a public address."""
+
+    def connect(self) -> None:
+        """Connect, and look at the address before and after it: a name may resolve to another one meanwhile."""
+        if self.proxy is None:
+            require_public_host(self.host)
+            super().connect()
+            require_public_address(self.host, self.sock.getpeername()[0])
+        else:  # it resolves the name and connects, and may be the only one that can
+            with contextlib.suppress(gaierror):
+                require_public_host(str(getattr(self, "_tunnel_host", "")))
+            super().connect()
+
+
+class RowCounter:
+    """What counts the rows of a CSV file as it passes. A line break within quotes is not the end of one."""
+
+    def __init__(self) -> None:
+        self._lines = 0
+        self._in_quotes = False
+        self._last = b"\n"
+
+    @property
+    def rows(self) -> int:
+        """How many there were, without the header."""
+        return max(self._lines + (self._last != b"\n") - 1, 0)
+
+    def add(self, chunk: bytes) -> None:
+        """Count what is in the next chunk."""
+        parts = chunk.split(b'"')
+        self._lines += sum(part.count(b"\n") for part in parts[self._in_quotes :: 2])
+        self._in_quotes ^= len(parts) % 2 == 0
+        self._last = chunk[-1:] or self._last
+
+
+@dataclass(frozen=True)
+class _FileHost:
+    """Where a file is, for errors: without its path and query, which are all that somebody else needs to read it."""
+
+    host: str
+    connect_timeout: float
+    read_timeout: float
+
+
+class Download:
+    """
+    The download of a report's file.
+
+    :param url: where it is, as OTPIQ says.
+    :param rows: how many rows it has, as OTPIQ says.
+    :param name: what errors call it, such as ``report 665f… (connection 'otpiq_default')``.
+    """
+
+    def __init__(self, url: str, rows: int, name: str, settings: HttpSettings) -> None:
+        self._url = url
+        self._rows = rows
+        self._name = name
+        self._settings = settings
+        self._own_origin = "{0.scheme}://{0.netloc}/".format(urlsplit(settings.host))
+
+    def to_file(self, path: Path, log: Log) -> None:
+        """
+        Write the file, and make sure that it is whole.
+
+        :raises OtpiqReportError: if its address is not safe.
+        :raises OtpiqDownloadError: if it is gone, too large, or has more or fewer rows.
+        :raises OtpiqConfigurationError: if a proxy or a certificate authority of this machine is wrong.
+        :raises OtpiqApiError: if its host fails.
+        """
+        retry = RetryState(self._settings.max_retries, is_idempotent=True)
+        with path.open("wb") as file:
+            with_retries(lambda: self._write(file), retry, log)
+
+    def _write(self, file: BinaryIO) -> None:
+        file.seek(0)
+        file.truncate()
+        counter = RowCounter()
+        for chunk in self._chunks(self._url):
+            counter.add(chunk)
+            file.write(chunk)
+            if counter.rows > self._rows:
+                break
+        if counter.rows != self._rows:
+            found = "more" if counter.rows > self._rows else f"{counter.rows:,}"
+            raise OtpiqDownloadError(f"The file of {self._name} has {found} rows, and OTPIQ says {self._rows:,}.")
+
+    def _chunks(self, url: str, redirects: int = 0) -> Iterator[bytes]:
+        """Read the file, following redirects; what a library raises becomes an error of ours."""
+        call = f"The download of {self._name} from {sanitize(_host_of(url))}"
+        self._require_safe(call, url)
+        expect_request()
+        try:
+            with self._session(url) as session, self._get(session, url) as response:
+                location = _location(response)
+                if location is None:
+                    self._require_ok(call, response)
+                    yield from iter_body(response, MAX_BYTES, _CHUNK)
+                    return
+        except OtpiqApiError:
+            raise
+        except Exception as error:  # noqa: BLE001  # what a response holds can make a library raise anything
+            failure = self._failure(call, url, error)
+        else:
+            if redirects < MAX_REDIRECTS:
+                yield from self._chunks(urljoin(url, location), redirects + 1)
+                return
+            failure = OtpiqReportError(f"{call} was redirected more than {MAX_REDIRECTS} times.")
+        # Outside of the handler: the error's context would hold the URL.
+        raise failure
+
+    def _require_safe(self, call: str, url: str) -> None:
+        if not url.startswith(("https://", self._own_origin)):
+            scheme = sanitize(url.partition(":")[0])
+            raise OtpiqReportError(f"{call} was refused: its address must be https, and is {scheme}.")
+
+    def _session(self, url: str) -> Session:
+        session = Session()
+        session.adapters.clear()
+        session.mount("https://", Adapter(_PublicConnection))
+        session.mount(self._own_origin, Adapter(_FileConnection))
+        session.read_environment(url)
+        session.trust_env = False  # it was read, and .netrc is for others
+        return session
+
+    def _get(self, session: Session, url: str) -> requests.Response:
+        timeout = (self._settings.connect_timeout, self._settings.read_timeout)
+        return session.get(url, timeout=timeout, stream=True, allow_redirects=False)
+
+    def _require_ok(self, call: str, response: requests.Response) -> None:
+        if response.status_code == HTTPStatus.OK:
+            return
+        raw = RawResponse(call, "", response.status_code, response.headers, b"", self._settings.password)
+        error = error_from_response(raw)
+        if isinstance(error, OtpiqServerError | OtpiqRateLimitError):
+            raise error
+        raise OtpiqDownloadError(
+            f"{call} returned {response.status_code}: the file is gone, or not to be had.",
+            status_code=response.status_code,
+        )
+
+    def _failure(self, call: str, url: str, error: Exception) -> Exception:
+        if isinstance(error, PrivateAddressError):
+            return OtpiqReportError(f"{call} was refused: {error}.")
+        if isinstance(error, BodyTooLargeError):
+            return OtpiqDownloadError(f"{call} was ended, as the file has more than {MAX_BYTES:,} bytes.")
+        host = f"{urlsplit(url).scheme}://{sanitize(_host_of(url))}"
+        file_host = _FileHost(host, self._settings.connect_timeout, self._settings.read_timeout)
+        return connection_error(call, error, file_host, "the report's address")
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "nowhere"
+    except ValueError:
+        return "an address that cannot be read"
+
+
+def _location(response: requests.Response) -> str | None:
+    """Return where a redirect leads; None if it is none."""
+    return response.headers.get("Location") if response.status_code in _REDIRECTS else None

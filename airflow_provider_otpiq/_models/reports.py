@@ -1,0 +1,157 @@
+"""
+Delivery reports: what is sent to generate and list them, and the responses.
+
+The rules are the vendor's, from the pages on reports of https://docs.otpiq.com.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    RootModel,
+    ValidationError,
+    ValidationInfo,
+)
+
+from airflow_provider_otpiq._models.datetimes import to_api_format
+from airflow_provider_otpiq._models.fields import Time, is_set
+from airflow_provider_otpiq._models.phone_numbers import normalize
+from airflow_provider_otpiq._models.request import RequestModel
+from airflow_provider_otpiq._redaction import safe_repr
+from airflow_provider_otpiq._validation_errors import list_some
+
+if TYPE_CHECKING:
+    from pendulum import DateTime
+
+MESSAGE_STATUSES = ("pending", "sent", "delivered", "read", "failed")
+"""What a message can be, as OTPIQ documents it."""
+REPORT_STATUSES = ("available", "expired", "deleted")
+_MAX_LISTED = 5
+
+
+def _words(value: object, allowed: tuple[str, ...]) -> list[str]:
+    """Take one word, or several in a list."""
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list | tuple | set | frozenset) or not words:
+        raise ValueError(f"must be a list of {', '.join(allowed)}; found {_describe(value)}")
+    unknown = [word for word in words if word not in allowed]
+    if unknown:
+        raise ValueError(f"must be among {', '.join(allowed)}; found {', '.join(map(safe_repr, unknown))}")
+    return [word for word in allowed if word in words]
+
+
+def _describe(value: object) -> str:
+    return "an empty one" if value in ([], (), set()) else safe_repr(value)
+
+
+def message_statuses(value: object) -> list[str]:
+    """
+    Take statuses of messages: one, or several in a list.
+
+    :raises ValueError: if there is none, or no such status.
+    """
+    return _words(value, MESSAGE_STATUSES)
+
+
+def _phone_numbers(value: object) -> list[str]:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise ValueError(f"must be a list of phone numbers; found {safe_repr(value)}")
+    numbers, errors = [], []
+    for at, number in enumerate(value):
+        try:
+            numbers.append(f"+{normalize(number)}")
+        except ValueError as error:
+            errors.append(f"[{at}] {error}")
+    if errors:
+        raise ValueError(list_some(errors, _MAX_LISTED))
+    if not numbers:
+        raise ValueError("is empty: a report of nobody; leave it out for everybody's messages")
+    return numbers
+
+
+def after_start(end: DateTime, info: ValidationInfo) -> DateTime:
+    """
+    Make sure that the end of a window comes after its start.
+
+    :raises ValueError: if it does not.
+    """
+    start = info.data.get("start")
+    if start is not None and end <= start:
+        raise ValueError(f"must be after start, {to_api_format(start)}; found {to_api_format(end)}")
+    return end
+
+
+class GenerateReport(RequestModel):
+    """The body of a report's request."""
+
+    title: ClassVar[str] = "The report's request"
+
+    start: Annotated[Time, Field(serialization_alias="startDate")]
+    end: Annotated[Time, AfterValidator(after_start), Field(serialization_alias="endDate")]
+    phone_numbers: Annotated[list[str] | None, PlainValidator(_phone_numbers)] = None
+    statuses: Annotated[list[str] | None, PlainValidator(message_statuses)] = None
+
+
+class ListReports(RequestModel):
+    """The query of a list of reports."""
+
+    title: ClassVar[str] = "The list of reports"
+
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    status: Annotated[list[str] | None, PlainValidator(lambda value: _words(value, REPORT_STATUSES))] = None
+
+    @property
+    def query(self) -> str:
+        """The query of the URL."""
+        return f"limit={self.limit}" + (f"&status={','.join(self.status)}" if self.status else "")
+
+
+class Report(BaseModel):
+    """A report as OTPIQ returns it. Other fields may be missing, null or new."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+
+    id: Annotated[str, Field(alias="_id", min_length=1)]
+    download_url: Annotated[str, Field(alias="downloadUrl", min_length=1)]
+    record_count: Annotated[int, Field(alias="recordCount", ge=0)]
+    status: str | None = None
+
+
+class ReportList(RootModel[list[Report]]):
+    """The response to a list of reports."""
+
+
+def _report(value: Any) -> Report:
+    try:
+        report = Report.model_validate(value)
+    except ValidationError:
+        raise ValueError("must be a report as generate_report or list_reports returns it") from None
+    if report.status not in (None, "available"):
+        raise ValueError(f"must be available, and is {safe_repr(report.status)}; generate another one")
+    return report
+
+
+def _destination(value: object) -> str:
+    if is_set(location := str(value).strip()) and not location.endswith("/"):
+        return location
+    raise ValueError("must be the local path or URL of a file")
+
+
+Destination = Annotated[str, BeforeValidator(_destination)]
+
+
+class DownloadReport(RequestModel):
+    """Which report is downloaded, and where to."""
+
+    title: ClassVar[str] = "The report"
+    not_done: ClassVar[str] = "was not downloaded"
+
+    report: Annotated[Report, PlainValidator(_report)]
+    destination: Destination

@@ -1,0 +1,1 @@
+"""Delivery reports: made, downloaded, joined to their people, and counted."""

@@ -1,0 +1,126 @@
+"""The columns of a report's CSV file: what OTPIQ documents, and what each becomes."""
+
+from __future__ import annotations
+
+import csv
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_otpiq._redaction import sanitize
+from airflow_provider_otpiq._validation_errors import list_some
+from airflow_provider_otpiq.exceptions import OtpiqReportError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_MAX_LISTED = 20
+_WITH_OFFSET = r"'.*[T ].*(Z|[+-]\d\d(:?\d\d)?)'"
+
+
+class Column(NamedTuple):
+    """A column that OTPIQ documents."""
+
+    title: str
+    """What the file calls it."""
+    name: str
+    value: str = "{0}"
+    """SQL of its value, from that of the text."""
+    is_valid: str = "true"
+    """SQL that tells whether the text can be read."""
+    rule: str = ""
+
+    def select(self, text: str) -> str:
+        """Return SQL of the value."""
+        return f"{self.value.format(text)} AS {self.name}"
+
+
+def _time(title: str, name: str, *, required: bool) -> Column:
+    blank = "" if required else "{0} = '' OR "
+    return Column(
+        title,
+        name,
+        "try_cast({0} AS TIMESTAMPTZ)",
+        f"{blank}(regexp_full_match({{0}}, {_WITH_OFFSET}) AND try_cast({{0}} AS TIMESTAMPTZ) IS NOT NULL)",
+        "a time with an offset",
+    )
+
+
+COLUMNS = (
+    Column("Message ID", "message_id"),
+    Column("Phone Number", "phone_number", "ltrim({0}, '+')"),
+    Column("Sender ID", "sender_id"),
+    Column(
+        "Cost (IQD)",
+        "cost_iqd",
+        "try_cast(try_cast({0} AS DOUBLE) AS BIGINT)",
+        "{0} = '' OR try_cast({0} AS DOUBLE) = try_cast(try_cast({0} AS DOUBLE) AS BIGINT)",
+        "a whole number",
+    ),
+    Column("Message Type", "message_type"),
+    Column("Delivery Status", "delivery_status", "lower({0})"),
+    Column("Error Reason", "error_reason", "nullif({0}, '')"),
+    Column("Refunded", "refunded", "lower({0}) = 'yes'", "lower({0}) IN ('yes', 'no')", "Yes or No"),
+    _time("Created At", "created_at", required=True),
+    _time("Sent At", "sent_at", required=False),
+)
+OWN = ("reference", "part", "campaign_id", "ambiguous")
+"""What is added where the people are known."""
+
+
+class Layout(NamedTuple):
+    """The columns of a file, in its order."""
+
+    titles: tuple[str, ...]
+
+    @property
+    def documented(self) -> dict[Column, str]:
+        """The documented columns, and what SQL calls their texts."""
+        return {column: f"c{self.titles.index(column.title)}" for column in COLUMNS}
+
+    @property
+    def further(self) -> dict[str, str]:
+        """The names of other columns, in snake_case, and what SQL calls their texts."""
+        taken = [*(column.name for column in COLUMNS), *OWN]
+        names: dict[str, str] = {}
+        for at, title in enumerate(self.titles):
+            if title not in {column.title for column in COLUMNS}:
+                names[_unused(_snake_case(title), [*taken, *names])] = f"c{at}"
+        return names
+
+
+def read_layout(path: Path, name: str) -> Layout:
+    """
+    Read the heading of a file.
+
+    :param name: what errors call the report.
+    :raises OtpiqReportError: if a documented column is not there once.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            titles = [title.strip() for title in next(csv.reader(file, strict=True), [])]
+    except (UnicodeDecodeError, csv.Error):
+        titles = []
+    wrong = [column.title for column in COLUMNS if titles.count(column.title) != 1]
+    if wrong:
+        raise OtpiqReportError(
+            f"The file of {name} does not have the columns that OTPIQ documents: {', '.join(wrong)}"
+            f" {'is' if len(wrong) == 1 else 'are'} not there once. It has {_listed(titles)}."
+        )
+    return Layout(tuple(titles))
+
+
+def _listed(titles: Sequence[str]) -> str:
+    return list_some([repr(sanitize(title)) for title in titles], _MAX_LISTED) or "none that can be read"
+
+
+def _snake_case(title: str) -> str:
+    return "_".join(re.findall(r"\w+", title.lower())) or "column"
+
+
+def _unused(name: str, taken: Sequence[str]) -> str:
+    number = 2
+    unused = name
+    while unused in taken:
+        unused, number = f"{name}_{number}", number + 1
+    return unused

@@ -1,0 +1,197 @@
+"""Messages in DuckDB: read from a report's file, checked, joined to their people, counted and written."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_otpiq._audience.database import NEVER
+from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES
+from airflow_provider_otpiq._report.columns import COLUMNS, read_layout
+from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqReportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airflow_provider_otpiq._audience.database import Database
+    from airflow_provider_otpiq._report.columns import Layout
+    from airflow_provider_otpiq._report.people import PeopleOfPart
+
+log = logging.getLogger(__name__)
+
+_TIME_IN_CSV = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {0}"  # of a database in UTC
+_TIMES = ("created_at", "sent_at")
+FINAL = "delivery_status NOT IN ('pending', 'sent')"
+
+
+class MessageTable:
+    """
+    The messages of one or several reports, and the people that they are meant for.
+
+    :param database: where they are.
+    :param has_people: whether only messages to certain people count.
+    """
+
+    def __init__(self, database: Database, *, has_people: bool) -> None:
+        self._database = database
+        self._has_people = has_people
+        self._layout: Layout | None = None
+        database.execute(
+            "CREATE TABLE people (phone_number VARCHAR, reference VARCHAR, part VARCHAR, campaign_id VARCHAR)"
+        )
+
+    def add_people(self, people: PeopleOfPart) -> None:
+        """Add the people of a part."""
+        self._database.insert(
+            "people",
+            [
+                (each["phoneNumber"], _text(each.get("reference")), people.part, people.campaign_id)
+                for each in people.recipients
+            ],
+        )
+
+    def add_messages(self, path: Path, name: str, rows: int, part: str | None = None) -> None:
+        """
+        Add the messages of a report's file; where the people are known, theirs only, or those of a part.
+
+        :param name: what errors call the report.
+        :param rows: how many messages there are in the file.
+        :raises OtpiqReportError: if the columns are not those that OTPIQ documents, or a value cannot be read.
+        """
+        layout = read_layout(path, name)
+        self._create(layout, name)
+        self._require_valid(layout, path, name, rows)
+        before = self._count()
+        whose, parameters = self._whose(part)
+        select = f"SELECT * FROM ({_select(layout)} FROM {_read_csv(layout)}){whose}"
+        self._database.execute(f"INSERT INTO messages {select}", [str(path), *parameters])
+        if others := rows - (self._count() - before):
+            log.info("%s messages of %s are to others, and left out.", f"{others:,}", name)
+
+    def _create(self, layout: Layout, name: str) -> None:
+        if self._layout is None:
+            self._layout = layout
+            self._database.execute(f"CREATE TABLE messages AS {_select(layout)} FROM ({_no_row(layout)}) LIMIT 0")
+        elif layout != self._layout:
+            raise OtpiqReportError(f"The file of {name} has other columns than the one before it.")
+
+    def _require_valid(self, layout: Layout, path: Path, name: str, rows: int) -> None:
+        checked = {column: text for column, text in layout.documented.items() if column.rule}
+        wrong = ", ".join(
+            f"count(*) FILTER (({column.is_valid.format(text)}) IS NOT true)" for column, text in checked.items()
+        )
+        try:
+            ((found, *counts),) = self._database.fetch(
+                f"SELECT count(*), {wrong} FROM {_read_csv(layout)}", [str(path)]
+            )
+        except OtpiqError:  # its text would be DuckDB's own
+            raise OtpiqReportError(f"The file of {name} holds a row that is no CSV, or no UTF-8.") from None
+        errors = [
+            f"{column.title}: {count:,} values are not {column.rule}"
+            for column, count in zip(checked, counts, strict=True)
+            if count
+        ]
+        if found != rows:
+            errors.append(f"{found:,} of its {rows:,} rows can be read")
+        if errors:
+            raise OtpiqReportError(f"The file of {name} is not what OTPIQ documents: {'; '.join(errors)}.")
+
+    def _whose(self, part: str | None) -> tuple[str, list[str]]:
+        """Return SQL that keeps the messages to the people, or to those of a part, and its parameters."""
+        if not self._has_people:
+            return "", []
+        only = "" if part is None else " WHERE part = ?"
+        people = f"(SELECT phone_number FROM people{only}) people"
+        return f" SEMI JOIN {people} USING (phone_number)", [] if part is None else [part]
+
+    def _count(self) -> int:
+        return int(self._database.fetch("SELECT count(*) FROM messages", [])[0][0])
+
+    def counts(self) -> dict[str, Any]:
+        """Count the messages, by status, and add up what they cost."""
+        by_status = ", ".join(f"count(*) FILTER (delivery_status = '{each}')" for each in MESSAGE_STATUSES)
+        ((messages, refunded, cost, has_unknown_costs, *statuses),) = self._database.fetch(
+            "SELECT count(*), count(*) FILTER (refunded), coalesce(sum(cost_iqd) FILTER (NOT refunded), 0)::BIGINT,"
+            f" count(*) > count(cost_iqd), {by_status} FROM messages",
+            [],
+        )
+        if others := messages - sum(statuses):
+            log.warning("%s messages have a status that OTPIQ does not document.", f"{others:,}")
+        return {
+            "messages": messages,
+            **dict(zip(MESSAGE_STATUSES, statuses, strict=True)),
+            "refunded": refunded,
+            "cost_iqd": None if has_unknown_costs else cost,
+            "unmatched": self._single("SELECT count(*) FROM people ANTI JOIN messages USING (phone_number)"),
+        }
+
+    def final_share(self) -> float:
+        """Tell for which share of the people, or of the messages, nothing is to come any more."""
+        if not self._has_people:
+            return float(self._single(f"SELECT coalesce(avg(({FINAL})::INT), 1) FROM messages"))
+        return float(
+            self._single(
+                "SELECT avg(coalesce(is_final, false)::INT) FROM people LEFT JOIN"
+                f" (SELECT phone_number, bool_and({FINAL}) AS is_final FROM messages GROUP BY ALL) USING (phone_number)"
+            )
+        )
+
+    def _single(self, sql: str) -> Any:
+        return self._database.fetch(sql, [])[0][0]
+
+    def ambiguous(self) -> Iterator[tuple[str, str | None]]:
+        """Find who has several messages, so that which of them is the broadcast's is unknown."""
+        return self._database.query(
+            "SELECT phone_number, any_value(reference) FROM messages JOIN people USING (phone_number)"
+            " GROUP BY phone_number HAVING count(*) > 1 ORDER BY phone_number"
+        )
+
+    def write(self, path: Path, file_format: str) -> None:
+        """Write the messages as CSV or Parquet, with what is known of their people."""
+        columns = [self._written(name, file_format) for name in self._columns()]
+        source = "messages"
+        if self._has_people:
+            columns += ["reference"]
+            columns += [f"CASE WHEN ambiguous IS NULL THEN {name} END AS {name}" for name in ("part", "campaign_id")]
+            columns += ["ambiguous IS NOT NULL AS ambiguous"]
+            source += (
+                " JOIN people USING (phone_number) LEFT JOIN (SELECT phone_number, true AS ambiguous FROM messages"
+                " GROUP BY phone_number HAVING count(*) > 1) USING (phone_number)"
+            )
+        options = "FORMAT csv, HEADER" if file_format == "csv" else "FORMAT parquet"
+        self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO '{path}' ({options})")
+
+    def _columns(self) -> list[str]:
+        further = self._layout.further if self._layout else {}
+        return [*(column.name for column in COLUMNS), *further]
+
+    def _written(self, name: str, file_format: str) -> str:
+        quoted = _quoted(name)
+        return _TIME_IN_CSV.format(quoted) if file_format == "csv" and name in _TIMES else quoted
+
+
+def _select(layout: Layout) -> str:
+    documented = [column.select(text) for column, text in layout.documented.items()]
+    further = [f"{text} AS {_quoted(name)}" for name, text in layout.further.items()]
+    return f"SELECT {', '.join(documented + further)}"
+
+
+def _no_row(layout: Layout) -> str:
+    return "SELECT " + ", ".join(f"'' AS c{at}" for at in range(len(layout.titles)))
+
+
+def _read_csv(layout: Layout) -> str:
+    columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(layout.titles)))
+    return (
+        "read_csv(?, auto_detect = false, header = false, skip = 1, delim = ',', quote = '\"', escape = '\"',"
+        f" nullstr = '{NEVER}', columns = {{{columns}}})"
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(reference: str | int | None) -> str | None:
+    return None if reference is None else str(reference)

@@ -1,0 +1,96 @@
+"""Which messages a task reports on, and where to: validated before anything is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
+
+from airflow_provider_otpiq._models.broadcasts import single
+from airflow_provider_otpiq._models.fields import String, Time
+from airflow_provider_otpiq._models.reports import Destination, after_start, message_statuses
+from airflow_provider_otpiq._models.request import RequestModel
+
+if TYPE_CHECKING:
+    from pendulum import DateTime
+
+FORMATS = {".parquet": "parquet", ".csv": "csv"}
+
+
+class Messages(RequestModel):
+    """Which messages: those of a window, of a broadcast, or of an audience in a window."""
+
+    title: ClassVar[str] = "The delivery report"
+    not_done: ClassVar[str] = "was not made"
+
+    broadcast: Annotated[String | None, BeforeValidator(single)] = None
+    audience: String | None = None
+    start: Annotated[Time | None, Field(validate_default=True)] = None
+    end: Annotated[Time | None, Field(validate_default=True)] = None
+
+    @field_validator("audience")
+    @classmethod
+    def _not_together_with_a_broadcast(cls, audience: str | None, info: ValidationInfo) -> str | None:
+        if audience is not None and info.data.get("broadcast") is not None:
+            raise ValueError("is set, and so is broadcast, which has its own audience; keep one of them")
+        return audience
+
+    @field_validator("start", "end")
+    @classmethod
+    def _required_without_a_broadcast(cls, time: DateTime | None, info: ValidationInfo) -> DateTime | None:
+        if time is None and info.data.get("broadcast", "wrong itself") is None:
+            raise ValueError("is required, and is not set; only a broadcast has a window of its own")
+        return time
+
+    @field_validator("end")
+    @classmethod
+    def _after_start(cls, end: DateTime | None, info: ValidationInfo) -> DateTime | None:
+        return end if end is None else after_start(end, info)
+
+
+def _known_format(location: str) -> str:
+    if location.endswith(tuple(FORMATS)):
+        return location
+    raise ValueError(f"must end in {' or '.join(FORMATS)}, which says what is written")
+
+
+class DeliveryReport(Messages):
+    """A report that is written to a file."""
+
+    statuses: Annotated[list[str] | None, PlainValidator(message_statuses)] = None
+    destination: Annotated[Destination, AfterValidator(_known_format)]
+
+    @property
+    def file_format(self) -> str:
+        """What is written: ``parquet`` or ``csv``."""
+        return next(name for suffix, name in FORMATS.items() if self.destination.endswith(suffix))
+
+
+def _share(value: Any) -> float:
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        share = -1.0
+    if isinstance(value, bool) or not 0 < share <= 1:
+        raise ValueError("must be a share of the messages, above 0.0 and at most 1.0, such as 0.98")
+    return share
+
+
+def _seconds(value: float) -> float:
+    if value < MIN_POKE_INTERVAL:
+        raise ValueError(f"must be {MIN_POKE_INTERVAL} seconds or more, as each poke makes a report; found {value:g}")
+    return value
+
+
+MIN_POKE_INTERVAL = 60
+"""Seconds."""
+
+
+class AwaitDelivery(Messages):
+    """What a sensor waits for."""
+
+    title: ClassVar[str] = "The sensor"
+    not_done: ClassVar[str] = "made no report"
+
+    min_final: Annotated[float, PlainValidator(_share)]
+    poke_interval: Annotated[float, AfterValidator(_seconds)]

@@ -1,0 +1,120 @@
+"""The messages of a started campaign: what has become of each of them, and their rows in a delivery report."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from datetime import timedelta
+from io import StringIO
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_otpiq.sandbox.campaigns import FAILING_SUFFIX, MESSAGES_PER_SECOND, to_api_time
+from airflow_provider_otpiq.sandbox.resources import sender_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Set
+    from datetime import datetime
+
+    from airflow_provider_otpiq.sandbox.campaigns import Campaign
+    from airflow_provider_otpiq.sandbox.schemas import MessageStatus
+
+COLUMNS = (
+    "Message ID",
+    "Phone Number",
+    "Sender ID",
+    "Cost (IQD)",
+    "Message Type",
+    "Delivery Status",
+    "Error Reason",
+    "Refunded",
+    "Created At",
+    "Sent At",
+)
+DELIVERED_AFTER = timedelta(seconds=5)
+"""How long after it went out a message is delivered."""
+READ_AFTER = timedelta(minutes=1)
+"""How long after it went out a message is read, if its number ends in an even digit."""
+ERROR_REASON = "131026: Message undeliverable, the number may not be on WhatsApp"
+
+
+class Message(NamedTuple):
+    """A message of a campaign."""
+
+    position: int
+    """Where its number is among the campaign's recipients."""
+    phone_number: str
+    status: MessageStatus
+
+
+def messages_of(campaign: Campaign, at: datetime, numbers: Set[str]) -> Iterator[Message]:
+    """
+    Find what has become of the messages of a campaign that has started.
+
+    :param campaign: the campaign.
+    :param at: by which time.
+    :param numbers: only messages to these; empty means all of them.
+    :return: the messages, in the order of sending.
+    """
+    sent, delivered, read = (campaign.sent_count(at - age) for age in (timedelta(), DELIVERED_AFTER, READ_AFTER))
+    for position, number in enumerate(campaign.recipients):
+        if numbers and number not in numbers:
+            continue
+        status: MessageStatus
+        if position >= sent:
+            status = "pending"
+        elif number.endswith(FAILING_SUFFIX):
+            status = "failed"
+        elif position >= delivered:
+            status = "sent"
+        else:
+            status = "read" if position < read and number[-1] in "02468" else "delivered"
+        yield Message(position, number, status)
+
+
+def to_csv(campaign: Campaign, at: datetime, messages: Iterable[Message]) -> str:
+    """
+    Write messages as the rows of a delivery report.
+
+    :param campaign: their campaign.
+    :param at: the time that their status is of.
+    :param messages: the messages.
+    :return: the rows without a heading, as RFC 4180 has them: lines end in CRLF.
+    """
+    text = StringIO(newline="")
+    csv.writer(text).writerows(_rows(campaign, at, messages))
+    return text.getvalue()
+
+
+def heading() -> str:
+    """Return the heading of a delivery report."""
+    text = StringIO(newline="")
+    csv.writer(text).writerow(COLUMNS)
+    return text.getvalue()
+
+
+def _rows(campaign: Campaign, at: datetime, messages: Iterable[Message]) -> Iterator[tuple[object, ...]]:
+    started = campaign.start_time(at)
+    if started is None:
+        return
+    # Unlike OTPIQ's own, a message's id must be the same in each report without being stored.
+    prefix = hashlib.sha256(campaign.id.encode()).hexdigest()[:20]
+    sender, cost, created = sender_name(campaign.phone_number), campaign.price, to_api_time(started)
+    completed = campaign.completion_time(at) is not None
+    for position, number, status in messages:
+        failed = status == "failed"
+        refunded = "Yes" if failed and completed else "No"
+        reason = ERROR_REASON if failed else ""
+        went_out = started + timedelta(seconds=(position + 1) / MESSAGES_PER_SECOND)
+        sent_at = "" if status == "pending" else to_api_time(went_out)
+        yield (
+            f"{prefix}{position:04x}",
+            number,
+            sender,
+            cost,
+            "WhatsApp Template",
+            status,
+            reason,
+            refunded,
+            created,
+            sent_at,
+        )

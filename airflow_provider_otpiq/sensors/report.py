@@ -1,0 +1,100 @@
+"""The sensor that waits until the messages have arrived."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseSensorOperator
+
+from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_otpiq.operators._base import Text, Time
+
+__all__ = ["DeliverySensor"]
+
+
+class DeliverySensor(OtpiqBaseOperator, BaseSensorOperator):
+    """
+    Wait until the messages of a broadcast, or of a window, are final: delivered, read or failed.
+
+    A message is not final while it is ``pending`` or ``sent``; of a broadcast, neither is a person who has no message
+    yet. The sensor is done when at least ``min_final`` are final, and never before the window's end, or before the last
+    campaign of a broadcast starts.
+
+    Each poke makes a report of the whole window at OTPIQ, which costs nothing and is deleted after 30 days; before the
+    end, or the start, it makes none. It needs the extra ``audience``, as :class:`.DeliveryReportOperator` does.
+
+    XCom: key ``report`` is a dict of the last counts, as :class:`.DeliveryReportOperator` has them, also where the
+    sensor times out.
+
+    :param broadcast: the path of the ledger of a broadcast that was started, such as the output of a
+        :class:`.StartBroadcastOperator`. Either it, or ``start`` and ``end``, is required. (templated)
+    :param start: when the window begins. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone. A
+        broadcast's own begins five minutes before its first campaign. (templated)
+    :param end: when the window ends. A broadcast's own ends now. (templated)
+    :param min_final: the share that must be final: above 0.0 and at most 1.0, 0.98 by default, as a few phones are
+        always off. (templated)
+    :param poke_interval: how long to wait between two reports: 15 minutes by default, one minute at least.
+    :param mode: ``reschedule`` by default, which holds no worker slot meanwhile.
+    :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
+    :param retry_policy: as for :class:`.CreateCampaignOperator`.
+    """
+
+    template_fields: Sequence[str] = ("broadcast", "start", "end", "min_final", "otpiq_conn_id")
+
+    def __init__(
+        self,
+        *,
+        broadcast: Text | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        min_final: float | Text = 0.98,
+        poke_interval: timedelta | float = timedelta(minutes=15),
+        mode: str = "reschedule",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, mode=mode, **kwargs)
+        self.broadcast = broadcast
+        self.start = start
+        self.end = end
+        self.min_final = min_final
+
+    def poke(self, context: Context) -> bool:
+        """
+        Make a report, and tell whether enough of the messages are final.
+
+        :param context: the task's context.
+        :return: whether the sensor is done.
+        :raises OtpiqValidationError: if a field or the broadcast cannot be used; nothing was sent.
+        :raises OtpiqError: as :class:`.DeliveryReportOperator`.
+        """
+        import pendulum
+
+        from airflow_provider_otpiq._models.datetimes import to_api_format
+        from airflow_provider_otpiq._report.people import people_of
+        from airflow_provider_otpiq._report.report import count_messages, not_before
+        from airflow_provider_otpiq._report.request import AwaitDelivery
+
+        request = AwaitDelivery.parse(
+            broadcast=self.broadcast,
+            start=self._in_timezone_of_dag(context, self.start),
+            end=self._in_timezone_of_dag(context, self.end),
+            min_final=self.min_final,
+            poke_interval=self.poke_interval,
+        )
+        people = people_of(request)
+        time = not_before(request, people)
+        if time and time > pendulum.now("UTC"):
+            self.log.info("Nothing is final before %s; no report was made.", to_api_format(time))
+            return False
+        counts, share = count_messages(self.hook, request, people)
+        self.log.info("%.1f %% are final: %s.", 100 * share, ", ".join(f"{name} {n}" for name, n in counts.items()))
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="report", value=counts)
+        return share >= request.min_final
