@@ -50,8 +50,8 @@ def read(path: str) -> list[dict[str, Any]]:
     """Read a written report, in the order of its message ids and numbers."""
     with duckdb.connect() as database:
         # As microseconds, because DuckDB needs pytz to make Python's datetimes with a zone.
-        times = "epoch_us(created_at) AS created_at, epoch_us(sent_at) AS sent_at"
-        found = database.execute(f"SELECT * REPLACE ({times}) FROM '{path}'")
+        times = ", ".join(f"epoch_us({name}::TIMESTAMPTZ) AS {name}" for name in ("created_at", "sent_at"))
+        found = database.execute(f"SELECT * REPLACE ({times}) FROM '{path}'")  # noqa: S608
         columns = [column[0] for column in found.description or ()]
         rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
         for row in rows:
