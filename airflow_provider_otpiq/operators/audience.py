@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_otpiq.operators._asset_events import add_to_asset_events
 from airflow_provider_otpiq.operators._recipients import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_otpiq._audience.manifest import Audience
     from airflow_provider_otpiq._audience.mapped_task import MappedTask
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
@@ -94,6 +97,7 @@ class PrepareAudienceOperator(BaseOperator):
         "memory_limit",
     )
     ui_color = "#d7f5e3"
+    _prepared: tuple[AudienceRequest, Audience] | None = None
 
     def __init__(
         self,
@@ -159,16 +163,30 @@ class PrepareAudienceOperator(BaseOperator):
         """
         from airflow_provider_otpiq._audience.prepare import prepare
         from airflow_provider_otpiq._audience.request import AudienceRequest
+        from airflow_provider_otpiq._storage import absolute
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "output_folder"}
         sources = {name: self._source(fields[name], context) for name in _SOURCES}
         request = AudienceRequest.parse(**(fields | sources), output=self.output_folder)
         audience = prepare(request, self._mapped_task(context, request))
+        self._prepared = request, audience
         counts = audience.manifest.counts.model_dump() | {"parts": len(audience.manifest.parts)}
         self.log.info("Prepared %s: %s.", audience.location, ", ".join(f"{n:,} {name}" for name, n in counts.items()))
         if self.do_xcom_push:
             context["ti"].xcom_push(key="audience", value=counts)
+        add_to_asset_events(self, context, counts | {"audience": absolute(audience.location)})
         return audience.location
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """
+        Tell OpenLineage, where Airflow's provider of it is installed, from which files the audience was prepared.
+
+        :param task_instance: the task instance, once it has ended.
+        :return: the files and the audience.
+        """
+        from airflow_provider_otpiq.operators._lineage import audience_lineage
+
+        return audience_lineage(self._prepared)
 
     def _mapped_task(self, context: Context, request: AudienceRequest) -> MappedTask | None:
         from airflow_provider_otpiq._audience.mapped_task import MappedTask
