@@ -46,7 +46,7 @@ class DagRunner:
 
     def run(self, file: Path, dag_id: str | None = None, conf: dict[str, object] | None = None) -> Run:
         """
-        Run a DAG to its end. A task ``approve`` succeeds at once.
+        Run a DAG to its end. The tasks ``approve`` and ``wait``, for a person and for messages, succeed at once.
 
         :param file: the DAG's file, in the DAG folder.
         :param dag_id: the DAG; not needed where the file holds one.
@@ -87,7 +87,7 @@ def main() -> None:
     for line in sys.stdin:
         file, dag_id, conf = json.loads(line)
         (dag,) = [dag for dag in dags_in(file) if dag_id in (None, dag.dag_id)]
-        run = dag.test(run_conf=conf, mark_success_pattern="approve")
+        run = dag.test(run_conf=conf, mark_success_pattern="(approve|wait)$")
         print(f"\n{_END}{run.state.value}", flush=True)
 
 
