@@ -15,7 +15,7 @@ from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING
 
 import requests
-from urllib3.exceptions import HeaderParsingError, InvalidChunkLength, InvalidHeader, ProxyError
+from urllib3.exceptions import HeaderParsingError, InvalidChunkLength, InvalidHeader, ProtocolError, ProxyError
 from urllib3.util import parse_url
 
 from airflow_provider_otpiq._http.session import (
@@ -140,7 +140,11 @@ def _why_not_connected(error: Exception, settings: HostSettings) -> str:
 
 
 def _how_it_was_lost(error: Exception, settings: HostSettings) -> str:
-    return _words_for(error, _LOST, settings) or f"reading it failed ({type(error).__name__})"
+    if words := _words_for(error, _LOST, settings):
+        return words
+    # What urllib3 raises of a chunked body that ends too early has no cause of its own.
+    is_cut = any(isinstance(cause, ProtocolError) for cause in _chain(error))
+    return _CLOSED if is_cut else f"reading it failed ({type(error).__name__})"
 
 
 def _words_for(error: Exception, table: _Table, settings: HostSettings) -> str | None:

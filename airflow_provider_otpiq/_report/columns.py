@@ -41,7 +41,7 @@ def _time(title: str, name: str, *, required: bool) -> Column:
         title,
         name,
         "try_cast({0} AS TIMESTAMPTZ)",
-        f"({blank}(regexp_full_match({{0}}, {_WITH_OFFSET}) AND try_cast({{0}} AS TIMESTAMPTZ) IS NOT NULL))",
+        f"{blank}(regexp_full_match({{0}}, {_WITH_OFFSET}) AND try_cast({{0}} AS TIMESTAMPTZ) IS NOT NULL)",
         "a time with an offset",
     )
 
@@ -54,7 +54,7 @@ COLUMNS = (
         "Cost (IQD)",
         "cost_iqd",
         "try_cast(try_cast({0} AS DOUBLE) AS BIGINT)",
-        "({0} = '' OR try_cast({0} AS DOUBLE) = try_cast(try_cast({0} AS DOUBLE) AS BIGINT))",
+        "{0} = '' OR try_cast({0} AS DOUBLE) = try_cast(try_cast({0} AS DOUBLE) AS BIGINT)",
         "a whole number",
     ),
     Column("Message Type", "message_type"),

@@ -78,7 +78,9 @@ class MessageTable:
 
     def _require_valid(self, layout: Layout, path: Path, name: str, rows: int) -> None:
         checked = {column: text for column, text in layout.documented.items() if column.rule}
-        wrong = ", ".join(f"count(*) FILTER (NOT {column.is_valid.format(text)})" for column, text in checked.items())
+        wrong = ", ".join(
+            f"count(*) FILTER (({column.is_valid.format(text)}) IS NOT true)" for column, text in checked.items()
+        )
         try:
             ((found, *counts),) = self._database.fetch(
                 f"SELECT count(*), {wrong} FROM {_read_csv(layout)}", [str(path)]

@@ -14,6 +14,7 @@ from airflow_provider_otpiq import __version__
 from dev.local_airflow import EXAMPLE_DAGS
 from tests.conftest import AIRFLOW_VERSION, needs_task_state, without_airflows_debug_lines
 from tests.docs.versions import documented, examples_that_cannot_load
+from tests.operators.reports import as_csv, send_file
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -142,6 +143,17 @@ def test_a_retry_with_other_fields_makes_a_new_campaign_and_warns(dag_runner: Da
     first, second = sandbox.campaigns
     assert (first["name"], second["name"]) == ("Offer, try 1", "Offer, try 2")
     assert f"An earlier try created campaign {first['_id']}, but name changed since" in log
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+@pytest.mark.parametrize("status", ["read", "pending"])
+def test_a_sensors_last_counts_are_in_xcom_also_when_it_times_out(
+    dag_runner: DagRunner, sandbox: Sandbox, mode: str, status: str
+) -> None:
+    send_file(sandbox, as_csv([{"Delivery Status": status}]), 1)
+    run = dag_runner.run(DAGS / "waits_for_messages.py", f"waits_in_mode_{mode}")
+    assert "the sensor's report: {'messages': 1, 'pending': " in run.log
+    assert ("AirflowSensorTimeout" in run.log) is (status == "pending")
 
 
 def test_the_key_is_nowhere_but_in_the_connection(airflow: LocalAirflow, sandbox: Sandbox) -> None:

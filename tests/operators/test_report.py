@@ -1,0 +1,359 @@
+"""The operator that reports on messages: what it asks for, what it writes, and what it pushes."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import time_machine
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_otpiq.exceptions import OtpiqDownloadError, OtpiqReportError, OtpiqValidationError
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from tests.broadcast.people import everybody, number
+from tests.fakes import execute
+from tests.operators.broadcasts import pushed
+from tests.operators.reports import WINDOW, as_csv, downloads, generated, read, send_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.providers.common.compat.sdk import DAG
+
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+_task_numbers = count()
+ALL_BUT_ONE_DELIVERED = {
+    "messages": 9,
+    "pending": 0,
+    "sent": 0,
+    "delivered": 4,
+    "read": 4,
+    "failed": 1,
+    "refunded": 1,
+    "cost_iqd": 8 * 12,
+    "unmatched": 0,
+}
+
+
+@pytest.fixture
+def report(dag: DAG, context: dict[str, Any], tmp_path: Path) -> Callable[..., str]:
+    def run(**fields: Any) -> str:
+        fields = {"destination": str(tmp_path / "out" / "report.csv"), **fields}
+        operator = DeliveryReportOperator(task_id=f"report_{next(_task_numbers)}", dag=dag, **fields)
+        return str(execute(operator, context))
+
+    return run
+
+
+@pytest.fixture
+def broadcast(create: Callable[..., str], start: Callable[..., str]) -> str:
+    create()
+    return start()
+
+
+def later(**by: float) -> Any:
+    return time_machine.travel(timedelta(**by))
+
+
+# Of a broadcast
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_each_message_of_a_broadcast_with_who_got_it_and_by_which_campaign(
+    report: Callable[..., str], broadcast: str, sandbox: Sandbox, context: dict[str, Any], tmp_path: Path, suffix: str
+) -> None:
+    destination = str(tmp_path / "out" / f"report.{suffix}")
+    with later(hours=1):
+        assert report(broadcast=broadcast, destination=destination) == destination
+    rows = read(destination)
+    assert [row["phone_number"] for row in rows] == list(everybody())
+    assert [row["reference"] for row in rows] == [f"C-{number(each)[-3:]}" for each in range(9)]
+    campaigns = [campaign["_id"] for campaign in sandbox.campaigns]
+    assert [row["campaign_id"] for row in rows] == [campaigns[each // 3] for each in range(9)]
+    assert [int(row["part"]) for row in rows] == [each // 3 for each in range(9)]
+    assert {row["ambiguous"] for row in rows} == {False}
+    assert {type(row["cost_iqd"]) for row in rows} == {int}
+    assert [row["refunded"] for row in rows] == [True] + 8 * [False]
+    assert all(row["created_at"].tzinfo and row["sent_at"] > row["created_at"] for row in rows)
+    assert [row["error_reason"] is not None for row in rows] == [True] + 8 * [False]
+    assert pushed(context)["report"] == ALL_BUT_ONE_DELIVERED
+
+
+def test_otpiq_is_asked_for_the_broadcasts_own_people_only(
+    report: Callable[..., str], broadcast: str, sandbox: Sandbox
+) -> None:
+    with later(hours=1):
+        report(broadcast=broadcast)
+    asked = [body["phoneNumbers"] for body in generated(sandbox)]
+    assert asked == [[f"+{number(3 * part + each)}" for each in range(3)] for part in range(3)]
+
+
+def test_a_broadcasts_window_begins_a_little_before_its_start_and_ends_now(
+    report: Callable[..., str], broadcast: str, sandbox: Sandbox, context: dict[str, Any]
+) -> None:
+    with later(hours=1):
+        report(broadcast=broadcast)
+        now = datetime.now(UTC)
+    first = datetime.fromisoformat(pushed(context)["broadcast"]["scheduled_for"])
+    body = generated(sandbox)[0]
+    assert datetime.fromisoformat(body["startDate"]) == first - timedelta(minutes=5)
+    assert now - timedelta(minutes=1) < datetime.fromisoformat(body["endDate"]) <= now
+
+
+def test_messages_to_others_and_before_the_broadcast_are_left_out(
+    report: Callable[..., str], broadcast: str, sandbox: Sandbox, context: dict[str, Any]
+) -> None:
+    with later(hours=1):
+        rows = [{"Phone Number": f"+{number(each)}", "Message ID": f"m{each}"} for each in range(20)]
+        send_file(sandbox, as_csv(rows), 20, times=3)  # OTPIQ does not look at the phone numbers
+        found = read(report(broadcast=broadcast))
+    assert [row["phone_number"] for row in found] == list(everybody())
+    assert pushed(context)["report"]["messages"] == 9
+
+
+def test_who_has_several_messages_is_told_and_counted_as_often(
+    report: Callable[..., str],
+    broadcast: str,
+    sandbox: Sandbox,
+    context: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with later(hours=1):
+        twice = [{"Phone Number": number(0), "Message ID": each} for each in ("a", "b")]
+        send_file(sandbox, as_csv(twice), 2)
+        rows = read(report(broadcast=broadcast))
+    first, second, third = rows[:3]
+    for each in (first, second):
+        assert (each["ambiguous"], each["part"], each["campaign_id"], each["reference"]) == (True, None, None, "C-000")
+    assert (third["ambiguous"], third["phone_number"]) == (False, number(3))
+    counts = pushed(context)["report"]
+    assert (counts["messages"], counts["unmatched"]) == (8, 2)
+    assert "1 people have several messages" in caplog.text
+    assert "C-000" in caplog.text
+
+
+def test_people_without_a_message_are_counted(
+    report: Callable[..., str], broadcast: str, sandbox: Sandbox, context: dict[str, Any]
+) -> None:
+    send_file(sandbox, as_csv([]), 0, times=3)
+    assert read(report(broadcast=broadcast)) == []
+    assert pushed(context)["report"] == {
+        **dict.fromkeys(ALL_BUT_ONE_DELIVERED, 0),
+        "unmatched": 9,
+    }
+
+
+def test_a_broadcast_that_was_not_started_has_no_report(
+    report: Callable[..., str], create: Callable[..., str], sandbox: Sandbox
+) -> None:
+    with pytest.raises(OtpiqValidationError, match=r"nothing of .* was scheduled.*Run the task that starts it first"):
+        report(broadcast=create())
+    assert generated(sandbox) == []
+
+
+def test_an_audience_is_reported_on_in_a_window(
+    report: Callable[..., str], broadcast: str, audience: str, context: dict[str, Any]
+) -> None:
+    with later(hours=1):
+        now = datetime.now(UTC)
+        rows = read(report(audience=audience, start=now - timedelta(hours=2), end=now))
+    assert [row["reference"] for row in rows] == [f"C-{number(each)[-3:]}" for each in range(9)]
+    assert {row["campaign_id"] for row in rows} == {None}
+    assert pushed(context)["report"] == ALL_BUT_ONE_DELIVERED
+
+
+# Of a window
+
+
+def test_all_messages_of_a_window(
+    report: Callable[..., str], broadcast: str, sandbox: Sandbox, context: dict[str, Any]
+) -> None:
+    with later(hours=1):
+        now = datetime.now(UTC)
+        rows = read(report(start=now - timedelta(hours=2), end=now, statuses=["failed", "read"]))
+    assert [row["delivery_status"] for row in rows].count("read") == 4
+    assert len(rows) == 5
+    assert list(rows[0]) == [
+        "message_id", "phone_number", "sender_id", "cost_iqd", "message_type", "delivery_status", "error_reason",
+        "refunded", "created_at", "sent_at",
+    ]  # fmt: skip
+    assert generated(sandbox)[0]["statuses"] == ["read", "failed"]
+    assert "phoneNumbers" not in generated(sandbox)[0]
+    assert (pushed(context)["report"]["messages"], pushed(context)["report"]["unmatched"]) == (5, 0)
+
+
+def test_naive_times_are_the_dags(report: Callable[..., str], sandbox: Sandbox) -> None:
+    report(start="2026-11-20 00:00", end="{{ '2026-11-21T00:00' }}")
+    body = generated(sandbox)[0]
+    assert (body["startDate"], body["endDate"]) == ("2026-11-19T21:00:00Z", "2026-11-20T21:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"start": "2026-11-20T00:00Z", "end": "2026-11-20T00:00Z"}, "end: must be after start, 2026-11-20T00:00:00Z"),
+        ({"start": "2026-11-20T00:00Z", "end": "2026-11-19T00:00Z"}, "end: must be after start"),
+        ({"start": "2026-11-20T00:00Z"}, "end: is required"),
+        ({"start": "None", "end": ""}, "start: is required"),
+        ({**WINDOW, "statuses": ["deliverd"]}, "statuses: must be among pending, sent, delivered, read, failed; found"),
+        ({**WINDOW, "statuses": []}, "statuses: must be a list of pending"),
+        ({**WINDOW, "destination": "/nowhere/report.xlsx"}, "destination: must end in .parquet or .csv"),
+        ({**WINDOW, "destination": "None"}, "destination: "),
+        ({**WINDOW, "broadcast": "/a", "audience": "/b"}, "audience: is set, and so is broadcast"),
+        ({"audience": "/b"}, "start: is required"),
+        ({"broadcast": "/nowhere/ledger"}, "there is no broadcast in /nowhere/ledger"),
+        ({**WINDOW, "audience": "/nowhere/manifest.json"}, "there is no such audience"),
+    ],
+)
+def test_what_cannot_be_asked_for(
+    report: Callable[..., str], sandbox: Sandbox, fields: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(OtpiqValidationError, match=text) as caught:
+        report(**fields)
+    assert isinstance(caught.value, AirflowFailException)
+    assert sandbox.requests == []
+
+
+def test_one_status_may_stand_alone(report: Callable[..., str], sandbox: Sandbox) -> None:
+    report(**WINDOW, statuses="failed")
+    assert generated(sandbox)[0]["statuses"] == ["failed"]
+
+
+# What a file may hold
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_text_is_carried_as_data(report: Callable[..., str], sandbox: Sandbox, tmp_path: Path, suffix: str) -> None:
+    texts = ['=HYPERLINK("https://x","y")', "الرقم غير صحيح", 'a,"b"\r\nc', "'; DROP TABLE messages; --", "NULL", " "]
+    rows = [{"Error Reason": text, "Message ID": f"m{at}"} for at, text in enumerate(texts)]
+    send_file(sandbox, as_csv(rows), len(rows))
+    found = read(report(**WINDOW, destination=str(tmp_path / f"r.{suffix}")))
+    assert [row["error_reason"] for row in found] == texts
+
+
+def test_types(report: Callable[..., str], sandbox: Sandbox, context: dict[str, Any], tmp_path: Path) -> None:
+    rows = [
+        {"Phone Number": "+9647700000001", "Message ID": "1", "Cost (IQD)": "12.00", "Refunded": "YES"},
+        {"Message ID": "2", "Sent At": "", "Delivery Status": "Pending"},
+    ]
+    send_file(sandbox, as_csv(rows), 2)
+    first, second = read(report(**WINDOW, destination=str(tmp_path / "r.parquet")))
+    assert (first["phone_number"], first["cost_iqd"], first["refunded"]) == ("9647700000001", 12, True)
+    assert first["created_at"] == datetime(2026, 11, 20, 6, tzinfo=UTC)
+    assert first["sent_at"] == datetime(2026, 11, 20, 6, 0, 1, 500_000, tzinfo=UTC)
+    assert (second["sent_at"], second["error_reason"], second["delivery_status"]) == (None, None, "pending")
+    counts = pushed(context)["report"]
+    assert (counts["pending"], counts["refunded"], counts["cost_iqd"]) == (1, 1, 12)
+
+
+def test_times_in_csv_are_utc(report: Callable[..., str], sandbox: Sandbox) -> None:
+    send_file(sandbox, as_csv([{}]), 1)
+    assert "2026-11-20T06:00:00.000000Z,2026-11-20T06:00:01.500000Z" in Path(report(**WINDOW)).read_text()
+
+
+def test_a_cost_that_otpiq_does_not_tell_is_no_zero(
+    report: Callable[..., str], sandbox: Sandbox, context: dict[str, Any]
+) -> None:
+    send_file(sandbox, as_csv([{"Cost (IQD)": ""}, {}]), 2)
+    assert {row["cost_iqd"] for row in read(report(**WINDOW))} == {None, 12}
+    assert pushed(context)["report"]["cost_iqd"] is None
+
+
+def test_further_columns_pass_through(report: Callable[..., str], sandbox: Sandbox) -> None:
+    more = {"Campaign Name": "Summer", "Part": "x", "message id": "y", 'odd "one"': "z", "الحملة": "صيف", "": "blank"}
+    send_file(sandbox, as_csv([{}], **more), 1)
+    (row,) = read(report(**WINDOW))
+    assert (row["campaign_name"], row["part_2"], row["message_id_2"], row["odd_one"]) == ("Summer", "x", "y", "z")
+    assert (row["الحملة"], row["column"]) == ("صيف", "blank")
+
+
+def test_columns_in_another_order_and_a_byte_order_mark(report: Callable[..., str], sandbox: Sandbox) -> None:
+    lines = [",".join(reversed(line.split(","))) for line in as_csv([{}]).splitlines()]
+    send_file(sandbox, "\ufeff" + "\n".join(lines), 1)
+    (row,) = read(report(**WINDOW))
+    assert (row["message_id"], row["cost_iqd"]) == ("m1", 12)
+
+
+def test_an_unknown_status_is_told_and_kept(
+    report: Callable[..., str], sandbox: Sandbox, context: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    send_file(sandbox, as_csv([{"Delivery Status": "queued"}]), 1)
+    assert [row["delivery_status"] for row in read(report(**WINDOW))] == ["queued"]
+    assert pushed(context)["report"]["messages"] == 1
+    assert "1 messages have a status that OTPIQ does not document" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "error"),
+    [
+        (as_csv([{}]).replace("Refunded", "Refund"), 1, "Refunded is not there once. It has 'Message ID'"),
+        (as_csv([{}]).replace("Sent At", "Created At"), 1, "Created At, Sent At are not there once"),
+        ("", 0, "is not there once|are not there once"),
+        (as_csv([{"Cost (IQD)": "12.5"}, {"Cost (IQD)": "free"}]), 2, r"Cost \(IQD\): 2 values are not a whole number"),
+        (as_csv([{"Refunded": "maybe"}]), 1, "Refunded: 1 values are not Yes or No"),
+        (as_csv([{"Created At": "2026-11-20T06:00:00"}]), 1, "Created At: 1 values are not a time with an offset"),
+        (as_csv([{"Sent At": "yesterday"}]), 1, "Sent At: 1 values are not a time"),
+        (as_csv([{}]) + "one,field\r\n", 2, "a row that is no CSV"),
+    ],
+)
+def test_a_file_that_is_not_as_documented_is_an_error(
+    report: Callable[..., str], sandbox: Sandbox, tmp_path: Path, text: str, rows: int, error: str
+) -> None:
+    send_file(sandbox, text, rows)
+    with pytest.raises(OtpiqReportError, match=error) as caught:
+        report(**WINDOW)
+    assert isinstance(caught.value, AirflowFailException)
+    assert "9647700000001" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_that_is_gone_is_made_once_more(
+    report: Callable[..., str], broadcast: str, sandbox: Sandbox, context: dict[str, Any]
+) -> None:
+    sandbox.arm("download", status=404)
+    with later(hours=1):
+        report(broadcast=broadcast)
+    assert len(generated(sandbox)) == 4
+    assert pushed(context)["report"] == ALL_BUT_ONE_DELIVERED
+    sandbox.arm("download", status=404, times=2)
+    with pytest.raises(OtpiqDownloadError) as caught:
+        report(**WINDOW)
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_nothing_of_people_stays_in_a_temporary_folder(
+    report: Callable[..., str], broadcast: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    with later(hours=1):
+        report(broadcast=broadcast)
+        sandbox.arm("download", connection="cut", times=9)
+        with pytest.raises(Exception, match="closed before the response was complete"):
+            report(broadcast=broadcast)
+    assert os.listdir(temporary) == []
+
+
+def test_no_person_is_in_the_log_and_in_xcom(
+    report: Callable[..., str], broadcast: str, context: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with later(hours=1):
+        report(broadcast=broadcast)
+    for text in (caplog.text, str(pushed(context))):
+        assert "9647700" not in text
+        assert "/files/" not in text  # whoever has a file's address can read it
+
+
+def test_the_key_does_not_go_to_the_files_host(report: Callable[..., str], broadcast: str, sandbox: Sandbox) -> None:
+    with later(hours=1):
+        report(broadcast=broadcast)
+    assert len(downloads(sandbox)) == 3
+    statuses = {request["status"] for request in sandbox.requests if request["path"].startswith("/files/")}
+    assert statuses == {200}  # the sandbox refuses one that carries a key

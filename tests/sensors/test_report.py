@@ -1,0 +1,143 @@
+"""The sensor that waits for the messages: when it makes a report, when it is done, and what it pushes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import time_machine
+
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq.sensors.report import DeliverySensor
+from tests.broadcast.people import number
+from tests.operators.broadcasts import pushed
+from tests.operators.reports import WINDOW, as_csv, generated, send_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.providers.common.compat.sdk import DAG
+
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+_task_numbers = count()
+
+
+@pytest.fixture
+def poke(dag: DAG, context: dict[str, Any]) -> Callable[..., bool]:
+    def run(**fields: Any) -> bool:
+        sensor: Any = DeliverySensor(task_id=f"sensor_{next(_task_numbers)}", dag=dag, **fields)
+        sensor.render_template_fields(context)
+        return bool(sensor.poke(context))
+
+    return run
+
+
+@pytest.fixture
+def broadcast(create: Callable[..., str], start: Callable[..., str]) -> str:
+    create()
+    return start()
+
+
+def later(**by: float) -> Any:
+    return time_machine.travel(timedelta(**by))
+
+
+def test_a_broadcast_is_awaited_until_its_messages_have_arrived(
+    poke: Callable[..., bool], broadcast: str, sandbox: Sandbox, context: dict[str, Any]
+) -> None:
+    assert not poke(broadcast=broadcast)
+    assert generated(sandbox) == []  # nothing has gone out yet, so nothing was asked for
+    with later(minutes=10, seconds=3):
+        assert not poke(broadcast=broadcast)
+    assert pushed(context)["report"]["sent"] == 8
+    with later(minutes=10, seconds=30):
+        assert poke(broadcast=broadcast)
+    assert pushed(context)["report"] == {
+        "messages": 9,
+        "pending": 0,
+        "sent": 0,
+        "delivered": 8,
+        "read": 0,
+        "failed": 1,
+        "refunded": 1,
+        "cost_iqd": 96,
+        "unmatched": 0,
+    }
+
+
+def test_a_poke_makes_a_single_report(poke: Callable[..., bool], broadcast: str, sandbox: Sandbox) -> None:
+    with later(hours=1):
+        poke(broadcast=broadcast)
+    (body,) = generated(sandbox)
+    assert sorted(body) == ["endDate", "startDate"]
+
+
+def test_who_has_no_message_is_waited_for(
+    poke: Callable[..., bool], broadcast: str, sandbox: Sandbox, context: dict[str, Any]
+) -> None:
+    some = as_csv({"Phone Number": number(each)} for each in range(8))
+    send_file(sandbox, some, 8, times=2)
+    with later(hours=1):
+        assert not poke(broadcast=broadcast)
+        assert poke(broadcast=broadcast, min_final=8 / 9)
+    assert pushed(context)["report"]["unmatched"] == 1
+
+
+def test_messages_to_others_do_not_count(poke: Callable[..., bool], broadcast: str, sandbox: Sandbox) -> None:
+    own = [{"Phone Number": number(each)} for each in range(9)]
+    others = [{"Phone Number": number(each), "Delivery Status": "pending"} for each in range(100, 150)]
+    send_file(sandbox, as_csv(own + others), 59)
+    with later(hours=1):
+        assert poke(broadcast=broadcast)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "min_final", "is_done"),
+    [
+        (["delivered", "read", "failed"], 1.0, True),
+        (["delivered", "pending"], 0.5, True),
+        (["delivered", "sent"], "0.51", False),
+        (["delivered"] * 98 + ["sent"] * 2, 0.98, True),
+        (["delivered"] * 97 + ["sent"] * 3, 0.98, False),
+        (["delivered", "queued"], 1, True),
+        ([], 1, True),
+    ],
+)
+def test_a_window_is_done_at_a_share_of_its_messages(
+    poke: Callable[..., bool], sandbox: Sandbox, statuses: list[str], min_final: Any, is_done: bool
+) -> None:
+    send_file(sandbox, as_csv({"Delivery Status": each} for each in statuses), len(statuses))
+    assert poke(**WINDOW, min_final=min_final) is is_done
+
+
+def test_a_window_is_not_done_before_its_end(poke: Callable[..., bool], sandbox: Sandbox) -> None:
+    end = datetime.now(UTC) + timedelta(minutes=5)
+    assert not poke(start="2026-11-20T00:00:00Z", end=end)
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "start: is required"),
+        ({**WINDOW, "poke_interval": 59}, "poke_interval: must be 60 seconds or more.*found 59"),
+        ({**WINDOW, "poke_interval": timedelta(seconds=30)}, "poke_interval: must be 60 seconds or more"),
+        ({**WINDOW, "min_final": 0}, "min_final: must be a share"),
+        ({**WINDOW, "min_final": "98"}, "min_final: must be a share"),
+        ({**WINDOW, "min_final": "None"}, "min_final: is required"),
+        ({"broadcast": "/nowhere/ledger"}, "there is no broadcast in /nowhere/ledger"),
+        ({"start": WINDOW["end"], "end": WINDOW["start"]}, "end: must be after start"),
+    ],
+)
+def test_what_cannot_be_awaited(poke: Callable[..., bool], sandbox: Sandbox, fields: dict[str, Any], text: str) -> None:
+    with pytest.raises(OtpiqValidationError, match=text):
+        poke(**fields)
+    assert sandbox.requests == []
+
+
+def test_it_frees_its_slot_and_asks_four_times_an_hour_by_default(dag: DAG) -> None:
+    sensor = DeliverySensor(task_id="sensor", broadcast="/ledger", dag=dag)
+    assert (sensor.mode, sensor.poke_interval, sensor.min_final) == ("reschedule", 900, 0.98)
