@@ -9,9 +9,9 @@ campaign that starts, whatever fails and is tried again: the ledger, beside the 
 campaigns stay drafts until a person approves. Only then does the task ``start`` schedule them, for 9 in the morning of
 the next day in Baghdad.
 
-The last two tasks tell what became of the messages: ``wait`` until they have arrived or failed, and ``report``, which
-writes a Parquet file beside the audience. To have that in a DAG of its own instead, see ``example_otpiq_results``, which
-is scheduled on what ``start`` does.
+Then the task ``wait`` waits until the messages have arrived or failed, and ``report`` writes what became of each to a
+Parquet file beside the audience. ``example_otpiq_results`` does the same in a DAG of its own, which is scheduled on
+what ``start`` does.
 
 Where the audience lies must be reached by every worker, and be yours alone: it holds people's names and numbers. The
 param ``folder`` says where; with several workers it is a URL such as ``s3://marketing/otpiq``.

@@ -1,4 +1,4 @@
-"""What the page on results shows of a report is what a report is: its columns, its counts, and the query that joins it."""
+"""What the page on results shows is what a report is: its columns, its counts, and the query that joins it."""
 
 from __future__ import annotations
 
