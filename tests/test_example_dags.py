@@ -96,7 +96,8 @@ def test_the_broadcast_ends_with_what_became_of_its_messages(
     started: tuple[DAG, dict[str, Any]], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     dag, context = started
-    wait, report = dag.get_task("wait"), dag.get_task("report")
+    wait: Any = dag.get_task("wait")
+    report = dag.get_task("report")
     assert wait.upstream_task_ids == {"start"}
     assert report.upstream_task_ids == {"start", "wait"}
     assert wait.poke(context) is False

@@ -68,10 +68,17 @@ def rows(heading: str) -> list[list[str]]:
     return [line.split(" | ") for line in (head, *found)]
 
 
+def query(sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return the columns and the rows of a query."""
+    with duckdb.connect() as database:
+        found = database.execute(sql)
+        return [name for name, *_ in found.description or ()], found.fetchall()
+
+
 @pytest.mark.usefixtures("context")
 def test_the_table_of_columns_is_that_of_a_report() -> None:
     _, *documented = rows("The file")
-    columns = duckdb.sql("DESCRIBE FROM 'delivery.parquet'").fetchall()
+    _, columns = query("DESCRIBE FROM 'delivery.parquet'")
     assert [(name.strip("`"), kind) for name, kind, _ in documented] == [(name, kind) for name, kind, *_ in columns]
 
 
@@ -83,9 +90,9 @@ def test_the_table_of_counts_has_each_of_them(context: dict[str, Any]) -> None:
 @pytest.mark.usefixtures("context")
 def test_the_query_gives_what_the_page_shows() -> None:
     head, *documented = rows("Join it to your customers")
-    found = duckdb.sql(QUERY)
-    assert found.columns == head
-    assert [[str(value) for value in row] for row in found.fetchall()] == documented
+    columns, found = query(QUERY)
+    assert columns == head
+    assert [[str(value) for value in row] for row in found] == documented
 
 
 def test_the_customers_are_four_of_whom_one_cannot_be_messaged(context: dict[str, Any]) -> None:
