@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -11,7 +12,6 @@ from airflow_provider_otpiq.operators._recipients import RedactedRecipients, cal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from os import PathLike
 
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -137,6 +137,9 @@ class PrepareAudienceOperator(BaseOperator):
     ) -> None:
         # Airflow would call a callable before the task executes, and show what it holds.
         if parent is self:
+            for name in (*_SOURCES, "output_folder"):
+                if isinstance(value := getattr(self, name), PathLike | list | tuple):
+                    setattr(self, name, _without_path_objects(value))
             for name in _SOURCES:
                 if callable(value := getattr(self, name)):
                     setattr(self, name, RedactedRecipients(value))
@@ -214,3 +217,10 @@ class PrepareAudienceOperator(BaseOperator):
 
         read.__qualname__ = name_of_callable(function)  # for the manifest
         return read
+
+
+def _without_path_objects(value: Any) -> Any:
+    """Write paths as strings: Airflow 3.0 takes their ``resolve`` for an XCom's, and calls it with the context."""
+    if isinstance(value, PathLike):
+        return str(value)
+    return list(map(_without_path_objects, value)) if isinstance(value, list | tuple) else value
