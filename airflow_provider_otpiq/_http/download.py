@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import IncompleteRead
 from socket import gaierror
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -72,13 +73,14 @@ class _PublicConnection(_FileConnection):
 
     def connect(self) -> None:
         """Connect, and look at the address before and after it: a name may resolve to another one meanwhile."""
-        if self.proxy is None:
+        is_socks = hasattr(self, "_socks_options")  # whose address the socket then has
+        if self.proxy is None and not is_socks:
             require_public_host(self.host)
             super().connect()
             require_public_address(self.host, self.sock.getpeername()[0])
         else:  # it resolves the name and connects, and may be the only one that can
             with contextlib.suppress(gaierror):
-                require_public_host(str(getattr(self, "_tunnel_host", "")))
+                require_public_host(self.host if is_socks else str(getattr(self, "_tunnel_host", "")))
             super().connect()
 
 
@@ -164,7 +166,12 @@ class Download:
                 location = _location(response)
                 if location is None:
                     self._require_ok(call, response)
-                    yield from iter_body(response, MAX_BYTES, _CHUNK)
+                    last = b""
+                    for chunk in iter_body(response, MAX_BYTES, _CHUNK):
+                        last = chunk or last
+                        yield chunk
+                    if _may_be_cut(response, last):
+                        raise IncompleteRead(b"")
                     return
         except OtpiqApiError:
             raise
@@ -172,16 +179,24 @@ class Download:
             failure = self._failure(call, url, error)
         else:
             if redirects < MAX_REDIRECTS:
-                yield from self._chunks(urljoin(url, location), redirects + 1)
+                yield from self._chunks(_redirected(url, location), redirects + 1)
                 return
             failure = OtpiqReportError(f"{call} was redirected more than {MAX_REDIRECTS} times.")
         # Outside of the handler: the error's context would hold the URL.
         raise failure
 
     def _require_safe(self, call: str, url: str) -> None:
-        if not url.startswith(("https://", self._own_origin)):
-            scheme = sanitize(url.partition(":")[0])
-            raise OtpiqReportError(f"{call} was refused: its address must be https, and is {scheme}.")
+        if wrong := self._wrong_in(url):
+            raise OtpiqReportError(f"{call} was refused: its address {wrong}.")
+
+    def _wrong_in(self, url: str) -> str | None:
+        with contextlib.suppress(ValueError):
+            parts = urlsplit(url)
+            if not url.startswith(("https://", self._own_origin)):
+                return f"must be https, and is {sanitize(parts.scheme) or 'without a scheme'}"
+            if parts.hostname and parts.port != 0:
+                return None
+        return "cannot be read"
 
     def _session(self, url: str) -> Session:
         session = Session()
@@ -228,3 +243,17 @@ def _host_of(url: str) -> str:
 def _location(response: requests.Response) -> str | None:
     """Return where a redirect leads; None if it is none."""
     return response.headers.get("Location") if response.status_code in _REDIRECTS else None
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:  # nor can it be read as an address
+        return location
+
+
+def _may_be_cut(response: requests.Response, last: bytes) -> bool:
+    """Tell whether a file ends within a line, and nothing but the end of the connection says that it ends there."""
+    headers = response.headers
+    has_end = response.raw.chunked or "Content-Length" in headers or "Content-Encoding" in headers
+    return not has_end and not last.endswith(b"\n")
