@@ -160,7 +160,7 @@ class MessageTable:
                 " GROUP BY phone_number HAVING count(*) > 1) USING (phone_number)"
             )
         options = "FORMAT csv, HEADER" if file_format == "csv" else "FORMAT parquet"
-        self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO '{path}' ({options})")
+        self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO {_literal(path)} ({options})")
 
     def _columns(self) -> list[str]:
         further = self._layout.further if self._layout else {}
@@ -191,6 +191,10 @@ def _read_csv(layout: Layout) -> str:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _text(reference: str | int | None) -> str | None:
