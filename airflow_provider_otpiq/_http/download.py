@@ -8,6 +8,7 @@ connection's own scheme, host and port is taken as it is: there a sandbox has it
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import IncompleteRead
@@ -140,7 +141,7 @@ class Download:
         :raises OtpiqApiError: if its host fails.
         """
         retry = RetryState(self._settings.max_retries, is_idempotent=True)
-        with path.open("wb") as file:
+        with _urls_kept_out_of_the_log(), path.open("wb") as file:
             with_retries(lambda: self._write(file), retry, log)
 
     def _write(self, file: BinaryIO) -> None:
@@ -257,3 +258,18 @@ def _may_be_cut(response: requests.Response, last: bytes) -> bool:
     headers = response.headers
     has_end = response.raw.chunked or "Content-Length" in headers or "Content-Encoding" in headers
     return not has_end and not last.endswith(b"\n")
+
+
+@contextlib.contextmanager
+def _urls_kept_out_of_the_log() -> Iterator[None]:
+    """Keep urllib3 from logging the path and query of each request, as it does where the level is DEBUG."""
+
+    def drop(_record: logging.LogRecord) -> bool:
+        return False
+
+    log = logging.getLogger("urllib3.connectionpool")
+    log.addFilter(drop)
+    try:
+        yield
+    finally:
+        log.removeFilter(drop)

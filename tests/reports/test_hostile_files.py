@@ -98,7 +98,7 @@ def download(otpiq: Otpiq, folder: Path, **report: Any) -> bytes:
 
 def write_report(folder: Path, **fields: Any) -> dict[str, Any]:
     dag = DAG("dag", schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Baghdad"))
-    context = {"ti": TaskInstance(), "dag": dag, "params": {}}
+    context: dict[str, Any] = {"ti": TaskInstance(), "dag": dag, "params": {}}
     fields = {"destination": str(folder / "report.csv"), **WINDOW, **fields}
     execute(DeliveryReportOperator(task_id=f"report_{next(_task_numbers)}", dag=dag, **fields), context)
     report: dict[str, Any] = context["ti"].pushed["report"]
@@ -137,6 +137,20 @@ def test_an_address_that_cannot_be_read_is_an_error_of_the_report(otpiq: Otpiq, 
         with pytest.raises(OtpiqReportError, match="its address cannot be read") as caught:
             download(otpiq, tmp_path, downloadUrl=first)
         assert "secret" not in f"{caught.value!r}{caught.value.__context__!r}{caught.value.__cause__!r}"
+
+
+def test_the_address_is_in_no_log(otpiq: Otpiq, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"):
+        download(otpiq, tmp_path, downloadUrl=f"{otpiq.url}/file.csv?signature=secret")
+        assert "secret" not in caplog.text
+        otpiq.hook.generate_report(**WINDOW)
+    assert "/reports/generate" in caplog.text
+
+
+def test_an_address_without_a_scheme_is_not_told(otpiq: Otpiq, tmp_path: Path) -> None:
+    with pytest.raises(OtpiqReportError, match="without a scheme") as caught:
+        download(otpiq, tmp_path, downloadUrl="cdn.example/file.csv?signature=secret")
+    assert "secret" not in str(caught.value)
 
 
 def test_a_compressed_file_may_have_several_members(otpiq: Otpiq, tmp_path: Path) -> None:
