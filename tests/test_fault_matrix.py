@@ -10,6 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_provider_otpiq import exceptions
+from airflow_provider_otpiq._http import download
 from airflow_provider_otpiq.exceptions import OtpiqApiError
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators._base import DEFAULT_RETRY_POLICY
@@ -24,10 +25,12 @@ from dev.local_airflow import REPOSITORY
 from dev.running_airflow import wait_until
 from tests.conftest import AIRFLOW_VERSION
 from tests.fakes import CAMPAIGN_ID, CREATE, StateStore, TaskInstance
+from tests.operators.reports import WINDOW
 from tests.wire import send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from airflow_provider_otpiq.sandbox import Sandbox
     from tests.wire import Wire
@@ -62,6 +65,11 @@ class Row:
         """What the package says of such an error."""
         error: OtpiqApiError = getattr(exceptions, self.error)("", status_code=self.arm.get("status"))
         return error.may_have_taken_effect
+
+
+def redirect(location: str) -> dict[str, Any]:
+    """Return what arms a redirect."""
+    return {"status": 302, "headers": {"Location": location}}
 
 
 def not_valid_http(raw: bytes) -> Row:
@@ -174,6 +182,13 @@ CALLS = {
     "info": Call(lambda *_: OtpiqHook().get_project_info(), "idempotent"),
     "resources": Call(lambda *_: OtpiqHook().get_resources(), "idempotent"),
     "payload": Call(lambda campaign_id, _: OtpiqHook().get_recipient_payload(campaign_id=campaign_id), "idempotent"),
+    "generate": Call(
+        # Not by its method, but one report more costs nothing, and is gone after 30 days.
+        lambda *_: OtpiqHook().generate_report(**WINDOW),
+        "idempotent",
+        lambda sandbox: len(sandbox.reports) > 0,
+    ),
+    "reports": Call(lambda *_: OtpiqHook().list_reports(), "idempotent"),
     "sample": Call(
         execute(SendSampleOperator, recipients=ONE, validate_parameters=False),
         "at most once",
@@ -185,6 +200,56 @@ CALLS = {
         lambda sandbox: sandbox.campaigns[0]["startedAt"] is not None,
     ),
 }
+
+
+GONE = "the file's host returns 4xx, or 2xx that is not 200"
+TRIES_OF_A_DOWNLOAD = [
+    Row(GONE, "OtpiqDownloadError", YES, {"status": 403}),
+    Row(GONE, "OtpiqDownloadError", YES, {"status": 404}),
+    Row(GONE, "OtpiqDownloadError", YES, {"status": 410}),
+    Row(GONE, "OtpiqDownloadError", YES, {"status": 206, "body": "<html>"}),
+    Row("it has more or fewer rows than the report says", "OtpiqDownloadError", YES, {"status": 200, "body": "a\nb\n"}),
+    Row("it has more than 4 GiB", "OtpiqDownloadError", YES, {"connection": "endless"}),
+    Row("an address that is not https, or not public", "OtpiqReportError", NO, redirect("http://example.com/")),
+    Row("an address that is not https, or not public", "OtpiqReportError", NO, redirect("https://169.254.169.254/")),
+    Row("a third redirect", "OtpiqReportError", NO, redirect("other.csv"), idempotent=3),
+    *[
+        row
+        for row in MATRIX
+        if row.arm.get("status") in (429, 408, 425, 500, 503) and "waitMinutes" not in str(row.arm)
+    ],
+    *[row for row in MATRIX if {"delay", "connection"} & row.arm.keys() and row.arm.get("connection") != "endless"],
+]
+
+
+@pytest.mark.parametrize("row", TRIES_OF_A_DOWNLOAD, ids=lambda row: f"{row.fault}-{row.arm}")
+def test_a_fault_of_a_files_host(
+    sandbox: Sandbox,
+    connect: Callable[..., OtpiqHook],
+    sleep_calls: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    row: Row,
+) -> None:
+    monkeypatch.setattr(download, "MAX_BYTES", 10_000_000)  # to save time
+    hook = connect(
+        host=sandbox.url, password=sandbox.api_key, extra={"read_timeout": 0.1} if "delay" in row.arm else {}
+    )
+    report = hook.generate_report(**WINDOW)
+    before = len(sandbox.requests)
+    sandbox.arm("download", times=10, **row.arm)
+    with pytest.raises(OtpiqApiError) as caught:
+        hook.download_report(report=report, destination=tmp_path / "report.csv")
+    assert type(caught.value) is getattr(exceptions, row.error)
+    assert list(tmp_path.iterdir()) == []
+    wait_until(lambda: len(sandbox.requests) - before == row.idempotent, 10)
+    if isinstance(caught.value, AirflowFailException) or DEFAULT_RETRY_POLICY is not None:
+        assert airflow_tries_again(caught.value) == row.again
+
+
+def download_table() -> list[str]:
+    lines = [f"| {row.fault} | `{row.error}` | {row.idempotent} | {row.again} |" for row in TRIES_OF_A_DOWNLOAD]
+    return list(dict.fromkeys(lines))
 
 
 def airflow_tries_again(error: BaseException) -> str:
@@ -267,9 +332,10 @@ def table() -> list[str]:
     return lines
 
 
-def test_the_documentation_has_the_table() -> None:
+@pytest.mark.parametrize("lines", [table(), download_table()], ids=["calls", "downloads"])
+def test_the_documentation_has_the_table(lines: list[str]) -> None:
     page = (REPOSITORY / "docs" / "errors-and-retries.md").read_text()
-    assert "\n".join(table()) in page, "\n".join(table())
+    assert "\n".join(lines) in page, "\n".join(lines)
 
 
 def test_the_hierarchy_is_drawn_with_what_may_have_taken_effect() -> None:

@@ -58,6 +58,7 @@ MAX_SECONDS = 1800.0
 """For the whole of a file. Each part of it has the read timeout."""
 MAX_REDIRECTS = 2
 _CHUNK = 1024 * 1024
+_NEITHER_QUOTE_NOR_LINE_BREAK = bytes(set(range(256)) - set(b'"\n'))
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -99,11 +100,16 @@ class RowCounter:
         return max(self._lines + (self._last != b"\n") - 1, 0)
 
     def add(self, chunk: bytes) -> None:
-        """Count what is in the next chunk."""
-        parts = chunk.split(b'"')
-        self._lines += sum(part.count(b"\n") for part in parts[self._in_quotes :: 2])
-        self._in_quotes ^= len(parts) % 2 == 0
+        """Count what is in the next chunk, in a small part of the time that a CSV reader takes."""
         self._last = chunk[-1:] or self._last
+        if b'"' not in chunk and not self._in_quotes:
+            self._lines += len(chunk) - len(chunk.replace(b"\n", b""))
+            return
+        # Of a quoted value without line breaks, the quotes that escape one included, nothing is left.
+        left = (b'"' * self._in_quotes + chunk.translate(None, _NEITHER_QUOTE_NOR_LINE_BREAK)).replace(b'""', b"")
+        unquoted = left.split(b'"')
+        self._lines += sum(map(len, unquoted[::2]))
+        self._in_quotes = len(unquoted) % 2 == 0
 
 
 @dataclass(frozen=True)
