@@ -183,9 +183,10 @@ def _no_row(layout: Layout) -> str:
 
 def _read_csv(layout: Layout) -> str:
     columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(layout.titles)))
+    # In parallel, DuckDB takes some line breaks within quotes for the end of a row, and refuses the file.
     return (
-        "read_csv(?, auto_detect = false, header = false, skip = 1, delim = ',', quote = '\"', escape = '\"',"
-        f" nullstr = '{NEVER}', columns = {{{columns}}})"
+        "read_csv(?, auto_detect = false, parallel = false, header = false, skip = 1, delim = ',', quote = '\"',"
+        f" escape = '\"', nullstr = '{NEVER}', columns = {{{columns}}})"
     )
 
 

@@ -191,6 +191,14 @@ def test_a_file_of_no_stated_length_that_ends_within_a_line_is_an_error(otpiq: O
         download(otpiq, tmp_path)
 
 
+def test_a_large_file_whose_quoted_lines_look_like_rows_is_read(otpiq: Otpiq, tmp_path: Path) -> None:
+    line = csv_of({"Message ID": "FAKE"}).splitlines()[1].decode()
+    rows = [{"Error Reason": f'"{"x" * (at % 97)}{f"{chr(10)}{line}{chr(10)}" * (at % 5)}"'} for at in range(60_000)]
+    otpiq.file, otpiq.report = response(csv_of(*rows).replace(b"\r\n", b"\n")), {"recordCount": len(rows)}
+    assert write_report(tmp_path)["messages"] == len(rows)
+    assert (tmp_path / "report.csv").read_text().count("FAKE") == sum(at % 5 for at in range(60_000))
+
+
 def test_who_has_several_messages_is_listed_without_a_phone_number(
     otpiq: Otpiq, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
