@@ -54,6 +54,14 @@ CONNECTION_FIELDS = {
         ),
         "schema": {"type": ["string", "null"], "default": None},
     },
+    "dashboard_url": {
+        "label": "Dashboard URL",
+        "description": (
+            "Where a campaign is in OTPIQ's dashboard, with {campaign_id} for its _id, for a link from each task."
+            " Blank shows no link."
+        ),
+        "schema": {"type": ["string", "null"], "default": None},
+    },
 }
 FIELD_BEHAVIOUR = {
     # The port stays visible: the Test button of Airflow 3.3.1 and 3.3.2 sends an empty port as 0, finds that this is
@@ -102,6 +110,7 @@ def get_provider_info() -> dict[str, object]:
         "sensors": [
             {"integration-name": "OTPIQ", "python-modules": ["airflow_provider_otpiq.sensors.report"]},
         ],
+        "extra-links": ["airflow_provider_otpiq.operators._dashboard.OtpiqDashboardLink"],
         "connection-types": [
             {
                 "connection-type": "otpiq",

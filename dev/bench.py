@@ -67,6 +67,7 @@ def main() -> None:
     """Measure everything and print it; exit with 1 if a budget is exceeded."""
     from dev.bench_audience import preparing
     from dev.bench_broadcast import broadcast  # imports Airflow, which the server below must not wait for
+    from dev.bench_report import reporting
 
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         os.environ["AIRFLOW_HOME"] = home
@@ -77,6 +78,7 @@ def main() -> None:
                 broken += list(measure(scheme)) and list(measure(scheme))
         broken += list(preparing()) and list(preparing())
         broken += list(broadcast()) and list(broadcast())
+        broken += list(reporting()) and list(reporting())
     if broken:
         sys.exit("Over budget: " + "; ".join(broken))
 

@@ -6,8 +6,12 @@ extra ``audience``.
 
 The audience here is a small CSV file, but it is three tasks for a million people too. Each person is in exactly one
 campaign that starts, whatever fails and is tried again: the ledger, beside the audience, holds what was done. The
-campaigns stay drafts until a person approves. Only then does the last task schedule them, for 9 in the morning of the
-next day in Baghdad.
+campaigns stay drafts until a person approves. Only then does the task ``start`` schedule them, for 9 in the morning of
+the next day in Baghdad.
+
+Then the task ``wait`` waits until the messages have arrived or failed, and ``report`` writes what became of each to a
+Parquet file beside the audience. ``example_otpiq_results`` does the same in a DAG of its own, which is scheduled on
+what ``start`` does.
 
 Where the audience lies must be reached by every worker, and be yours alone: it holds people's names and numbers. The
 param ``folder`` says where; with several workers it is a URL such as ``s3://marketing/otpiq``.
@@ -27,17 +31,20 @@ import pendulum
 # The module, not its operator: Airflow 3.0 has none, and its DAG processor, importing what such a line names
 # before it reads the file, would end for all DAGs.
 from airflow.providers.standard.operators import hitl
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Asset, Param, task
 
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
 from airflow_provider_otpiq.operators.campaign import SendSampleOperator
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from airflow_provider_otpiq.sensors.report import DeliverySensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = Path(__file__).parent
 HOME = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+AUDIENCE = "{{ params.folder }}/{{ dag.dag_id }}/{{ run_id }}"
 NEXT_MORNING = "{{ (dag_run.run_after.astimezone(dag.timezone) + macros.timedelta(days=1)) | ds }} 09:00"
 
 
@@ -56,7 +63,7 @@ class Team:
 
 with DAG(
     dag_id="example_otpiq_broadcast",
-    description="Prepare an audience of any size, draft its campaigns, and schedule them when a person approves",
+    description="Send one message to an audience of any size when a person approves, and report what became of it",
     doc_md=__doc__,
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Baghdad"),
@@ -69,7 +76,7 @@ with DAG(
         phone_number="phone",
         template_parameters={"body": {"1": "name", "2": {"value": "10%"}}},
         suppress=f"{FOLDER}/opt_outs.csv",
-        output="{{ params.folder }}/{{ dag.dag_id }}/{{ run_id }}",
+        output=AUDIENCE,
         max_rejected=0.1,  # more is rather a broken file than a few bad numbers
     )
     create = CreateBroadcastOperator(
@@ -110,6 +117,17 @@ with DAG(
         ),
         response_timeout=timedelta(hours=12),  # then the task fails, and nothing is sent
     )
-    start = StartBroadcastOperator(task_id="start", broadcast=create.output, scheduled_for=NEXT_MORNING)
+    start = StartBroadcastOperator(
+        task_id="start",
+        broadcast=create.output,
+        scheduled_for=NEXT_MORNING,
+        outlets=[Asset("otpiq-broadcasts", uri="otpiq://shop/broadcasts")],
+    )
+    wait = DeliverySensor(task_id="wait", broadcast=start.output)
+    report = DeliveryReportOperator(
+        task_id="report",
+        broadcast=start.output,
+        destination=f"{AUDIENCE}/delivery.parquet",
+    )
 
-    create >> sample >> credit >> approve >> start
+    create >> sample >> credit >> approve >> start >> wait >> report

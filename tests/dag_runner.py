@@ -44,17 +44,25 @@ class DagRunner:
             text=True,
         )
 
-    def run(self, file: Path, dag_id: str | None = None, conf: dict[str, object] | None = None) -> Run:
+    def run(
+        self,
+        file: Path,
+        dag_id: str | None = None,
+        conf: dict[str, object] | None = None,
+        *,
+        mark_success: str = "approve",
+    ) -> Run:
         """
-        Run a DAG to its end. A task ``approve`` succeeds at once.
+        Run a DAG to its end.
 
         :param file: the DAG's file, in the DAG folder.
         :param dag_id: the DAG; not needed where the file holds one.
         :param conf: the run's configuration.
+        :param mark_success: which tasks succeed at once instead of waiting, as a regular expression.
         """
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps([str(file), dag_id, conf]) + "\n")
+        self._process.stdin.write(json.dumps([str(file), dag_id, conf, mark_success]) + "\n")
         self._process.stdin.flush()
         log = ""
         for line in self._process.stdout:
@@ -85,9 +93,9 @@ def dags_in(file: object) -> list[DAG]:
 def main() -> None:
     """Run what stands on the lines of the standard input."""
     for line in sys.stdin:
-        file, dag_id, conf = json.loads(line)
+        file, dag_id, conf, mark_success = json.loads(line)
         (dag,) = [dag for dag in dags_in(file) if dag_id in (None, dag.dag_id)]
-        run = dag.test(run_conf=conf, mark_success_pattern="approve")
+        run = dag.test(run_conf=conf, mark_success_pattern=mark_success)
         print(f"\n{_END}{run.state.value}", flush=True)
 
 

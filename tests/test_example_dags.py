@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import runpy
 import socket
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+import time_machine
 from airflow.providers.common.compat.sdk import DAG
 
 from dev.local_airflow import EXAMPLE_DAGS
@@ -40,7 +42,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("file", sorted(EXAMPLE_DAGS.glob("*.py")), ids=lambda file: file.stem)
 def test_an_example_is_one_dag_of_its_files_name(file: Any) -> None:
     if file.stem in examples_that_cannot_load():
-        pytest.skip("no ApprovalOperator here")
+        pytest.skip("needs a later Airflow")
     (dag,) = [value for value in runpy.run_path(str(file)).values() if isinstance(value, DAG)]
     assert dag.dag_id == file.stem
     assert dag.tasks
@@ -60,6 +62,65 @@ def test_the_broadcast_is_started_only_after_an_approval() -> None:
     dag = example("example_otpiq_broadcast")
     assert dag.get_task("start").upstream_task_ids == {"create", "approve"}
     assert dag.get_task("approve").upstream_task_ids == {"read_credit"}
+
+
+@pytest.fixture
+def started(sandbox_hook: OtpiqHook, tmp_path: Path) -> tuple[DAG, dict[str, Any]]:
+    """The example of a broadcast after its task ``start``, and the context of its tasks."""
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
+    dag = example("example_otpiq_broadcast")
+    context = {
+        "ti": TaskInstance(),
+        "dag": dag,
+        "run_id": "manual__1",
+        "dag_run": SimpleNamespace(run_after=datetime.now(UTC)),
+        "macros": SimpleNamespace(timedelta=timedelta),
+        "params": {"folder": str(tmp_path)},
+        "outlet_events": OutletEventAccessors(),
+    }
+    tasks: Any = {task.task_id: task for task in dag.tasks}
+    tasks["create"].audience = execute(tasks["prepare"], context)
+    ledger = tasks["start"].broadcast = execute(tasks["create"], context)
+    execute(tasks["start"], context)
+    tasks["wait"].broadcast = tasks["report"].broadcast = ledger
+    return dag, context
+
+
+WHEN_ALL_IS_READ = timedelta(hours=34)
+DELIVERED = {"messages": 10, "pending": 0, "sent": 0, "delivered": 6, "read": 3, "failed": 1, "refunded": 1}
+
+
+@needs_approval
+def test_the_broadcast_ends_with_what_became_of_its_messages(
+    started: tuple[DAG, dict[str, Any]], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    dag, context = started
+    wait: Any = dag.get_task("wait")
+    report = dag.get_task("report")
+    assert wait.upstream_task_ids == {"start"}
+    assert report.upstream_task_ids == {"start", "wait"}
+    assert wait.poke(context) is False
+    assert sandbox.reports == []
+    with time_machine.travel(WHEN_ALL_IS_READ):
+        assert wait.poke(context) is True
+        destination = execute(report, context)
+    assert destination == str(tmp_path / dag.dag_id / "manual__1" / "delivery.parquet")
+    assert Path(destination).read_bytes().startswith(b"PAR1")
+    assert context["ti"].pushed["report"] == DELIVERED | {"cost_iqd": 108, "unmatched": 0}
+
+
+@needs_approval
+def test_the_results_are_those_of_the_broadcasts_that_were_started(
+    started: tuple[DAG, dict[str, Any]], tmp_path: Path
+) -> None:
+    dag, context = started
+    results = example("example_otpiq_results")
+    (outlet,) = dag.get_task("start").outlets
+    assert results.schedule == [outlet]
+    event = SimpleNamespace(extra=context["outlet_events"][outlet].extra)
+    ledgers = results.get_task("find_ledgers").python_callable({outlet: [event, event]})  # of a cleared start
+    assert ledgers == [str(tmp_path / dag.dag_id / "manual__1" / "ledger")]
 
 
 @needs_approval

@@ -69,7 +69,7 @@ class BroadcastDrafts:
         """
         require_allowed(self._hook, self._audience, self._own)
         self._require_short_name()
-        self._broadcast = self._begin()
+        self.broadcast = self._begin()
         self.campaigns = self.ledger.campaigns(map(part_name, self._own))
         missing = [part for part in self._own if not is_attached(part, self.campaigns)]
         self._require_none_before_a_start(missing)
@@ -232,8 +232,8 @@ class BroadcastDrafts:
         campaign = self._send_again_if_outcome_unknown(
             lambda: self._hook.create_campaign(
                 name=self._name(part),
-                template_id=self._broadcast.template_id,
-                phone_number_id=self._broadcast.phone_number_id,
+                template_id=self.broadcast.template_id,
+                phone_number_id=self.broadcast.phone_number_id,
             )
         )
         return str(campaign["_id"])

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq._audience.manifest import Part
     from airflow_provider_otpiq._models.broadcasts import StartBroadcast
+    from airflow_provider_otpiq._state.ledger import Campaign
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class BroadcastStart:
         self._request = request
         self._replace = replace
         self.ledger = Ledger(request.broadcast)
-        self._broadcast, self._audience = read_broadcast(self.ledger)
+        self.broadcast, self._audience = read_broadcast(self.ledger)
         self._parts = self._audience.manifest.parts
         self._own: list[Part] = request.parts_of_shard(self._parts)
         self._campaigns = self.ledger.campaigns(map(part_name, self._parts))
@@ -99,6 +100,13 @@ class BroadcastStart:
             **totals(self._own, self._campaigns),
             "scheduled_for": to_api_format(self.scheduled_for),
         }
+
+    @property
+    def campaigns(self) -> dict[str, Campaign]:
+        """Those of this shard that are scheduled, by part."""
+        names = [part_name(part) for part in self._own if self._is_scheduled(part)]
+        senders = {name: {"campaign_id": self._schedules[name].campaign_id} for name in names}
+        return {name: self._campaigns[name].model_copy(update=sender) for name, sender in senders.items()}
 
     @property
     def scheduled_for(self) -> DateTime:
@@ -145,7 +153,7 @@ class BroadcastStart:
             start = self.ledger.claim_start(start)
             if start.requested != wanted:  # of another process, this very moment
                 raise self._another_time(start)
-        if self.ledger.read() != self._broadcast:
+        if self.ledger.read() != self.broadcast:
             raise self._refusal(f"the broadcast in {self.ledger} was replaced this very moment", "Clear the task.")
         return start
 
@@ -174,7 +182,7 @@ class BroadcastStart:
 
     def _compare_project(self, name: str) -> None:
         """Notice another project; that it is, and was not renamed, is certain once it does not know a campaign."""
-        created_in = self._broadcast.project
+        created_in = self.broadcast.project
         if created_in not in (None, name):
             self._other_project = (
                 f"the broadcast was created in project {sanitize(str(created_in))!r}, and connection"
@@ -247,7 +255,7 @@ class BroadcastStart:
 
     def _has_started(self, part: Part, pending: Schedule) -> bool:
         """Call a campaign what it is called already, which OTPIQ refuses where it has started."""
-        name = campaign_name(self._broadcast.request["name"], part, len(self._parts))
+        name = campaign_name(self.broadcast.request["name"], part, len(self._parts))
         return self._update_unless_started(pending, name=name)
 
     def _update_unless_started(self, pending: Schedule, **changes: Any) -> bool:
@@ -259,7 +267,7 @@ class BroadcastStart:
                 raise
             raise OtpiqConfigurationError(
                 f"Not scheduled: {self._other_project}, which does not know campaign {pending.campaign_id}. Set a"
-                f" connection of the first one; the create's was {self._broadcast.request.get('otpiq_conn_id')!r}."
+                f" connection of the first one; the create's was {self.broadcast.request.get('otpiq_conn_id')!r}."
             ) from None
         except OtpiqConflictError as error:
             if pending.first_scheduled_for > pendulum.now("UTC"):

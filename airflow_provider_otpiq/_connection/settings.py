@@ -37,6 +37,8 @@ DEFAULT_BASE_URL = "https://api.otpiq.com/api"
 
 _PATH = re.compile(r"[\w./-]*", re.ASCII)
 _SPACE = re.compile(r"\s")
+_CAMPAIGN_ID = "{campaign_id}"
+_CHARACTERS_OF_A_URL = re.compile(r"[!#-;=?-\[\]_a-z~]+")
 
 Seconds = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
 
@@ -49,6 +51,29 @@ def _api_key(value: Any) -> str:
     if not all("!" <= character <= "~" for character in key):
         raise ValueError("holds white space or characters that an API key cannot have; copy the key again")
     return key
+
+
+def _dashboard_url(template: str) -> str:
+    start, *ends = template.split(_CAMPAIGN_ID)
+    try:
+        url = urlsplit(start)
+        has_valid_port = url.port != 0
+    except ValueError:
+        has_valid_port = False
+    if not (
+        len(ends) == 1
+        and has_valid_port
+        and (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname)))
+        and url.hostname
+        and url.path.startswith("/")  # so the id is not a part of the host
+        and "@" not in url.netloc
+        and _CHARACTERS_OF_A_URL.fullmatch(start + ends[0])
+    ):
+        raise ValueError(
+            f"must be an https URL with {_CAMPAIGN_ID} once, after the host, and without a user, such as"
+            f" https://dashboard.example.com/campaigns/{_CAMPAIGN_ID}"
+        )
+    return template
 
 
 def _known(extra: dict[str, Any]) -> dict[str, Any]:
@@ -72,6 +97,8 @@ class ConnectionSettings(BaseModel):
     """How many HTTP retries one call may make; only idempotent or provably unprocessed requests are retried."""
     allow_insecure_http: bool = False
     """Whether the API key may go over plain http to another machine."""
+    dashboard_url: Annotated[str, AfterValidator(_dashboard_url)] | None = None
+    """Where a campaign is in OTPIQ's dashboard, with ``{campaign_id}`` in it. None where that is not known."""
 
     password: Annotated[SecretStr, BeforeValidator(_api_key)]
     """The API key."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TIME_IN_CSV = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {0}"  # of a database in UTC
+_BUFFER = 4_000_000  # bytes, of which DuckDB takes 32 MB by default, for each thread; twice its longest line
 _TIMES = ("created_at", "sent_at")
 FINAL = "delivery_status NOT IN ('pending', 'sent')"
 
@@ -186,7 +187,7 @@ def _read_csv(layout: Layout) -> str:
     # In parallel, DuckDB takes some line breaks within quotes for the end of a row, and refuses the file.
     return (
         "read_csv(?, auto_detect = false, parallel = false, header = false, skip = 1, delim = ',', quote = '\"',"
-        f" escape = '\"', nullstr = '{NEVER}', columns = {{{columns}}})"
+        f" escape = '\"', nullstr = '{NEVER}', buffer_size = {_BUFFER}, columns = {{{columns}}})"
     )
 
 

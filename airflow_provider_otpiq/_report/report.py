@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MEMORY_LIMIT = "200MB"
+_MEMORY_LIMIT = "160MB"
 _MAX_LISTED = 20
 
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_otpiq.operators._asset_events import add_to_asset_events
+from airflow_provider_otpiq.operators._dashboard import OtpiqDashboardLink, push_dashboard_url
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -39,6 +42,8 @@ class OtpiqBaseOperator(BaseOperator):
     """What all operators on a campaign share."""
 
     ui_color = "#d7f5e3"
+    operator_extra_links = (OtpiqDashboardLink(),)
+    _dashboard_url = ""
 
     def __init__(
         self,
@@ -81,7 +86,14 @@ class OtpiqBaseOperator(BaseOperator):
         """Push the campaign object beside the id, and return the id for ``return_value``."""
         if self.do_xcom_push:
             context["ti"].xcom_push(key="campaign", value=campaign)
-        return str(campaign["_id"])
+        campaign_id = str(campaign["_id"])
+        self._publish(context, campaign_id, {"campaign_id": campaign_id})
+        return campaign_id
+
+    def _publish(self, context: Context, campaign_id: str | None, facts: Mapping[str, Any]) -> None:
+        """Link the campaign in OTPIQ's dashboard, and say in the events of the task's assets what it did."""
+        self._dashboard_url = push_dashboard_url(context, self.hook, campaign_id)
+        add_to_asset_events(self, context, facts)
 
 
 def documented_fields(campaign: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_otpiq.operators._asset_events import add_to_asset_events
 from airflow_provider_otpiq.operators._recipients import RedactedRecipients, call_with_context
 from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from os import PathLike
 
     from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_otpiq._audience.manifest import Audience
     from airflow_provider_otpiq._audience.mapped_task import MappedTask
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
@@ -95,6 +98,7 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, BaseOperator):
         "memory_limit",
     )
     ui_color = "#d7f5e3"
+    _prepared: tuple[AudienceRequest, Audience] | None = None
 
     def __init__(
         self,
@@ -134,6 +138,9 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, BaseOperator):
     ) -> None:
         # Airflow would call a callable before the task executes, and show what it holds.
         if parent is self:
+            for name in (*_SOURCES, "output_folder"):
+                if isinstance(value := getattr(self, name), PathLike | list | tuple):
+                    setattr(self, name, _without_path_objects(value))
             for name in _SOURCES:
                 if callable(value := getattr(self, name)):
                     setattr(self, name, RedactedRecipients(value))
@@ -160,16 +167,30 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, BaseOperator):
         """
         from airflow_provider_otpiq._audience.prepare import prepare
         from airflow_provider_otpiq._audience.request import AudienceRequest
+        from airflow_provider_otpiq._storage import absolute
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "output_folder"}
         sources = {name: self._source(fields[name], context) for name in _SOURCES}
         request = AudienceRequest.parse(**(fields | sources), output=self.output_folder)
         audience = prepare(request, self._mapped_task(context, request))
+        self._prepared = request, audience
         counts = audience.manifest.counts.model_dump() | {"parts": len(audience.manifest.parts)}
         self.log.info("Prepared %s: %s.", audience.location, ", ".join(f"{n:,} {name}" for name, n in counts.items()))
         if self.do_xcom_push:
             context["ti"].xcom_push(key="audience", value=counts)
+        add_to_asset_events(self, context, counts | {"audience": absolute(audience.location)})
         return audience.location
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """
+        Tell OpenLineage, where Airflow's provider of it is installed, from which files the audience was prepared.
+
+        :param task_instance: the task instance, once it has ended.
+        :return: the files and the audience.
+        """
+        from airflow_provider_otpiq.operators._lineage import audience_lineage
+
+        return audience_lineage(self._prepared)
 
     def _mapped_task(self, context: Context, request: AudienceRequest) -> MappedTask | None:
         from airflow_provider_otpiq._audience.mapped_task import MappedTask
@@ -197,3 +218,10 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, BaseOperator):
 
         read.__qualname__ = name_of_callable(function)  # for the manifest
         return read
+
+
+def _without_path_objects(value: Any) -> Any:
+    """Write paths as strings: Airflow 3.0 takes their ``resolve`` for an XCom's, and calls it with the context."""
+    if isinstance(value, PathLike):
+        return str(value)
+    return list(map(_without_path_objects, value)) if isinstance(value, list | tuple) else value

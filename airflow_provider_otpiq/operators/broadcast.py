@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
+    from airflow_provider_otpiq._broadcast.start import BroadcastStart
     from airflow_provider_otpiq.operators._base import Text, Time
 
     Whole = int | str | XComArg
@@ -19,7 +22,36 @@ if TYPE_CHECKING:
 __all__ = ["CreateBroadcastOperator", "StartBroadcastOperator"]
 
 
-class CreateBroadcastOperator(OtpiqBaseOperator):
+class _BroadcastOperator(OtpiqBaseOperator):
+    """What the operators share that work on a broadcast."""
+
+    _work: BroadcastDrafts | BroadcastStart | None = None
+
+    def _push_broadcast(self, context: Context, work: BroadcastDrafts | BroadcastStart) -> str:
+        """Push the counts and whatever else shows the broadcast, and return the ledger's path for ``return_value``."""
+        self._work = work
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="broadcast", value=work.totals)
+        self._publish(context, _first_campaign_id(work), {**work.totals, "ledger": work.ledger.location})
+        return str(work.ledger)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """
+        Tell OpenLineage, where Airflow's provider of it is installed, which campaigns the audience has become.
+
+        :param task_instance: the task instance, once it has ended.
+        :return: the audience and the campaigns.
+        """
+        from airflow_provider_otpiq.operators._lineage import broadcast_lineage
+
+        return broadcast_lineage(self._work)
+
+
+def _first_campaign_id(work: BroadcastDrafts | BroadcastStart) -> str | None:
+    return next((campaign.campaign_id for campaign in work.campaigns.values()), None)
+
+
+class CreateBroadcastOperator(_BroadcastOperator):
     """
     Create the campaigns of a broadcast: a draft for each part of an audience. Nobody gets a message by it.
 
@@ -120,13 +152,11 @@ class CreateBroadcastOperator(OtpiqBaseOperator):
         drafts = BroadcastDrafts(self.hook, CreateBroadcast.parse(**fields), replace=self.replace)
         drafts.create()
         if self.do_xcom_push:
-            first = next(iter(drafts.campaigns.values()), None)
-            context["ti"].xcom_push(key="broadcast", value=drafts.totals)
-            context["ti"].xcom_push(key="first_campaign_id", value=first and first.campaign_id)
-        return str(drafts.ledger)
+            context["ti"].xcom_push(key="first_campaign_id", value=_first_campaign_id(drafts))
+        return self._push_broadcast(context, drafts)
 
 
-class StartBroadcastOperator(OtpiqBaseOperator):
+class StartBroadcastOperator(_BroadcastOperator):
     """
     Start a broadcast: schedule each of its campaigns, which then start by themselves. It costs money.
 
@@ -209,6 +239,4 @@ class StartBroadcastOperator(OtpiqBaseOperator):
         start = BroadcastStart(self.hook, request, replace=self.replace)
         start.schedule()
         self._log_time(context, start.scheduled_for)
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="broadcast", value=start.totals)
-        return str(start.ledger)
+        return self._push_broadcast(context, start)

@@ -26,7 +26,8 @@ class DeliveryReportOperator(RemovesTemporaryFiles, OtpiqBaseOperator):
     broadcast or an audience, OTPIQ is asked for its own people only, in one report for each part, and each message gets
     the columns ``reference``, ``part``, ``campaign_id`` (null for an audience) and ``ambiguous``. OTPIQ's reports name
     no campaign: a person who has several messages in the window counts several times, ``ambiguous`` is true for these
-    messages, their part and campaign are null, and the log lists who it is.
+    messages, their part and campaign are null, and the log lists who it is. Which messages are in a window is taken to
+    follow from when they were created, **an assumption**.
 
     The columns are OTPIQ's in snake_case: ``message_id``, ``phone_number`` (digits), ``sender_id``, ``cost_iqd`` (an
     integer), ``message_type``, ``delivery_status``, ``error_reason`` (null if there is none), ``refunded`` (a boolean),

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
 PART_SIZE = 3
-TEMPLATE = {"template_name": "summer_promo", "template_language": "ar", "phone_number": "+964 770 123 4567"}
+TEMPLATE: dict[str, Any] = {
+    "template_name": "summer_promo",
+    "template_language": "ar",
+    "phone_number": "+964 770 123 4567",
+}
 
 
 def number(of: int) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from airflow.providers.common.compat.sdk import Connection
@@ -184,3 +185,68 @@ def test_every_unknown_extra_is_listed_with_the_other_errors() -> None:
 def test_the_settings_never_show_the_key() -> None:
     settings = ConnectionSettings.from_connection(from_json())
     assert KEY not in f"{settings} {settings!r} {settings.model_dump()}"
+
+
+DASHBOARD = "https://dashboard.example.com/campaigns/{campaign_id}"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        DASHBOARD,
+        "https://dashboard.example.com:8443/#/campaigns/{campaign_id}",
+        "https://dashboard.example.com/campaigns?id={campaign_id}&tab=all",
+        "http://localhost:8484/campaigns/{campaign_id}/recipients",
+        "http://[::1]:8484/{campaign_id}",
+    ],
+)
+def test_the_address_of_the_dashboard_is_the_same_as_json_and_as_a_uri(template: str) -> None:
+    for connection in (
+        from_json(extra={"dashboard_url": template}),
+        from_uri(f"otpiq://:{KEY}@/?dashboard_url={quote(template, safe='')}"),
+    ):
+        assert ConnectionSettings.from_connection(connection).dashboard_url == template
+
+
+@pytest.mark.parametrize("blank", [None, ""])
+def test_a_blank_address_of_the_dashboard_is_not_set(blank: str | None) -> None:
+    assert ConnectionSettings.from_connection(from_json(extra={"dashboard_url": blank})).dashboard_url is None
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "https://dashboard.example.com/campaigns",
+        "https://dashboard.example.com/{campaign_id}/{campaign_id}",
+        "https://dashboard.example.com/{campaign_id}/{other}",
+        "https://dashboard.example.com/{campaign_id}/{",
+        "https://dashboard.example.com/{campaign_id!r}",
+        "https://dashboard.example.com/{{campaign_id}}",
+        "https://{campaign_id}.example.com/",
+        "https://{campaign_id}/",
+        "https://dashboard.example.com{campaign_id}/",
+        "https://dashboard.example.com:{campaign_id}/",
+        "https://dashboard.example.com:99999/{campaign_id}",
+        "http://dashboard.example.com/{campaign_id}",
+        "http://localhost.example.com/{campaign_id}",
+        "https://user:secret@dashboard.example.com/{campaign_id}",
+        "https://user@dashboard.example.com/{campaign_id}",
+        "https:///{campaign_id}",
+        "https://[::1/{campaign_id}",
+        "//dashboard.example.com/{campaign_id}",
+        "/{campaign_id}",
+        "javascript:alert(1)//{campaign_id}",
+        "javascript://dashboard.example.com/%0aalert(1)/{campaign_id}",
+        "data:text/html,/{campaign_id}",
+        "https://dashboard.example.com/a b/{campaign_id}",
+        "https://dashboard.example.com/\n{campaign_id}",
+        'https://dashboard.example.com/"{campaign_id}',
+        "https://dashboard.example.com\\@evil.example.com/{campaign_id}",
+        5,
+        ["https://dashboard.example.com/{campaign_id}"],
+    ],
+)
+def test_another_address_of_the_dashboard_is_an_error_that_does_not_repeat_it(template: object) -> None:
+    with pytest.raises(OtpiqConfigurationError, match="dashboard_url: must be") as caught:
+        ConnectionSettings.from_connection(from_json(extra={"dashboard_url": template}))
+    assert "secret" not in str(caught.value)

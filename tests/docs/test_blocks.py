@@ -41,6 +41,7 @@ KINDS: dict[str, Callable[[Block], object]] = {
     "shown": lambda block: block.language == "text",  # what something prints, or a drawing
     "json": lambda block: block.language == "json",
     "ini": lambda block: block.language == "ini",
+    "query": lambda block: block.language == "sql",  # of docs/howto/results.md: see test_results.py
     "command": lambda block: block.language == "bash",
     "file": lambda block: block.language == "python" and FILE_NAME.match(block.code),
     "dag": lambda block: block.language == "python" and re.search(r"^with DAG\(|^@dag", block.code, re.MULTILINE),
@@ -102,9 +103,10 @@ def test_an_approval_guards_what_sends(block: Block, folder: Path) -> None:
 
 @of_kind("part of a dag")
 def test_a_part_of_a_dag_parses(block: Block) -> None:
-    from airflow_provider_otpiq.operators import audience, broadcast, campaign
+    from airflow_provider_otpiq.operators import audience, broadcast, campaign, report
 
-    operators = {name: getattr(module, name) for module in (audience, broadcast, campaign) for name in module.__all__}
+    modules = (audience, broadcast, campaign, report)
+    operators = {name: getattr(module, name) for module in modules for name in module.__all__}
     with DAG("part", schedule=None) as dag:
         create = campaign.CreateCampaignOperator(task_id="create", name="Summer offer")
         exec(block.code, operators | {"create": create})  # noqa: S102
@@ -124,7 +126,8 @@ def test_the_dags_run(airflow: LocalAirflow, sandbox: Sandbox, folder: Path) -> 
 
 @of_kind("script")
 @pytest.mark.usefixtures("sandbox_hook")
-def test_a_script_runs(block: Block, folder: Path) -> None:
+def test_a_script_runs(block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
     runpy.run_path(str(write(folder, block)))
 
 

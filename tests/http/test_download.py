@@ -84,9 +84,11 @@ def test_the_file_is_written_as_it_came(download_from: Callable[..., Any], tmp_p
         ('"a\nb",c\n1,2\n', 1),
     ],
 )
+@pytest.mark.parametrize("quotes", [0, 100])
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])
-def test_rows_are_counted_wherever_the_chunks_end(text: str, rows: int, size: int) -> None:
+def test_rows_are_counted_wherever_the_chunks_end(text: str, rows: int, size: int, quotes: int) -> None:
     counter = RowCounter()
+    text, rows = quotes * '"x","y"\n' + text, rows + quotes if text else max(rows + quotes - 1, 0)
     for at in range(0, len(text), size):
         counter.add(text[at : at + size].encode())
     assert counter.rows == rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -48,9 +49,14 @@ def send_file(sandbox: Sandbox, text: str | bytes, rows: int, times: int = 1) ->
 def read(path: str) -> list[dict[str, Any]]:
     """Read a written report, in the order of its message ids and numbers."""
     with duckdb.connect() as database:
-        found = database.execute(f"FROM '{path}'")
+        # As microseconds, because DuckDB needs pytz to make Python's datetimes with a zone.
+        times = ", ".join(f"epoch_us({name}::TIMESTAMPTZ) AS {name}" for name in ("created_at", "sent_at"))
+        found = database.execute(f"SELECT * REPLACE ({times}) FROM '{path}'")  # noqa: S608
         columns = [column[0] for column in found.description or ()]
         rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+        for row in rows:
+            for name in ("created_at", "sent_at"):
+                row[name] = None if row[name] is None else datetime.fromtimestamp(row[name] / 1_000_000, UTC)
         return sorted(
             # In CSV nothing tells that a phone number is none to calculate with.
             (row | {"phone_number": str(row["phone_number"])} for row in rows),

@@ -72,6 +72,14 @@ def test_an_audience_is_prepared_and_its_counts_are_pushed(
     }
 
 
+def test_a_path_may_be_one_of_pathlib(dag: DAG, context: dict[str, Any], tmp_path: Path, people: str) -> None:
+    """Airflow 3.0 would call its ``resolve``, and find that the output is not there yet."""
+    for output, source in (("one", Path(people)), ("two", [Path(people).parent / "p*.csv"])):
+        location = execute(prepare(dag, tmp_path, source, output=tmp_path / output), context)
+        assert location == f"{tmp_path}/{output}/manifest.json"
+        assert references(location) == ["C-1", "C-2"]
+
+
 def test_what_is_not_to_be_pushed_is_not(dag: DAG, context: dict[str, Any], tmp_path: Path, people: str) -> None:
     execute(prepare(dag, tmp_path, people, do_xcom_push=False), context)
     assert context["ti"].pushed == {}

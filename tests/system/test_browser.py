@@ -37,6 +37,23 @@ QUIET = [
 SCREENSHOTS = os.environ.get("OTPIQ_TEST_SCREENSHOTS")
 
 
+DASHBOARD = "https://dashboard.example.com/campaigns/{campaign_id}"
+LINKED = """
+from airflow.sdk import DAG
+from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator
+
+with DAG("linked", schedule=None, params={"otpiq_conn_id": ""}):
+    CreateCampaignOperator(
+        task_id="create",
+        name="Linked",
+        template_name="summer_promo",
+        template_language="ar",
+        phone_number="+964 770 123 4567",
+        otpiq_conn_id="{{ params.otpiq_conn_id }}",
+    )
+"""
+
+
 @pytest.fixture(scope="module")
 def ui_sandbox() -> Iterator[Sandbox]:
     with Sandbox() as sandbox:
@@ -46,8 +63,13 @@ def ui_sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory, ui_sandbox: Sandbox) -> Iterator[RunningAirflow]:
     home = tmp_path_factory.mktemp("browser")
-    airflow = RunningAirflow(home, EXAMPLE_DAGS)
+    (home / "dags").mkdir()
+    (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
+    (home / "dags" / "linked.py").write_text(LINKED)
+    airflow = RunningAirflow(home, home / "dags")
     airflow.connect("otpiq_default", host=ui_sandbox.url, password=ui_sandbox.api_key)  # for the DAG
+    extra = {"dashboard_url": DASHBOARD}
+    airflow.connect("otpiq_dashboard", host=ui_sandbox.url, password=ui_sandbox.api_key, extra=extra)
     airflow.migrate()
     with (home / "standalone.log").open("wb") as output, airflow.started(output):
         airflow.wait_until_it_responds()
@@ -167,3 +189,20 @@ def test_the_manual_example_is_triggered_from_its_form(
     assert (campaign["status"], campaign["template"]) == ("draft", "665f1c2ab3d4e5f601234567")
     page.goto(f"/dags/example_otpiq_manual/runs/{run_id}/tasks/create/xcom")
     expect(page.get_by_text(campaign["_id"]).first).to_be_visible()
+
+
+def test_a_task_links_to_its_campaign_where_the_connection_says_where_that_is(
+    airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox
+) -> None:
+    ui_sandbox.reset()
+    page.set_viewport_size({"width": 1100, "height": 440})
+    for connection, links in (("otpiq_default", 0), ("otpiq_dashboard", 1)):
+        run = airflow.trigger("linked", otpiq_conn_id=connection)
+        assert airflow.finished(run) == "success"
+        page.goto(f"/dags/linked/runs/{run.rsplit('/', maxsplit=1)[-1]}/tasks/create/details")
+        expect(page.get_by_text("Extra Links")).to_be_visible()  # Airflow's heading, with or without a link below it
+        expect(page.get_by_role("cell", name="CreateCampaignOperator")).to_be_visible()
+        expect(page.get_by_text("OTPIQ dashboard")).to_have_count(links)
+    link = page.get_by_role("link", name="OTPIQ dashboard")
+    expect(link).to_have_attribute("href", DASHBOARD.format(campaign_id=airflow.xcom(run, "create")))
+    photograph(page, "dashboard_link")

@@ -179,6 +179,8 @@ def test_mapped_attaches_show_counts_too(airflow: RunningAirflow, sandbox: Sandb
 
 # The examples
 
+RESULTS = "/dags/example_otpiq_results"
+
 
 @pytest.mark.parametrize(
     ("dag_id", "option", "state", "status"),
@@ -216,6 +218,7 @@ def test_a_whole_campaign_waits_for_a_person(
 def test_a_broadcast_waits_for_a_person_who_sees_people_cost_and_credit(
     airflow: RunningAirflow, sandbox: Sandbox, tmp_path: Path
 ) -> None:
+    wait_until(lambda: airflow.api("PATCH", RESULTS, {"is_paused": False}).ok)
     run = airflow.trigger("example_otpiq_broadcast", folder=str(tmp_path))
     wait_for_state(airflow, run, "awaiting_input", "approve")
     draft, sample = sandbox.campaigns
@@ -225,11 +228,32 @@ def test_a_broadcast_waits_for_a_person_who_sees_people_cost_and_credit(
     assert "sends it to 10 people, in 1 campaigns, for 120 IQD of the 14976 IQD that are left" in asked
     assert "Left out of 11 rows: 0 wrong, 1 opted out, 0 twice." in asked
     airflow.respond(run, "approve", "Approve")
-    assert airflow.finished(run) == "success"
-    assert airflow.xcom(run, "start") == str(next(tmp_path.rglob("ledger")))
+    wait_for_state(airflow, run, "up_for_reschedule", "wait")
+    ledger = tmp_path / "example_otpiq_broadcast" / run.rpartition("/")[2] / "ledger"
+    assert airflow.xcom(run, "start") == str(ledger)
     assert statuses(sandbox)[0] == "scheduled"
     sandbox.move_clock(days=2)
     assert statuses(sandbox)[0] == "completed"
+
+    # The DAG that is scheduled on the start waits too.
+    (other,) = wait_until(lambda: airflow.api("GET", f"{RESULTS}/dagRuns").json()["dag_runs"])
+    results = f"{RESULTS}/dagRuns/{other['dag_run_id']}"
+    wait_for_state(airflow, results, "up_for_reschedule", "wait")
+    assert airflow.xcom(results, "find_ledgers") == [str(ledger)]
+    assert sandbox.reports == []  # before tomorrow's nine o'clock, one would cost a request and say nothing
+
+    # A person who cannot wait that long; by the tasks' clock, nobody has a message yet.
+    mark_success(airflow, f"{run}/taskInstances/wait")
+    mark_success(airflow, f"{results}/taskInstances/wait/0")
+    assert [airflow.finished(each) for each in (run, results)] == ["success", "success"]
+    assert (ledger.parent / "delivery.parquet").exists()
+    assert (ledger.parent / "delivery.csv").exists()
+    for counts in (airflow.xcom(run, "report", "report"), airflow.xcom(results, "report", "report", map_index=0)):
+        assert (counts["messages"], counts["unmatched"]) == (0, 10)
+
+
+def mark_success(airflow: RunningAirflow, task: str) -> None:
+    airflow.api("PATCH", task, {"new_state": "success"}).raise_for_status()
 
 
 def test_an_approval_after_the_time_sends_nothing(airflow: RunningAirflow, sandbox: Sandbox) -> None:

@@ -1,0 +1,111 @@
+"""
+What OpenLineage is told of a task: which files an audience comes from, and which campaigns come of it.
+
+Only Airflow's OpenLineage provider asks for it, so that and its client are imported here, and by nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.providers.common.compat.openlineage.facet import (
+    InputDataset,
+    OutputDataset,
+    OutputStatisticsOutputDatasetFacet,
+)
+from airflow.providers.openlineage.extractors import OperatorLineage
+
+from airflow_provider_otpiq._storage import absolute, split_location
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq._audience.manifest import Audience
+    from airflow_provider_otpiq._audience.request import AudienceRequest
+    from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
+    from airflow_provider_otpiq._broadcast.start import BroadcastStart
+
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+def audience_lineage(prepared: tuple[AudienceRequest, Audience] | None) -> OperatorLineage[Any, Any]:
+    """
+    Tell from which files an audience was prepared.
+
+    :param prepared: the request and the audience; None if the task failed.
+    :return: the files of its sources, and the audience's folder.
+    """
+    if prepared is None:
+        return OperatorLineage()
+    request, audience = prepared
+    locations = [each for source in (request.source, request.suppress) if isinstance(source, tuple) for each in source]
+    return OperatorLineage(
+        inputs=[InputDataset(*file_name(location)) for location in dict.fromkeys(locations)],
+        outputs=[output_dataset(_folder_of(audience.location), audience.manifest.counts.recipients)],
+    )
+
+
+def broadcast_lineage(work: BroadcastDrafts | BroadcastStart | None) -> OperatorLineage[Any, Any]:
+    """
+    Tell which campaigns an audience has become.
+
+    :param work: what was done of the broadcast; None if the task failed.
+    :return: the audience's folder, and the campaigns that the task worked on.
+    """
+    if work is None:
+        return OperatorLineage()
+    broadcast = work.broadcast
+    return OperatorLineage(
+        inputs=[InputDataset(*_folder_of(broadcast.audience))],
+        outputs=[
+            output_dataset(campaign_name(broadcast.project, campaign.campaign_id), campaign.recipients)
+            for campaign in work.campaigns.values()
+        ],
+    )
+
+
+def campaign_name(project: str | None, campaign_id: str) -> tuple[str, str]:
+    """
+    Name a campaign as a dataset.
+
+    :param project: what OTPIQ calls the project; None where a ledger of version 0.3.0 does not say.
+    :param campaign_id: the campaign's ``_id``.
+    :return: the namespace and the name.
+    """
+    return f"otpiq://{quote(project or '', safe='')}", f"campaigns/{campaign_id}"
+
+
+def file_name(location: str) -> tuple[str, str]:
+    """
+    Name a file or a folder as a dataset, as OpenLineage's naming specification does; for a glob, the folder above it.
+
+    :param location: its local path or URL. What stands before an ``@`` in a URL, such as an Airflow connection, is
+        left out.
+    :return: the namespace and the name.
+    """
+    url = location if "://" in location else f"file://{absolute(location)}"
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    start, *wildcards = _WILDCARD.split(path, maxsplit=1)
+    path = start.rpartition("/")[0] if wildcards else start.rstrip("/")
+    if scheme == "file":
+        return "file", f"{slash}{path}"
+    return f"{scheme}://{host.rpartition('@')[2]}", path or "/"
+
+
+def output_dataset(name: tuple[str, str], rows: int | None) -> OutputDataset:
+    """
+    Describe what a task has written.
+
+    :param name: its namespace and its name.
+    :param rows: how many people or rows it has; None where that is not known.
+    :return: the dataset, with its output statistics.
+    """
+    facets: dict[str, Any] = {}
+    if rows is not None:
+        facets["outputStatistics"] = OutputStatisticsOutputDatasetFacet(rowCount=rows)
+    return OutputDataset(*name, outputFacets=facets)
+
+
+def _folder_of(manifest: str) -> tuple[str, str]:
+    return file_name(split_location(manifest)[0])

@@ -1,0 +1,91 @@
+"""The link to a campaign in OTPIQ's dashboard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator
+from tests.conftest import needs_task_state
+from tests.fakes import CREATE, StateStore, execute
+from tests.operators.broadcasts import pushed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.providers.common.compat.sdk import DAG
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+DASHBOARD = "https://dashboard.example.com/campaigns/{campaign_id}?tab=all"
+
+
+@pytest.fixture
+def with_dashboard(sandbox_hook: OtpiqHook, connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> None:
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"dashboard_url": DASHBOARD})
+
+
+def url_of(campaign_id: str) -> str:
+    return f"https://dashboard.example.com/campaigns/{campaign_id}?tab=all"
+
+
+@pytest.mark.usefixtures("with_dashboard")
+def test_a_task_of_a_campaign_pushes_where_it_is(dag: DAG, context: dict[str, Any]) -> None:
+    campaign_id = execute(CreateCampaignOperator(task_id="create", **CREATE, dag=dag), context)
+    assert pushed(context)["dashboard_url"] == url_of(campaign_id)
+
+
+@pytest.mark.usefixtures("with_dashboard")
+def test_a_broadcast_pushes_where_its_first_campaign_is(
+    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
+) -> None:
+    create()
+    first = sandbox.campaigns[0]["_id"]
+    assert pushed(context).pop("dashboard_url") == url_of(first)
+    start()
+    assert pushed(context)["dashboard_url"] == url_of(first)
+
+
+@pytest.mark.usefixtures("with_dashboard")
+def test_a_shard_without_campaigns_has_no_link(create: Callable[..., str], context: dict[str, Any]) -> None:
+    create(shard=3, shards=4)
+    assert "dashboard_url" not in pushed(context)
+
+
+def test_without_the_extra_nothing_is_pushed(
+    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any]
+) -> None:
+    create()
+    start()
+    assert "dashboard_url" not in pushed(context)
+
+
+@needs_task_state
+def test_a_later_try_that_has_nothing_to_do_succeeds_also_where_the_connection_is_wrong_by_then(
+    dag: DAG, context: dict[str, Any], connect: Callable[..., OtpiqHook]
+) -> None:
+    context["task_state_store"] = StateStore()
+    campaign_id = execute(CreateCampaignOperator(task_id="create", **CREATE, dag=dag), context)
+    connect(extra={"dashboard_url": "wrong"})
+    again = CreateCampaignOperator(task_id="create_again", **CREATE, dag=dag)
+    assert execute(again, context) == campaign_id
+    assert "dashboard_url" not in pushed(context)
+
+
+@pytest.mark.usefixtures("with_dashboard")
+def test_the_link_leads_to_the_campaign_once_the_task_has_executed(dag: DAG, context: dict[str, Any]) -> None:
+    operator = CreateCampaignOperator(task_id="create", **CREATE, dag=dag)
+    (link,) = operator.operator_extra_links
+    assert link.get_link(operator, ti_key=context["ti"]) == ""
+    campaign_id = execute(operator, context)
+    assert link.get_link(operator, ti_key=context["ti"]) == url_of(campaign_id)
+
+
+def test_every_operator_of_a_campaign_and_of_a_broadcast_has_the_link() -> None:
+    from airflow_provider_otpiq.operators import broadcast, campaign
+
+    operators = [getattr(module, name) for module in (broadcast, campaign) for name in module.__all__]
+    assert len(operators) == 7
+    assert {tuple(link.name for link in each.operator_extra_links) for each in operators} == {("OTPIQ dashboard",)}

@@ -1,0 +1,37 @@
+"""A broadcast from files to campaigns, for OpenLineage to follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
+from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, CreateCampaignOperator
+
+FOLDER = "{{ params.folder }}"
+TEMPLATE: dict[str, Any] = {
+    "template_name": "summer_promo",
+    "template_language": "ar",
+    "phone_number": "+964 770 123 4567",
+}
+
+with DAG("lineage", schedule=None, params={"folder": ""}):
+    prepare = PrepareAudienceOperator(
+        task_id="prepare",
+        source=f"{FOLDER}/people.csv",
+        phone_number="phone",
+        template_parameters={"body": {"1": "name"}},
+        reference="id",
+        output=f"{FOLDER}/audience",
+    )
+    broadcast = CreateBroadcastOperator(task_id="broadcast", audience=prepare.output, name="Lineage", **TEMPLATE)
+    StartBroadcastOperator(task_id="start", broadcast=broadcast.output)
+
+    create = CreateCampaignOperator(task_id="create", name="Alone", **TEMPLATE)
+    AttachRecipientsOperator(
+        task_id="attach",
+        campaign_id=create.output,
+        recipients=lambda: [{"phoneNumber": "9647700000777", "templateParameters": {"body": {"1": "Hawraa"}}}],
+    )

@@ -1,0 +1,88 @@
+"""The events that Airflow's OpenLineage provider emits of a real run, to a file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
+
+from tests.conftest import airflow_in
+from tests.dag_runner import DagRunner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+pytestmark = pytest.mark.system
+
+PEOPLE = "id,phone,name\nC-17,0770 123 4567,Zaynab\nC-18,+964 780 123 4567,Mustafa\n"
+SECRETS = (
+    "7701234567",
+    "770 123 4567",
+    "7801234567",
+    "780 123 4567",
+    "7700000777",
+    "Zaynab",
+    "Mustafa",
+    "Hawraa",
+    "C-1",
+)
+
+
+def test_files_become_an_audience_and_that_becomes_campaigns(
+    airflow_home: Path, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "people.csv").write_text(PEOPLE)
+    airflow = airflow_in(airflow_home, sandbox)
+    transport = {"type": "file", "log_file_path": str(tmp_path / "events"), "append": True}
+    airflow.environment["AIRFLOW__OPENLINEAGE__TRANSPORT"] = json.dumps(transport)
+    with DagRunner(airflow) as runner:
+        state, log = runner.run(airflow_home / "dags" / "tests" / "lineage.py", conf={"folder": str(folder)})
+    assert state == "success", log
+    text = (tmp_path / "events").read_text()
+    assert [secret for secret in SECRETS if secret in text] == []
+    completed = {
+        event.job.name: event for event in map(parsed, text.splitlines()) if event.eventType is RunState.COMPLETE
+    }
+    assert {name: told(event) for name, event in completed.items() if event.inputs or event.outputs} == {
+        "lineage.prepare": ({("file", f"{folder}/people.csv")}, {("file", f"{folder}/audience"): 2}),
+        "lineage.broadcast": ({("file", f"{folder}/audience")}, campaigns(sandbox)),
+        "lineage.start": ({("file", f"{folder}/audience")}, campaigns(sandbox)),
+    }
+    assert {"lineage.create", "lineage.attach"} <= completed.keys()
+
+
+def campaigns(sandbox: Sandbox) -> dict[tuple[str, str], int]:
+    return {
+        ("otpiq://Sandbox%20project", f"campaigns/{campaign['_id']}"): 2
+        for campaign in sandbox.campaigns
+        if campaign["name"].startswith("Lineage")
+    }
+
+
+def parsed(line: str) -> RunEvent:
+    """Read an event with the classes of OpenLineage's client, which check what they hold."""
+    event = json.loads(line)
+    return RunEvent(
+        eventType=RunState[event["eventType"]],
+        eventTime=event["eventTime"],
+        producer=event["producer"],
+        run=Run(event["run"]["runId"], event["run"]["facets"]),
+        job=Job(event["job"]["namespace"], event["job"]["name"], event["job"]["facets"]),
+        inputs=[InputDataset(**dataset) for dataset in event["inputs"]],
+        outputs=[OutputDataset(**dataset) for dataset in event["outputs"]],
+    )
+
+
+def told(event: RunEvent) -> tuple[set[tuple[str, str]], dict[tuple[str, str], Any]]:
+    """Give the inputs, and the outputs with their rows."""
+    rows: dict[tuple[str, str], Any] = {}
+    for dataset in event.outputs or []:
+        facets: Any = dataset.outputFacets
+        rows[dataset.namespace, dataset.name] = facets["outputStatistics"]["rowCount"]
+    return {(dataset.namespace, dataset.name) for dataset in event.inputs or []}, rows
