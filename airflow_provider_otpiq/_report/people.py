@@ -38,11 +38,15 @@ class People:
 
     :param audience: the audience.
     :param schedules: which campaign sends a part, and when.
+    :param project: what OTPIQ calls the project of the campaigns; None where it is unknown.
     """
 
-    def __init__(self, audience: Audience, schedules: dict[str, Schedule] | None = None) -> None:
+    def __init__(
+        self, audience: Audience, schedules: dict[str, Schedule] | None = None, project: str | None = None
+    ) -> None:
         self._audience = audience
         self._schedules = schedules or {}
+        self.project = project
 
     def __len__(self) -> int:
         return sum(part.recipients for part in self._audience.manifest.parts)
@@ -53,6 +57,11 @@ class People:
             yield PeopleOfPart(
                 part_name(part), schedule.campaign_id if schedule else None, self._audience.read_part(part)
             )
+
+    @property
+    def campaign_ids(self) -> list[str]:
+        """The campaigns that send the parts, as far as they were scheduled."""
+        return [schedule.campaign_id for schedule in self._schedules.values()]
 
     @property
     def first_message(self) -> DateTime | None:
@@ -76,12 +85,12 @@ def people_of(messages: Messages) -> People | None:
     if not messages.broadcast:
         return None
     ledger = Ledger(messages.broadcast)
-    _, audience = read_broadcast(ledger)
+    broadcast, audience = read_broadcast(ledger)
     schedules = ledger.schedules(map(part_name, audience.manifest.parts))
     if not schedules:
         error = f"broadcast: nothing of {ledger} was scheduled, so nobody has a message"
         raise OtpiqValidationError(f"{error}. Run the task that starts it first.", errors=[error])
-    return People(audience, schedules)
+    return People(audience, schedules, broadcast.project)
 
 
 def window_of(messages: Messages, people: People | None) -> tuple[DateTime, DateTime]:

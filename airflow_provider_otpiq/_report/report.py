@@ -13,7 +13,7 @@ from airflow_provider_otpiq._models.recipient_rows import safe_reference
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
 from airflow_provider_otpiq._report.messages import MessageTable
-from airflow_provider_otpiq._report.people import people_of, window_of
+from airflow_provider_otpiq._report.people import window_of
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqDownloadError
@@ -33,15 +33,15 @@ _MEMORY_LIMIT = "160MB"
 _MAX_LISTED = 20
 
 
-def write_report(hook: OtpiqHook, request: DeliveryReport) -> dict[str, Any]:
+def write_report(hook: OtpiqHook, request: DeliveryReport, people: People | None) -> dict[str, Any]:
     """
     Write what became of the messages to a file, and count them.
 
     :param hook: the hook of the connection.
     :param request: which messages, and where to.
+    :param people: whose messages; None for everybody's.
     :raises OtpiqError: as :meth:`.OtpiqHook.generate_report` and :meth:`.OtpiqHook.download_report`.
     """
-    people = people_of(request)
     with _reports(hook, people) as reports:
         start, end = window_of(request, people)
         progress = Progress()

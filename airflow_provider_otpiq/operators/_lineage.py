@@ -1,5 +1,5 @@
 """
-What OpenLineage is told of a task: which files an audience comes from, and which campaigns come of it.
+What OpenLineage is told of a task: from files to an audience, to campaigns, to a report.
 
 Only Airflow's OpenLineage provider asks for it, so that and its client are imported here, and by nothing else.
 """
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
     from airflow_provider_otpiq._broadcast.start import BroadcastStart
+    from airflow_provider_otpiq._report.people import People
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -61,6 +62,23 @@ def broadcast_lineage(work: BroadcastDrafts | BroadcastStart | None) -> Operator
             output_dataset(campaign_name(broadcast.project, campaign.campaign_id), campaign.recipients)
             for campaign in work.campaigns.values()
         ],
+    )
+
+
+def report_lineage(written: tuple[str, People | None, int] | None) -> OperatorLineage[Any, Any]:
+    """
+    Tell of which campaigns a report's file tells.
+
+    :param written: the file, whose messages are in it, and how many; None if the task failed.
+    :return: the campaigns of a broadcast, and the file.
+    """
+    if written is None:
+        return OperatorLineage()
+    destination, people, messages = written
+    campaigns = [campaign_name(people.project, each) for each in people.campaign_ids] if people else []
+    return OperatorLineage(
+        inputs=[InputDataset(*campaign) for campaign in campaigns],
+        outputs=[output_dataset(file_name(destination), messages)],
     )
 
 

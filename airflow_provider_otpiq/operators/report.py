@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_otpiq._report.people import People
     from airflow_provider_otpiq.operators._base import Text, Time
 
 __all__ = ["DeliveryReportOperator"]
@@ -68,6 +70,7 @@ class DeliveryReportOperator(RemovesTemporaryFiles, OtpiqBaseOperator):
         "audience",
         "otpiq_conn_id",
     )
+    _written: tuple[str, People | None, int] | None = None
 
     def __init__(
         self,
@@ -98,8 +101,10 @@ class DeliveryReportOperator(RemovesTemporaryFiles, OtpiqBaseOperator):
         :raises OtpiqReportError: if a report is not what OTPIQ documents; nothing was written.
         :raises OtpiqError: as :meth:`.OtpiqHook.generate_report` and :meth:`.OtpiqHook.download_report`.
         """
+        from airflow_provider_otpiq._report.people import people_of
         from airflow_provider_otpiq._report.report import write_report
         from airflow_provider_otpiq._report.request import DeliveryReport
+        from airflow_provider_otpiq._storage import absolute
 
         request = DeliveryReport.parse(
             destination=self.destination,
@@ -109,8 +114,23 @@ class DeliveryReportOperator(RemovesTemporaryFiles, OtpiqBaseOperator):
             broadcast=self.broadcast,
             audience=self.audience,
         )
-        counts = write_report(self.hook, request)
+        people = people_of(request)
+        counts = write_report(self.hook, request, people)
         self.log.info("Wrote %s: %s.", request.destination, ", ".join(f"{name} {n}" for name, n in counts.items()))
         if self.do_xcom_push:
             context["ti"].xcom_push(key="report", value=counts)
+        self._written = request.destination, people, counts["messages"]
+        campaign_ids = people.campaign_ids if people else []
+        self._publish(context, next(iter(campaign_ids), None), {**counts, "report": absolute(request.destination)})
         return request.destination
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """
+        Tell OpenLineage, where Airflow's provider of it is installed, of which campaigns the file tells.
+
+        :param task_instance: the task instance, once it has ended.
+        :return: the campaigns of a broadcast, and the file.
+        """
+        from airflow_provider_otpiq.operators._lineage import report_lineage
+
+        return report_lineage(self._written)

@@ -9,6 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from tests.broadcast.people import TEMPLATE, write_audience
 from tests.fakes import TaskInstance, execute
 
@@ -52,6 +53,16 @@ def start(dag: DAG, context: dict[str, Any], audience: str) -> Callable[..., str
     def run(**fields: Any) -> str:
         fields = {"broadcast": str(Path(audience).parent / "ledger"), **fields}
         operator = StartBroadcastOperator(task_id=f"start_{next(_task_numbers)}", dag=dag, **fields)
+        return str(execute(operator, context))
+
+    return run
+
+
+@pytest.fixture
+def report(dag: DAG, context: dict[str, Any], tmp_path: Path) -> Callable[..., str]:
+    def run(**fields: Any) -> str:
+        fields = {"destination": str(tmp_path / "out" / "report.csv"), **fields}
+        operator = DeliveryReportOperator(task_id=f"report_{next(_task_numbers)}", dag=dag, **fields)
         return str(execute(operator, context))
 
     return run

@@ -85,6 +85,15 @@ def test_a_broadcast_says_its_counts_and_its_ledger(
     assert extra(context) == {**counts, "scheduled_for": extra(context)["scheduled_for"], "ledger": ledger}
 
 
+def test_a_report_says_its_counts_and_where_it_is(
+    report: Callable[..., str], create: Callable[..., str], start: Callable[..., str], context: dict[str, Any]
+) -> None:
+    create()
+    destination = report(broadcast=start(), outlets=[CAMPAIGNS])
+    assert extra(context) == {**context["ti"].pushed["report"], "report": destination}
+    assert extra(context)["unmatched"] == 9
+
+
 def test_what_a_user_says_is_kept(dag: DAG, context: dict[str, Any]) -> None:
     context["outlet_events"][CAMPAIGNS].extra.update(team="growth", campaign_id="ours")
     execute(CreateCampaignOperator(task_id="create", **CREATE, outlets=[CAMPAIGNS], dag=dag), context)

@@ -10,6 +10,7 @@ from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator
 from tests.conftest import needs_task_state
 from tests.fakes import CREATE, StateStore, execute
 from tests.operators.broadcasts import pushed
+from tests.operators.reports import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,13 +40,21 @@ def test_a_task_of_a_campaign_pushes_where_it_is(dag: DAG, context: dict[str, An
 
 @pytest.mark.usefixtures("with_dashboard")
 def test_a_broadcast_pushes_where_its_first_campaign_is(
-    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
+    create: Callable[..., str],
+    start: Callable[..., str],
+    report: Callable[..., str],
+    context: dict[str, Any],
+    sandbox: Sandbox,
 ) -> None:
-    create()
+    ledger = create()
     first = sandbox.campaigns[0]["_id"]
     assert pushed(context).pop("dashboard_url") == url_of(first)
     start()
-    assert pushed(context)["dashboard_url"] == url_of(first)
+    assert pushed(context).pop("dashboard_url") == url_of(first)
+    report(broadcast=ledger)
+    assert pushed(context).pop("dashboard_url") == url_of(first)
+    report(**WINDOW)  # which is about no campaign
+    assert "dashboard_url" not in pushed(context)
 
 
 @pytest.mark.usefixtures("with_dashboard")
@@ -84,8 +93,8 @@ def test_the_link_leads_to_the_campaign_once_the_task_has_executed(dag: DAG, con
 
 
 def test_every_operator_of_a_campaign_and_of_a_broadcast_has_the_link() -> None:
-    from airflow_provider_otpiq.operators import broadcast, campaign
+    from airflow_provider_otpiq.operators import broadcast, campaign, report
 
-    operators = [getattr(module, name) for module in (broadcast, campaign) for name in module.__all__]
-    assert len(operators) == 7
+    operators = [getattr(module, name) for module in (broadcast, campaign, report) for name in module.__all__]
+    assert len(operators) == 8
     assert {tuple(link.name for link in each.operator_extra_links) for each in operators} == {("OTPIQ dashboard",)}

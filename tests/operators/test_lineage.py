@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import time_machine
 
 from airflow_provider_otpiq.exceptions import OtpiqRequestError
 from airflow_provider_otpiq.operators._lineage import campaign_name, file_name
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from tests.broadcast.people import TEMPLATE
 from tests.fakes import execute
+from tests.operators.reports import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +108,27 @@ def test_a_broadcasts_campaigns_come_from_its_audience(
     assert told(create) == (inputs, campaigns)
     (scheduled,) = [each["_id"] for each in sandbox.campaigns if each["status"] == "scheduled"]
     assert told(start) == (inputs, {(NAMESPACE, f"campaigns/{scheduled}"): 3})
+
+
+def test_a_report_comes_from_a_broadcasts_campaigns(
+    dag: DAG,
+    context: dict[str, Any],
+    create: Callable[..., str],
+    start: Callable[..., str],
+    sandbox: Sandbox,
+    tmp_path: Path,
+) -> None:
+    create()
+    destination = str(tmp_path / "report.csv")
+    report = DeliveryReportOperator(task_id="report", dag=dag, destination=destination, broadcast=start())
+    assert told(report) == ([], {})
+    with time_machine.travel(timedelta(hours=1)):
+        execute(report, context)
+    campaigns = [(NAMESPACE, f"campaigns/{campaign['_id']}") for campaign in sandbox.campaigns]
+    assert told(report) == (campaigns, {("file", destination): 9})
+    everybody = DeliveryReportOperator(task_id="everybody", dag=dag, destination=destination, **WINDOW)
+    execute(everybody, context)
+    assert told(everybody) == ([], {("file", destination): 0})
 
 
 def test_a_task_that_fails_tells_nothing(dag: DAG, context: dict[str, Any], audience: str, sandbox: Sandbox) -> None:

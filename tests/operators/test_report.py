@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +12,15 @@ import time_machine
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_otpiq.exceptions import OtpiqDownloadError, OtpiqReportError, OtpiqValidationError
-from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from tests.broadcast.people import everybody, number
-from tests.fakes import execute
 from tests.operators.broadcasts import pushed
 from tests.operators.reports import WINDOW, as_csv, downloads, generated, read, send_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow.providers.common.compat.sdk import DAG
-
     from airflow_provider_otpiq.sandbox import Sandbox
 
-_task_numbers = count()
 ALL_BUT_ONE_DELIVERED = {
     "messages": 9,
     "pending": 0,
@@ -38,16 +32,6 @@ ALL_BUT_ONE_DELIVERED = {
     "cost_iqd": 8 * 12,
     "unmatched": 0,
 }
-
-
-@pytest.fixture
-def report(dag: DAG, context: dict[str, Any], tmp_path: Path) -> Callable[..., str]:
-    def run(**fields: Any) -> str:
-        fields = {"destination": str(tmp_path / "out" / "report.csv"), **fields}
-        operator = DeliveryReportOperator(task_id=f"report_{next(_task_numbers)}", dag=dag, **fields)
-        return str(execute(operator, context))
-
-    return run
 
 
 @pytest.fixture

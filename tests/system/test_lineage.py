@@ -32,7 +32,7 @@ SECRETS = (
 )
 
 
-def test_files_become_an_audience_and_that_becomes_campaigns(
+def test_files_become_an_audience_that_campaigns_and_those_a_report(
     airflow_home: Path, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     folder = tmp_path / "files"
@@ -53,6 +53,7 @@ def test_files_become_an_audience_and_that_becomes_campaigns(
         "lineage.prepare": ({("file", f"{folder}/people.csv")}, {("file", f"{folder}/audience"): 2}),
         "lineage.broadcast": ({("file", f"{folder}/audience")}, campaigns(sandbox)),
         "lineage.start": ({("file", f"{folder}/audience")}, campaigns(sandbox)),
+        "lineage.report": (set(campaigns(sandbox)), {("file", f"{folder}/report.parquet"): 0}),
     }
     assert {"lineage.create", "lineage.attach"} <= completed.keys()
 

@@ -1,4 +1,4 @@
-"""A broadcast from files to campaigns, for OpenLineage to follow."""
+"""A broadcast from files to campaigns and to a report, for OpenLineage to follow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, CreateCampaignOperator
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 
 FOLDER = "{{ params.folder }}"
 TEMPLATE: dict[str, Any] = {
@@ -27,7 +28,8 @@ with DAG("lineage", schedule=None, params={"folder": ""}):
         output=f"{FOLDER}/audience",
     )
     broadcast = CreateBroadcastOperator(task_id="broadcast", audience=prepare.output, name="Lineage", **TEMPLATE)
-    StartBroadcastOperator(task_id="start", broadcast=broadcast.output)
+    start = StartBroadcastOperator(task_id="start", broadcast=broadcast.output)
+    DeliveryReportOperator(task_id="report", broadcast=start.output, destination=f"{FOLDER}/report.parquet")
 
     create = CreateCampaignOperator(task_id="create", name="Alone", **TEMPLATE)
     AttachRecipientsOperator(
