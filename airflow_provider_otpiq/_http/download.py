@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import IncompleteRead
-from socket import gaierror
+from socket import gaierror, socket
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -74,17 +74,29 @@ class _FileConnection(Connection):
 class _PublicConnection(_FileConnection):
     """A connection that is refused unless it goes to a public address."""
 
+    _is_direct = False
+
     def connect(self) -> None:
         """Connect, and look at the address before and after it: a name may resolve to another one meanwhile."""
         is_socks = hasattr(self, "_socks_options")  # whose address the socket then has
         if self.proxy is None and not is_socks:
             require_public_host(self.host)
+            self._is_direct = True
             super().connect()
-            require_public_address(self.host, self.sock.getpeername()[0])
         else:  # it resolves the name and connects, and may be the only one that can
             with contextlib.suppress(gaierror):
                 require_public_host(self.host if is_socks else str(getattr(self, "_tunnel_host", "")))
             super().connect()
+
+    def _new_conn(self) -> socket:
+        connected: socket = super()._new_conn()
+        if self._is_direct:  # and before TLS, of whose handshake the other side would see the name
+            try:
+                require_public_address(self.host, connected.getpeername()[0])
+            except PrivateAddressError:
+                connected.close()
+                raise
+        return connected
 
 
 class RowCounter:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import socket
 import tempfile
 import tracemalloc
 from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -25,7 +27,6 @@ from tests.broadcast.people import number, write_audience
 from tests.fakes import TaskInstance, execute
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
@@ -137,6 +138,20 @@ def test_an_address_that_cannot_be_read_is_an_error_of_the_report(otpiq: Otpiq, 
         with pytest.raises(OtpiqReportError, match="its address cannot be read") as caught:
             download(otpiq, tmp_path, downloadUrl=first)
         assert "secret" not in f"{caught.value!r}{caught.value.__context__!r}{caught.value.__cause__!r}"
+
+
+def test_nothing_is_sent_to_a_name_that_resolves_to_a_private_address_a_moment_later(
+    hook: OtpiqHook, wire: Callable[..., Wire], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: SimpleQueue[bytes] = SimpleQueue()
+    server = wire(lambda connection: received.put(connection.recv(100)), reads=False)
+    addresses = ["127.0.0.1", "1.1.1.1"]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", (addresses.pop(), server.port))])
+    url = f"https://cdn.otpiq.example:{server.port}/file.csv"
+    with pytest.raises(OtpiqReportError, match=r"is 127\.0\.0\.1, which is no public address"):
+        hook.download_report(report={**REPORT, "downloadUrl": url}, destination=tmp_path / "downloaded.csv")
+    assert received.get(timeout=5) == b""
+    assert (server.connections, addresses) == (1, [])
 
 
 def test_the_address_is_in_no_log(otpiq: Otpiq, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
