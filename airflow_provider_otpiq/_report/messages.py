@@ -161,7 +161,7 @@ class MessageTable:
                 " GROUP BY phone_number HAVING count(*) > 1) USING (phone_number)"
             )
         options = "FORMAT csv, HEADER" if file_format == "csv" else "FORMAT parquet"
-        self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO '{path}' ({options})")
+        self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO {_literal(path)} ({options})")
 
     def _columns(self) -> list[str]:
         further = self._layout.further if self._layout else {}
@@ -184,14 +184,19 @@ def _no_row(layout: Layout) -> str:
 
 def _read_csv(layout: Layout) -> str:
     columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(layout.titles)))
+    # In parallel, DuckDB takes some line breaks within quotes for the end of a row, and refuses the file.
     return (
-        "read_csv(?, auto_detect = false, header = false, skip = 1, delim = ',', quote = '\"', escape = '\"',"
-        f" nullstr = '{NEVER}', buffer_size = {_BUFFER}, columns = {{{columns}}})"
+        "read_csv(?, auto_detect = false, parallel = false, header = false, skip = 1, delim = ',', quote = '\"',"
+        f" escape = '\"', nullstr = '{NEVER}', buffer_size = {_BUFFER}, columns = {{{columns}}})"
     )
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _text(reference: str | int | None) -> str | None:

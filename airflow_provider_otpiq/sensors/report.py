@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseSensorOperator
 
 from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
+from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["DeliverySensor"]
 
 
-class DeliverySensor(OtpiqBaseOperator, BaseSensorOperator):
+class DeliverySensor(RemovesTemporaryFiles, OtpiqBaseOperator, BaseSensorOperator):
     """
     Wait until the messages of a broadcast, or of a window, are final: delivered, read or failed.
 
