@@ -225,7 +225,7 @@ class Download:
     def _wrong_in(self, url: str) -> str | None:
         with contextlib.suppress(ValueError):
             parts = urlsplit(url)
-            if not url.startswith(("https://", self._own_origin)):
+            if parts.scheme != "https" and not url.startswith(self._own_origin):
                 return f"must be https, and is {sanitize(parts.scheme) or 'without a scheme'}"
             if parts.hostname and parts.port != 0:
                 return None

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _TIME_IN_CSV = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {0}"  # of a database in UTC
 _BUFFER = 4_000_000  # bytes, of which DuckDB takes 32 MB by default, for each thread; twice its longest line
 _TIMES = ("created_at", "sent_at")
-FINAL = "delivery_status NOT IN ('pending', 'sent')"
+_FINAL = "delivery_status IN ('delivered', 'read', 'failed')"
 
 
 class MessageTable:
@@ -118,7 +118,7 @@ class MessageTable:
             [],
         )
         if others := messages - sum(statuses):
-            log.warning("%s messages have a status that OTPIQ does not document.", f"{others:,}")
+            log.warning("%s messages have a status that OTPIQ does not document, which is not final.", f"{others:,}")
         return {
             "messages": messages,
             **dict(zip(MESSAGE_STATUSES, statuses, strict=True)),
@@ -130,11 +130,12 @@ class MessageTable:
     def final_share(self) -> float:
         """Tell for which share of the people, or of the messages, nothing is to come any more."""
         if not self._has_people:
-            return float(self._single(f"SELECT coalesce(avg(({FINAL})::INT), 1) FROM messages"))
+            return float(self._single(f"SELECT coalesce(avg(({_FINAL})::INT), 1) FROM messages"))
         return float(
             self._single(
                 "SELECT avg(coalesce(is_final, false)::INT) FROM people LEFT JOIN"
-                f" (SELECT phone_number, bool_and({FINAL}) AS is_final FROM messages GROUP BY ALL) USING (phone_number)"
+                f" (SELECT phone_number, bool_and({_FINAL}) AS is_final FROM messages GROUP BY phone_number)"
+                " USING (phone_number)"
             )
         )
 
