@@ -120,15 +120,17 @@ class RowCounter:
         self._lines += count(chunk)
 
     def _between_few_quotes(self, chunk: bytes) -> int:
-        lines, at = len(chunk) - len(chunk.replace(b"\n", b"")), 0  # faster than to count them
-        while True:
-            quote = chunk.find(b'"', at)
+        lines = len(chunk) - len(chunk.replace(b"\n", b""))  # faster than to count them
+        chunk = b'"' * self._in_quotes + chunk
+        opening = chunk.find(b'"')
+        while opening >= 0:
+            closing = chunk.find(b'"', opening + 1)
+            self._in_quotes = closing < 0
             if self._in_quotes:
-                lines -= chunk.count(b"\n", at, len(chunk) if quote < 0 else quote)
-            if quote < 0:
-                return lines
-            self._in_quotes = not self._in_quotes
-            at = quote + 1
+                return lines - chunk.count(b"\n", opening)
+            lines -= chunk.count(b"\n", opening, closing)
+            opening = chunk.find(b'"', closing + 1)
+        return lines
 
     def _between_many_quotes(self, chunk: bytes) -> int:
         # Of a quoted value without line breaks, the quotes that escape one included, nothing is left.
@@ -165,7 +167,7 @@ class Download:
 
     def to_file(self, path: Path, log: Log) -> None:
         """
-        Write the file, and make sure that it is whole.
+        Write to an empty file, and make sure that it is whole.
 
         :raises OtpiqReportError: if its address is not safe.
         :raises OtpiqDownloadError: if it is gone, too large, or has more or fewer rows.
@@ -173,12 +175,14 @@ class Download:
         :raises OtpiqApiError: if its host fails.
         """
         retry = RetryState(self._settings.max_retries, is_idempotent=True)
-        with _urls_kept_out_of_the_log(), path.open("wb") as file:
+        # Opened to be written anew, some file systems would wait for the disk when it is closed.
+        with _urls_kept_out_of_the_log(), path.open("r+b") as file:
             with_retries(lambda: self._write(file), retry, log)
 
     def _write(self, file: BinaryIO) -> None:
-        file.seek(0)
-        file.truncate()
+        if file.tell():  # an attempt before this one failed
+            file.seek(0)
+            file.truncate()
         counter = RowCounter()
         for chunk in self._chunks(self._url):
             counter.add(chunk)
