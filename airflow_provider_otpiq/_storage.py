@@ -100,7 +100,7 @@ class Folder:
 
     @contextmanager
     def staged(self, name: str) -> Iterator[Path]:
-        """Yield a local file, which becomes the object where the block ends without an error."""
+        """Yield an empty local file, which becomes the object where the block ends without an error."""
         path = self._full_path(name)
         if self._is_local:
             with _written_aside(path, b"") as aside:
@@ -108,7 +108,8 @@ class Folder:
                 os.replace(aside, path)
             return
         with TemporaryDirectory(prefix="otpiq-") as folder:  # which nobody else can enter
-            yield (file := Path(folder, "staged"))
+            (file := Path(folder, "staged")).touch()
+            yield file
             self._fs.put_file(str(file), path)
 
     def list(self, name: str) -> list[str]:

@@ -8,9 +8,11 @@ connection's own scheme, host and port is taken as it is: there a sandbox has it
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass
 from http import HTTPStatus
-from socket import gaierror
+from http.client import IncompleteRead
+from socket import gaierror, socket
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -72,16 +74,29 @@ class _FileConnection(Connection):
 class _PublicConnection(_FileConnection):
     """A connection that is refused unless it goes to a public address."""
 
+    _is_direct = False
+
     def connect(self) -> None:
         """Connect, and look at the address before and after it: a name may resolve to another one meanwhile."""
-        if self.proxy is None:
+        is_socks = hasattr(self, "_socks_options")  # whose address the socket then has
+        if self.proxy is None and not is_socks:
             require_public_host(self.host)
+            self._is_direct = True
             super().connect()
-            require_public_address(self.host, self.sock.getpeername()[0])
         else:  # it resolves the name and connects, and may be the only one that can
             with contextlib.suppress(gaierror):
-                require_public_host(str(getattr(self, "_tunnel_host", "")))
+                require_public_host(self.host if is_socks else str(getattr(self, "_tunnel_host", "")))
             super().connect()
+
+    def _new_conn(self) -> socket:
+        connected: socket = super()._new_conn()
+        if self._is_direct:  # and before TLS, of whose handshake the other side would see the name
+            try:
+                require_public_address(self.host, connected.getpeername()[0])
+            except PrivateAddressError:
+                connected.close()
+                raise
+        return connected
 
 
 class RowCounter:
@@ -105,15 +120,17 @@ class RowCounter:
         self._lines += count(chunk)
 
     def _between_few_quotes(self, chunk: bytes) -> int:
-        lines, at = len(chunk) - len(chunk.replace(b"\n", b"")), 0  # faster than to count them
-        while True:
-            quote = chunk.find(b'"', at)
+        lines = len(chunk) - len(chunk.replace(b"\n", b""))  # faster than to count them
+        chunk = b'"' * self._in_quotes + chunk
+        opening = chunk.find(b'"')
+        while opening >= 0:
+            closing = chunk.find(b'"', opening + 1)
+            self._in_quotes = closing < 0
             if self._in_quotes:
-                lines -= chunk.count(b"\n", at, len(chunk) if quote < 0 else quote)
-            if quote < 0:
-                return lines
-            self._in_quotes = not self._in_quotes
-            at = quote + 1
+                return lines - chunk.count(b"\n", opening)
+            lines -= chunk.count(b"\n", opening, closing)
+            opening = chunk.find(b'"', closing + 1)
+        return lines
 
     def _between_many_quotes(self, chunk: bytes) -> int:
         # Of a quoted value without line breaks, the quotes that escape one included, nothing is left.
@@ -150,7 +167,7 @@ class Download:
 
     def to_file(self, path: Path, log: Log) -> None:
         """
-        Write the file, and make sure that it is whole.
+        Write to an empty file, and make sure that it is whole.
 
         :raises OtpiqReportError: if its address is not safe.
         :raises OtpiqDownloadError: if it is gone, too large, or has more or fewer rows.
@@ -158,12 +175,14 @@ class Download:
         :raises OtpiqApiError: if its host fails.
         """
         retry = RetryState(self._settings.max_retries, is_idempotent=True)
-        with path.open("wb") as file:
+        # Opened to be written anew, some file systems would wait for the disk when it is closed.
+        with _urls_kept_out_of_the_log(), path.open("r+b") as file:
             with_retries(lambda: self._write(file), retry, log)
 
     def _write(self, file: BinaryIO) -> None:
-        file.seek(0)
-        file.truncate()
+        if file.tell():  # an attempt before this one failed
+            file.seek(0)
+            file.truncate()
         counter = RowCounter()
         for chunk in self._chunks(self._url):
             counter.add(chunk)
@@ -184,7 +203,12 @@ class Download:
                 location = _location(response)
                 if location is None:
                     self._require_ok(call, response)
-                    yield from iter_body(response, MAX_BYTES, _CHUNK)
+                    last = b""
+                    for chunk in iter_body(response, MAX_BYTES, _CHUNK):
+                        last = chunk or last
+                        yield chunk
+                    if _may_be_cut(response, last):
+                        raise IncompleteRead(b"")
                     return
         except OtpiqApiError:
             raise
@@ -192,16 +216,24 @@ class Download:
             failure = self._failure(call, url, error)
         else:
             if redirects < MAX_REDIRECTS:
-                yield from self._chunks(urljoin(url, location), redirects + 1)
+                yield from self._chunks(_redirected(url, location), redirects + 1)
                 return
             failure = OtpiqReportError(f"{call} was redirected more than {MAX_REDIRECTS} times.")
         # Outside of the handler: the error's context would hold the URL.
         raise failure
 
     def _require_safe(self, call: str, url: str) -> None:
-        if not url.startswith(("https://", self._own_origin)):
-            scheme = sanitize(url.partition(":")[0])
-            raise OtpiqReportError(f"{call} was refused: its address must be https, and is {scheme}.")
+        if wrong := self._wrong_in(url):
+            raise OtpiqReportError(f"{call} was refused: its address {wrong}.")
+
+    def _wrong_in(self, url: str) -> str | None:
+        with contextlib.suppress(ValueError):
+            parts = urlsplit(url)
+            if parts.scheme != "https" and not url.startswith(self._own_origin):
+                return f"must be https, and is {sanitize(parts.scheme) or 'without a scheme'}"
+            if parts.hostname and parts.port != 0:
+                return None
+        return "cannot be read"
 
     def _session(self, url: str) -> Session:
         session = Session()
@@ -248,3 +280,32 @@ def _host_of(url: str) -> str:
 def _location(response: requests.Response) -> str | None:
     """Return where a redirect leads; None if it is none."""
     return response.headers.get("Location") if response.status_code in _REDIRECTS else None
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:  # nor can it be read as an address
+        return location
+
+
+def _may_be_cut(response: requests.Response, last: bytes) -> bool:
+    """Tell whether a file ends within a line, and nothing but the end of the connection says that it ends there."""
+    headers = response.headers
+    has_end = response.raw.chunked or "Content-Length" in headers or "Content-Encoding" in headers
+    return not has_end and not last.endswith(b"\n")
+
+
+@contextlib.contextmanager
+def _urls_kept_out_of_the_log() -> Iterator[None]:
+    """Keep urllib3 from logging the path and query of each request, as it does where the level is DEBUG."""
+
+    def drop(_record: logging.LogRecord) -> bool:
+        return False
+
+    log = logging.getLogger("urllib3.connectionpool")
+    log.addFilter(drop)
+    try:
+        yield
+    finally:
+        log.removeFilter(drop)

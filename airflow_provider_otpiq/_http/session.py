@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
+_GZIP = ("gzip", "x-gzip")
 
 _handed_over: ContextVar[bool] = ContextVar("otpiq_request_handed_over", default=True)
 
@@ -233,21 +234,36 @@ def iter_body(response: requests.Response, max_bytes: int, chunk_size: int) -> I
     :raises BodyTooLargeError: if it is larger than the limit, compressed or not.
     :raises zlib.error: if its compressed body is damaged.
     """
-    gunzip = zlib.decompressobj(wbits=31) if response.headers.get("Content-Encoding", "").lower() == "gzip" else None
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    gunzip = _Gunzip(chunk_size) if encoding in _GZIP else None
     received = produced = 0
     for chunk in response.raw.stream(chunk_size, decode_content=False):
         received += len(chunk)
-        for piece in _decompressed(gunzip, chunk, chunk_size) if gunzip else [chunk]:
+        for piece in gunzip.pieces(chunk) if gunzip else [chunk]:
             produced += len(piece)
             if max(received, produced) > max_bytes:
                 raise BodyTooLargeError
             yield piece
-    if gunzip and not gunzip.eof:
+    if gunzip and not gunzip.is_whole:
         raise zlib.error("the end is missing")
 
 
-def _decompressed(gunzip: Any, compressed: bytes, chunk_size: int) -> Iterator[bytes]:
-    piece = b""
-    while compressed or len(piece) == chunk_size:  # then there may be more inside
-        yield (piece := gunzip.decompress(compressed, chunk_size))
-        compressed = gunzip.unconsumed_tail
+class _Gunzip:
+    """The decompression of a body, which may have several members: one after the other, as gzip has them."""
+
+    def __init__(self, max_piece: int) -> None:
+        self._max_piece = max_piece
+        self._member = zlib.decompressobj(wbits=31)
+
+    @property
+    def is_whole(self) -> bool:
+        return self._member.eof
+
+    def pieces(self, compressed: bytes) -> Iterator[bytes]:
+        is_full = False
+        while compressed or (is_full and not self._member.eof):  # then there may be more inside
+            if self._member.eof:
+                self._member = zlib.decompressobj(wbits=31)
+            yield (piece := self._member.decompress(compressed, self._max_piece))
+            is_full = len(piece) == self._max_piece
+            compressed = self._member.unconsumed_tail or self._member.unused_data

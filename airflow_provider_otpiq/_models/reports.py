@@ -120,7 +120,7 @@ class Report(BaseModel):
 
     id: Annotated[str, Field(alias="_id", min_length=1)]
     download_url: Annotated[str, Field(alias="downloadUrl", min_length=1)]
-    record_count: Annotated[int, Field(alias="recordCount", ge=0)]
+    record_count: Annotated[int, Field(alias="recordCount", ge=0, strict=True)]
     status: str | None = None
 
 

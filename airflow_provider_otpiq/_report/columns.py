@@ -58,7 +58,7 @@ COLUMNS = (
         "a whole number",
     ),
     Column("Message Type", "message_type"),
-    Column("Delivery Status", "delivery_status", "lower({0})"),
+    Column("Delivery Status", "delivery_status", "lower(trim({0}))"),
     Column("Error Reason", "error_reason", "nullif({0}, '')"),
     Column("Refunded", "refunded", "lower({0}) = 'yes'", "lower({0}) IN ('yes', 'no')", "Yes or No"),
     _time("Created At", "created_at", required=True),

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _TIME_IN_CSV = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {0}"  # of a database in UTC
 _BUFFER = 4_000_000  # bytes, of which DuckDB takes 32 MB by default, for each thread; twice its longest line
 _TIMES = ("created_at", "sent_at")
-FINAL = "delivery_status NOT IN ('pending', 'sent')"
+_FINAL = "delivery_status IN ('delivered', 'read', 'failed')"
 
 
 class MessageTable:
@@ -118,7 +118,7 @@ class MessageTable:
             [],
         )
         if others := messages - sum(statuses):
-            log.warning("%s messages have a status that OTPIQ does not document.", f"{others:,}")
+            log.warning("%s messages have a status that OTPIQ does not document, which is not final.", f"{others:,}")
         return {
             "messages": messages,
             **dict(zip(MESSAGE_STATUSES, statuses, strict=True)),
@@ -130,11 +130,12 @@ class MessageTable:
     def final_share(self) -> float:
         """Tell for which share of the people, or of the messages, nothing is to come any more."""
         if not self._has_people:
-            return float(self._single(f"SELECT coalesce(avg(({FINAL})::INT), 1) FROM messages"))
+            return float(self._single(f"SELECT coalesce(avg(({_FINAL})::INT), 1) FROM messages"))
         return float(
             self._single(
                 "SELECT avg(coalesce(is_final, false)::INT) FROM people LEFT JOIN"
-                f" (SELECT phone_number, bool_and({FINAL}) AS is_final FROM messages GROUP BY ALL) USING (phone_number)"
+                f" (SELECT phone_number, bool_and({_FINAL}) AS is_final FROM messages GROUP BY phone_number)"
+                " USING (phone_number)"
             )
         )
 
@@ -161,7 +162,7 @@ class MessageTable:
                 " GROUP BY phone_number HAVING count(*) > 1) USING (phone_number)"
             )
         options = "FORMAT csv, HEADER" if file_format == "csv" else "FORMAT parquet"
-        self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO '{path}' ({options})")
+        self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO {_literal(path)} ({options})")
 
     def _columns(self) -> list[str]:
         further = self._layout.further if self._layout else {}
@@ -184,14 +185,19 @@ def _no_row(layout: Layout) -> str:
 
 def _read_csv(layout: Layout) -> str:
     columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(layout.titles)))
+    # In parallel, DuckDB takes some line breaks within quotes for the end of a row, and refuses the file.
     return (
-        "read_csv(?, auto_detect = false, header = false, skip = 1, delim = ',', quote = '\"', escape = '\"',"
-        f" nullstr = '{NEVER}', buffer_size = {_BUFFER}, columns = {{{columns}}})"
+        "read_csv(?, auto_detect = false, parallel = false, header = false, skip = 1, delim = ',', quote = '\"',"
+        f" escape = '\"', nullstr = '{NEVER}', buffer_size = {_BUFFER}, columns = {{{columns}}})"
     )
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _text(reference: str | int | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._audience.database import Database
 from airflow_provider_otpiq._models.datetimes import to_api_format
+from airflow_provider_otpiq._models.recipient_rows import safe_reference
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
 from airflow_provider_otpiq._report.messages import MessageTable
@@ -124,6 +125,7 @@ class _Reports:
         """Write the messages to a local path or URL."""
         written = self._database.folder / f"messages.{file_format}"  # DuckDB writes in its own folder only
         self.table.write(written, file_format)
+        written.chmod(0o600)  # as all files of people: DuckDB lets others read them
         folder, name = split_location(destination)
         with Folder(folder).staged(name) as path:
             shutil.move(written, path)
@@ -136,7 +138,9 @@ def _reports(hook: OtpiqHook, people: People | None) -> Iterator[_Reports]:
 
 
 def _log_ambiguous(table: MessageTable) -> None:
-    names = [reference or mask_phone_number(number) for number, reference in table.ambiguous()]
+    names = [
+        safe_reference(reference) if reference else mask_phone_number(number) for number, reference in table.ambiguous()
+    ]
     if names:
         log.warning(
             "%s people have several messages in this window, so which one is the broadcast's is unknown. Theirs have no"

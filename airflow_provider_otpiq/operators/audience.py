@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_otpiq.operators._asset_events import add_to_asset_events
 from airflow_provider_otpiq.operators._recipients import RedactedRecipients, call_with_context
+from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +29,7 @@ __all__ = ["PrepareAudienceOperator"]
 _SOURCES = ("source", "suppress")
 
 
-class PrepareAudienceOperator(BaseOperator):
+class PrepareAudienceOperator(RemovesTemporaryFiles, BaseOperator):
     """
     Prepare an audience of any size: read its rows, and divide those who may be messaged into parts of at most 1000.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
+from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["DeliveryReportOperator"]
 
 
-class DeliveryReportOperator(OtpiqBaseOperator):
+class DeliveryReportOperator(RemovesTemporaryFiles, OtpiqBaseOperator):
     """
     Write a file of what became of the messages: who got one, what it cost, which failed and why.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseSensorOperator
 
 from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
+from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["DeliverySensor"]
 
 
-class DeliverySensor(OtpiqBaseOperator, BaseSensorOperator):
+class DeliverySensor(RemovesTemporaryFiles, OtpiqBaseOperator, BaseSensorOperator):
     """
     Wait until the messages of a broadcast, or of a window, are final: delivered, read or failed.
 
-    A message is not final while it is ``pending`` or ``sent``; of a broadcast, neither is a person who has no message
-    yet; a window without messages is. The sensor is done when at least ``min_final`` are final, and never before the
-    window's end, or before the last campaign of a broadcast starts.
+    A message is not final while it is ``pending`` or ``sent``, or has a status that OTPIQ does not document; of a
+    broadcast, neither is a person who has no message yet; a window without messages is. The sensor is done when at
+    least ``min_final`` are final, and never before the window's end, or before the last campaign of a broadcast starts.
 
     Each poke makes a report of the whole window at OTPIQ, which costs nothing and is deleted after 30 days; before the
     end, or the start, it makes none. It needs the extra ``audience``, as :class:`.DeliveryReportOperator` does.

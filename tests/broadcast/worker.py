@@ -15,6 +15,7 @@ import time_machine
 
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from tests.fakes import TaskInstance
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ OPERATORS: dict[str, Any] = {
     "prepare": PrepareAudienceOperator,
     "create": CreateBroadcastOperator,
     "start": StartBroadcastOperator,
+    "report": DeliveryReportOperator,
 }
 
 

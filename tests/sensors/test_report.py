@@ -102,7 +102,8 @@ def test_messages_to_others_do_not_count(poke: Callable[..., bool], broadcast: s
         (["delivered", "sent"], "0.51", False),
         (["delivered"] * 98 + ["sent"] * 2, 0.98, True),
         (["delivered"] * 97 + ["sent"] * 3, 0.98, False),
-        (["delivered", "queued"], 1, True),
+        (["delivered", "queued"], 1, False),
+        (["Delivered ", "FAILED"], 1, True),
         ([], 1, True),
     ],
 )

@@ -40,7 +40,36 @@ SCREENSHOTS = os.environ.get("OTPIQ_TEST_SCREENSHOTS")
 DASHBOARD = "https://dashboard.example.com/campaigns/{campaign_id}"
 LINKED = """
 from airflow.sdk import DAG
+from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
+from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
 from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+
+OF_THE_SANDBOX = {
+    "template_name": "summer_promo",
+    "template_language": "ar",
+    "phone_number": "+964 770 123 4567",
+    "otpiq_conn_id": "otpiq_dashboard",
+}
+
+with DAG("reported", schedule=None, params={"folder": ""}):
+    prepare = PrepareAudienceOperator(
+        task_id="prepare",
+        source=lambda: [{"phone": f"96477000000{each}", "name": "Zaynab"} for each in range(10, 13)],
+        phone_number="phone",
+        template_parameters={"body": {"1": "name"}},
+        output="{{ params.folder }}",
+    )
+    create = CreateBroadcastOperator(task_id="create", audience=prepare.output, name="Reported", **OF_THE_SANDBOX)
+    start = StartBroadcastOperator(task_id="start", broadcast=create.output, otpiq_conn_id="otpiq_dashboard")
+    DeliveryReportOperator(
+        task_id="report",
+        broadcast=start.output,
+        start="{{ dag_run.run_after }}",
+        end="{{ dag_run.run_after + macros.timedelta(hours=2) }}",
+        destination="{{ params.folder }}/report.parquet",
+        otpiq_conn_id="otpiq_dashboard",
+    )
 
 with DAG("linked", schedule=None, params={"otpiq_conn_id": ""}):
     CreateCampaignOperator(
@@ -154,7 +183,8 @@ def test_a_person_approves_a_campaign_and_looks_at_what_became_of_it(
     page.goto(f"/dags/example_otpiq_lifecycle/runs/{run_id}/tasks/approve/required_actions")
     expect(page.get_by_text("sends it to 11 people for about 132 IQD")).to_be_visible()
     page.get_by_role("button", name="Approve").click()
-    assert airflow.finished(run) == "success"
+    state = airflow.finished(run)
+    assert state == "success", [(task["task_id"], task["state"]) for task in airflow.tasks(run)]
     ui_sandbox.move_clock(days=2)
     page.set_viewport_size({"width": 1100, "height": 800})
     page.goto(ui_sandbox.url.removesuffix("api"))
@@ -206,3 +236,25 @@ def test_a_task_links_to_its_campaign_where_the_connection_says_where_that_is(
     link = page.get_by_role("link", name="OTPIQ dashboard")
     expect(link).to_have_attribute("href", DASHBOARD.format(campaign_id=airflow.xcom(run, "create")))
     photograph(page, "dashboard_link")
+
+
+def test_a_report_is_seen_with_its_counts_and_its_link(
+    airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    ui_sandbox.reset()
+    run = airflow.trigger("reported", folder=str(tmp_path / "audience"))
+    assert airflow.finished(run) == "success"
+    task = f"/dags/reported/runs/{run.rsplit('/', maxsplit=1)[-1]}/tasks/report"
+    page.set_viewport_size({"width": 1100, "height": 800})
+    page.goto(f"{task}/details")
+    link = page.get_by_role("link", name="OTPIQ dashboard")
+    expect(link).to_have_attribute(
+        "href", DASHBOARD.format(campaign_id=airflow.xcom(run, "create", "first_campaign_id"))
+    )
+    page.goto(f"{task}/xcom")
+    expect(page.get_by_text("report.parquet").first).to_be_visible()
+    expect(page.get_by_role("cell", name="report", exact=True)).to_be_visible()
+    assert airflow.xcom(run, "report", "report")["unmatched"] == 3  # nothing has gone out yet
+    page.goto(ui_sandbox.url.removesuffix("api"))
+    expect(page.get_by_role("heading", name="Reports")).to_be_visible()
+    expect(page.get_by_role("link", name="delivery-report-")).to_have_count(1)

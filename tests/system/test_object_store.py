@@ -62,12 +62,12 @@ def isolated(home: Path, connections: dict[str, str]) -> dict[str, Any]:
     return {"cwd": home / "work", "env": environment, "text": True}
 
 
-def execute(home: Path, store: Store, sandbox: Sandbox, step: str, **fields: Any) -> dict[str, Any]:
-    """Run a task where nothing but the store is shared, and return its XComs."""
+def execute(home: Path, store: Store, sandbox: Sandbox, step: str, *, clock: int = 0, **fields: Any) -> dict[str, Any]:
+    """Run a task where nothing but the store is shared, and return its XComs; its clock may be some seconds ahead."""
     otpiq = {"conn_type": "otpiq", "host": sandbox.url, "password": sandbox.api_key}
     connections = {**store.environment, "AIRFLOW_CONN_OTPIQ_DEFAULT": json.dumps(otpiq)}
     result = home.with_suffix(".json")
-    parameters = json.dumps({"step": step, "fields": fields, "result": str(result)})
+    parameters = json.dumps({"step": step, "fields": fields, "result": str(result), "clock": clock})
     command = [sys.executable, "-m", "tests.broadcast.worker", parameters]
     done = subprocess.run(command, capture_output=True, check=False, **isolated(home, connections))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -101,6 +101,16 @@ def test_the_tasks_share_nothing_but_the_store(store: Store, sandbox: Sandbox, t
     again = execute(tmp_path / "start-again", store, sandbox, "start", broadcast=ledger)
     assert (again["broadcast"]["scheduled"], again["broadcast"]["already_scheduled"]) == (0, 3)
     assert messaged(sandbox) == Counter(number(each) for each in range(1, PEOPLE))
+    sandbox.move_clock(hours=1)
+    destination = f"{store.url}/{RUN}/report.csv"
+    report = execute(
+        tmp_path / "report", store, sandbox, "report", clock=3600, broadcast=ledger, destination=destination
+    )
+    assert report["return_value"] == destination
+    assert (report["report"]["messages"], report["report"]["unmatched"]) == (PEOPLE - 1, 0)
+    written = Folder(f"{store.url}/{RUN}").read("report.csv")
+    assert written
+    assert len(written.splitlines()) == PEOPLE
 
 
 def test_of_two_processes_one_creates_an_object(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""A sensor and a report under a real scheduler: rescheduled, and killed in the middle of a download."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dev.running_airflow import wait_until
+from tests.operators.reports import as_csv, downloads, generated, read, send_file
+from tests.system.observing import everything_that_airflow_has_written, is_task, wait_for_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_provider_otpiq.sandbox import Sandbox
+    from dev.running_airflow import RunningAirflow
+
+pytestmark = pytest.mark.scheduler
+
+NUMBER = "9647712340987"
+
+
+def test_a_sensor_is_rescheduled_until_the_messages_have_arrived(
+    airflow: RunningAirflow, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    send_file(sandbox, as_csv([{"Delivery Status": "pending", "Phone Number": NUMBER}]), 1)
+    destination = tmp_path / "report.parquet"
+    run = airflow.trigger("waits_and_reports", destination=str(destination))
+    wait_for_state(airflow, run, "up_for_reschedule", "wait")
+    assert airflow.xcom(run, "wait", "report")["pending"] == 1
+    assert not destination.exists()
+    send_file(sandbox, as_csv([{"Delivery Status": "read", "Phone Number": NUMBER}]), 1, times=2)
+    assert airflow.finished(run) == "success"  # a minute later
+    assert len(generated(sandbox)) == 3
+    for task in ("wait", "report"):
+        counts = airflow.xcom(run, task, "report")
+        assert (counts["pending"], counts["read"]) == (0, 1)
+    assert airflow.xcom(run, "report") == str(destination)
+    assert [row["phone_number"] for row in read(str(destination))] == [NUMBER]
+    assert not any(NUMBER in text for text in everything_that_airflow_has_written(airflow))
+
+
+def test_a_task_that_is_killed_in_a_download_leaves_no_file_and_the_next_try_makes_it(
+    airflow: RunningAirflow, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.arm("download", delay=20)
+    destination = tmp_path / "out" / "report.csv"
+    run = airflow.trigger("report_that_is_killed", destination=str(destination))
+    wait_until(lambda: downloads(sandbox))
+    for process in filter(is_task, airflow.processes()):
+        process.kill()
+    assert airflow.finished(run) == "success"
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["report.csv"]
+    assert len(generated(sandbox)) == 2
