@@ -131,6 +131,10 @@ def test_a_window_is_not_done_before_its_end(poke: Callable[..., bool], sandbox:
         ({"broadcast": {"ledger": "/ledger"}}, "broadcast: must be one path, and is a dict"),
         ({**WINDOW, "min_final": "None"}, "min_final: is required"),
         ({"broadcast": "/nowhere/ledger"}, "there is no broadcast in /nowhere/ledger"),
+        (
+            {"broadcast": "/nowhere/manifest.json"},
+            "is the manifest of an audience.*Set the path of the broadcast's ledger",
+        ),
         ({"start": WINDOW["end"], "end": WINDOW["start"]}, "end: must be after start"),
     ],
 )
