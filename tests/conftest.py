@@ -125,7 +125,7 @@ def wire() -> Iterator[Callable[..., Wire]]:
     """Start servers that do what a script says, and end them."""
     wires: list[Wire] = []
 
-    def start(script: Callable[..., object], **how: bool) -> Wire:
+    def start(script: Callable[..., object], **how: Any) -> Wire:
         wires.append(Wire(script, **how))
         return wires[-1]
 

@@ -45,14 +45,15 @@ class Wire:
 
     :param script: what it does with each connection.
     :param reads: whether it reads a request first.
+    :param host: the address that it listens on.
     """
 
-    def __init__(self, script: Script, *, reads: bool = True) -> None:
+    def __init__(self, script: Script, *, reads: bool = True, host: str = "127.0.0.1") -> None:
         self.connections = 0
         self.first_lines: list[str] = []
         self._script = script
         self._reads = reads
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening = socket.create_server((host, 0))
         self.port: int = self._listening.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()

@@ -1,0 +1,85 @@
+"""A download from a public address, which only a network namespace of its own can have here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dev.certificate import self_signed_certificate
+from dev.local_airflow import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.pods
+
+PUBLIC, PRIVATE = "93.184.216.34", "10.1.2.3"
+DOWNLOADS = textwrap.dedent(
+    """
+    import json, os, sys
+    from tests.http.test_download import CSV, report, response
+    from tests.wire import Wire, persistent
+    from airflow_provider_otpiq.exceptions import OtpiqReportError
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+    public, private, certificates, target = sys.argv[1:]
+    os.environ["AIRFLOW_CONN_OTPIQ_DEFAULT"] = json.dumps({"conn_type": "otpiq", "password": "sk_dev_public"})
+    os.environ["REQUESTS_CA_BUNDLE"] = f"{certificates}/both.pem"
+
+    def serve(address, body):
+        return Wire(persistent(body, f"{certificates}/{address}.pem"), reads=False, host=address)
+
+    files = serve(public, response())
+    there = serve(private, response())
+    url = f"https://{public}:{files.port}/file.csv"
+    OtpiqHook().download_report(report=report(url), destination=target)
+    whole = open(target, "rb").read() == CSV
+
+    def refused(url):
+        try:
+            OtpiqHook().download_report(report=report(url), destination=target)
+        except OtpiqReportError as error:
+            return str(error)
+
+    redirects = serve(public, response(b"", "302 Found", Location=f"https://{private}:{there.port}/file.csv"))
+    print(json.dumps({
+        "whole": whole,
+        "private": refused(f"https://{private}:{there.port}/file.csv"),
+        "redirect": refused(f"https://{public}:{redirects.port}/file.csv"),
+        "connections": [files.connections, there.connections],
+    }))
+    """
+)
+
+
+def test_a_file_comes_from_a_public_address_and_from_no_private_one(tmp_path: Path) -> None:
+    certificates = {address: self_signed_certificate(address) for address in (PUBLIC, PRIVATE)}
+    for address, certificate in certificates.items():
+        (tmp_path / f"{address}.pem").write_bytes(certificate)
+    (tmp_path / "both.pem").write_bytes(b"".join(certificates.values()))
+    (tmp_path / "downloads.py").write_text(DOWNLOADS)
+    addresses = "".join(f"ip address add {address}/32 dev lo && " for address in certificates)
+    python = [sys.executable, "-W", "ignore", str(tmp_path / "downloads.py"), PUBLIC, PRIVATE, str(tmp_path)]
+    command = f'ip link set lo up && {addresses}exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", command, "sh", *python, str(tmp_path / "report.csv")],
+        env={
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(REPOSITORY),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["whole"]
+    for refusal in (found["private"], found["redirect"]):
+        assert f"{PRIVATE} is {PRIVATE}, which is no public address" in refusal
+    assert found["connections"] == [1, 0]
