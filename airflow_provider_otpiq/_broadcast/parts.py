@@ -6,10 +6,11 @@ import logging
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq._audience.manifest import Audience
+from airflow_provider_otpiq._audience.manifest import MANIFEST, Audience
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq._progress import Progress
+from airflow_provider_otpiq._storage import split_location
 from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
@@ -41,6 +42,11 @@ def read_broadcast(ledger: Ledger) -> tuple[Broadcast, Audience]:
 
     :raises OtpiqValidationError: if there is none, or its audience is another one by now.
     """
+    if split_location(ledger.location)[1] == MANIFEST:
+        raise _unusable(
+            f"broadcast: {ledger} is the manifest of an audience",
+            "Set the path of the broadcast's ledger, which is the output of the task that creates or starts it.",
+        )
     broadcast = ledger.read()
     if broadcast is None:
         raise _unusable(f"there is no broadcast in {ledger}", "Run the task that creates it first.")

@@ -1,14 +1,27 @@
-"""The connection form's own fields as Airflow before 3.2 draws them; later ones read the provider info."""
+"""The connection form of Airflow before 3.2, which asks the hook for it; later ones read the provider info."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
+from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
+
+
+def field_behaviour() -> dict[str, Any]:
+    """
+    Describe the connection form.
+
+    :return: what provider info says, by the names that these versions use.
+    """
+    return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
 
 
 def widgets() -> dict[str, Any]:
-    """Make the fields. Needs Flask-AppBuilder, which only Airflow 2 has."""
+    """
+    Make the connection form's own fields. Needs Flask-AppBuilder, which only Airflow 2 has.
+
+    :return: a WTForms field for each extra of the connection.
+    """
     return {name: _widget(field) for name, field in CONNECTION_FIELDS.items()}
 
 

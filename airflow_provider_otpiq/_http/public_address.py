@@ -34,7 +34,8 @@ def require_public_address(host: str, address: str) -> None:
     :raises PrivateAddressError: if it is not.
     """
     if not is_public(address):
-        raise PrivateAddressError(f"{host} is {address}, which is no public address")
+        resolved = "" if host.strip("[]") == address else f" resolves to {address}, which"
+        raise PrivateAddressError(f"{host}{resolved} is no public address")
 
 
 def is_public(address: str) -> bool:

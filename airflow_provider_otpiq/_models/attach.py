@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -18,6 +18,13 @@ class AttachedCampaign(dict[str, Any]):
     """How many numbers were added; None if the response does not tell, and no documented one does."""
     already_attached: int | None = None
     """How many of the numbers were on the campaign before; None if the response does not tell."""
+
+    @classmethod
+    def unchanged(cls, campaign_id: str, already_attached: int) -> Self:
+        """Return a campaign on which all of the numbers were before."""
+        campaign = cls(_id=campaign_id)
+        campaign.attached, campaign.already_attached = 0, already_attached
+        return campaign
 
 
 class AttachResponse(BaseModel):

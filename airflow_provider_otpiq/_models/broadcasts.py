@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -23,6 +24,8 @@ def single(value: object) -> object:
     """
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
         return value
+    if isinstance(value, Mapping):
+        raise ValueError("must be one path, and is a dict; set the output of the task, not its other XComs")
     found = set(value)
     if len(found) != 1:
         raise ValueError(f"must be one path, which each task of a mapped create returns; found {len(found)}")

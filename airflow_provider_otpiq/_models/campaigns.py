@@ -124,6 +124,14 @@ class CreateCampaign(TemplateAndSender):
             )
         return scheduled_for
 
+    @property
+    def if_lost(self) -> str:
+        """What an error adds if the response is lost."""
+        return (
+            f"Campaign {self.name!r} may have been created, without this task knowing its id: it has no recipients"
+            " and sends nothing. A retry creates another one."
+        )
+
 
 class UpdateCampaign(TemplateAndSender):
     """The body of an update, and the id in its path."""
@@ -148,6 +156,17 @@ class UpdateCampaign(TemplateAndSender):
     def starts_by_itself(self) -> bool:
         """Whether the campaign is to start at a time."""
         return self.schedule_type == "schedule" or self.scheduled_for is not None
+
+    @property
+    def if_lost(self) -> str:
+        """What an error adds if the response is lost."""
+        text = "The change may have been made. A retry makes it again, which is idempotent."
+        if self.scheduled_for:
+            text += (
+                " After scheduled_for it is refused as in the past, although the campaign may have started: look at it"
+                " in OTPIQ's dashboard then."
+            )
+        return text
 
     @classmethod
     def _errors_between(cls, fields: Mapping[str, object]) -> list[str]:

@@ -64,7 +64,7 @@ COLUMNS = (
     _time("Created At", "created_at", required=True),
     _time("Sent At", "sent_at", required=False),
 )
-OWN = ("reference", "part", "campaign_id", "ambiguous")
+PEOPLE_COLUMNS = ("reference", "part", "campaign_id", "ambiguous")
 """What is added where the people are known."""
 
 
@@ -81,7 +81,7 @@ class Layout(NamedTuple):
     @property
     def further(self) -> dict[str, str]:
         """The names of other columns, in snake_case, and what SQL calls their texts."""
-        taken = [*(column.name for column in COLUMNS), *OWN]
+        taken = [*(column.name for column in COLUMNS), *PEOPLE_COLUMNS]
         names: dict[str, str] = {}
         for at, title in enumerate(self.titles):
             if title not in {column.title for column in COLUMNS}:
@@ -91,7 +91,7 @@ class Layout(NamedTuple):
 
 def read_layout(path: Path, name: str) -> Layout:
     """
-    Read the heading of a file.
+    Read the header of a file.
 
     :param name: what errors call the report.
     :raises OtpiqReportError: if a documented column is not there once.

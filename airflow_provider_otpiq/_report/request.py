@@ -10,6 +10,7 @@ from airflow_provider_otpiq._models.broadcasts import single
 from airflow_provider_otpiq._models.fields import String, Time
 from airflow_provider_otpiq._models.reports import Destination, after_start, message_statuses
 from airflow_provider_otpiq._models.request import RequestModel
+from airflow_provider_otpiq._redaction import safe_repr
 
 if TYPE_CHECKING:
     from pendulum import DateTime
@@ -39,7 +40,7 @@ class Messages(RequestModel):
     @classmethod
     def _required_without_a_broadcast(cls, time: DateTime | None, info: ValidationInfo) -> DateTime | None:
         if time is None and info.data.get("broadcast", "wrong itself") is None:
-            raise ValueError("is required, and is not set; only a broadcast has a window of its own")
+            raise ValueError("is required, and is not set; only a broadcast has a window of its own, and none is set")
         return time
 
     @field_validator("end")
@@ -51,7 +52,7 @@ class Messages(RequestModel):
 def _known_format(location: str) -> str:
     if location.endswith(tuple(FORMATS)):
         return location
-    raise ValueError(f"must end in {' or '.join(FORMATS)}, which says what is written")
+    raise ValueError(f"must end in {' or '.join(FORMATS)}, which says what is written; found {safe_repr(location)}")
 
 
 class DeliveryReport(Messages):
@@ -72,7 +73,9 @@ def _share(value: Any) -> float:
     except (TypeError, ValueError):
         share = -1.0
     if isinstance(value, bool) or not 0 < share <= 1:
-        raise ValueError("must be a share of the messages, above 0.0 and at most 1.0, such as 0.98")
+        raise ValueError(
+            f"must be a share of the messages, above 0.0 and at most 1.0, such as 0.98; found {safe_repr(str(value))}"
+        )
     return share
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_otpiq._connection.form import widgets
+from airflow_provider_otpiq._connection.form import field_behaviour, widgets
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq._http.client import OtpiqClient
@@ -31,7 +31,6 @@ from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqRequestError
-from airflow_provider_otpiq.get_provider_info import FIELD_BEHAVIOUR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq._http.client import PendingMarker
     from airflow_provider_otpiq._models.campaigns import CreateCampaignFields, UpdateCampaignFields
-
-CreateOrUpdate = TypeVar("CreateOrUpdate", CreateCampaign, UpdateCampaign)
 
 _CAMPAIGNS = "/whatsapp/campaigns"
 
@@ -131,11 +128,7 @@ class OtpiqHook(BaseHook):
         request = CreateCampaign.parse(**fields)
         if request.scheduled_for:
             self.guard_rails.check_scheduled_time(request.scheduled_for)
-        if_lost = (
-            f"Campaign {request.name!r} may have been created, without this task knowing its id: it has no recipients"
-            " and sends nothing. A retry creates another one."
-        )
-        return self._campaign("POST", _CAMPAIGNS, self._resolve_ids(request).body(), if_lost)
+        return self._create_or_update("POST", _CAMPAIGNS, request)
 
     def update_campaign(self, **fields: Unpack[UpdateCampaignFields]) -> dict[str, Any]:
         """
@@ -154,14 +147,7 @@ class OtpiqHook(BaseHook):
         request = UpdateCampaign.parse(**fields)
         if request.starts_by_itself:  # whom it holds would get the message
             self.guard_rails.check_scheduled_time(request.scheduled_for)
-        if_lost = "The change may have been made. A retry makes it again, which is idempotent."
-        if request.scheduled_for:
-            if_lost += (
-                " After scheduled_for it is refused as in the past, although the campaign may have started: look at it"
-                " in OTPIQ's dashboard then."
-            )
-        body = self._resolve_ids(request).body()
-        return self._campaign("PATCH", f"{_CAMPAIGNS}/{request.campaign_id}", body, if_lost)
+        return self._create_or_update("PATCH", f"{_CAMPAIGNS}/{request.campaign_id}", request)
 
     def check_recipients(
         self,
@@ -191,17 +177,17 @@ class OtpiqHook(BaseHook):
         request = RecipientsRequest.parse(
             campaign_id=campaign_id, recipients=recipients, default_region=default_region, on_invalid=on_invalid
         )
-        self._check_connection()
+        guard_rails = self.guard_rails  # first of all, because reading them checks everything in the connection
         valid = request.recipients
-        if isinstance(valid, ValidRecipients) and not validate_parameters and valid.guard_rails == self.guard_rails:
+        if isinstance(valid, ValidRecipients) and not validate_parameters and valid.guard_rails == guard_rails:
             return valid
         validator = RecipientValidator(request.recipients, request.default_region)
-        self.guard_rails.check_allowed(validator)
+        guard_rails.check_allowed(validator)
         if validate_parameters:
             validator.require(self.get_recipient_payload(campaign_id=request.campaign_id))
         valid = validator.result(skip_invalid=request.on_invalid == "skip")
-        self.guard_rails.check_count(len(valid))
-        valid.guard_rails = self.guard_rails
+        guard_rails.check_count(len(valid))
+        valid.guard_rails = guard_rails
         return valid
 
     def attach_recipients(
@@ -256,7 +242,8 @@ class OtpiqHook(BaseHook):
             campaign_id=campaign_id, recipients=recipients, default_region=default_region, validate_parameters=False
         )
         self.guard_rails.check_now("the sample")
-        return self._campaign_at_most_once(f"{_CAMPAIGNS}/{campaign_id}/sample", valid, pending_marker)
+        path = f"{_CAMPAIGNS}/{campaign_id}/sample"
+        return _data(self._client.request_at_most_once("POST", path, CampaignResponse, valid, pending_marker))
 
     def start_campaign(self, *, campaign_id: str, pending_marker: PendingMarker | None = None) -> dict[str, Any]:
         """
@@ -274,7 +261,8 @@ class OtpiqHook(BaseHook):
         """
         request = StartCampaign.parse(campaign_id=campaign_id)
         self.guard_rails.check_now("the start")
-        return self._campaign_at_most_once(f"{_CAMPAIGNS}/{request.campaign_id}/start", None, pending_marker)
+        path = f"{_CAMPAIGNS}/{request.campaign_id}/start"
+        return _data(self._client.request_at_most_once("POST", path, CampaignResponse, None, pending_marker))
 
     def get_recipient_payload(
         self, *, campaign_id: str | None = None, template_id: str | None = None
@@ -377,7 +365,7 @@ class OtpiqHook(BaseHook):
             what is wrong.
         """
         try:
-            self._check_connection()
+            self.guard_rails  # noqa: B018  # reading them checks everything in the connection
             info = self._client.attempt("GET", "/info", ProjectInfo)
         except (OtpiqError, AirflowNotFoundException) as error:
             # Airflow tests under a made-up id, which says nothing to anybody.
@@ -385,30 +373,14 @@ class OtpiqHook(BaseHook):
         credit = "unknown" if info.get("credit") is None else f"{float(info['credit']):,.0f} IQD"
         return True, f"Connected to OTPIQ project {sanitize(info['projectName'])!r}; remaining credit: {credit}."
 
-    @classmethod
-    def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """
-        Describe the connection form to Airflow before 3.2, which does not read it from the provider info.
+    # Airflow before 3.2 looks for these in the class itself, and not for inherited ones.
+    get_ui_field_behaviour = staticmethod(field_behaviour)
+    get_connection_form_widgets = staticmethod(widgets)
 
-        :return: what provider info says, by the names that these versions use.
-        """
-        return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
-
-    @classmethod
-    def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """
-        Make the connection form's own fields for Airflow before 3.2.
-
-        :return: a WTForms field for each extra of the connection.
-        """
-        return widgets()
-
-    def _check_connection(self) -> None:
-        """Make sure that everything in the connection can be used, guard rails included. Nothing is sent."""
-        self.guard_rails  # noqa: B018  # reading them is the check
-
-    def _resolve_ids(self, request: CreateOrUpdate) -> CreateOrUpdate:
-        return request.resolve_ids(self.get_resources()) if request.has_names else request
+    def _create_or_update(self, method: str, path: str, request: CreateCampaign | UpdateCampaign) -> dict[str, Any]:
+        if request.has_names:
+            request = request.resolve_ids(self.get_resources())
+        return _data(self._client.request(method, path, CampaignResponse, request.body(), if_lost=request.if_lost))
 
     def _attach(self, campaign_id: str, recipients: ValidRecipients) -> AttachedCampaign:
         path = f"{_CAMPAIGNS}/{campaign_id}/recipients"
@@ -418,18 +390,8 @@ class OtpiqHook(BaseHook):
         except OtpiqRequestError as error:
             if not all_already_attached(error):
                 raise
-            campaign = AttachedCampaign(_id=campaign_id)
-            campaign.attached, campaign.already_attached = 0, recipients.distinct
-            return campaign
+            return AttachedCampaign.unchanged(campaign_id, recipients.distinct)
         return AttachedCampaign({**(response.get("data") or {}), "_id": campaign_id})
-
-    def _campaign(self, method: str, path: str, body: dict[str, Any], if_lost: str) -> dict[str, Any]:
-        return _data(self._client.request(method, path, CampaignResponse, body, if_lost=if_lost))
-
-    def _campaign_at_most_once(
-        self, path: str, body: ValidRecipients | None, marker: PendingMarker | None
-    ) -> dict[str, Any]:
-        return _data(self._client.request_at_most_once("POST", path, CampaignResponse, body, marker))
 
 
 def _data(response: dict[str, Any]) -> dict[str, Any]:

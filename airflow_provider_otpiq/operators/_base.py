@@ -39,7 +39,7 @@ _DOCUMENTED = frozenset({
 
 
 class OtpiqBaseOperator(BaseOperator):
-    """What all operators on a campaign share."""
+    """What all operators and sensors share."""
 
     ui_color = "#d7f5e3"
     operator_extra_links = (OtpiqDashboardLink(),)

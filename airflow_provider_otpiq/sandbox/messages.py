@@ -78,15 +78,15 @@ def to_csv(campaign: Campaign, at: datetime, messages: Iterable[Message]) -> str
     :param campaign: their campaign.
     :param at: the time that their status is of.
     :param messages: the messages.
-    :return: the rows without a heading, as RFC 4180 has them: lines end in CRLF.
+    :return: the rows without a header, as RFC 4180 has them: lines end in CRLF.
     """
     text = StringIO(newline="")
     csv.writer(text).writerows(_rows(campaign, at, messages))
     return text.getvalue()
 
 
-def heading() -> str:
-    """Return the heading of a delivery report."""
+def header() -> str:
+    """Return the header of a delivery report."""
     text = StringIO(newline="")
     csv.writer(text).writerow(COLUMNS)
     return text.getvalue()

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.sandbox.campaigns import Campaign, PhoneNumbers, to_api_time
-from airflow_provider_otpiq.sandbox.messages import DELIVERED_AFTER, READ_AFTER, Message, heading, messages_of, to_csv
+from airflow_provider_otpiq.sandbox.messages import DELIVERED_AFTER, READ_AFTER, Message, header, messages_of, to_csv
 from airflow_provider_otpiq.sandbox.service import BadRequestError, CampaignService
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Report:
 
     def csv(self) -> Iterator[str]:
         """Write its CSV, in parts of a campaign each."""
-        yield heading()
+        yield header()
         for campaign, messages in self._messages():
             yield to_csv(campaign, self.created_at, messages)
 

@@ -223,7 +223,7 @@ def test_a_name_that_resolves_to_a_private_address_is_refused(
     hook: OtpiqHook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, addresses: list[str]
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", (each, 443)) for each in addresses])
-    assert "cdn.otpiq.example is" in refused(hook, CDN, tmp_path)
+    assert "cdn.otpiq.example resolves to" in refused(hook, CDN, tmp_path)
 
 
 def test_a_name_that_resolves_to_another_address_a_moment_later_is_refused(
@@ -236,7 +236,7 @@ def test_a_name_that_resolves_to_another_address_a_moment_later_is_refused(
     answers = [[(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("1.1.1.1", 0))]]
     real = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: answers.pop() if answers else real(*args, **more))
-    assert "127.0.0.1 is 127.0.0.1" in refused(hook, f"https://127.0.0.1:{server.port}/file.csv", tmp_path)
+    assert "127.0.0.1 is no public address" in refused(hook, f"https://127.0.0.1:{server.port}/file.csv", tmp_path)
     assert answers == []
     assert server.requests == 0
 

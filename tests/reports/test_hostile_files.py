@@ -148,7 +148,7 @@ def test_nothing_is_sent_to_a_name_that_resolves_to_a_private_address_a_moment_l
     addresses = ["127.0.0.1", "1.1.1.1"]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", (addresses.pop(), server.port))])
     url = f"https://cdn.otpiq.example:{server.port}/file.csv"
-    with pytest.raises(OtpiqReportError, match=r"is 127\.0\.0\.1, which is no public address"):
+    with pytest.raises(OtpiqReportError, match=r"resolves to 127\.0\.0\.1, which is no public address"):
         hook.download_report(report={**REPORT, "downloadUrl": url}, destination=tmp_path / "downloaded.csv")
     assert received.get(timeout=5) == b""
     assert (server.connections, addresses) == (1, [])

@@ -127,9 +127,14 @@ def test_a_window_is_not_done_before_its_end(poke: Callable[..., bool], sandbox:
         ({**WINDOW, "poke_interval": 59}, "poke_interval: must be 60 seconds or more.*found 59"),
         ({**WINDOW, "poke_interval": timedelta(seconds=30)}, "poke_interval: must be 60 seconds or more"),
         ({**WINDOW, "min_final": 0}, "min_final: must be a share"),
-        ({**WINDOW, "min_final": "98"}, "min_final: must be a share"),
+        ({**WINDOW, "min_final": "98"}, "min_final: must be a share.*found '98'"),
+        ({"broadcast": {"ledger": "/ledger"}}, "broadcast: must be one path, and is a dict"),
         ({**WINDOW, "min_final": "None"}, "min_final: is required"),
         ({"broadcast": "/nowhere/ledger"}, "there is no broadcast in /nowhere/ledger"),
+        (
+            {"broadcast": "/nowhere/manifest.json"},
+            "is the manifest of an audience.*Set the path of the broadcast's ledger",
+        ),
         ({"start": WINDOW["end"], "end": WINDOW["start"]}, "end: must be after start"),
     ],
 )
