@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,22 @@ def find_store(location: str) -> tuple[Any, str]:
             f"{location}: cannot be reached ({error}). Install the Airflow provider of that store."
         ) from None
     return store, store._strip_protocol(path.path)
+
+
+def staged(location: str) -> AbstractContextManager[Path]:
+    """Yield an empty local file, which becomes the object where the block ends without an error."""
+    folder, name = split_location(location)
+    return Folder(folder).staged(name)
+
+
+def require_writable(location: str) -> None:
+    """
+    Make sure, as far as it can be told before, that an object can be written.
+
+    :raises OtpiqConfigurationError: if nothing here reaches it, or a local folder does not allow it.
+    """
+    folder, name = split_location(location)
+    Folder(folder).require_writable(name)
 
 
 class Folder:
@@ -97,6 +113,20 @@ class Folder:
             return
         with _written_aside(path, content) as aside:
             os.replace(aside, path)
+
+    def require_writable(self, name: str) -> None:
+        """
+        Make sure that a local file can be written there; of an object store, only writing tells.
+
+        :raises OtpiqConfigurationError: if it cannot.
+        """
+        if not self._is_local:
+            return
+        path = Path(self._full_path(name))
+        above = next(folder for folder in path.parents if folder.exists())
+        if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
+            what = f"{path} is a folder" if path.is_dir() else f"{above} is no folder that can be written to"
+            raise OtpiqConfigurationError(f"{self.location_of(name)}: {what}. Set another path, or fix its rights.")
 
     @contextmanager
     def staged(self, name: str) -> Iterator[Path]:

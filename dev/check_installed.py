@@ -18,13 +18,18 @@ from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+_NEED_MORE = (
+    "airflow_provider_otpiq.sandbox.",  # the extra sandbox, or pytest
+    "airflow_provider_otpiq.operators._lineage",  # Airflow's OpenLineage provider, which alone asks for it
+)
+
 
 def main() -> None:
     """Import all modules, and run a task that lacks its extra; exit with a message if a check fails."""
     if not Path(airflow_provider_otpiq.__file__).is_relative_to(sys.prefix):
         sys.exit(f"{airflow_provider_otpiq.__file__} was imported instead of the installed package")
     for module in walk_packages(airflow_provider_otpiq.__path__, "airflow_provider_otpiq."):
-        if not module.name.startswith("airflow_provider_otpiq.sandbox."):  # those need the extra sandbox, or pytest
+        if not module.name.startswith(_NEED_MORE):
             import_module(module.name)
     if find_spec("duckdb"):
         sys.exit("DuckDB is installed, which only the extra audience should bring")

@@ -49,7 +49,10 @@ def read_broadcast(ledger: Ledger) -> tuple[Broadcast, Audience]:
         )
     broadcast = ledger.read()
     if broadcast is None:
-        raise _unusable(f"there is no broadcast in {ledger}", "Run the task that creates it first.")
+        raise _unusable(
+            f"there is no broadcast in {ledger}",
+            "Run the task that creates it first, or correct the path of its ledger.",
+        )
     audience = Audience(broadcast.audience)
     if audience.manifest.checksum != broadcast.audience_checksum:
         raise _unusable(

@@ -68,7 +68,7 @@ PEOPLE_COLUMNS = ("reference", "part", "campaign_id", "ambiguous")
 """What is added where the people are known."""
 
 
-class Layout(NamedTuple):
+class Header(NamedTuple):
     """The columns of a file, in its order."""
 
     titles: tuple[str, ...]
@@ -79,7 +79,7 @@ class Layout(NamedTuple):
         return {column: f"c{self.titles.index(column.title)}" for column in COLUMNS}
 
     @property
-    def further(self) -> dict[str, str]:
+    def extra_columns(self) -> dict[str, str]:
         """The names of other columns, in snake_case, and what SQL calls their texts."""
         taken = [*(column.name for column in COLUMNS), *PEOPLE_COLUMNS]
         names: dict[str, str] = {}
@@ -89,7 +89,7 @@ class Layout(NamedTuple):
         return names
 
 
-def read_layout(path: Path, name: str) -> Layout:
+def read_header(path: Path, name: str) -> Header:
     """
     Read the header of a file.
 
@@ -107,7 +107,7 @@ def read_layout(path: Path, name: str) -> Layout:
             f"The file of {name} does not have the columns that OTPIQ documents: {', '.join(wrong)}"
             f" {'is' if len(wrong) == 1 else 'are'} not there once. It has {_listed(titles)}."
         )
-    return Layout(tuple(titles))
+    return Header(tuple(titles))
 
 
 def _listed(titles: Sequence[str]) -> str:

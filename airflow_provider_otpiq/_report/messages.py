@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._audience.database import NEVER
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES
-from airflow_provider_otpiq._report.columns import COLUMNS, read_layout
+from airflow_provider_otpiq._report.columns import COLUMNS, read_header
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqReportError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_otpiq._audience.database import Database
-    from airflow_provider_otpiq._report.columns import Layout
+    from airflow_provider_otpiq._report.columns import Header
     from airflow_provider_otpiq._report.people import PeopleOfPart
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class MessageTable:
     def __init__(self, database: Database, *, has_people: bool) -> None:
         self._database = database
         self._has_people = has_people
-        self._layout: Layout | None = None
+        self._header: Header | None = None
         database.execute(
             "CREATE TABLE people (phone_number VARCHAR, reference VARCHAR, part VARCHAR, campaign_id VARCHAR)"
         )
@@ -60,31 +60,31 @@ class MessageTable:
         :param rows: how many messages there are in the file.
         :raises OtpiqReportError: if the columns are not those that OTPIQ documents, or a value cannot be read.
         """
-        layout = read_layout(path, name)
-        self._create(layout, name)
-        self._require_valid(layout, path, name, rows)
+        header = read_header(path, name)
+        self._create(header, name)
+        self._require_valid(header, path, name, rows)
         before = self._count()
         whose, parameters = self._whose(part)
-        select = f"SELECT * FROM ({_select(layout)} FROM {_read_csv(layout)}){whose}"
+        select = f"SELECT * FROM ({_select(header)} FROM {_read_csv(header)}){whose}"
         self._database.execute(f"INSERT INTO messages {select}", [str(path), *parameters])
         if others := rows - (self._count() - before):
             log.info("%s messages of %s are to others, and left out.", f"{others:,}", name)
 
-    def _create(self, layout: Layout, name: str) -> None:
-        if self._layout is None:
-            self._layout = layout
-            self._database.execute(f"CREATE TABLE messages AS {_select(layout)} FROM ({_no_row(layout)}) LIMIT 0")
-        elif layout != self._layout:
+    def _create(self, header: Header, name: str) -> None:
+        if self._header is None:
+            self._header = header
+            self._database.execute(f"CREATE TABLE messages AS {_select(header)} FROM ({_no_row(header)}) LIMIT 0")
+        elif header != self._header:
             raise OtpiqReportError(f"The file of {name} has other columns than the one before it.")
 
-    def _require_valid(self, layout: Layout, path: Path, name: str, rows: int) -> None:
-        checked = {column: text for column, text in layout.documented.items() if column.rule}
+    def _require_valid(self, header: Header, path: Path, name: str, rows: int) -> None:
+        checked = {column: text for column, text in header.documented.items() if column.rule}
         wrong = ", ".join(
             f"count(*) FILTER (({column.is_valid.format(text)}) IS NOT true)" for column, text in checked.items()
         )
         try:
             ((found, *counts),) = self._database.fetch(
-                f"SELECT count(*), {wrong} FROM {_read_csv(layout)}", [str(path)]
+                f"SELECT count(*), {wrong} FROM {_read_csv(header)}", [str(path)]
             )
         except OtpiqError:  # its text would be DuckDB's own
             raise OtpiqReportError(f"The file of {name} holds a row that is no CSV, or no UTF-8.") from None
@@ -165,26 +165,26 @@ class MessageTable:
         self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO {_literal(path)} ({options})")
 
     def _columns(self) -> list[str]:
-        further = self._layout.further if self._layout else {}
-        return [*(column.name for column in COLUMNS), *further]
+        extra = self._header.extra_columns if self._header else {}
+        return [*(column.name for column in COLUMNS), *extra]
 
     def _written(self, name: str, file_format: str) -> str:
         quoted = _quoted(name)
         return _TIME_IN_CSV.format(quoted) if file_format == "csv" and name in _TIMES else quoted
 
 
-def _select(layout: Layout) -> str:
-    documented = [column.select(text) for column, text in layout.documented.items()]
-    further = [f"{text} AS {_quoted(name)}" for name, text in layout.further.items()]
-    return f"SELECT {', '.join(documented + further)}"
+def _select(header: Header) -> str:
+    documented = [column.select(text) for column, text in header.documented.items()]
+    extra = [f"{text} AS {_quoted(name)}" for name, text in header.extra_columns.items()]
+    return f"SELECT {', '.join(documented + extra)}"
 
 
-def _no_row(layout: Layout) -> str:
-    return "SELECT " + ", ".join(f"'' AS c{at}" for at in range(len(layout.titles)))
+def _no_row(header: Header) -> str:
+    return "SELECT " + ", ".join(f"'' AS c{at}" for at in range(len(header.titles)))
 
 
-def _read_csv(layout: Layout) -> str:
-    columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(layout.titles)))
+def _read_csv(header: Header) -> str:
+    columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(header.titles)))
     # In parallel, DuckDB takes some line breaks within quotes for the end of a row, and refuses the file.
     return (
         "read_csv(?, auto_detect = false, parallel = false, header = false, skip = 1, delim = ',', quote = '\"',"

@@ -8,7 +8,9 @@ import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._broadcast.parts import part_name, read_broadcast
+from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._state.ledger import Ledger
+from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
-    from airflow_provider_otpiq._report.request import Messages
+    from airflow_provider_otpiq._report.request import MessageSelection
     from airflow_provider_otpiq._state.ledger import Schedule
 
 _CLOCKS_DIFFER_BY = pendulum.duration(minutes=5)
@@ -74,7 +76,7 @@ class People:
         return max((schedule.scheduled_for for schedule in self._schedules.values()), default=None)
 
 
-def people_of(messages: Messages) -> People | None:
+def people_of(messages: MessageSelection) -> People | None:
     """
     Find whose messages are meant; None if they are everybody's.
 
@@ -93,9 +95,24 @@ def people_of(messages: Messages) -> People | None:
     return People(audience, schedules, broadcast.project)
 
 
-def window_of(messages: Messages, people: People | None) -> tuple[DateTime, DateTime]:
-    """Return the window of a report: a broadcast's own begins with its first campaign, and ends now."""
-    first = people and people.first_message
-    start = messages.start or (first - _CLOCKS_DIFFER_BY if first else None)
-    assert start is not None  # noqa: S101  # required without a broadcast, whose first message there is
-    return start, messages.end or max(pendulum.now("UTC"), start.add(seconds=1))
+def window_of(messages: MessageSelection, people: People | None) -> tuple[DateTime, DateTime]:
+    """
+    Return the window of a report: a broadcast's own begins a little before its first campaign, and ends now.
+
+    :raises OtpiqValidationError: if it would end before it begins.
+    """
+    first, now = people.first_message if people else None, pendulum.now("UTC")
+    start = messages.start or _before(first)
+    # Before a broadcast starts, nothing has gone out yet, which is no error.
+    end = messages.end or (now if messages.start else max(now, start.add(seconds=1)))
+    if end > start:
+        return start, end
+    whose = "start" if messages.start else "the start of the broadcast's first campaign"
+    error = f"end: must be after {whose}, {to_api_format(start)}; found {to_api_format(end)}"
+    error += "" if messages.end else ", which is now, as it is not set"
+    raise OtpiqValidationError(f"The delivery report was not made, because of:{bullet_list([error])}", errors=[error])
+
+
+def _before(first: DateTime | None) -> DateTime:
+    assert first is not None  # noqa: S101  # only a broadcast has a window of its own, once some of it was scheduled
+    return first - _CLOCKS_DIFFER_BY

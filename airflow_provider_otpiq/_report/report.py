@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_otpiq._audience.database import Database
 from airflow_provider_otpiq._models.datetimes import to_api_format
@@ -14,7 +14,7 @@ from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
 from airflow_provider_otpiq._report.messages import MessageTable
 from airflow_provider_otpiq._report.people import window_of
-from airflow_provider_otpiq._storage import Folder, split_location
+from airflow_provider_otpiq._storage import require_writable, staged
 from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqDownloadError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pendulum import DateTime
 
     from airflow_provider_otpiq._report.people import People
-    from airflow_provider_otpiq._report.request import AwaitDelivery, DeliveryReport
+    from airflow_provider_otpiq._report.request import AwaitDeliveryRequest, ReportRequest
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,16 @@ _MEMORY_LIMIT = "160MB"
 _MAX_LISTED = 20
 
 
-def write_report(hook: OtpiqHook, request: DeliveryReport, people: People | None) -> dict[str, Any]:
+class WrittenReport(NamedTuple):
+    """A report that was written."""
+
+    destination: str
+    people: People | None
+    """Whose messages are in it; None for everybody's."""
+    counts: dict[str, Any]
+
+
+def write_report(hook: OtpiqHook, request: ReportRequest, people: People | None) -> WrittenReport:
     """
     Write what became of the messages to a file, and count them.
 
@@ -42,18 +51,21 @@ def write_report(hook: OtpiqHook, request: DeliveryReport, people: People | None
     :param people: whose messages; None for everybody's.
     :raises OtpiqError: as :meth:`.OtpiqHook.generate_report` and :meth:`.OtpiqHook.download_report`.
     """
-    with _reports(hook, people) as reports:
-        start, end = window_of(request, people)
+    start, end = window_of(request, people)
+    require_writable(request.destination)  # before OTPIQ is asked for many reports
+    with _collector(hook, people) as collector:
         progress = Progress()
-        for part, numbers in _requests(people, reports.table):
-            reports.add(part, start=start, end=end, phone_numbers=numbers, statuses=request.statuses)
+        for part, numbers in _numbers_by_part(people, collector.table):
+            collector.add(part, start=start, end=end, phone_numbers=numbers, statuses=request.statuses)
             progress.report("Made reports up to part %s.", part)
-        _log_ambiguous(reports.table)
-        reports.write(request.destination, request.file_format)
-        return reports.table.counts()
+        _log_ambiguous(collector.table)
+        collector.write(request.destination, request.file_format)
+        return WrittenReport(request.destination, people, collector.table.counts())
 
 
-def count_messages(hook: OtpiqHook, request: AwaitDelivery, people: People | None) -> tuple[dict[str, Any], float]:
+def count_messages(
+    hook: OtpiqHook, request: AwaitDeliveryRequest, people: People | None
+) -> tuple[dict[str, Any], float]:
     """
     Count what became of the messages by one report, and tell which share of them is final.
 
@@ -62,20 +74,20 @@ def count_messages(hook: OtpiqHook, request: AwaitDelivery, people: People | Non
     :param people: whose messages; None for everybody's.
     :raises OtpiqError: as :func:`write_report`.
     """
-    with _reports(hook, people) as reports:
+    with _collector(hook, people) as collector:
         for part in people or ():
-            reports.table.add_people(part)
+            collector.table.add_people(part)
         start, end = window_of(request, people)
-        reports.add(None, start=start, end=end)
-        return reports.table.counts(), reports.table.final_share()
+        collector.add(None, start=start, end=end)
+        return collector.table.counts(), collector.table.final_share()
 
 
-def not_before(request: AwaitDelivery, people: People | None) -> DateTime | None:
+def not_before(request: AwaitDeliveryRequest, people: People | None) -> DateTime | None:
     """Return when the messages can be final at the earliest: none may be missing in a report."""
     return request.end or (people and people.last_start) or None
 
 
-def _requests(people: People | None, table: MessageTable) -> Iterator[tuple[str | None, list[str] | None]]:
+def _numbers_by_part(people: People | None, table: MessageTable) -> Iterator[tuple[str | None, list[str] | None]]:
     """
     Divide the people over as many reports as it takes.
 
@@ -89,8 +101,8 @@ def _requests(people: People | None, table: MessageTable) -> Iterator[tuple[str 
         yield part.part, [each["phoneNumber"] for each in part.recipients]
 
 
-class _Reports:
-    """Reports, on their way into a table of messages."""
+class _Collector:
+    """What collects the messages of reports in a table."""
 
     def __init__(self, hook: OtpiqHook, database: Database, table: MessageTable) -> None:
         self._hook = hook
@@ -103,7 +115,8 @@ class _Reports:
         try:
             report = self._download(fields, str(path))
         except OtpiqDownloadError as error:
-            log.warning("%s It is made once more.", error)
+            error.remedy = "It is made once more."
+            log.warning("%s", error)
             report = self._download(fields, str(path))
         name = f"report {sanitize(str(report['_id']))} (connection {self._hook.otpiq_conn_id!r})"
         self.table.add_messages(path, name, report["recordCount"], part)
@@ -126,15 +139,14 @@ class _Reports:
         written = self._database.folder / f"messages.{file_format}"  # DuckDB writes in its own folder only
         self.table.write(written, file_format)
         written.chmod(0o600)  # as all files of people: DuckDB lets others read them
-        folder, name = split_location(destination)
-        with Folder(folder).staged(name) as path:
+        with staged(destination) as path:
             shutil.move(written, path)
 
 
 @contextmanager
-def _reports(hook: OtpiqHook, people: People | None) -> Iterator[_Reports]:
+def _collector(hook: OtpiqHook, people: People | None) -> Iterator[_Collector]:
     with Database(_MEMORY_LIMIT) as database:
-        yield _Reports(hook, database, MessageTable(database, has_people=people is not None))
+        yield _Collector(hook, database, MessageTable(database, has_people=people is not None))
 
 
 def _log_ambiguous(table: MessageTable) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.broadcasts import single
-from airflow_provider_otpiq._models.fields import String, Time
+from airflow_provider_otpiq._models.fields import String, Time, is_set
 from airflow_provider_otpiq._models.reports import Destination, after_start, message_statuses
 from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._redaction import safe_repr
@@ -18,14 +18,24 @@ if TYPE_CHECKING:
 FORMATS = {".parquet": "parquet", ".csv": "csv"}
 
 
-class Messages(RequestModel):
+def _not_blank(value: object) -> object:
+    if is_set(value):
+        return value
+    raise ValueError(
+        "is set, and rendered to nothing, so the report would be about everybody; make it render to a path, or leave it"
+        " out"
+    )
+
+
+class MessageSelection(RequestModel):
     """Which messages: those of a window, of a broadcast, or of an audience in a window."""
 
     title: ClassVar[str] = "The delivery report"
     not_done: ClassVar[str] = "was not made"
+    never_blank: ClassVar[tuple[str, ...]] = ("broadcast", "audience")  # it would be about everybody
 
-    broadcast: Annotated[String | None, BeforeValidator(single)] = None
-    audience: String | None = None
+    broadcast: Annotated[String | None, BeforeValidator(single), BeforeValidator(_not_blank)] = None
+    audience: Annotated[String | None, BeforeValidator(_not_blank)] = None
     start: Annotated[Time | None, Field(validate_default=True)] = None
     end: Annotated[Time | None, Field(validate_default=True)] = None
 
@@ -55,7 +65,7 @@ def _known_format(location: str) -> str:
     raise ValueError(f"must end in {' or '.join(FORMATS)}, which says what is written; found {safe_repr(location)}")
 
 
-class DeliveryReport(Messages):
+class ReportRequest(MessageSelection):
     """A report that is written to a file."""
 
     statuses: Annotated[list[str] | None, PlainValidator(message_statuses)] = None
@@ -89,7 +99,7 @@ MIN_POKE_INTERVAL = 60
 """Seconds."""
 
 
-class AwaitDelivery(Messages):
+class AwaitDeliveryRequest(MessageSelection):
     """What a sensor waits for."""
 
     title: ClassVar[str] = "The sensor"

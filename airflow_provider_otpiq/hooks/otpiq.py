@@ -29,7 +29,7 @@ from airflow_provider_otpiq._models.resources import ResourcesResponse
 from airflow_provider_otpiq._models.template_parameters import PayloadResponse
 from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
 from airflow_provider_otpiq._redaction import sanitize
-from airflow_provider_otpiq._storage import Folder, split_location
+from airflow_provider_otpiq._storage import staged
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqRequestError
 
 if TYPE_CHECKING:
@@ -350,8 +350,7 @@ class OtpiqHook(BaseHook):
         request = DownloadReport.parse(report=report, destination=destination)
         report_id = f"report {sanitize(request.report.id)} (connection {self.otpiq_conn_id!r})"
         download = Download(request.report.download_url, request.report.record_count, report_id, self.settings)
-        folder, name = split_location(request.destination)
-        with Folder(folder).staged(name) as path:
+        with staged(request.destination) as path:
             download.to_file(path, self.log)
         return request.destination
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
     from airflow_provider_otpiq._broadcast.start import BroadcastStart
-    from airflow_provider_otpiq._report.people import People
+    from airflow_provider_otpiq._report.report import WrittenReport
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -65,20 +65,20 @@ def broadcast_lineage(work: BroadcastDrafts | BroadcastStart | None) -> Operator
     )
 
 
-def report_lineage(written: tuple[str, People | None, int] | None) -> OperatorLineage[Any, Any]:
+def report_lineage(written: WrittenReport | None) -> OperatorLineage[Any, Any]:
     """
     Tell of which campaigns a report's file tells.
 
-    :param written: the file, whose messages are in it, and how many; None if the task failed.
+    :param written: what was written; None if the task failed.
     :return: the campaigns of a broadcast, and the file.
     """
     if written is None:
         return OperatorLineage()
-    destination, people, messages = written
+    people = written.people
     campaigns = [campaign_name(people.project, each) for each in people.campaign_ids] if people else []
     return OperatorLineage(
         inputs=[InputDataset(*campaign) for campaign in campaigns],
-        outputs=[output_dataset(file_name(destination), messages)],
+        outputs=[output_dataset(file_name(written.destination), written.counts["messages"])],
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_otpiq.operators._asset_events import add_to_asset_events
+from airflow_provider_otpiq.operators._lost_fields import KeepsLostFields
 from airflow_provider_otpiq.operators._recipients import RedactedRecipients, call_with_context
 from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
 
@@ -29,7 +30,7 @@ __all__ = ["PrepareAudienceOperator"]
 _SOURCES = ("source", "suppress")
 
 
-class PrepareAudienceOperator(RemovesTemporaryFiles, BaseOperator):
+class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperator):
     """
     Prepare an audience of any size: read its rows, and divide those who may be messaged into parts of at most 1000.
 
@@ -97,6 +98,7 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, BaseOperator):
         "encoding",
         "memory_limit",
     )
+    never_lost = ("suppress",)
     ui_color = "#d7f5e3"
     _prepared: tuple[AudienceRequest, Audience] | None = None
 
@@ -144,16 +146,7 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, BaseOperator):
             for name in _SOURCES:
                 if callable(value := getattr(self, name)):
                     setattr(self, name, RedactedRecipients(value))
-        is_suppress_set = parent is self and (self.suppress is not None or self._is_suppress_mapped)
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
-        if is_suppress_set and self.suppress is None:  # an XCom, or under native rendering
-            self.suppress = ""  # not "not set": it is refused
-
-    @property
-    def _is_suppress_mapped(self) -> bool:
-        """Whether a mapped task sets ``suppress``: then None is what its mapping gave, which may be an XCom."""
-        own = vars(self)
-        return own.get("_BaseOperator__from_mapped", False) and "suppress" in own.get("_BaseOperator__init_kwargs", ())
 
     def execute(self, context: Context) -> str:
         """

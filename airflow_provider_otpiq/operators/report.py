@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
+from airflow_provider_otpiq.operators._lost_fields import KeepsLostFields
 from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
 
 if TYPE_CHECKING:
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_otpiq._report.people import People
+    from airflow_provider_otpiq._report.report import WrittenReport
     from airflow_provider_otpiq.operators._base import Text, Time
 
 __all__ = ["DeliveryReportOperator"]
 
 
-class DeliveryReportOperator(RemovesTemporaryFiles, OtpiqBaseOperator):
+class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator):
     """
     Write a file of what became of the messages: who got one, what it cost, which failed and why.
 
@@ -70,7 +71,8 @@ class DeliveryReportOperator(RemovesTemporaryFiles, OtpiqBaseOperator):
         "audience",
         "otpiq_conn_id",
     )
-    _written: tuple[str, People | None, int] | None = None
+    never_lost = ("broadcast", "audience")
+    _written: WrittenReport | None = None
 
     def __init__(
         self,
@@ -103,10 +105,10 @@ class DeliveryReportOperator(RemovesTemporaryFiles, OtpiqBaseOperator):
         """
         from airflow_provider_otpiq._report.people import people_of
         from airflow_provider_otpiq._report.report import write_report
-        from airflow_provider_otpiq._report.request import DeliveryReport
+        from airflow_provider_otpiq._report.request import ReportRequest
         from airflow_provider_otpiq._storage import absolute
 
-        request = DeliveryReport.parse(
+        request = ReportRequest.parse(
             destination=self.destination,
             start=self._in_timezone_of_dag(context, self.start),
             end=self._in_timezone_of_dag(context, self.end),
@@ -115,11 +117,11 @@ class DeliveryReportOperator(RemovesTemporaryFiles, OtpiqBaseOperator):
             audience=self.audience,
         )
         people = people_of(request)
-        counts = write_report(self.hook, request, people)
+        self._written = write_report(self.hook, request, people)
+        counts = self._written.counts
         self.log.info("Wrote %s: %s.", request.destination, ", ".join(f"{name} {n}" for name, n in counts.items()))
         if self.do_xcom_push:
             context["ti"].xcom_push(key="report", value=counts)
-        self._written = request.destination, people, counts["messages"]
         campaign_ids = people.campaign_ids if people else []
         self._publish(context, next(iter(campaign_ids), None), {**counts, "report": absolute(request.destination)})
         return request.destination

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseSensorOperator
 
 from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
+from airflow_provider_otpiq.operators._lost_fields import KeepsLostFields
 from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["DeliverySensor"]
 
 
-class DeliverySensor(RemovesTemporaryFiles, OtpiqBaseOperator, BaseSensorOperator):
+class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, BaseSensorOperator):
     """
     Wait until the messages of a broadcast, or of a window, are final: delivered, read or failed.
 
@@ -48,6 +49,7 @@ class DeliverySensor(RemovesTemporaryFiles, OtpiqBaseOperator, BaseSensorOperato
     """
 
     template_fields: Sequence[str] = ("broadcast", "start", "end", "min_final", "otpiq_conn_id")
+    never_lost = ("broadcast",)
 
     def __init__(
         self,
@@ -80,9 +82,9 @@ class DeliverySensor(RemovesTemporaryFiles, OtpiqBaseOperator, BaseSensorOperato
         from airflow_provider_otpiq._models.datetimes import to_api_format
         from airflow_provider_otpiq._report.people import people_of
         from airflow_provider_otpiq._report.report import count_messages, not_before
-        from airflow_provider_otpiq._report.request import AwaitDelivery
+        from airflow_provider_otpiq._report.request import AwaitDeliveryRequest
 
-        request = AwaitDelivery.parse(
+        request = AwaitDeliveryRequest.parse(
             broadcast=self.broadcast,
             start=self._in_timezone_of_dag(context, self.start),
             end=self._in_timezone_of_dag(context, self.end),

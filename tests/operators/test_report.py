@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_provider_otpiq.exceptions import OtpiqDownloadError, OtpiqReportError, OtpiqValidationError
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConfigurationError,
+    OtpiqDownloadError,
+    OtpiqReportError,
+    OtpiqValidationError,
+)
 from tests.broadcast.people import everybody, number
 from tests.operators.broadcasts import pushed
 from tests.operators.reports import WINDOW, as_csv, downloads, generated, read, send_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from airflow.providers.common.compat.sdk import DAG
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
@@ -42,6 +49,10 @@ def broadcast(create: Callable[..., str], start: Callable[..., str]) -> str:
 
 def later(**by: float) -> Any:
     return time_machine.travel(timedelta(**by))
+
+
+class NothingThere(BaseOperator):
+    """An operator whose XCom is not there."""
 
 
 # Of a broadcast
@@ -203,6 +214,18 @@ def test_what_cannot_be_asked_for(
     assert sandbox.requests == []
 
 
+@pytest.mark.parametrize("field", ["broadcast", "audience"])
+@pytest.mark.parametrize("lost", ["", "None", "{{ ti.xcom_pull(task_ids='strat') }}", "xcom"])
+def test_a_broadcast_that_is_lost_is_no_report_on_everybody(
+    report: Callable[..., str], sandbox: Sandbox, dag: DAG, context: dict[str, Any], field: str, lost: str
+) -> None:
+    context["ti"].xcom_pull = lambda **_: None
+    value = NothingThere(task_id=f"nothing_{field}", dag=dag).output if lost == "xcom" else lost
+    with pytest.raises(OtpiqValidationError, match=f"{field}: is set, and rendered to nothing"):
+        report(**WINDOW, **{field: value})
+    assert sandbox.requests == []
+
+
 def test_one_status_may_stand_alone(report: Callable[..., str], sandbox: Sandbox) -> None:
     report(**WINDOW, statuses="failed")
     assert generated(sandbox)[0]["statuses"] == ["failed"]
@@ -296,6 +319,34 @@ def test_a_file_that_is_not_as_documented_is_an_error(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("destination", ["file/report.csv", "folder.csv", "file/deep/report.csv"])
+def test_a_destination_that_cannot_be_written_is_told_before_a_report_is_made(
+    report: Callable[..., str], sandbox: Sandbox, tmp_path: Path, destination: str
+) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(OtpiqConfigurationError, match=r"Set another path, or fix its rights"):
+        report(**WINDOW, destination=str(tmp_path / destination))
+    assert sandbox.requests == []
+
+
+def test_a_store_that_nothing_reaches_is_told_before_a_report_is_made(
+    report: Callable[..., str], sandbox: Sandbox
+) -> None:
+    with pytest.raises(OtpiqConfigurationError, match="Install the Airflow provider of that store"):
+        report(**WINDOW, destination="nostore://bucket/report.csv")
+    assert sandbox.requests == []
+
+
+def test_a_window_that_a_broadcast_does_not_have(report: Callable[..., str], broadcast: str, sandbox: Sandbox) -> None:
+    before = len(sandbox.requests)
+    with pytest.raises(OtpiqValidationError, match="after the start of the broadcast's first campaign, 2"):
+        report(broadcast=broadcast, end="2026-01-01T00:00:00Z")
+    with pytest.raises(OtpiqValidationError, match=r"end: must be after start, 2099.*which is now, as it is not set"):
+        report(broadcast=broadcast, start="2099-01-01T00:00:00Z")
+    assert len(sandbox.requests) == before
+
+
 def test_a_report_that_is_gone_is_made_once_more(
     report: Callable[..., str], broadcast: str, sandbox: Sandbox, context: dict[str, Any]
 ) -> None:
@@ -325,12 +376,18 @@ def test_nothing_of_people_stays_in_a_temporary_folder(
 
 
 def test_no_person_is_in_the_log_and_in_xcom(
-    report: Callable[..., str], broadcast: str, context: dict[str, Any], caplog: pytest.LogCaptureFixture
+    report: Callable[..., str],
+    broadcast: str,
+    context: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level("INFO")
     with later(hours=1):
         report(broadcast=broadcast)
-    for text in (caplog.text, str(pushed(context))):
+    printed = "".join(capfd.readouterr())  # on Airflow 3, what an operator logs reaches no handler
+    assert "messages 9" in printed + caplog.text
+    for text in (printed, caplog.text, str(pushed(context))):
         assert "9647700" not in text
         assert "/files/" not in text  # whoever has a file's address can read it
 
