@@ -56,8 +56,10 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
     :param statuses: which messages: a list of ``pending``, ``sent``, ``delivered``, ``read`` and ``failed``; all by
         default. (templated)
     :param broadcast: the path of the ledger of a broadcast that was started, such as the output of a
-        :class:`.StartBroadcastOperator`. (templated)
-    :param audience: the path of the manifest of an audience, instead of a broadcast. (templated)
+        :class:`.StartBroadcastOperator`. Where it is set and renders to nothing, that is an error, as the report would
+        be about everybody. (templated)
+    :param audience: the path of the manifest of an audience, instead of a broadcast; it is an error too where it is set
+        and renders to nothing. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
