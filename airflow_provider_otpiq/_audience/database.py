@@ -130,7 +130,8 @@ class Database:
         except duckdb.OutOfMemoryException:
             error = f"memory_limit: {self._memory_limit} is too little"
             raise OtpiqValidationError(
-                f"{error}, or no space is left in {self.folder.parent}. Set a larger limit, or make space.",
+                f"{error}, or no space is left in {self.folder.parent}. Set a larger limit, where the task has that"
+                " field, or make space.",
                 errors=[error],
             ) from None
         except duckdb.IOException as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_otpiq._audience.database import NEVER
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES
 from airflow_provider_otpiq._report.columns import COLUMNS, read_header
-from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqReportError
+from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqReportError, OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +86,8 @@ class MessageTable:
             ((found, *counts),) = self._database.fetch(
                 f"SELECT count(*), {wrong} FROM {_read_csv(header)}", [str(path)]
             )
+        except OtpiqValidationError:  # there is too little memory
+            raise
         except OtpiqError:  # its text would be DuckDB's own
             raise OtpiqReportError(f"The file of {name} holds a row that is no CSV, or no UTF-8.") from None
         errors = [
