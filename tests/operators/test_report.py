@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
@@ -48,10 +48,6 @@ def broadcast(create: Callable[..., str], start: Callable[..., str]) -> str:
 
 def later(**by: float) -> Any:
     return time_machine.travel(timedelta(**by))
-
-
-class NothingThere(BaseOperator):
-    """An operator whose XCom is not there."""
 
 
 # Of a broadcast
@@ -214,14 +210,22 @@ def test_what_cannot_be_asked_for(
 
 
 @pytest.mark.parametrize("field", ["broadcast", "audience"])
-@pytest.mark.parametrize("lost", ["", "None", "{{ ti.xcom_pull(task_ids='strat') }}", "xcom"])
+@pytest.mark.parametrize("lost", ["", "None", "{{ ti.xcom_pull(task_ids='strat') }}", "{{ none }}"])
+@pytest.mark.parametrize("native", [False, True])
 def test_a_broadcast_that_is_lost_is_no_report_on_everybody(
-    report: Callable[..., str], sandbox: Sandbox, dag: DAG, context: dict[str, Any], field: str, lost: str
+    report: Callable[..., str],
+    sandbox: Sandbox,
+    dag: DAG,
+    context: dict[str, Any],
+    field: str,
+    lost: str,
+    *,
+    native: bool,
 ) -> None:
     context["ti"].xcom_pull = lambda **_: None
-    value = NothingThere(task_id=f"nothing_{field}", dag=dag).output if lost == "xcom" else lost
+    dag.render_template_as_native_obj = native  # then the field becomes Python's None, as by an XCom
     with pytest.raises(OtpiqValidationError, match=f"{field}: is set, and rendered to nothing"):
-        report(**WINDOW, **{field: value})
+        report(**WINDOW, **{field: lost})
     assert sandbox.requests == []
 
 
