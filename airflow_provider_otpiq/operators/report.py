@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
@@ -10,7 +11,6 @@ from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from os import PathLike
 
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -88,7 +88,8 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.destination = destination
+        # Airflow 3.0 takes a path's `resolve` for an XCom's, and calls it with the context.
+        self.destination = str(destination) if isinstance(destination, PathLike) else destination
         self.start = start
         self.end = end
         self.statuses = statuses

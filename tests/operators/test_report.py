@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
@@ -246,6 +246,12 @@ def test_a_destination_that_cannot_be_written_is_told_before_a_report_is_made(
     with pytest.raises(OtpiqConfigurationError, match=r"Set another path, or fix its rights"):
         report(**WINDOW, destination=str(tmp_path / destination))
     assert sandbox.requests == []
+
+
+def test_a_destination_may_be_a_path(report: Callable[..., str], tmp_path: Path) -> None:
+    for path in (tmp_path / "a.csv", ObjectStoragePath(f"file://{tmp_path}/b.csv")):
+        assert report(**WINDOW, destination=path) == str(path)
+    assert {file.name for file in tmp_path.iterdir()} == {"a.csv", "b.csv"}
 
 
 def test_a_store_that_nothing_reaches_is_told_before_a_report_is_made(
