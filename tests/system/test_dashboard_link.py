@@ -50,7 +50,8 @@ def link(airflow: LocalAirflow) -> str:
     return shown.splitlines()[-1]
 
 
+@pytest.mark.usefixtures("sandbox")
 def test_a_task_without_a_link_has_no_error_in_its_log(dag_runner: DagRunner) -> None:
     state, log = dag_runner.run(FILE)
-    assert state == "success"
+    assert state == "success", log
     assert "XCom not found" not in log
