@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStor
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
+    OtpiqConnectionError,
     OtpiqDownloadError,
     OtpiqValidationError,
 )
@@ -303,7 +304,7 @@ def test_nothing_of_people_stays_in_a_temporary_folder(
     with later(hours=1):
         report(broadcast=broadcast)
         sandbox.arm("download", connection="cut", times=9)
-        with pytest.raises(Exception, match="closed before the response was complete"):
+        with pytest.raises(OtpiqConnectionError, match="got no complete response"):
             report(broadcast=broadcast)
     assert os.listdir(temporary) == []
 
