@@ -119,7 +119,7 @@ def test_the_results_are_those_of_the_broadcasts_that_were_started(
     (outlet,) = dag.get_task("start").outlets
     assert results.schedule == [outlet]
     event = SimpleNamespace(extra=context["outlet_events"][outlet].extra)
-    ledgers = results.get_task("find_ledgers").python_callable({outlet: [event, event]})  # of a cleared start
+    ledgers = results.get_task("find_ledgers").python_callable({outlet.uri: [event, event]})  # of a cleared start
     assert ledgers == [str(tmp_path / dag.dag_id / "manual__1" / "ledger")]
 
 
