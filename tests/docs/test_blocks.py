@@ -117,6 +117,8 @@ def test_a_part_of_a_dag_parses(block: Block) -> None:
 def test_the_dags_run(airflow: LocalAirflow, sandbox: Sandbox, folder: Path) -> None:
     files = [write(folder, block) for block in BLOCKS if kind_of(block) == "dag" and runs_here(block)]
     airflow.environment["AIRFLOW__CORE__DAGS_FOLDER"] = str(folder)
+    if AIRFLOW_VERSION.release < (3, 1):  # whose `dag.test()` needs what the DAG processor makes of assets
+        airflow.run("dags", "reserialize").check_returncode()
     with DagRunner(airflow) as runner:
         for file in files:
             run = runner.run(file)
