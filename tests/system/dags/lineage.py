@@ -35,5 +35,5 @@ with DAG("lineage", schedule=None, params={"folder": ""}):
     AttachRecipientsOperator(
         task_id="attach",
         campaign_id=create.output,
-        recipients=lambda: [{"phoneNumber": "9647700000777", "templateParameters": {"body": {"1": "Hawraa"}}}],
+        recipients=lambda: [{"phoneNumber": "9647809876543", "templateParameters": {"body": {"1": "Hawraa"}}}],
     )
