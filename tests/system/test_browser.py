@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS
 from dev.running_airflow import RunningAirflow, wait_until
+from tests.sandbox.client import generate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,12 +187,14 @@ def test_a_person_approves_a_campaign_and_looks_at_what_became_of_it(
     state = airflow.finished(run)
     assert state == "success", [(task["task_id"], task["state"]) for task in airflow.tasks(run)]
     ui_sandbox.move_clock(days=2)
+    generate(ui_sandbox, startDate=ui_sandbox.campaigns[0]["createdAt"]).raise_for_status()
     page.set_viewport_size({"width": 1100, "height": 800})
     page.goto(ui_sandbox.url.removesuffix("api"))
     campaigns = page.get_by_role("table").first.get_by_role("row")
     expect(campaigns.filter(has_text="Summer offer of")).to_have_count(2)
     expect(page.get_by_text("9647•••").first).to_be_visible()
     assert "9647700000101" not in page.content()
+    expect(page.get_by_role("link", name="delivery-report-")).to_be_visible()
     photograph(page, "sandbox")
 
 
