@@ -50,9 +50,6 @@ class People:
         self._schedules = schedules or {}
         self.project = project
 
-    def __len__(self) -> int:
-        return sum(part.recipients for part in self._audience.manifest.parts)
-
     def __iter__(self) -> Iterator[PeopleOfPart]:
         for part in self._audience.manifest.parts:
             schedule = self._schedules.get(part_name(part))

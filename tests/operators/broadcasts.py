@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
+import time_machine
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -26,3 +28,8 @@ def sent(sandbox: Sandbox) -> list[str]:
 
 def in_minutes(minutes: int) -> pendulum.DateTime:
     return pendulum.now("UTC").add(minutes=minutes).start_of("second")
+
+
+def later(**by: float) -> Any:
+    """Move the clock of this process, and so the sandbox's, while a block runs."""
+    return time_machine.travel(timedelta(**by))

@@ -66,3 +66,10 @@ def report(dag: DAG, context: dict[str, Any], tmp_path: Path) -> Callable[..., s
         return str(execute(operator, context))
 
     return run
+
+
+@pytest.fixture
+def broadcast(create: Callable[..., str], start: Callable[..., str]) -> str:
+    """Give the ledger of a broadcast that was created and started."""
+    create()
+    return start()

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import time_machine
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 
 from airflow_provider_otpiq.exceptions import (
@@ -17,7 +16,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqValidationError,
 )
 from tests.broadcast.people import everybody, number
-from tests.operators.broadcasts import pushed
+from tests.operators.broadcasts import later, pushed
 from tests.operators.reports import WINDOW, as_csv, downloads, generated, read, send_file
 
 if TYPE_CHECKING:
@@ -39,16 +38,6 @@ ALL_BUT_ONE_DELIVERED = {
     "cost_iqd": 8 * 12,
     "unmatched": 0,
 }
-
-
-@pytest.fixture
-def broadcast(create: Callable[..., str], start: Callable[..., str]) -> str:
-    create()
-    return start()
-
-
-def later(**by: float) -> Any:
-    return time_machine.travel(timedelta(**by))
 
 
 # Of a broadcast

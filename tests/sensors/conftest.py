@@ -1,1 +1,1 @@
-from tests.operators.conftest import audience, context, create, dag, start  # noqa: F401  # fixtures
+from tests.operators.conftest import audience, broadcast, context, create, dag, start  # noqa: F401  # fixtures

@@ -7,12 +7,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import time_machine
 
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import number
-from tests.operators.broadcasts import pushed
+from tests.operators.broadcasts import later, pushed
 from tests.operators.reports import WINDOW, as_csv, generated, send_file
 
 if TYPE_CHECKING:
@@ -33,16 +32,6 @@ def poke(dag: DAG, context: dict[str, Any]) -> Callable[..., bool]:
         return bool(sensor.poke(context))
 
     return run
-
-
-@pytest.fixture
-def broadcast(create: Callable[..., str], start: Callable[..., str]) -> str:
-    create()
-    return start()
-
-
-def later(**by: float) -> Any:
-    return time_machine.travel(timedelta(**by))
 
 
 def test_a_broadcast_is_awaited_until_its_messages_have_arrived(
