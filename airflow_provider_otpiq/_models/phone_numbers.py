@@ -1,22 +1,31 @@
-"""Phone numbers, however people write them, in the form that OTPIQ takes: digits, with the country's code first."""
+"""
+Phone numbers, in the ways that people and programs write them, and in the form that OTPIQ accepts.
+
+One function decides for recipients, audiences, suppression lists, reports and guard rails.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
+from decimal import Decimal
 from functools import cache
-from typing import Any
+from numbers import Integral
+from typing import Any, NamedTuple
+
+from airflow_provider_otpiq._models.text import is_blank
 
 DEFAULT_REGION = "IQ"
 
-# Only for Iraq, whose own numbers have ten digits without the zero that a spreadsheet takes: these are looked at twice.
-# The length of its mobile numbers is known here, so that most mistyped ones are noticed. "9647 and nine digits, or no
-# 964" is written out, as pydantic's regular expressions, which are quicker, cannot look ahead.
-API_FORM = "[1-8][0-9]{10,14}|9[0-57-9][0-9]{9,13}|96[0-35-9][0-9]{8,12}|9647[0-9]{9}"
-"""A regular expression for what is taken as it stands, where the default region is Iraq."""
+API_FORM = "9647[3-9][0-9]{8}"
+"""A regular expression for mobile numbers of Iraq in the API's form: all that it matches are valid."""
+
+MISSING = "is required, and is not set"
 
 _IN_API_FORM = re.compile(API_FORM)
 _MIN_DIGITS = 10
+_MAX_LENGTH = 100  # of what a number is written in; the patterns below are not meant for long texts
 _BEYOND_PHONE_NUMBERS = 10**15
 _PLUS_SIGNS = frozenset("+\uff0b")
 _KINDS = (
@@ -26,52 +35,102 @@ _KINDS = (
 _IRAQI = re.compile(r"\+964([1-9][0-9]{9})")
 _IRAQI_AT_HOME = re.compile(r"0?((?!964)[1-9][0-9]{9})")
 _AS_PEOPLE_WRITE = re.compile(rf"[\s(]*[{''.join(_PLUS_SIGNS)}]?[\d\s()./\-\u2010-\u2015]*")
+_WHOLE_FLOAT = re.compile(r"(\+?\d+)\.0*")
+_SCIENTIFIC = re.compile(r"[+-]?\d+([.,]\d+)?[eE][+-]?\d+")
+_COUNTER = re.compile(r"\(\s*\d+\s*\)\s*$")
+_SCHEMES = frozenset({"p", "tel", "phone", "whatsapp"})  # of exports of Meta's lead ads, vCards and WhatsApp
+_SUFFIXES = ("@c.us", "@s.whatsapp.net")  # of a person's WhatsApp id; those of groups and LIDs hold no phone number
+
+
+class PhoneNumber(NamedTuple):
+    """A valid phone number."""
+
+    digits: str
+    """As OTPIQ accepts it: ``^[0-9]{10,15}$``, the country code first, without a plus."""
+    region: str
+    """Its country, two letters; ``001`` for numbers of no country."""
 
 
 def is_in_api_form(number: str) -> bool:
-    """Tell whether it is taken as it stands, where the default region is Iraq."""
+    """Return whether it is a mobile number of Iraq in the API's form."""
     return bool(_IN_API_FORM.fullmatch(number))
 
 
 def normalize(value: object, default_region: str = DEFAULT_REGION) -> str:
     """
-    Write a phone number as OTPIQ takes it (``^[0-9]{10,15}$``, no plus).
+    Return a phone number's digits, as :func:`parse_phone_number` reads it.
 
-    In the default region, a string of 11 to 15 digits that does not begin with 0 is in that form already, and taken as
-    it stands. Anything else must be a valid number by
-    `phonenumbers <https://github.com/daviddrysdale/python-phonenumbers>`__; digits without a plus may be an
-    international number or a national one, and if both are valid they are refused.
-
-    :raises ValueError: if it is no phone number; the text tells why, and does not hold the number.
+    :raises ValueError: if it is not a valid phone number.
     """
-    if isinstance(value, str):
-        fits = default_region == DEFAULT_REGION and is_in_api_form(value)
-        return value if fits else _of_text(value, default_region)
-    if value is None:
-        raise ValueError("is required, and is not set")
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"must be a string, and is a {type(value).__name__}")
-    if 0 < value < _BEYOND_PHONE_NUMBERS and (valid := _valid(f"+{value}", None)):
-        return valid
-    raise ValueError("is an int and no valid international number: a plus or a zero was lost, set it as a string")
+    if isinstance(value, str) and default_region == DEFAULT_REGION and is_in_api_form(value):
+        return value
+    return parse_phone_number(value, default_region).digits
 
 
-def _of_text(text: str, default_region: str) -> str:
+def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> PhoneNumber:
+    """
+    Parse a phone number, which must be valid by `phonenumbers <https://github.com/daviddrysdale/python-phonenumbers>`__.
+
+    Digits without a plus are a national number of the default region, or an international one. If both readings are
+    valid, or a mobile number of the default region has further digits behind it, the number is ambiguous. A number
+    type is read as its digits, if it is whole.
+
+    :raises ValueError: if it is not a valid phone number, or ambiguous; the text says why, without the number.
+    """
+    if isinstance(value, str) and len(value) > _MAX_LENGTH:
+        raise ValueError(f"has more than {_MAX_LENGTH} characters, and is not a phone number")
+    if is_blank(value):
+        raise ValueError(MISSING)
+    text = value if isinstance(value, str) else _digits_of_number(value)
     # Copied from text that runs from right to left, a number has invisible marks around it.
-    visible = text if text.isascii() else _without_invisible_marks(text)
-    if visible.strip() in ("", "None"):
-        raise ValueError("is required, and is not set")
+    visible = _unwrap(text if text.isascii() else _without_invisible_marks(text))
     if not _AS_PEOPLE_WRITE.fullmatch(visible):
-        raise ValueError("holds characters that a phone number does not have")
-    digits = "".join(filter(str.isdecimal, visible))
-    digits = digits if digits.isascii() else "".join(str(unicodedata.decimal(digit)) for digit in digits)
-    readings = _readings(digits, not _PLUS_SIGNS.isdisjoint(visible), default_region)
-    valid = {number for number in (_valid(*reading) for reading in readings) if number}
+        raise ValueError(_describe_characters(visible))
+    if _COUNTER.search(visible):
+        raise ValueError("ends with digits in parentheses; remove what does not belong to the number")
+    digits = _ascii_digits(visible)
+    has_plus = not _PLUS_SIGNS.isdisjoint(visible)
+    valid = {
+        number for number in (_valid(*reading) for reading in _readings(digits, has_plus, default_region)) if number
+    }
     if len(valid) > 1:
-        raise ValueError(f"may be an international number or one of {default_region}: write it with a plus")
+        raise ValueError(f"may be an international number or one of {default_region}; write it with a plus")
     if valid:
         return valid.pop()
-    raise ValueError(f"is no valid phone number, neither an international one nor one of {default_region}")
+    raise ValueError(f"is not a valid phone number, neither an international one nor one of {default_region}")
+
+
+def _digits_of_number(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (Integral, float, Decimal)):
+        raise ValueError(f"must be a string, and is a {type(value).__name__}")
+    number: Any = value  # an Integral of numpy can be compared, which its type does not say
+    whole = math.floor(number) if 0 < number < _BEYOND_PHONE_NUMBERS else -1
+    if whole != value:
+        raise ValueError("is a number, but not the digits of a phone number; set it as a string")
+    return str(whole)
+
+
+def _unwrap(text: str) -> str:
+    """Remove what programs write around a number, the fraction of a whole float included."""
+    bare = text.strip().removeprefix("'")
+    scheme, _, rest = bare.partition(":")
+    bare = rest if scheme.lower() in _SCHEMES else bare
+    for suffix in _SUFFIXES:
+        bare = bare.removesuffix(suffix)
+    bare = bare.strip()
+    whole = _WHOLE_FLOAT.fullmatch(bare)
+    return whole[1] if whole else bare
+
+
+def _describe_characters(text: str) -> str:
+    if _SCIENTIFIC.fullmatch(text):
+        return "is in scientific notation, and its last digits are lost; export the column as text"
+    return "has characters that a phone number does not have; keep only digits, spaces, ( ) . / - and a leading +"
+
+
+def _ascii_digits(text: str) -> str:
+    digits = "".join(filter(str.isdecimal, text))
+    return digits if digits.isascii() else "".join(str(unicodedata.decimal(digit)) for digit in digits)
 
 
 def _without_invisible_marks(text: str) -> str:
@@ -79,26 +138,49 @@ def _without_invisible_marks(text: str) -> str:
 
 
 def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[str, str | None]]:
-    """List what the digits may mean."""
+    """
+    List what the digits may mean.
+
+    :raises ValueError: if a mobile number of the default region has further digits behind it.
+    """
     if has_plus:
         return [(f"+{digits}", None)]
     if digits.startswith("00"):
         return [(f"+{digits[2:]}", None)]
     national = (digits, default_region)
-    return [national] if digits.startswith("0") else [(f"+{digits}", None), national]
+    if digits.startswith("0"):
+        return [national]
+    if _mobile_with_tail(default_region).fullmatch(digits) and not _valid(*national):
+        raise ValueError(
+            f"has further digits behind a number of {default_region}; remove them, or write a plus if it is foreign"
+        )
+    return [(f"+{digits}", None), national]
 
 
-def _valid(number: str, region: str | None) -> str | None:
+@cache
+def _mobile_with_tail(region: str) -> re.Pattern[str]:
+    from phonenumbers import PhoneMetadata
+
+    metadata: Any = PhoneMetadata.metadata_for_region(region)
+    mobile = metadata and metadata.mobile and metadata.mobile.national_number_pattern
+    return re.compile(f"(?:{mobile})[0-9]+" if mobile else "(?!)")
+
+
+def _valid(number: str, region: str | None) -> PhoneNumber | None:
     import phonenumbers
 
     if ten_digits := _ten_iraqi_digits(number, region):
-        return f"964{ten_digits}" if all(kind.fullmatch(ten_digits) for kind in _valid_in_iraq()) else None
+        is_valid = all(kind.fullmatch(ten_digits) for kind in _valid_in_iraq())
+        return PhoneNumber(f"964{ten_digits}", DEFAULT_REGION) if is_valid else None
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
         return None
+    found = phonenumbers.region_code_for_number(parsed)
     digits: str = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
-    return digits if phonenumbers.is_valid_number(parsed) and len(digits) >= _MIN_DIGITS else None
+    if found is None or not phonenumbers.is_valid_number_for_region(parsed, found) or len(digits) < _MIN_DIGITS:
+        return None
+    return PhoneNumber(digits, found)
 
 
 @cache

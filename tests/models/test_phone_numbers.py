@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
+from decimal import Decimal
 from typing import Any
 
 import phonenumbers
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_otpiq._models.phone_numbers import normalize
+from airflow_provider_otpiq._models.phone_numbers import API_FORM, normalize, parse_phone_number
 from airflow_provider_otpiq._redaction import mask_phone_number
 
 NUMBER = "9647701234567"
@@ -39,6 +41,20 @@ NUMBER = "9647701234567"
         "\u202a+964 770 123 4567\u202c",
         " 0770\u00a0123\u00a04567\n",
         9647701234567,
+        7701234567,
+        7701234567.0,
+        Decimal("9647701234567.00"),
+        "7701234567.0",  # pandas, where one value of the column is missing
+        "7701234567.00",
+        "7701234567.",
+        "9647701234567.0",
+        "0096407701234567",
+        "p:+9647701234567",  # lead ads of Meta
+        "tel:+964-770-123-4567",
+        "whatsapp:+9647701234567",
+        "9647701234567@c.us",
+        "9647701234567@s.whatsapp.net",
+        "'07701234567",  # Excel
     ],
 )
 def test_a_number_may_be_written_as_people_do(written: Any) -> None:
@@ -58,10 +74,68 @@ def test_a_number_may_be_written_as_people_do(written: Any) -> None:
         ("13912345678", "CN", "8613912345678"),  # eleven that are a national one
         ("11987654321", "BR", "5511987654321"),
         ("139 1234 5678", "CN", "8613912345678"),
+        ("14155552671", "IQ", "14155552671"),
+        ("4915112345678", "IQ", "4915112345678"),
+        ("+77012345678", "IQ", "77012345678"),
+        ("0077012345678", "IQ", "77012345678"),
     ],
 )
 def test_the_region_is_the_one_of_national_numbers_only(written: str, region: str, digits: str) -> None:
     assert normalize(written, region) == digits
+
+
+@pytest.mark.parametrize(
+    ("with_trunk_zero", "without"),
+    [
+        ("9660501234567", "+966 50 123 4567"),
+        ("9710501234567", "00971 50 123 4567"),
+        ("9005321234567", "+90 532 123 45 67"),
+        ("9620790123456", "962790123456"),
+        ("2001001234567", "+20 100 123 4567"),
+        ("49015112345678", "4915112345678"),
+    ],
+)
+def test_two_spellings_of_a_number_abroad_are_one_number(with_trunk_zero: str, without: str) -> None:
+    assert normalize(with_trunk_zero) == normalize(without)
+
+
+TAILS = ["0", "1", "99", " (2)", "(2)", "/1", "-2", " 0", " 12", ".1", ".10"]
+
+
+@given(
+    st.sampled_from(["", "0", "+964", "964", "00964", "+964(0)"]),
+    st.from_regex(r"7[3-9][0-9]{8}", fullmatch=True),
+    st.sampled_from(["", *TAILS, ".0", ".00", "."]),
+)
+@settings(deadline=None)
+def test_an_iraqi_number_with_a_tail_is_never_another_persons(prefix: str, national: str, tail: str) -> None:
+    found = normalized(f"{prefix}{national}{tail}")
+    is_whole = tail.rstrip("0") in ("", ".") and tail != "0"
+    assert found in ((f"964{national}",) if not tail else (f"964{national}", None) if is_whole else (None,))
+
+
+@pytest.mark.parametrize("region", ["TR", "DE", "US"])
+@pytest.mark.parametrize("tail", TAILS)
+def test_a_mobile_number_of_the_default_region_with_a_tail_is_refused(region: str, tail: str) -> None:
+    mobile = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    assert mobile
+    with pytest.raises(ValueError, match="remove"):
+        normalize(f"{mobile.national_number}{tail}", region)
+
+
+@given(st.from_regex(API_FORM, fullmatch=True))
+def test_the_form_that_is_not_parsed_is_valid(number: str) -> None:
+    assert parsed_and_formatted(f"+{number}", None) == number
+
+
+@given(st.text())
+def test_no_text_is_a_number_that_the_api_refuses(text: str) -> None:
+    assert re.fullmatch("[0-9]{10,15}", normalized(text) or "0" * 10)
+
+
+def test_the_country_is_known() -> None:
+    regions = {number: parse_phone_number(number).region for number in (NUMBER, "+14155552671", "+16135550123")}
+    assert regions == {NUMBER: "IQ", "+14155552671": "US", "+16135550123": "CA"}
 
 
 @pytest.mark.parametrize(
@@ -80,31 +154,47 @@ def test_digits_that_are_two_peoples_numbers_are_refused(written: str, region: s
         (" ", "is required, and is not set"),
         ("None", "is required, and is not set"),
         ("\u200f", "is required, and is not set"),
+        ("NULL", "is required, and is not set"),
+        (float("nan"), "is required, and is not set"),
+        (Decimal("NaN"), "is required, and is not set"),
         (True, "must be a string, and is a bool"),
-        (9647701234567.0, "must be a string, and is a float"),
+        (7701234567.5, "not the digits of a phone number"),
+        (float("inf"), "is required, and is not set"),
+        (9.6477e17, "not the digits of a phone number"),
         ([NUMBER], "must be a string, and is a list"),
-        (7701234567, "a plus or a zero was lost"),
-        (770, "a plus or a zero was lost"),
-        (-9647701234567, "a plus or a zero was lost"),
-        pytest.param(10**5000, "a plus or a zero was lost", id="endless"),
-        ("9.64770123E+12", "holds characters that a phone number does not have"),
-        ("0770 123 4567 ext 5", "holds characters"),
-        ("0770-ABC-DEFG", "holds characters"),
-        ("tel:+9647701234567", "holds characters"),
-        ("770+1234567", "holds characters"),
-        ("²³", "holds characters"),
-        ("+", "is no valid phone number"),
-        ("0770", "is no valid phone number, neither an international one nor one of IQ"),
-        ("96477012345", "is no valid phone number"),  # two digits are missing
-        ("964770123456", "is no valid phone number"),  # one is
-        ("00770 123 4567", "is no valid phone number"),
-        ("96477012345678", "is no valid phone number"),
-        ("0700 123 4567", "is no valid phone number"),
-        ("1234567890", "is no valid phone number"),
-        ("+99977012345678", "is no valid phone number"),
-        ("1" * 16, "is no valid phone number"),
-        ("+290 22000", "is no valid phone number"),  # valid, and shorter than the API takes
-        ("0770 123 4567 / 0771 123 4567", "is no valid phone number"),
+        (770, "is not a valid phone number"),
+        (-9647701234567, "not the digits of a phone number"),
+        pytest.param(10**5000, "not the digits of a phone number", id="endless"),
+        ("9.64770123E+12", "is in scientific notation"),
+        ("9,6477E+12", "is in scientific notation"),
+        ("0770 123 4567 ext 5", "has characters that a phone number does not have; keep only digits"),
+        ("0770-ABC-DEFG", "has characters"),
+        ("fax:+9647701234567", "has characters"),
+        ("123456789012345@lid", "has characters"),
+        ("9647701234567-1612345678@g.us", "has characters"),
+        ("770+1234567", "has characters"),
+        ("²³", "has characters"),
+        ("7" * 101, "has more than 100 characters"),
+        ("77012345678", "has further digits behind a number of IQ"),
+        ("+4930123456 (2)", "ends with digits in parentheses"),
+        ("123456789012345", "is not a valid phone number"),  # a WhatsApp LID
+        ("356938035643809", "is not a valid phone number"),  # an IMEI
+        ("197812345678", "is not a valid phone number"),  # an id card
+        ("1756684800000", "is not a valid phone number"),  # epoch milliseconds
+        (1756684800000, "is not a valid phone number"),
+        ("9467701234567", "is not a valid phone number"),  # 964, mistyped
+        ("+", "is not a valid phone number"),
+        ("0770", "is not a valid phone number, neither an international one nor one of IQ"),
+        ("96477012345", "is not a valid phone number"),  # two digits are missing
+        ("964770123456", "is not a valid phone number"),  # one is
+        ("00770 123 4567", "is not a valid phone number"),
+        ("96477012345678", "is not a valid phone number"),
+        ("0700 123 4567", "is not a valid phone number"),
+        ("1234567890", "is not a valid phone number"),
+        ("+99977012345678", "is not a valid phone number"),
+        ("1" * 16, "is not a valid phone number"),
+        ("+290 22000", "is not a valid phone number"),  # valid, and shorter than the API takes
+        ("0770 123 4567 / 0771 123 4567", "is not a valid phone number"),
     ],
 )
 def test_what_is_no_phone_number_is_refused_without_showing_it(value: Any, reason: str) -> None:

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import re
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_otpiq._models.text import MARKS, NULL_VALUES, SPACES, are_clean, clean, is_blank
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("Ali", "Ali"),
+        ("Ali Hassan", "Ali Hassan"),
+        ("Ali\nHassan", "Ali Hassan"),
+        ("Ali\r\n\r\nHassan", "Ali Hassan"),
+        ("Ali\tHassan", "Ali Hassan"),
+        ("Ali            Hassan", "Ali Hassan"),
+        ("  Noor ", "Noor"),
+        ("Ali\u00a0Hassan", "Ali Hassan"),
+        ("Ali\u200bHassan", "Ali Hassan"),
+        ("\ufeffAli", "Ali"),
+        ("Ali \u200f Hassan", "Ali Hassan"),
+        ("Ali\u200f Hassan", "Ali Hassan"),
+        ("\u202bعلي\u202c", "علي"),
+        ("Ali\x00", "Ali"),
+        ("a\x00b", "a b"),
+        ("\u200f", ""),
+        (" \t\u200e\n", ""),
+        ("نوێ\u200cترین", "نوێ\u200cترین"),  # joiners belong to words of Kurdish and Persian
+        ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),  # and to emojis
+    ],
+)
+def test_text_is_cleaned_to_what_whatsapp_accepts(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned
+
+
+@given(st.text(st.sampled_from("ab\u0639 \n\t\u00a0\u200b\u200c\u200f\u202a\x00\ufeff|")))
+def test_clean_text_stays_and_has_nothing_that_whatsapp_refuses(text: str) -> None:
+    cleaned = clean(text)
+    assert clean(cleaned) == cleaned
+    assert not re.search(r"[\n\t\r\x00]|  |^ | $", cleaned)
+    kept = str.maketrans("", "", SPACES + MARKS)
+    assert cleaned.translate(kept) == text.translate(kept)
+    assert cleaned == text or not are_clean([text])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, "", " ", "\u200f", "\x00", "NULL", "null", r"\N", "#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "N/A",
+        "n/a", "NaN", "nan", "<NA>", "NaT", "none", "None", "undefined", " NULL\n", float("nan"), float("inf"),
+        Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"),
+    ],
+)  # fmt: skip
+def test_no_value(value: Any) -> None:
+    assert is_blank(value)
+
+
+@pytest.mark.parametrize("value", ["Nan", "Nadia", "0", "-5", "Null", 0, -5, 0.0, False, "NULL 1", [], {}])
+def test_a_value(value: Any) -> None:
+    assert not is_blank(value)
+
+
+def test_the_null_values_of_pandas_are_the_convention() -> None:
+    parsers = pytest.importorskip("pandas._libs.parsers")
+    assert set(NULL_VALUES) | {""} >= parsers.STR_NA_VALUES
+
+
+def test_missing_values_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+    assert is_blank(pandas.NA)
+    assert is_blank(pandas.NaT)
+    assert is_blank(pandas.NaT, ())
+
+
+def test_other_null_values_take_the_place_of_the_default_ones() -> None:
+    assert is_blank("-", ["-"])
+    assert not is_blank("NULL", ["-"])
+    assert is_blank(" ", ["-"])
+
+
+@pytest.mark.parametrize("text", [MARKS[0] * 50_000, " " * 50_000 + "x", ("x" + "\u200f" * 30 + " ") * 2_000])
+def test_cleaning_takes_time_in_proportion_to_the_length(text: str) -> None:
+    def seconds(cleaned: str) -> float:
+        began = time.perf_counter()
+        clean(cleaned)
+        return time.perf_counter() - began
+
+    short = min(seconds(text[: len(text) // 10]) for _ in range(3))
+    assert min(seconds(text) for _ in range(3)) < 50 * short
