@@ -28,7 +28,7 @@ from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from airflow_provider_otpiq._audience.manifest import Manifest, Part
     from airflow_provider_otpiq._models.broadcasts import CreateBroadcast
@@ -284,11 +284,7 @@ def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
 
     :raises OtpiqValidationError: if it has not.
     """
-    has = {
-        "templateParameters": {
-            section: dict.fromkeys(keys, "-") for section, keys in manifest.template_parameters.items()
-        }
-    }
+    has = {"templateParameters": {section: _nested(keys) for section, keys in manifest.template_parameters.items()}}
     errors = [
         f"the template requires {parameter.name}, which the audience does not have"
         for parameter in required_parameters(payload)
@@ -299,6 +295,18 @@ def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
             f"Nothing was sent, because of:{bullet_list(errors)}\nPrepare the audience with these template_parameters.",
             errors=errors,
         )
+
+
+def _nested(paths: Iterable[str]) -> dict[str, Any]:
+    """Write the paths of parameters, such as ``0.1`` of a button, as the dicts that they lead through."""
+    nested: dict[str, Any] = {}
+    for path in paths:
+        *above, last = path.split(".")
+        parameters = nested
+        for key in above:
+            parameters = parameters.setdefault(key, {})
+        parameters[last] = "-"
+    return nested
 
 
 def _changed(ledger: Ledger, changes: list[str]) -> OtpiqValidationError:

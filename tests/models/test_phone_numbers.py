@@ -277,7 +277,7 @@ def test_any_number_is_what_parsing_gives(prefix: str, digits: str) -> None:
 def test_numbers_in_the_apis_form_do_not_load_the_library() -> None:
     code = (
         "import sys; from airflow_provider_otpiq._models.phone_numbers import normalize\n"
-        f"normalize('{NUMBER}'); assert 'phonenumbers' not in sys.modules\n"
-        "normalize('0770 123 4567'); assert 'phonenumbers' in sys.modules"
+        f"normalize('{NUMBER}'); normalize('0770 123 4567'); assert 'phonenumbers' not in sys.modules\n"
+        "normalize('+447400123456'); assert 'phonenumbers' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
