@@ -134,7 +134,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     "_validation_errors.py": set(),
     "_storage.py": {"exceptions"},
     "_progress.py": set(),
-    "_audience": {"exceptions", "_progress", "_validation_errors", "_redaction", "_storage", "_models", "_audience"},
+    "_audience": {"exceptions", "_progress", "_validation_errors", "_redaction", "_storage", "_models", "_http", "_audience"},
     "_http": {"exceptions", "_redaction", "_validation_errors", "_http", "__version__"},
     "_models": {"exceptions", "_redaction", "_validation_errors", "_models"},
     "_connection": {"exceptions", "_redaction", "_validation_errors", "_models", "_connection", "get_provider_info"},

@@ -186,9 +186,9 @@ def test_nobody_is_logged_pushed_or_raised(
         execute(prepare(dag, tmp_path, people, phone_number="missing"), context)
     logged = "".join(capfd.readouterr()) + caplog.text
     assert "Prepared" in logged
-    rejected = (Path(location).parent / "rejected.csv").read_text()
+    excluded = (Path(location).parent / "excluded.csv").read_text()
     pushed = json.dumps(context["ti"].pushed)
-    seen = f"{logged}{pushed}{location}{rendered(operator)}{caught.value}{refused.value}{rejected}"
+    seen = f"{logged}{pushed}{location}{rendered(operator)}{caught.value}{refused.value}{excluded}"
     assert [secret for secret in SECRETS if secret in seen] == []
 
 
