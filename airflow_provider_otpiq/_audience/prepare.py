@@ -67,6 +67,7 @@ class _Preparation:
                 self._write(counts)
             else:
                 self._keep(counts)
+        self._warn_of_rejected(counts)
         return Audience(self._output.location)
 
     def _load(self, table: Literal["source", "suppress"], source: Any, columns: Sequence[str]) -> None:
@@ -126,17 +127,25 @@ class _Preparation:
         errors = []
         if not counts.recipients:
             errors.append(f"source: nobody is left of {counts.rows:,} rows{_left_out(counts)}")
-        if limit is not None and rejected > limit:
+        if rejected > limit:
             errors.append(
                 f"max_rejected: {counts.rejected:,} of {counts.rows:,} rows are rejected; at most {limit} may be"
             )
         if errors:
-            reasons = [f"{count:,} rows: {reason}" for reason, count in islice(self._decisions.reasons(), _MAX_LISTED)]
             raise OtpiqValidationError(
-                f"The audience was not prepared, because of:{bullet_list(errors)}{_by_reason(reasons)}"
+                f"The audience was not prepared, because of:{bullet_list(errors)}{self._by_reason()}"
                 f"\n{self._output.folder.location_of(REJECTED)} lists the rejected rows.",
                 errors=errors,
             )
+
+    def _warn_of_rejected(self, counts: Counts) -> None:
+        if counts.rejected:
+            log.warning("%s of %s rows are rejected.%s", f"{counts.rejected:,}", f"{counts.rows:,}", self._by_reason())
+
+    def _by_reason(self) -> str:
+        """List the most frequent reasons for rejected rows."""
+        reasons = [f"{count:,} rows: {reason}" for reason, count in islice(self._decisions.reasons(), _MAX_LISTED)]
+        return f"\nRejected, by reason:{bullet_list(reasons)}" if reasons else ""
 
     def _require_readable_suppressions(self) -> None:
         unreadable = self._decisions.unreadable_suppressions().items()
@@ -159,10 +168,6 @@ class _Preparation:
 def _left_out(counts: Counts) -> str:
     numbers = {name: getattr(counts, name) for name in ("rejected", "suppressed")}
     return "".join(f", {count:,} {name}" for name, count in numbers.items() if count)
-
-
-def _by_reason(reasons: list[str]) -> str:
-    return f"\nRejected, by reason:{bullet_list(reasons)}" if reasons else ""
 
 
 def _refuse_own_output(files: list[SourceFile], output: Output) -> None:

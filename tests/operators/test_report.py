@@ -181,7 +181,7 @@ def test_naive_times_are_the_dags(report: Callable[..., str], sandbox: Sandbox) 
         ({"start": "2026-11-20T00:00Z"}, "end: is required"),
         ({"start": "None", "end": ""}, "start: is required"),
         ({**WINDOW, "statuses": ["deliverd"]}, "statuses: must be among pending, sent, delivered, read, failed; found"),
-        ({**WINDOW, "statuses": []}, "statuses: must be a list of pending"),
+        ({**WINDOW, "statuses": []}, "statuses: is set and rendered to an empty value"),
         ({**WINDOW, "destination": "/nowhere/report.xlsx"}, "destination: must end in .parquet or .csv"),
         ({**WINDOW, "destination": "None"}, "destination: "),
         ({**WINDOW, "broadcast": "/a", "audience": "/b"}, "audience: is set, and so is broadcast"),
@@ -199,7 +199,7 @@ def test_what_cannot_be_asked_for(
     assert sandbox.requests == []
 
 
-@pytest.mark.parametrize("field", ["broadcast", "audience"])
+@pytest.mark.parametrize("field", ["broadcast", "audience", "statuses"])
 @pytest.mark.parametrize("lost", ["", "None", "{{ ti.xcom_pull(task_ids='strat') }}", "{{ none }}"])
 @pytest.mark.parametrize("native", [False, True])
 def test_a_broadcast_that_is_lost_is_no_report_on_everybody(
@@ -214,7 +214,7 @@ def test_a_broadcast_that_is_lost_is_no_report_on_everybody(
 ) -> None:
     context["ti"].xcom_pull = lambda **_: None
     dag.render_template_as_native_obj = native  # then the field becomes Python's None, as by an XCom
-    with pytest.raises(OtpiqValidationError, match=f"{field}: is set, and rendered to nothing"):
+    with pytest.raises(OtpiqValidationError, match=f"{field}: is set and rendered to an empty value"):
         report(**WINDOW, **{field: lost})
     assert sandbox.requests == []
 

@@ -19,12 +19,16 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqRequestError,
     OtpiqValidationError,
 )
+from airflow_provider_otpiq.operators.broadcast import StartBroadcastOperator
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import everybody, messaged, write_audience
+from tests.fakes import execute
 from tests.operators.broadcasts import in_minutes, pushed, sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from airflow.providers.common.compat.sdk import DAG
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
@@ -298,6 +302,35 @@ def test_a_wrong_field_of_a_start_sends_nothing(
     with pytest.raises(OtpiqValidationError, match=error):
         start(**fields)
     assert not sandbox.requests
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("empty", ["{{ none }}", "{{ '' }}", "{{ ti.xcom_pull(task_ids='strat') }}"])
+@pytest.mark.parametrize(
+    ("operator", "field"), [("create", "ledger"), ("create", "shards"), ("start", "shards"), ("start", "scheduled_for")]
+)
+def test_a_field_that_decides_who_gets_it_and_when_is_never_lost(
+    request: pytest.FixtureRequest,
+    dag: DAG,
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    operator: str,
+    field: str,
+    empty: str,
+    *,
+    native: bool,
+) -> None:
+    context["ti"].xcom_pull = lambda **_: None
+    dag.render_template_as_native_obj = native  # then the field becomes Python's None, as by an XCom
+    with pytest.raises(OtpiqValidationError, match=f"{field}: is set and rendered to an empty value"):
+        request.getfixturevalue(operator)(**{field: empty})
+    assert not sandbox.requests
+
+
+def test_a_mapped_field_that_is_empty_is_an_error(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
+    mapped = StartBroadcastOperator.partial(task_id="start", dag=dag, broadcast="/ledger").expand(shards=[None, 2])
+    with pytest.raises(OtpiqValidationError, match="shards: is set and rendered to an empty value"):
+        execute(mapped.unmap({"shards": None}), context)
 
 
 def test_no_time_falls_into_quiet_hours(
