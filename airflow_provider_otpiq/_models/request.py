@@ -32,7 +32,7 @@ class RequestModel(BaseModel):
     not_done: ClassVar[str] = "was not sent"
     """What an error says of it."""
 
-    never_blank: ClassVar[Mapping[str, str]] = {}
+    never_blank: ClassVar[dict[str, str]] = {}
     """
     Fields of which only Python's None is "not set": an empty value is an error.
 

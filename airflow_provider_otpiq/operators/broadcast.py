@@ -237,7 +237,7 @@ class StartBroadcastOperator(_BroadcastOperator):
 
         request = StartBroadcast.parse(
             broadcast=self.broadcast,
-            scheduled_for=self._in_timezone_of_dag(context, self.scheduled_for),
+            scheduled_for=self._in_timezone_of_dag(context, "scheduled_for"),
             lead_time=self.lead_time,
             max_delay=self.max_delay,
             shard=self.shard,

@@ -114,8 +114,8 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
 
         request = ReportRequest.parse(
             destination=self.destination,
-            start=self._in_timezone_of_dag(context, self.start),
-            end=self._in_timezone_of_dag(context, self.end),
+            start=self._in_timezone_of_dag(context, "start"),
+            end=self._in_timezone_of_dag(context, "end"),
             statuses=self.statuses,
             broadcast=self.broadcast,
             audience=self.audience,

@@ -87,8 +87,8 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
 
         request = AwaitDeliveryRequest.parse(
             broadcast=self.broadcast,
-            start=self._in_timezone_of_dag(context, self.start),
-            end=self._in_timezone_of_dag(context, self.end),
+            start=self._in_timezone_of_dag(context, "start"),
+            end=self._in_timezone_of_dag(context, "end"),
             min_final=self.min_final,
             poke_interval=self.poke_interval,
         )

@@ -310,7 +310,10 @@ def test_without_duckdb_it_says_what_to_install(run: Run, monkeypatch: pytest.Mo
         ),
         ({"suppress": {"a": 1}}, "suppress: must be a path"),
         *[
-            ({"suppress": nothing}, "suppress: is set and rendered to an empty value, so people who opted out would get")
+            (
+                {"suppress": nothing},
+                "suppress: is set and rendered to an empty value, so people who opted out would get",
+            )
             for nothing in ("None", "", " ", [], [""], ["opt_outs.csv", " "], ["opt_outs.csv", None])
         ],
         ({"phone_number": "None"}, "phone_number: is required, and is not set"),

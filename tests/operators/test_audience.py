@@ -141,7 +141,7 @@ def test_a_suppression_list_that_renders_to_nothing_is_an_error(
 ) -> None:
     dag = DAG("dag", schedule=None, render_template_as_native_obj=native, start_date=pendulum.datetime(2026, 1, 1))
     context |= {"dag": dag, "params": {"folder": "summer", "none": None}}
-    with pytest.raises(OtpiqValidationError, match="people who opted out would get the message; .* leave suppress out"):
+    with pytest.raises(OtpiqValidationError, match=r"people who opted out would get the message; .* leave suppress out"):
         execute(prepare(dag, tmp_path, people, suppress=suppress), context)
     assert references(execute(prepare(dag, tmp_path, people, suppress=None), context)) == ["C-1", "C-2"]
 
@@ -157,7 +157,9 @@ def test_a_field_that_decides_about_people_is_never_lost(
 ) -> None:
     dag = DAG("dag", schedule=None, render_template_as_native_obj=native, start_date=pendulum.datetime(2026, 1, 1))
     context |= {"dag": dag, "params": {"folder": "summer", "none": None}}
-    with pytest.raises(OtpiqValidationError, match=f"{field}: is set and rendered to an empty value, so .*leave {field}"):
+    with pytest.raises(
+        OtpiqValidationError, match=f"{field}: is set and rendered to an empty value, so .*leave {field}"
+    ):
         execute(prepare(dag, tmp_path, people, **{field: empty}), context)
 
 

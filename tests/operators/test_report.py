@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, ObjectStoragePath
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
@@ -15,15 +15,15 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqDownloadError,
     OtpiqValidationError,
 )
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from tests.broadcast.people import everybody, number
+from tests.fakes import execute
 from tests.operators.broadcasts import later, pushed
 from tests.operators.reports import WINDOW, as_csv, downloads, generated, read, send_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from airflow.providers.common.compat.sdk import DAG
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
@@ -171,6 +171,19 @@ def test_naive_times_are_the_dags(report: Callable[..., str], sandbox: Sandbox) 
     report(start="2026-11-20 00:00", end="{{ '2026-11-21T00:00' }}")
     body = generated(sandbox)[0]
     assert (body["startDate"], body["endDate"]) == ("2026-11-19T21:00:00Z", "2026-11-20T21:00:00Z")
+
+
+def test_naive_times_of_a_dag_without_timezone_are_warned_of(
+    context: dict[str, Any], sandbox: Sandbox, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dag = DAG("utc", schedule=None)
+    operator = DeliveryReportOperator(
+        task_id="report", dag=dag, destination=tmp_path / "x.csv", start="2026-11-20 00:00", end="2026-11-21T00:00"
+    )
+    execute(operator, context | {"dag": dag})
+    logged = capfd.readouterr().out
+    for field, time in (("start", "2026-11-20T00:00:00Z"), ("end", "2026-11-21T00:00:00Z")):
+        assert f"{field} has no offset, and the DAG's timezone is UTC, so it is taken as {time}" in logged
 
 
 @pytest.mark.parametrize(

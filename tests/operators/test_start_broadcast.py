@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 import pytest
 import time_machine
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 from airflow_provider_otpiq.exceptions import (
@@ -27,8 +28,6 @@ from tests.operators.broadcasts import in_minutes, pushed, sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from airflow.providers.common.compat.sdk import DAG
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
@@ -91,6 +90,20 @@ def test_a_time_is_taken_in_the_dags_timezone(
     naive = pendulum.now("Asia/Baghdad").add(days=1).format("YYYY-MM-DD 09:00:00")
     start(scheduled_for=naive)
     assert {each["scheduledFor"][11:16] for each in sandbox.campaigns} == {"06:00"}
+
+
+def test_a_naive_time_of_a_dag_without_timezone_is_warned_of(
+    create: Callable[..., str],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    dag = DAG("utc", schedule=None)
+    ledger = create()
+    naive = pendulum.now("UTC").add(days=1).format("YYYY-MM-DD 09:00:00")
+    operator = StartBroadcastOperator(task_id="start", dag=dag, broadcast=ledger, scheduled_for=naive)
+    execute(operator, context | {"dag": dag})
+    assert f"taken as {naive[:10]}T09:00:00Z ({naive[:10]} 12:00:00 in Asia/Baghdad)" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(("seconds", "ahead_of_us"), [(30, 0), (5 * 60, 7 * 60)])
