@@ -89,15 +89,20 @@ class OtpiqBaseOperator(BaseOperator):
         )
 
     def _log_time(self, context: Context, scheduled_for: object) -> None:
-        """Log the time that was set, in UTC and in the DAG's timezone."""
-        from pendulum import UTC
-
-        from airflow_provider_otpiq._models.datetimes import describe
+        """Log the time that was set."""
         from airflow_provider_otpiq._models.fields import is_set
 
         if is_set(scheduled_for):
-            dag = context.get("dag")
-            self.log.info("Scheduled for %s.", describe(scheduled_for, dag.timezone if dag else UTC))
+            self.log.info("Scheduled for %s.", self._describe_time(context, scheduled_for))
+
+    def _describe_time(self, context: Context, time: object) -> str:
+        """Write a time in UTC and in the DAG's timezone."""
+        from pendulum import UTC
+
+        from airflow_provider_otpiq._models.datetimes import describe
+
+        dag = context.get("dag")
+        return describe(time, dag.timezone if dag else UTC)
 
     def _push(self, context: Context, campaign: Mapping[str, Any]) -> str:
         """Push the campaign object beside the id, and return the id for ``return_value``."""

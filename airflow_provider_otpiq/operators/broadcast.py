@@ -243,7 +243,25 @@ class StartBroadcastOperator(_BroadcastOperator):
             shard=self.shard,
             shards=self.shards,
         )
-        start = BroadcastStart(self.hook, request, replace=self.replace)
+        ti: Any = context["ti"]
+        start = BroadcastStart(self.hook, request, replace=self.replace, run_id=f"{ti.dag_id}/{ti.run_id}")
         start.schedule()
-        self._log_time(context, start.scheduled_for)
+        self._log_start(context, start)
         return self._push_broadcast(context, start)
+
+    def _log_start(self, context: Context, start: BroadcastStart) -> None:
+        """Log when the messages go out, or that another DAG run has sent them."""
+        from pendulum import now
+
+        time = self._describe_time(context, start.scheduled_for)
+        if start.sent_by:
+            self.log.warning(
+                "Nothing was sent: run %s sent this broadcast on %s. To send it again, set another output of the audience,"
+                " such as one with {{ run_id }} in it, or another ledger.",
+                start.sent_by,
+                time,
+            )
+        elif start.scheduled_for > now("UTC"):
+            self.log.info("Scheduled for %s.", time)
+        else:
+            self.log.info("The broadcast was sent on %s.", time)

@@ -47,14 +47,14 @@ def people(tmp_path: Path) -> str:
 
 
 def prepare(dag: DAG, tmp_path: Path, source: Any, **fields: Any) -> PrepareAudienceOperator:
-    fields = {
+    given: dict[str, Any] = {
         "phone_number": "phone",
         "template_parameters": {"body": {"1": "name"}},
         "reference": "id",
         "output": f"{tmp_path}/{{{{ params.folder }}}}",
         "max_rejected": 1.0,
-    } | fields
-    return PrepareAudienceOperator(task_id=f"prepare_{len(dag.tasks)}", dag=dag, source=source, **fields)
+    }
+    return PrepareAudienceOperator(task_id=f"prepare_{len(dag.tasks)}", dag=dag, source=source, **(given | fields))
 
 
 def rendered(operator: Any) -> str:
@@ -141,7 +141,9 @@ def test_a_suppression_list_that_renders_to_nothing_is_an_error(
 ) -> None:
     dag = DAG("dag", schedule=None, render_template_as_native_obj=native, start_date=pendulum.datetime(2026, 1, 1))
     context |= {"dag": dag, "params": {"folder": "summer", "none": None}}
-    with pytest.raises(OtpiqValidationError, match=r"people who opted out would get the message; .* leave suppress out"):
+    with pytest.raises(
+        OtpiqValidationError, match=r"people who opted out would get the message; .* leave suppress out"
+    ):
         execute(prepare(dag, tmp_path, people, suppress=suppress), context)
     assert references(execute(prepare(dag, tmp_path, people, suppress=None), context)) == ["C-1", "C-2"]
 

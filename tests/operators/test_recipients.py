@@ -233,7 +233,7 @@ def test_a_file_of_rows_names_the_operator_that_reads_it(
 
 def test_a_path_object_of_a_file_of_rows_names_it_too(sandbox_hook: OtpiqHook, campaign_id: str) -> None:
     with pytest.raises(OtpiqValidationError, match=r"found the path of a \.csv file"):
-        sandbox_hook.check_recipients(campaign_id=campaign_id, recipients=Path("/data/customers.csv"))  # type: ignore[arg-type]
+        sandbox_hook.check_recipients(campaign_id=campaign_id, recipients=Path("/data/customers.csv"))
 
 
 @pytest.mark.parametrize("recipients", ["parts/00000", "s3://audience/parts/", ".json", "\n.json", "0770 123 4567"])

@@ -63,6 +63,49 @@ def test_a_second_start_finds_all_done_and_sends_nothing(
     assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (0, 3)
 
 
+@pytest.mark.parametrize("run_id", ["manual__1", "manual__2", None])
+def test_a_start_of_what_was_sent_before_warns_and_plans_nothing(
+    create: Callable[..., str],
+    start: Callable[..., str],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    capfd: pytest.CaptureFixture[str],
+    run_id: str | None,
+) -> None:
+    time = in_minutes(60)
+    ledger = create()
+    start(scheduled_for=time)
+    assert f"Scheduled for {to_api_format(time)}" in capfd.readouterr().out
+    if run_id is None:  # as an earlier version wrote it
+        (saved,) = Path(ledger).rglob("start.json")
+        saved.write_text(saved.read_text().replace('"dag/manual__1"', "null"))
+    context["ti"].run_id = run_id or "manual__2"
+    start(scheduled_for=time)
+    assert "Nothing was sent" not in capfd.readouterr().out  # its time is still to come
+    with time_machine.travel(timedelta(days=7)):
+        start(scheduled_for=time)
+    logged = capfd.readouterr().out
+    assert "Scheduled for" not in logged
+    sender = "dag/manual__1" if run_id else "an earlier one"
+    assert (f"Nothing was sent: run {sender} sent this broadcast on {to_api_format(time)}" in logged) == (
+        run_id != "manual__1"
+    )
+    assert messaged(sandbox) == everybody()
+
+
+def test_a_start_that_sends_what_another_run_left_out_does_not_warn(
+    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    create()
+    start(shard=0, shards=3)
+    context["ti"].run_id = "manual__2"
+    with time_machine.travel(timedelta(minutes=15)):
+        start()
+    logged = capfd.readouterr().out
+    assert "Nothing was sent" not in logged
+    assert "Scheduled for" in logged
+
+
 def test_a_shard_that_nobody_works_on_is_told_of_and_a_start_without_shards_makes_up_for_it(
     create: Callable[..., str],
     start: Callable[..., str],
