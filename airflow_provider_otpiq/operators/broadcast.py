@@ -256,8 +256,8 @@ class StartBroadcastOperator(_BroadcastOperator):
         time = self._describe_time(context, start.scheduled_for)
         if start.sent_by:
             self.log.warning(
-                "Nothing was sent: run %s sent this broadcast on %s. To send it again, set another output of the audience,"
-                " such as one with {{ run_id }} in it, or another ledger.",
+                "Nothing was sent: run %s sent this broadcast on %s. To send it again, set another output of the"
+                " audience, such as one with {{ run_id }} in it, or another ledger.",
                 start.sent_by,
                 time,
             )
