@@ -161,7 +161,7 @@ def _kind(response: RawResponse) -> str:
 
 def _sender_of_html(response: RawResponse) -> str:
     """Say who has probably sent HTML, which OTPIQ's API does not; nothing for a status with another explanation."""
-    is_html = "html" in response.headers.get("Content-Type", "").lower() or response.content.lstrip().startswith(b"<")
+    is_html = "html" in response.headers.get("Content-Type", "").lower() and bool(response.content)
     is_explained = response.status in _EXPLAINED or HTTPStatus.MULTIPLE_CHOICES <= response.status < _FIRST_ERROR
     if not is_html or is_explained or _json(response):
         return ""
