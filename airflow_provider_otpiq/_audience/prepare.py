@@ -12,7 +12,7 @@ from airflow_provider_otpiq._audience.decisions import Decisions
 from airflow_provider_otpiq._audience.manifest import Audience, Counts, Manifest, Part
 from airflow_provider_otpiq._audience.output import REJECTED, Output, divide
 from airflow_provider_otpiq._audience.readers import read_csv, read_dicts, read_json_lines, read_parquet
-from airflow_provider_otpiq._audience.sources import find_files
+from airflow_provider_otpiq._audience.sources import find_files, without_empty
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._redaction import name_of_callable
 from airflow_provider_otpiq._validation_errors import bullet_list, list_some
@@ -71,16 +71,19 @@ class _Preparation:
         return Audience(self._output.location)
 
     def _load(self, table: Literal["source", "suppress"], source: Any, columns: Sequence[str]) -> None:
-        rows = self._rows_of_callable(source, columns) if callable(source) else self._rows_of_files(source, columns)
+        if callable(source):
+            rows = self._rows_of_callable(source, columns)
+        else:
+            rows = self._rows_of_files(table, source, columns)
         self._decisions.load(table, rows, self._progress)
 
     def _rows_of_callable(self, source: Any, columns: Sequence[str]) -> Iterator[Batch]:
         return read_dicts(name_of_callable(source), source(), columns, self._request.default_region)
 
-    def _rows_of_files(self, locations: Sequence[str], columns: Sequence[str]) -> Iterator[Batch]:
+    def _rows_of_files(self, field: str, locations: Sequence[str], columns: Sequence[str]) -> Iterator[Batch]:
         files = find_files(locations, self._request.file_format)
         _refuse_own_output(files, self._output)
-        return chain.from_iterable(self._rows_of_file(file, columns) for file in files)
+        return chain.from_iterable(self._rows_of_file(file, columns) for file in without_empty(files, field))
 
     def _rows_of_file(self, file: SourceFile, columns: Sequence[str]) -> Iterator[Batch]:
         if file.file_format == "csv":
