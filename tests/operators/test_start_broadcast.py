@@ -312,6 +312,26 @@ def test_a_later_time_is_kept_while_it_is_ahead(
         assert sandbox.campaigns[0]["scheduledFor"] == later
 
 
+def test_a_start_that_finds_out_what_became_of_another_runs_does_not_warn(
+    create: Callable[..., str],
+    start: Callable[..., str],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    sleep_calls: list[float],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    create()
+    time = in_minutes(60)
+    start_in_part(start, sandbox, time, "after")
+    capfd.readouterr()
+    context["ti"].run_id = "manual__2"
+    with time_machine.travel(timedelta(minutes=100)):
+        start(scheduled_for=time, shard=1, shards=3)
+    logged = capfd.readouterr().out
+    assert "Nothing was sent" not in logged
+    assert f"The broadcast was sent on {to_api_format(time)}" in logged
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_hours_late_is_an_error_that_lists_what_is_not_scheduled(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float], when: str
