@@ -77,9 +77,10 @@ class Decisions:
 
     def decide(self, progress: Progress) -> Counts:
         """Decide about each row."""
+        encoding = self._request.encoding
         self._normalize_numbers(progress)
-        self._read_rows("source", f"{sql_text.unreadable(self._columns)}, {self._reasons()}")
-        self._read_rows("suppress", f"{sql_text.unreadable(['phone'])}, {_PHONE_NUMBER}")
+        self._read_rows("source", f"{sql_text.unreadable(self._columns, encoding)}, {self._reasons()}")
+        self._read_rows("suppress", f"{sql_text.unreadable(['phone'], encoding)}, {_PHONE_NUMBER}")
         self._database.execute(_EXCLUDED)
         self._database.execute(_RECIPIENTS)
         outcomes = dict(self._database.query("SELECT outcome, count(*) FROM excluded GROUP BY outcome"))

@@ -12,7 +12,7 @@ from airflow_provider_otpiq._audience.decisions import Decisions
 from airflow_provider_otpiq._audience.manifest import Audience, Counts, Manifest, Part
 from airflow_provider_otpiq._audience.output import EXCLUDED, Output, name_parts
 from airflow_provider_otpiq._audience.readers import read_csv, read_dicts, read_json_lines, read_parquet
-from airflow_provider_otpiq._audience.sources import find_files
+from airflow_provider_otpiq._audience.sources import find_files, without_empty
 from airflow_provider_otpiq._models.phone_numbers import describe_regions
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._redaction import name_of_callable
@@ -69,6 +69,7 @@ class _Preparation:
                 self._write(counts)
             else:
                 self._keep(counts)
+        self._warn_of_rejected(counts)
         return Audience(self._output.location)
 
     def _load(self, table: Literal["source", "suppress"], source: Any, columns: Sequence[str]) -> None:
@@ -78,7 +79,7 @@ class _Preparation:
         else:
             files = find_files(source, self._request.file_format)
             _refuse_own_output(files, self._output)
-            for file in files:
+            for file in without_empty(files, table):
                 self._load_file(file, columns, loader)
 
     def _load_file(self, file: SourceFile, columns: Sequence[str], loader: Loader) -> None:
@@ -136,17 +137,25 @@ class _Preparation:
         errors = []
         if not counts.recipients:
             errors.append(f"source: nobody is left of {counts.rows:,} rows{_left_out(counts)}")
-        if limit is not None and rejected > limit:
+        if rejected > limit:
             errors.append(
                 f"max_rejected: {counts.rejected:,} of {counts.rows:,} rows are rejected; at most {limit} may be"
             )
         if errors:
-            reasons = [f"{count:,} rows: {reason}" for reason, count in islice(self._decisions.reasons(), _MAX_LISTED)]
             raise OtpiqValidationError(
-                f"The audience was not prepared, because of:{bullet_list(errors)}{_by_reason(reasons)}"
+                f"The audience was not prepared, because of:{bullet_list(errors)}{self._by_reason()}"
                 f"\n{self._output.folder.location_of(EXCLUDED)} lists the rejected rows.",
                 errors=errors,
             )
+
+    def _warn_of_rejected(self, counts: Counts) -> None:
+        if counts.rejected:
+            log.warning("%s of %s rows are rejected.%s", f"{counts.rejected:,}", f"{counts.rows:,}", self._by_reason())
+
+    def _by_reason(self) -> str:
+        """List the most frequent reasons for rejected rows."""
+        reasons = [f"{count:,} rows: {reason}" for reason, count in islice(self._decisions.reasons(), _MAX_LISTED)]
+        return f"\nRejected, by reason:{bullet_list(reasons)}" if reasons else ""
 
     def _require_readable_suppressions(self) -> None:
         unreadable = self._decisions.unreadable_suppressions().items()
@@ -169,10 +178,6 @@ class _Preparation:
 def _left_out(counts: Counts) -> str:
     numbers = {name: getattr(counts, name) for name in ("rejected", "suppressed")}
     return "".join(f", {count:,} {name}" for name, count in numbers.items() if count)
-
-
-def _by_reason(reasons: list[str]) -> str:
-    return f"\nRejected, by reason:{bullet_list(reasons)}" if reasons else ""
 
 
 def _refuse_own_output(files: list[SourceFile], output: Output) -> None:

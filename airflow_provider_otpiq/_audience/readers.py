@@ -11,11 +11,13 @@ import csv
 import math
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
 from airflow_provider_otpiq._audience import staging
+from airflow_provider_otpiq._audience.file_kind import require_csv, require_parquet, require_text
 from airflow_provider_otpiq._audience.loading import MAX_LENGTH, Layout, Malformed
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
 from airflow_provider_otpiq._models.text import is_blank
@@ -44,7 +46,8 @@ def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding:
     """
     path = loader.database.folder / "source.csv"
     try:
-        counter = staging.copy_as_utf8(file, path, encoding)
+        check = partial(require_csv, name=str(file), encoding=encoding, delimiter=delimiter)
+        counter = staging.copy_as_utf8(file, path, encoding, check)
         layout = _layout(file, path, columns, delimiter)
         if counter.in_quotes or not loader.append_csv(path, layout, counter.rows):
             loader.append_rows(_parsed(file, path, layout), len(columns))
@@ -98,7 +101,7 @@ def read_json_lines(file: SourceFile, columns: Sequence[str], encoding: str, loa
     """
     path = loader.database.folder / "source.jsonl"
     try:
-        staging.copy_as_utf8(file, path, encoding)
+        staging.copy_as_utf8(file, path, encoding, partial(require_text, name=str(file), encoding=encoding))
         with path.open(encoding="utf-8", errors=DECODE_ERROR_HANDLER, newline="") as lines:
             rows = (_from_json(line) for line in lines if not line.isspace())
             read_dicts(str(file), rows, columns, loader)
@@ -114,7 +117,7 @@ def read_parquet(file: SourceFile, columns: Sequence[str], loader: Loader) -> No
     """
     path = loader.database.folder / "source.parquet"  # DuckDB reads in its own folder only
     try:
-        staging.copy(file, path)
+        staging.copy(file, path, partial(require_parquet, name=str(file)))
         try:
             types = loader.database.columns_of_parquet(path)
             durations = _durations_of_pandas(loader.database.parquet_metadata(path, "pandas"))

@@ -21,6 +21,8 @@ from airflow_provider_otpiq._redaction import safe_repr
 
 Source = tuple[str, ...] | Callable[[], Any]
 
+DEFAULT_MAX_REJECTED = 0.05
+"""A share of the rows: more of them are rather a broken file than a few wrong numbers."""
 _SECTIONS = ("body", "header", "buttons")
 _PARAMETER_KEY = re.compile(r"[\w-]+")
 
@@ -50,15 +52,6 @@ def _source(value: object) -> Source:
         return tuple(map(str, values))
     found = "an empty list" if value in ([], ()) else f"a {type(value).__name__}"
     raise ValueError(f"must be a path, a glob, a list of them (none of them blank), or a callable; found {found}")
-
-
-def _suppress(value: object) -> Source:
-    if is_blank(value) or value in ([], ()) or (isinstance(value, list | tuple) and any(map(is_blank, value))):
-        raise ValueError(
-            "is set, and rendered to nothing, so those who opted out would get the message; make it render to what"
-            " names them, or leave suppress out if nobody is to be suppressed"
-        )
-    return _source(value)
 
 
 def _parameter(value: object) -> Parameter:
@@ -134,7 +127,14 @@ class AudienceRequest(RequestModel):
 
     title: ClassVar[str] = "The audience"
     not_done: ClassVar[str] = "was not prepared"
-    never_blank: ClassVar[tuple[str, ...]] = ("suppress",)  # a list that is lost must not mean that nobody opted out
+    never_blank: ClassVar[dict[str, str]] = {
+        "suppress": "people who opted out would get the message",
+        "suppress_phone_number": "another column would decide who opted out",
+        "max_rejected": "another limit would hold",
+        "template_parameters": "the recipients would have no parameters",
+        "default_region": "national numbers would be taken for those of another country",
+        "encoding": "names would be read in another encoding",
+    }
 
     source: Annotated[Any, PlainValidator(_source)]
     phone_number: String
@@ -143,10 +143,10 @@ class AudienceRequest(RequestModel):
         Annotated[Any, PlainValidator(_section)],
     ] = Field(default_factory=dict)
     reference: String | None = None
-    suppress: Annotated[Any, PlainValidator(_suppress)] = None
+    suppress: Annotated[Any, PlainValidator(_source)] = None
     suppress_phone_number: String | None = None
     output: Annotated[String, BeforeValidator(lambda value: str(value) if isinstance(value, PathLike) else value)]
-    max_rejected: Annotated[int | float | None, PlainValidator(_limit)] = None
+    max_rejected: Annotated[int | float, PlainValidator(_limit)] = DEFAULT_MAX_REJECTED
     default_region: Region = DEFAULT_REGION
     file_format: Annotated[Literal["csv", "jsonl", "parquet"] | None, one_of("csv", "jsonl", "parquet")] = None
     delimiter: Annotated[String, AfterValidator(_delimiter)] = ","

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_otpiq._audience.file_kind import undecodable_reason
 from airflow_provider_otpiq._audience.loading import MAX_LENGTH
 from airflow_provider_otpiq._audience.staging import UNDECODABLE_CHARACTER
 from airflow_provider_otpiq._models.text import MARKS, REPLACEMENT_CHARACTER, SPACES
@@ -34,24 +35,23 @@ def is_blank(column: str, null_values: Iterable[str]) -> str:
     return f"{column} IN ({', '.join(map(literal, ['', *null_values]))})"
 
 
-def unreadable(columns: Sequence[str]) -> str:
+def unreadable(columns: Sequence[str], encoding: str) -> str:
     """Write the reason for which a row cannot be read, NULL if there is none."""
-    undecodable = " OR ".join(
-        f"contains({column}, '{character}')"
-        for column in columns
-        for character in (UNDECODABLE_CHARACTER, REPLACEMENT_CHARACTER)
-    )
-    too_long = " OR ".join(f"strlen({column}) > {MAX_LENGTH} AND length({column}) > {MAX_LENGTH}" for column in columns)
-    return (
-        f"CASE WHEN {undecodable} THEN 'has bytes that are not text in its encoding'"
-        f" WHEN {too_long} THEN 'has a value of more than {MAX_LENGTH} characters' END"
-    )
+    too_long = [f"strlen({column}) > {MAX_LENGTH} AND length({column}) > {MAX_LENGTH}" for column in columns]
+    reasons = {
+        undecodable_reason(encoding): [f"contains({column}, '{UNDECODABLE_CHARACTER}')" for column in columns],
+        _REPLACED: [f"contains({column}, '{REPLACEMENT_CHARACTER}')" for column in columns],
+        f"has a value of more than {MAX_LENGTH} characters": too_long,
+    }
+    cases = (f"WHEN {' OR '.join(found)} THEN {literal(reason)}" for reason, found in reasons.items())
+    return f"CASE {' '.join(cases)} END"
 
 
 def _class(characters: str) -> str:
     return "".join(f"\\x{{{ord(character):x}}}" for character in characters)
 
 
+_REPLACED = "has U+FFFD in the place of bytes that an earlier program could not read; correct the source"
 _ANY = f"[{_class(SPACES + MARKS)}]"
 _SPACE = f"[{_class(SPACES)}]"
 _OTHER_SPACE = f"[{_class(SPACES.replace(' ', ''))}]"

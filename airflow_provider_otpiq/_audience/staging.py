@@ -6,11 +6,12 @@ import codecs
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
+from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE
 from airflow_provider_otpiq._http.download import RowCounter
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from airflow_provider_otpiq._audience.sources import SourceFile
@@ -23,28 +24,36 @@ DECODE_ERROR_HANDLER = "otpiq-undecodable"
 _PIECE = 1 << 20
 
 
-def copy(file: SourceFile, path: Path) -> None:
-    """Copy a file as it is, decompressed."""
+def copy(file: SourceFile, path: Path, check: Callable[[bytes], None]) -> None:
+    """
+    Copy a file as it is, decompressed.
+
+    :param check: is called with the first bytes, and raises an error if they are not of the expected kind of file.
+    """
     with file.open() as content:
-        _write(path, _pieces(content))
+        _write(path, _pieces(content, check))
 
 
-def copy_as_utf8(file: SourceFile, path: Path, encoding: str) -> RowCounter:
+def copy_as_utf8(file: SourceFile, path: Path, encoding: str, check: Callable[[bytes], None]) -> RowCounter:
     """
     Copy a text file as UTF-8 without a byte order mark, and count its rows as those of CSV.
 
+    :param check: as of :func:`copy`.
     :raises OtpiqValidationError: if another encoding is set, and the file is UTF-8.
     """
     counter = RowCounter()
     with file.open() as content:
-        pieces = _pieces(content)
+        pieces = _pieces(content, check)
         is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
         _write(path, _counted(_without_bom(pieces if is_utf8 else _transcoded(pieces, encoding, str(file))), counter))
     return counter
 
 
-def _pieces(content: BinaryIO) -> Iterator[bytes]:
-    return iter(partial(content.read, _PIECE), b"")
+def _pieces(content: BinaryIO, check: Callable[[bytes], None]) -> Iterator[bytes]:
+    first = content.read(_PIECE)
+    check(first[:HEAD_SIZE])
+    yield first
+    yield from iter(partial(content.read, _PIECE), b"")
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:

@@ -56,12 +56,14 @@ class BroadcastStart:
     :param hook: the hook of the connection.
     :param request: which broadcast, and when.
     :param replace: whether another time takes the place of the saved one, as long as nothing was scheduled.
+    :param run_id: the DAG and its run that starts it, for the log.
     """
 
-    def __init__(self, hook: OtpiqHook, request: StartBroadcast, *, replace: bool) -> None:
+    def __init__(self, hook: OtpiqHook, request: StartBroadcast, *, replace: bool, run_id: str | None = None) -> None:
         self._hook = hook
         self._request = request
         self._replace = replace
+        self._run_id = run_id
         self.ledger = Ledger(request.broadcast)
         self.broadcast, self._audience = read_broadcast(self.ledger)
         self._parts = self._audience.manifest.parts
@@ -114,6 +116,13 @@ class BroadcastStart:
         times = [self._schedules[part_name(part)].scheduled_for for part in self._own]
         return max(times, default=self._start.scheduled_for)
 
+    @property
+    def sent_by(self) -> str | None:
+        """The other DAG run that sent everything of this shard; None if there is something that it did not send."""
+        is_sent = 0 < len(self._own) == self.already_scheduled and self.scheduled_for <= pendulum.now("UTC")
+        is_of_this_run = self._start.run_id is not None and self._start.run_id == self._run_id
+        return (self._start.run_id or "an earlier one") if is_sent and not is_of_this_run else None
+
     def _report_other_shards(self) -> None:
         """Say what is left, as a shard that no task works on would leave people out, with every task green."""
         schedules = self.ledger.schedules(map(part_name, self._parts))  # others have worked on theirs meanwhile
@@ -145,7 +154,7 @@ class BroadcastStart:
         if saved and (self._schedules or not self._replace):
             raise self._another_time(saved)
         self._require_credit(self._parts)
-        start = Start(requested=wanted, scheduled_for=wanted or self._later())
+        start = Start(requested=wanted, scheduled_for=wanted or self._later(), run_id=self._run_id)
         self._hook.guard_rails.check_time(self._time_of(start), "scheduled_for")
         if saved:
             self.ledger.save_start(start)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MESSAGE_STATUSES = ("pending", "sent", "delivered", "read", "failed")
 """What a message can be, as OTPIQ documents it."""
+STATUSES_ARE_LOST = "the report would have the messages of every status"
 REPORT_STATUSES = ("available", "expired", "deleted")
 _MAX_LISTED = 5
 
@@ -92,6 +93,10 @@ class GenerateReport(RequestModel):
     """The body of a report's request."""
 
     title: ClassVar[str] = "The report's request"
+    never_blank: ClassVar[dict[str, str]] = {
+        "phone_numbers": "the report would be about everybody",
+        "statuses": STATUSES_ARE_LOST,
+    }
 
     start: Annotated[Time, Field(serialization_alias="startDate")]
     end: Annotated[Time, AfterValidator(after_start), Field(serialization_alias="endDate")]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.broadcasts import single
-from airflow_provider_otpiq._models.fields import String, Time, is_set
-from airflow_provider_otpiq._models.reports import Destination, after_start, message_statuses
+from airflow_provider_otpiq._models.fields import String, Time
+from airflow_provider_otpiq._models.reports import STATUSES_ARE_LOST, Destination, after_start, message_statuses
 from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._redaction import safe_repr
 
@@ -18,24 +18,18 @@ if TYPE_CHECKING:
 FORMATS = {".parquet": "parquet", ".csv": "csv"}
 
 
-def _not_blank(value: object) -> object:
-    if is_set(value):
-        return value
-    raise ValueError(
-        "is set, and rendered to nothing, so the report would be about everybody; make it render to a path, or leave it"
-        " out"
-    )
-
-
 class MessageSelection(RequestModel):
     """Which messages: those of a window, of a broadcast, or of an audience in a window."""
 
     title: ClassVar[str] = "The delivery report"
     not_done: ClassVar[str] = "was not made"
-    never_blank: ClassVar[tuple[str, ...]] = ("broadcast", "audience")  # it would be about everybody
+    never_blank: ClassVar[dict[str, str]] = {
+        "broadcast": "the report would be about everybody",
+        "audience": "the report would be about everybody",
+    }
 
-    broadcast: Annotated[String | None, BeforeValidator(single), BeforeValidator(_not_blank)] = None
-    audience: Annotated[String | None, BeforeValidator(_not_blank)] = None
+    broadcast: Annotated[String | None, BeforeValidator(single)] = None
+    audience: String | None = None
     start: Annotated[Time | None, Field(validate_default=True)] = None
     end: Annotated[Time | None, Field(validate_default=True)] = None
 
@@ -67,6 +61,8 @@ def _known_format(location: str) -> str:
 
 class ReportRequest(MessageSelection):
     """A report that is written to a file."""
+
+    never_blank: ClassVar[dict[str, str]] = {**MessageSelection.never_blank, "statuses": STATUSES_ARE_LOST}
 
     statuses: Annotated[list[str] | None, PlainValidator(message_statuses)] = None
     destination: Annotated[Destination, AfterValidator(_known_format)]

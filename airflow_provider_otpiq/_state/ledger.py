@@ -91,6 +91,8 @@ class Start(_Record):
     requested: Time | None
     """The time as it was set; None where it was left to the lead time."""
     scheduled_for: Time
+    run_id: str | None = None
+    """The DAG and its run that decided it; None in a ledger of an earlier version."""
 
 
 class Schedule(_Record):

@@ -120,11 +120,15 @@ class _RecipientsOperator(OtpiqBaseOperator):
         return self.recipients if is_rendered else RedactedRecipients(self.recipients)
 
     def _read_recipients(self, context: Context) -> Any:
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
         if path := self._redacted.path:
             from airflow_provider_otpiq._audience.recipients_file import read_recipients
 
             return read_recipients(path)
         recipients = self._redacted.value
+        if isinstance(recipients, ObjectStoragePath):  # of a file that is refused by its suffix
+            return str(recipients)
         return call_with_context(recipients, context, self) if callable(recipients) else recipients
 
 

@@ -43,6 +43,11 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
     are stripped. A whole float is written without ``.0``. A time with a timezone, a duration or a nested value is an
     error: write it as a string in the source, as it is to be sent.
 
+    If ``suppress``, ``suppress_phone_number``, ``max_rejected``, ``template_parameters``, ``default_region`` or
+    ``encoding`` is set and renders to an empty value (``None``, a blank string, an empty list or dict), or a mapping
+    gives ``None``, that is an error, and not "not set" as for other fields: other people would get the message, or
+    another message.
+
     Under ``output`` it writes ``parts/00000.json`` and so on, ``excluded.csv`` and last ``manifest.json``. The same
     input gives the same bytes. Until a campaign is created from the audience, a further run replaces it; afterwards the
     same input changes nothing and succeeds, apart from parts that were lost or edited, which it restores, and a
@@ -74,14 +79,12 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
         ``{"buttons": {"0": {"1": "link"}}}``. Values are sent as strings. None by default. (templated)
     :param reference: a column that names the row in every output, such as a customer id. It is never sent. None by
         default. (templated)
-    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. Where it is set
-        and renders to nothing (``None``, an empty or blank string), or a mapping gives ``None``, that is an error, and
-        not "not set" as for other fields: those who opted out would get the message. So is a row whose number cannot be
-        read; one without any digit suppresses nobody, which the log warns of. (templated)
+    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. A row whose
+        number cannot be read is an error; one without any digit suppresses nobody, which the log warns of. (templated)
     :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
         (templated)
     :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to
-        1.0). More is an error that counts them by reason. None, the default, sets no limit. (templated)
+        1.0), 0.05 by default. More is an error that counts them by reason; 1.0 sets no limit. (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default. In another one each
         number is validated, which takes longer. (templated)
     :param file_format: ``csv``, ``jsonl`` or ``parquet`` for all files; by default each one's suffix tells.
@@ -112,7 +115,14 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
         "null_values",
         "memory_limit",
     )
-    never_lost = ("suppress",)
+    never_lost = (
+        "suppress",
+        "suppress_phone_number",
+        "max_rejected",
+        "template_parameters",
+        "default_region",
+        "encoding",
+    )
     ui_color = "#d7f5e3"
     _prepared: tuple[AudienceRequest, Audience] | None = None
 
@@ -126,7 +136,7 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
         reference: Text | None = None,
         suppress: Source | None = None,
         suppress_phone_number: Text | None = None,
-        max_rejected: float | Text | None = None,
+        max_rejected: float | Text | None = 0.05,
         default_region: Text = "IQ",
         file_format: Text | None = None,
         delimiter: Text = ",",

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
+from airflow_provider_otpiq.operators._lost_fields import KeepsLostFields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["CreateBroadcastOperator", "StartBroadcastOperator"]
 
 
-class _BroadcastOperator(OtpiqBaseOperator):
+class _BroadcastOperator(KeepsLostFields, OtpiqBaseOperator):
     """What the operators share that work on a broadcast."""
 
     _work: BroadcastDrafts | BroadcastStart | None = None
@@ -82,9 +83,11 @@ class CreateBroadcastOperator(_BroadcastOperator):
         required. (templated)
     :param phone_number: a connected number, such as ``+964 770 123 4567``. (templated)
     :param ledger: a local path or a URL of the ledger's folder, ``ledger`` beside the manifest by default. Every worker
-        must reach it. Another message to the same audience needs a ledger of its own. (templated)
+        must reach it. Another message to the same audience needs another ledger. If it is set and renders to an empty
+        value, that is an error. (templated)
     :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
-    :param shards: over how many tasks the parts are divided, 1 by default. (templated)
+    :param shards: over how many tasks the parts are divided, 1 by default. If it is set and renders to an empty value,
+        that is an error. (templated)
     :param replace: whether a changed request takes the place of the one in the ledger, as long as no start has begun;
         False by default, when it is an error. The drafts of the old one stay behind, and send nothing.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
@@ -104,6 +107,7 @@ class CreateBroadcastOperator(_BroadcastOperator):
         "shards",
         "otpiq_conn_id",
     )
+    never_lost = ("ledger", "shards")
 
     def __init__(
         self,
@@ -177,13 +181,15 @@ class StartBroadcastOperator(_BroadcastOperator):
     :param broadcast: the path of the ledger, such as the output of a :class:`CreateBroadcastOperator`, mapped or not.
         (templated)
     :param scheduled_for: when the campaigns start. A datetime or an ISO 8601 string; a naive time is in the DAG's
-        timezone. ``lead_time`` from now if it is not set. (templated)
+        timezone. ``lead_time`` from now if it is not set; if it is set and renders to an empty value, that is an error.
+        (templated)
     :param lead_time: how far ahead a campaign is scheduled where ``scheduled_for`` is not set, or has passed: two
         minutes or more, ten minutes by default.
     :param max_delay: how late a campaign may start, 30 minutes by default.
     :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. Each shard needs a task: put one more start
-        without shards after them, which schedules what they left out. (templated)
+        without shards after them, which schedules what they left out. If it is set and renders to an empty value, that
+        is an error. (templated)
     :param replace: whether another ``scheduled_for`` takes the place of the one in the ledger, as long as nothing was
         scheduled; False by default, when it is an error.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
@@ -191,6 +197,7 @@ class StartBroadcastOperator(_BroadcastOperator):
     """
 
     template_fields: Sequence[str] = ("broadcast", "scheduled_for", "shard", "shards", "otpiq_conn_id")
+    never_lost = ("scheduled_for", "shards")
 
     def __init__(
         self,
@@ -230,13 +237,31 @@ class StartBroadcastOperator(_BroadcastOperator):
 
         request = StartBroadcast.parse(
             broadcast=self.broadcast,
-            scheduled_for=self._in_timezone_of_dag(context, self.scheduled_for),
+            scheduled_for=self._in_timezone_of_dag(context, "scheduled_for"),
             lead_time=self.lead_time,
             max_delay=self.max_delay,
             shard=self.shard,
             shards=self.shards,
         )
-        start = BroadcastStart(self.hook, request, replace=self.replace)
+        ti: Any = context["ti"]
+        start = BroadcastStart(self.hook, request, replace=self.replace, run_id=f"{ti.dag_id}/{ti.run_id}")
         start.schedule()
-        self._log_time(context, start.scheduled_for)
+        self._log_start(context, start)
         return self._push_broadcast(context, start)
+
+    def _log_start(self, context: Context, start: BroadcastStart) -> None:
+        """Log when the messages go out, or that another DAG run has sent them."""
+        from pendulum import now
+
+        time = self._describe_time(context, start.scheduled_for)
+        if start.sent_by:
+            self.log.warning(
+                "Nothing was sent: run %s sent this broadcast on %s. To send it again, set another output of the"
+                " audience, such as one with {{ run_id }} in it, or another ledger.",
+                start.sent_by,
+                time,
+            )
+        elif start.scheduled_for > now("UTC"):
+            self.log.info("Scheduled for %s.", time)
+        else:
+            self.log.info("The broadcast was sent on %s.", time)

@@ -37,6 +37,9 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
     ``created_at`` and ``sent_at`` (timestamps with a zone, null if not sent), and others that OTPIQ may add, as
     strings. A documented column that is missing is an error.
 
+    If ``broadcast``, ``audience`` or ``statuses`` is set and renders to an empty value, that is an error: the report
+    would be about other messages.
+
     It needs the extra ``audience``: ``pip install 'airflow-provider-otpiq[audience]'``. People are in the destination
     only: in no log, XCom or rendered field, and in no temporary file after the task. A later try makes new reports,
     which cost nothing and which OTPIQ deletes after 30 days.
@@ -56,10 +59,8 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
     :param statuses: which messages: a list of ``pending``, ``sent``, ``delivered``, ``read`` and ``failed``; all by
         default. (templated)
     :param broadcast: the path of the ledger of a broadcast that was started, such as the output of a
-        :class:`.StartBroadcastOperator`. Where it is set and renders to nothing, that is an error, as the report would
-        be about everybody. (templated)
-    :param audience: the path of the manifest of an audience, instead of a broadcast; it is an error too where it is set
-        and renders to nothing. (templated)
+        :class:`.StartBroadcastOperator`. (templated)
+    :param audience: the path of the manifest of an audience, instead of a broadcast. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
@@ -73,7 +74,7 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
         "audience",
         "otpiq_conn_id",
     )
-    never_lost = ("broadcast", "audience")
+    never_lost = ("broadcast", "audience", "statuses")
     _written: WrittenReport | None = None
 
     def __init__(
@@ -113,8 +114,8 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
 
         request = ReportRequest.parse(
             destination=self.destination,
-            start=self._in_timezone_of_dag(context, self.start),
-            end=self._in_timezone_of_dag(context, self.end),
+            start=self._in_timezone_of_dag(context, "start"),
+            end=self._in_timezone_of_dag(context, "end"),
             statuses=self.statuses,
             broadcast=self.broadcast,
             audience=self.audience,

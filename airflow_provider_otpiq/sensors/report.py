@@ -36,8 +36,8 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
     sensor times out.
 
     :param broadcast: the path of the ledger of a broadcast that was started, such as the output of a
-        :class:`.StartBroadcastOperator`. Either it, or ``start`` and ``end``, is required. Where it is set and renders
-        to nothing, that is an error. (templated)
+        :class:`.StartBroadcastOperator`. Either it, or ``start`` and ``end``, is required. If it is set and
+        renders to an empty value, that is an error. (templated)
     :param start: when the window begins. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone. A
         broadcast's own begins five minutes before its first campaign. (templated)
     :param end: when the window ends. A broadcast's own ends now. (templated)
@@ -87,8 +87,8 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
 
         request = AwaitDeliveryRequest.parse(
             broadcast=self.broadcast,
-            start=self._in_timezone_of_dag(context, self.start),
-            end=self._in_timezone_of_dag(context, self.end),
+            start=self._in_timezone_of_dag(context, "start"),
+            end=self._in_timezone_of_dag(context, "end"),
             min_final=self.min_final,
             poke_interval=self.poke_interval,
         )

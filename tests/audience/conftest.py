@@ -20,6 +20,7 @@ FIELDS: dict[str, Any] = {
     "phone_number": "phone",
     "template_parameters": {"body": {"1": "name"}},
     "reference": "id",
+    "max_rejected": 1.0,
 }
 
 

@@ -6,6 +6,7 @@ import errno
 import gzip
 import os
 import re
+import shutil
 import stat
 import sys
 import tempfile
@@ -79,7 +80,9 @@ def test_undecodable_bytes_reject_their_row_alone(run: Run) -> None:
         GOOD.encode() + b"2,9647701234568,Zay\xffnab\n3,9647701234569,\xd8\n\xff,9647701234560,x\n4,9647701234561,y\n"
     )
     assert prepared.references == ["1", "4"]
-    assert {reason for _, _, reason in prepared.rejected} == {"has bytes that are not text in its encoding"}
+    assert {reason for _, _, reason in prepared.rejected} == {
+        "has bytes that are not text in utf-8; set encoding, such as cp1256 for Arabic from Excel"
+    }
     assert "\ufdd0" not in str(prepared.excluded)
 
 
@@ -102,7 +105,9 @@ def test_half_a_character_of_an_encoding_that_has_them_rejects_its_row_alone(
 ) -> None:
     prepared = run(GOOD.encode() + b"2,9647701234568," + half + b"\n3,9647701234569,x\n", encoding=encoding)
     assert prepared.references == ["1", "3"]
-    assert prepared.rejected == [("2", "2", "has bytes that are not text in its encoding")]
+    ((row, _, reason),) = prepared.rejected
+    assert row == "2"
+    assert reason.startswith("has bytes that are not text in ")
 
 
 @pytest.mark.parametrize("line", ["", "x", "[1]", '{"phone": "9647', "null", '{"name": "\\ud800"}'])
@@ -179,13 +184,70 @@ def test_a_row_in_the_place_of_the_header_is_not_shown(run: Run) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("", "begins with an empty line, or is empty"),
+        ("", "people.csv is empty; rows were expected"),
+        ("\ufeff", "people.csv is empty; rows were expected"),
+        ("\r\n \n", "people.csv is empty; rows were expected"),
+        ("\nid,phone,name\n", "begins with an empty line"),
         ("id,phone,name\n", "nobody is left of 0 rows"),
         ("id,phone,name\n1,07,Ali\n", "nobody is left of 1 rows, 1 rejected"),
     ],
 )
 def test_an_empty_source_is_an_error(run: Run, source: str, expected: str) -> None:
     assert expected in refused(run, source)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv.gz", "x.csv.zst", "x.parquet"])
+def test_an_empty_file_of_any_kind_is_an_error(run: Run, name: str, tmp_path: Path) -> None:
+    assert f"source: {tmp_path}/{name} is empty; rows were expected" in refused(run, "", name)
+    assert f"suppress: {tmp_path}/{name} is empty" in refused(run, GOOD, suppress=f"{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("part-00001.csv", b""),
+        ("part-00001.csv", b"\xef\xbb\xbf\r\n"),
+        ("part-00001.csv.gz", gzip.compress(b"", mtime=0)),
+        ("part-00001.csv.gz", gzip.compress(b"\n" * 50_000, mtime=0)),
+        ("part-00001.csv.gz", b""),
+        ("part-00001.jsonl", b""),
+        ("part-00001.parquet", b""),
+    ],
+)
+def test_an_empty_part_of_a_glob_is_skipped_with_a_line_in_the_log(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, content: bytes
+) -> None:
+    caplog.set_level("INFO")
+    spark = tmp_path / "spark"
+    shutil.copytree(Path(__file__).parent / "real_files" / "spark", spark)
+    (spark / "part-00001.csv").unlink()
+    (spark / name).write_bytes(content)
+    fields = {"reference": "customer_id"}
+    assert run([f"{spark}/part-*"], **fields).numbers == ["9647701234501"]
+    assert f"source: skipped 1 of 2 files, which are empty: {spark}/{name}." in caplog.text
+    rows = [{"customer_id": 1, "phone": f"964770123450{each}", "name": "Ali"} for each in (1, 2)]
+    prepared = run(lambda: rows, suppress=f"{spark}/part-*", **fields)
+    assert prepared.numbers == ["9647701234502"]
+    assert f"suppress: skipped 1 of 2 files, which are empty: {spark}/{name}." in caplog.text
+    (spark / "part-00000.csv").write_bytes(b"")
+    expected = "all 2 files are empty; rows were expected"
+    assert f"source: {expected}" in refused(run, [f"{spark}/part-*"])
+    assert f"suppress: {expected}" in refused(run, lambda: rows, suppress=f"{spark}/part-*", **fields)
+
+
+def test_a_file_that_is_named_itself_is_not_skipped(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(GOOD)
+    (tmp_path / "b.csv").write_text("")
+    assert f"source: {tmp_path}/b.csv is empty" in refused(run, [f"{tmp_path}/a.csv", f"{tmp_path}/b.csv"])
+    assert f"suppress: {tmp_path}/b.csv is empty" in refused(
+        run, GOOD, suppress=[f"{tmp_path}/[a].csv", f"{tmp_path}/b.csv"]
+    )
+
+
+def test_null_bytes_are_not_taken_for_an_empty_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "part-1.csv").write_text(GOOD)
+    (tmp_path / "part-2.csv").write_bytes(b"\0" * 100)
+    refused(run, [f"{tmp_path}/part-*.csv"])
 
 
 def test_all_suppressed_is_an_error(run: Run) -> None:
@@ -317,7 +379,10 @@ def test_without_duckdb_it_says_what_to_install(run: Run, monkeypatch: pytest.Mo
         ),
         ({"suppress": {"a": 1}}, "suppress: must be a path"),
         *[
-            ({"suppress": nothing}, "leave suppress out if nobody is to be suppressed")
+            (
+                {"suppress": nothing},
+                "suppress: is set and rendered to an empty value, so people who opted out would get",
+            )
             for nothing in ("None", "", " ", [], [""], ["opt_outs.csv", " "], ["opt_outs.csv", None])
         ],
         ({"phone_number": "None"}, "phone_number: is required, and is not set"),

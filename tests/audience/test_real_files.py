@@ -77,7 +77,7 @@ def test_names_of_a_crm_are_cleaned_or_missing(
     }
     assert {row: reason for row, _, reason in prepared.rejected} == {
         **dict.fromkeys(["5", "6", "7", "8", "11"], "templateParameters.body.1 is required, and is not set"),
-        "10": "has bytes that are not text in its encoding",
+        "10": "has U+FFFD in the place of bytes that an earlier program could not read; correct the source",
     }
     logged = "".join(capsys.readouterr()) + caplog.text
     assert "Cleaned the whitespace of 5 template parameters" in logged
@@ -110,6 +110,17 @@ def test_encodings_and_delimiters_of_excel(run: Run) -> None:
     assert messages(prepared) == {"1": ("9647701234501", "علي"), "2": ("9647801234502", "زينب")}
     prepared = prepared_from(run, "excel_utf16_tabs.csv", delimiter="\t", encoding="utf-16")
     assert prepared.numbers == ["9647701234501", "9647801234502"]
+
+
+def test_without_them_the_error_names_what_to_set(run: Run) -> None:
+    with pytest.raises(OtpiqValidationError, match="Set encoding='cp1256' and delimiter=';'"):
+        prepared_from(run, "excel_semicolons_cp1256.csv")
+    with pytest.raises(OtpiqValidationError, match="Set encoding='utf-16' and delimiter="):
+        prepared_from(run, "excel_utf16_tabs.csv")
+
+
+def test_an_empty_part_of_spark_is_skipped(run: Run) -> None:
+    assert prepared_from(run, "spark/part-*.csv").references == ["1"]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])

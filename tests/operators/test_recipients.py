@@ -209,7 +209,34 @@ def test_a_file_in_an_unknown_store_is_an_error_that_sends_nothing(
     assert len(sandbox.requests) == 1
 
 
-@pytest.mark.parametrize("recipients", ["parts/00000.csv", "s3://audience/parts/", ".json", "\n.json", "0770 123 4567"])
+@pytest.mark.parametrize(
+    ("recipients", "suffix"),
+    [
+        ("parts/customers.csv", ".csv"),
+        ("s3://crm/customers.csv.GZ", ".csv.gz"),
+        ("/data/customers.jsonl", ".jsonl"),
+        ("/data/part.parquet", ".parquet"),
+        ("/data/customers.xlsx", ".xlsx"),
+        ("/data/00000.json.gz", ".json.gz"),
+        (ObjectStoragePath("file:///data/customers.csv"), ".csv"),
+    ],
+)
+def test_a_file_of_rows_names_the_operator_that_reads_it(
+    dag: DAG, context: dict[str, Any], campaign_id: str, sandbox: Sandbox, recipients: Any, suffix: str
+) -> None:
+    before = len(sandbox.requests)
+    with pytest.raises(OtpiqValidationError, match=f"found the path of a {re.escape(suffix)} file.") as caught:
+        execute(attach(dag, campaign_id, recipients), context)
+    assert "Prepare that file with PrepareAudienceOperator" in str(caught.value)
+    assert len(sandbox.requests) == before
+
+
+def test_a_path_object_of_a_file_of_rows_names_it_too(sandbox_hook: OtpiqHook, campaign_id: str) -> None:
+    with pytest.raises(OtpiqValidationError, match=r"found the path of a \.csv file"):
+        sandbox_hook.check_recipients(campaign_id=campaign_id, recipients=Path("/data/customers.csv"))
+
+
+@pytest.mark.parametrize("recipients", ["parts/00000", "s3://audience/parts/", ".json", "\n.json", "0770 123 4567"])
 def test_another_string_is_no_path(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, recipients: str
 ) -> None:

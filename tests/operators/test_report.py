@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, ObjectStoragePath
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
@@ -15,15 +15,15 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqDownloadError,
     OtpiqValidationError,
 )
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from tests.broadcast.people import everybody, number
+from tests.fakes import execute
 from tests.operators.broadcasts import later, pushed
 from tests.operators.reports import WINDOW, as_csv, downloads, generated, read, send_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from airflow.providers.common.compat.sdk import DAG
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
@@ -173,6 +173,19 @@ def test_naive_times_are_the_dags(report: Callable[..., str], sandbox: Sandbox) 
     assert (body["startDate"], body["endDate"]) == ("2026-11-19T21:00:00Z", "2026-11-20T21:00:00Z")
 
 
+def test_naive_times_of_a_dag_without_timezone_are_warned_of(
+    context: dict[str, Any], sandbox: Sandbox, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dag = DAG("utc", schedule=None)
+    operator = DeliveryReportOperator(
+        task_id="report", dag=dag, destination=tmp_path / "x.csv", start="2026-11-20 00:00", end="2026-11-21T00:00"
+    )
+    execute(operator, context | {"dag": dag})
+    logged = capfd.readouterr().out
+    for field, time in (("start", "2026-11-20T00:00:00Z"), ("end", "2026-11-21T00:00:00Z")):
+        assert f"{field} has no offset, and the DAG's timezone is UTC, so it is taken as {time}" in logged
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
@@ -181,7 +194,7 @@ def test_naive_times_are_the_dags(report: Callable[..., str], sandbox: Sandbox) 
         ({"start": "2026-11-20T00:00Z"}, "end: is required"),
         ({"start": "None", "end": ""}, "start: is required"),
         ({**WINDOW, "statuses": ["deliverd"]}, "statuses: must be among pending, sent, delivered, read, failed; found"),
-        ({**WINDOW, "statuses": []}, "statuses: must be a list of pending"),
+        ({**WINDOW, "statuses": []}, "statuses: is set and rendered to an empty value"),
         ({**WINDOW, "destination": "/nowhere/report.xlsx"}, "destination: must end in .parquet or .csv"),
         ({**WINDOW, "destination": "None"}, "destination: "),
         ({**WINDOW, "broadcast": "/a", "audience": "/b"}, "audience: is set, and so is broadcast"),
@@ -199,7 +212,7 @@ def test_what_cannot_be_asked_for(
     assert sandbox.requests == []
 
 
-@pytest.mark.parametrize("field", ["broadcast", "audience"])
+@pytest.mark.parametrize("field", ["broadcast", "audience", "statuses"])
 @pytest.mark.parametrize("lost", ["", "None", "{{ ti.xcom_pull(task_ids='strat') }}", "{{ none }}"])
 @pytest.mark.parametrize("native", [False, True])
 def test_a_broadcast_that_is_lost_is_no_report_on_everybody(
@@ -214,7 +227,7 @@ def test_a_broadcast_that_is_lost_is_no_report_on_everybody(
 ) -> None:
     context["ti"].xcom_pull = lambda **_: None
     dag.render_template_as_native_obj = native  # then the field becomes Python's None, as by an XCom
-    with pytest.raises(OtpiqValidationError, match=f"{field}: is set, and rendered to nothing"):
+    with pytest.raises(OtpiqValidationError, match=f"{field}: is set and rendered to an empty value"):
         report(**WINDOW, **{field: lost})
     assert sandbox.requests == []
 

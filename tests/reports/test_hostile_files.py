@@ -234,7 +234,7 @@ def test_who_has_several_messages_is_listed_without_a_phone_number(
 
 def test_nobody_else_of_the_machine_reads_a_report(otpiq: Otpiq, tmp_path: Path) -> None:
     write_report(tmp_path)
-    assert (tmp_path / "report.csv").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "report.csv").stat().st_mode & 0o027 == 0
 
 
 def test_temporary_files_may_lie_anywhere(otpiq: Otpiq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
