@@ -9,6 +9,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
+from airflow_provider_otpiq.exceptions import OtpiqError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,10 +67,10 @@ class Loader:
         layout = Layout(_DELIMITER, width, tuple(range(width)))
         with ThreadPoolExecutor(1) as pool:
             appended: Future[None] | None = None
-            while self._write(path := next(paths), rows, width):
+            while written := self._write(path := next(paths), rows, width):
                 if appended:
                     appended.result()
-                appended = pool.submit(self._append, path, layout)
+                appended = pool.submit(self._append, path, layout, written)
                 self._report()
             if appended:
                 appended.result()
@@ -98,18 +99,19 @@ class Loader:
     def _report(self) -> None:
         self._progress.report("Read %s rows of %s.", f"{self._rows:,}", self._table)
 
-    def _append(self, path: Path, layout: Layout) -> None:
-        source = _csv(layout, has_header=False)
-        self.database.append(self._table, self._select, source, [str(path), layout.delimiter])
+    def _append(self, path: Path, layout: Layout, rows: int) -> None:
+        source, parameters = _csv(layout, has_header=False), [str(path), layout.delimiter]
+        if self.database.append(self._table, self._select, source, parameters, rows) != rows:
+            raise OtpiqError("DuckDB did not read the rows that were written for it, and nothing was prepared.")
         path.unlink()
 
-    def _write(self, path: Path, rows: Iterator[Row | Malformed], width: int) -> bool:
+    def _write(self, path: Path, rows: Iterator[Row | Malformed], width: int) -> int:
         first = self._rows
         with path.open("w", encoding="utf-8", errors=DECODE_ERROR_HANDLER, newline="") as file:
             while self._rows - first < _CHUNK and (batch := list(islice(rows, _BATCH))):
                 file.write(self._readable_csv(batch, width))
                 self._rows += len(batch)
-        return self._rows > first
+        return self._rows - first
 
     def _readable_csv(self, rows: list[Row | Malformed], width: int) -> str:
         text = _as_csv(rows, width)
@@ -130,9 +132,11 @@ def _csv(layout: Layout, *, has_header: bool) -> str:
     columns = [f"c{position}" for position in range(layout.width)]
     wanted = ", ".join(f"c{position} AS k{index}" for index, position in enumerate(layout.positions))
     types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
+    new_line = "" if has_header else ", new_line = '\\n'"
     return (
         f"(SELECT *, {wanted} FROM read_csv($1, auto_detect = false, header = {has_header}, delim = $2, quote = '\"',"
-        f" escape = '\"', strict_mode = true, parallel = false, columns = {{{types}}}, force_not_null = {columns}))"
+        f" escape = '\"', strict_mode = true, parallel = false, columns = {{{types}}}, force_not_null = {columns}"
+        f"{new_line}))"
     )
 
 

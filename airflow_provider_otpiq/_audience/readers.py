@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from airflow_provider_otpiq._audience import staging
+from airflow_provider_otpiq._audience.csv_counter import CsvCounter
 from airflow_provider_otpiq._audience.file_kind import require_csv, require_parquet, require_text
 from airflow_provider_otpiq._audience.loading import MAX_LENGTH, Layout, Malformed
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
@@ -47,9 +48,11 @@ def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding:
     path = loader.database.folder / "source.csv"
     try:
         check = partial(require_csv, name=str(file), encoding=encoding, delimiter=delimiter)
-        counter = staging.copy_as_utf8(file, path, encoding, check)
+        counter = CsvCounter(delimiter.encode()[:1])
+        staging.copy_as_utf8(file, path, encoding, check, counter.add)
         layout = _layout(file, path, columns, delimiter)
-        if counter.in_quotes or not loader.append_csv(path, layout, counter.rows):
+        rows = counter.rows(layout.width) if delimiter.isascii() else None
+        if rows is None or not loader.append_csv(path, layout, rows):
             loader.append_rows(_parsed(file, path, layout), len(columns))
     finally:
         path.unlink(missing_ok=True)

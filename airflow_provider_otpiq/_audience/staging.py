@@ -1,4 +1,4 @@
-"""A source file as a copy in the temporary folder: decompressed, as UTF-8, with its rows counted."""
+"""A source file as a copy in the temporary folder: decompressed, and text as UTF-8."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE
-from airflow_provider_otpiq._http.download import RowCounter
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -34,19 +33,25 @@ def copy(file: SourceFile, path: Path, check: Callable[[bytes], None]) -> None:
         _write(path, _pieces(content, check))
 
 
-def copy_as_utf8(file: SourceFile, path: Path, encoding: str, check: Callable[[bytes], None]) -> RowCounter:
+def copy_as_utf8(
+    file: SourceFile,
+    path: Path,
+    encoding: str,
+    check: Callable[[bytes], None],
+    observe: Callable[[bytes], None] = lambda _: None,
+) -> None:
     """
-    Copy a text file as UTF-8 without a byte order mark, and count its rows as those of CSV.
+    Copy a text file as UTF-8 without a byte order mark.
 
     :param check: as of :func:`copy`.
+    :param observe: is called with each piece of the copy.
     :raises OtpiqValidationError: if another encoding is set, and the file is UTF-8.
     """
-    counter = RowCounter()
     with file.open() as content:
         pieces = _pieces(content, check)
         is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
-        _write(path, _counted(_without_bom(pieces if is_utf8 else _transcoded(pieces, encoding, str(file))), counter))
-    return counter
+        text = _without_bom(pieces if is_utf8 else _transcoded(pieces, encoding, str(file)))
+        _write(path, _observed(text, observe))
 
 
 def _pieces(content: BinaryIO, check: Callable[[bytes], None]) -> Iterator[bytes]:
@@ -61,9 +66,9 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
         target.writelines(pieces)
 
 
-def _counted(pieces: Iterable[bytes], counter: RowCounter) -> Iterator[bytes]:
+def _observed(pieces: Iterable[bytes], observe: Callable[[bytes], None]) -> Iterator[bytes]:
     for piece in pieces:
-        counter.add(piece)
+        observe(piece)
         yield piece
 
 

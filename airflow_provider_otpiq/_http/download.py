@@ -104,8 +104,7 @@ class RowCounter:
 
     def __init__(self) -> None:
         self._lines = 0
-        self.in_quotes = False
-        """Whether a quote is open after the last chunk."""
+        self._in_quotes = False
         self._last = b"\n"
 
     @property
@@ -122,12 +121,12 @@ class RowCounter:
 
     def _between_few_quotes(self, chunk: bytes) -> int:
         lines = len(chunk) - len(chunk.replace(b"\n", b""))  # faster than to count them
-        chunk = b'"' * self.in_quotes + chunk
+        chunk = b'"' * self._in_quotes + chunk
         opening = chunk.find(b'"')
         while opening >= 0:
             closing = chunk.find(b'"', opening + 1)
-            self.in_quotes = closing < 0
-            if self.in_quotes:
+            self._in_quotes = closing < 0
+            if self._in_quotes:
                 return lines - chunk.count(b"\n", opening)
             lines -= chunk.count(b"\n", opening, closing)
             opening = chunk.find(b'"', closing + 1)
@@ -135,9 +134,9 @@ class RowCounter:
 
     def _between_many_quotes(self, chunk: bytes) -> int:
         # Of a quoted value without line breaks, the quotes that escape one included, nothing is left.
-        left = (b'"' * self.in_quotes + chunk.translate(None, _NEITHER_QUOTE_NOR_LINE_BREAK)).replace(b'""', b"")
+        left = (b'"' * self._in_quotes + chunk.translate(None, _NEITHER_QUOTE_NOR_LINE_BREAK)).replace(b'""', b"")
         unquoted = left.split(b'"')
-        self.in_quotes = len(unquoted) % 2 == 0
+        self._in_quotes = len(unquoted) % 2 == 0
         return sum(map(len, unquoted[::2]))
 
 
