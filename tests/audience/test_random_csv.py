@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_otpiq._audience.csv_counter import CsvCounter
 from airflow_provider_otpiq._audience.database import Database
 from airflow_provider_otpiq._audience.decisions import Decisions
 from airflow_provider_otpiq._audience.readers import read_csv
@@ -84,3 +85,13 @@ def test_a_file_is_read_as_python_reads_it(decisions: Decisions, tmp_path: Path,
         assert malformed
     else:
         assert ([list(row) for row in found], malformed) == (expected, [])
+
+
+@given(csv_text(), st.integers(1, 7))
+def test_rows_are_counted_alike_in_pieces_of_any_size(text: str, size: int) -> None:
+    content = text.encode()
+    whole, pieces = CsvCounter(b","), CsvCounter(b",")
+    whole.add(content)
+    for first in range(0, len(content), size):
+        pieces.add(content[first : first + size])
+    assert pieces.rows(2) == whole.rows(2)
