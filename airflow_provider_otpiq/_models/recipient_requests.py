@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 
-from airflow_provider_otpiq._models.fields import ObjectId, Region, one_of
+from airflow_provider_otpiq._models.fields import ObjectId, Region, String, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_rows import EMPTY
 from airflow_provider_otpiq._models.request import RequestModel
+from airflow_provider_otpiq._models.text import NULL_VALUES
 
 
 def _iterable(recipients: object) -> Iterable[Any]:
@@ -41,10 +42,12 @@ class RecipientsRequest(RequestModel):
     """Recipients for a campaign, and how they are validated."""
 
     title = "The list of recipients"
+    never_blank = ("null_values",)
 
     campaign_id: ObjectId
     on_invalid: Annotated[Literal["fail", "skip"], one_of("fail", "skip")] = "fail"
     default_region: Region = DEFAULT_REGION
+    null_values: tuple[String, ...] = NULL_VALUES
     # Not read yet: that runs code of the DAG's author, whose errors are not to become ours.
     recipients: Annotated[Iterable[Any], PlainValidator(_iterable)]
 

@@ -280,7 +280,10 @@ def test_an_attach_tells_how_many_were_there_before_where_that_is_known(hook: Ot
 
 PERSON = {
     "phoneNumber": ALI,
-    "templateParameters": {"body": {"1": "Zaynab\nAl-Rashid", "2": "25,000 IQD"}, "header": {"list": ["Basra", 1500]}},
+    "templateParameters": {
+        "body": {"1": "Zaynab\nAl-Rashid", "2": "25,000 IQD"},
+        "header": {"shop": {"1": "Basra", "2": 1500}},
+    },
 }
 ECHOES = [
     "body.1 'Zaynab\nAl-Rashid' must not contain new lines",
