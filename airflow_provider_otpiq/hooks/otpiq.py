@@ -167,14 +167,12 @@ class OtpiqHook(BaseHook):
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
         :param recipients: an iterable of recipients, each as for :class:`.AttachRecipientsOperator`.
         :param default_region: the country of national phone numbers, two letters, ``IQ`` by default.
-        :param validate_parameters: whether to ask OTPIQ which parameters the template requires, and check them too;
-            True by default.
+        :param validate_parameters: whether to ask OTPIQ which parameters the template requires, True by default.
         :param on_invalid: ``fail``, the default, refuses all recipients if any is invalid; ``skip`` leaves those out
             of at most 100,000, and logs which and why.
         :param null_values: as for :class:`.AttachRecipientsOperator`.
         :return: the recipients as they are sent, for :meth:`attach_recipients` or :meth:`send_sample`.
-        :raises OtpiqValidationError: also if a recipient is invalid, or the connection's guard rails do not allow it;
-            the text lists each by its position, with the number masked.
+        :raises OtpiqValidationError: also if a recipient is invalid or not allowed; the text lists each by position.
         """
         request = RecipientsRequest.parse(
             campaign_id=campaign_id,
@@ -306,7 +304,7 @@ class OtpiqHook(BaseHook):
         """
         Make a report of the messages in a window of time (``POST /reports/generate``): who got one, what it cost.
 
-        It costs nothing and is deleted after 30 days, so it is retried; if a response is lost, a second report may stay.
+        It costs nothing and is deleted after 30 days, so it is retried: a lost response may leave a second report.
 
         :param start: when the window begins: a datetime or an ISO 8601 string, with an offset.
         :param end: when it ends, after ``start``.

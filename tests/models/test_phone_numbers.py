@@ -119,6 +119,7 @@ def test_digits_that_are_two_peoples_numbers_are_refused(written: str, region: s
         (-9647701234567, "not the digits of a phone number"),
         pytest.param(10**5000, "not the digits of a phone number", id="endless"),
         ("9.64770123E+12", "is in scientific notation"),
+        (9.6477e12, "is a float that ends with zeros, so its last digits may be lost"),
         ("9,6477E+12", "is in scientific notation"),
         ("0770 123 4567 ext 5", "has characters that a phone number does not have; keep only digits"),
         ("0770-ABC-DEFG", "has characters"),
