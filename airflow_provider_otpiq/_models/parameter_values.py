@@ -97,32 +97,34 @@ def are_sendable(parameters: Sequence[Any], null_values: Collection[str]) -> boo
     values = _collect(parameters, keys) if are_all(dict, parameters) else None
     if values is None or not are_all(str, keys):
         return False
-    texts = values if are_all(str, values) else [value for value in values if type(value) is str]
+    texts, others = values
     return (
         "".join(keys).isprintable()
         and are_clean(texts)
-        and {"", *null_values}.isdisjoint(texts)
+        and set(null_values).isdisjoint(texts)
         and REPLACEMENT_CHARACTER not in "".join(texts)
-        and (texts is values or all(type(value) is str or _is_plain_number(value) for value in values))
+        and all(map(_is_plain_number, others))
     )
 
 
-def _collect(parameters: Sequence[dict[Any, Any]], keys: set[Any]) -> list[Any] | None:
-    """Collect the keys and the values of all levels; None if a dict is empty or where a value must be."""
+def _collect(parameters: Sequence[dict[Any, Any]], keys: set[Any]) -> tuple[list[str], list[Any]] | None:
+    """Collect the keys, the texts and the other values of all levels; None if a dict is empty or in a text's place."""
     keys.update(chain.from_iterable(parameters))
     levels = list(chain.from_iterable(map(dict.values, parameters)))
     if not are_all(dict, levels):
         return None
-    found: list[Any] = []
+    texts: list[str] = []
+    others: list[Any] = []
     for _ in range(MAX_DEPTH):
         keys.update(chain.from_iterable(levels))
         values = list(chain.from_iterable(map(dict.values, levels)))
         if are_all(str, values):
-            return found + values
-        found += [value for value in values if type(value) is not dict]
+            return texts + values, others
+        texts += [value for value in values if type(value) is str]
+        others += [value for value in values if type(value) not in (str, dict)]
         levels = [value for value in values if type(value) is dict]
         if not levels:
-            return found
+            return texts, others
         if not all(levels) or _any_nested_body(parameters):
             return None
     return None

@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._models.phone_numbers import describe_regions
@@ -122,7 +123,7 @@ class RecipientValidator:
 
     def _find_repeated(self) -> dict[int, int]:
         """Find the rows whose person has an earlier row, each with the position of that one."""
-        if not self._errors and len({row["phoneNumber"] for row in self._recipients}) == len(self._recipients):
+        if not self._errors and len(set(map(itemgetter("phoneNumber"), self._recipients))) == len(self):
             return {}  # as most lists are
         first: dict[str, int] = {}
         kept = {position: first.setdefault(row["phoneNumber"], position) for position, row in self.valid.items()}

@@ -42,11 +42,8 @@ def create(sandbox_hook: OtpiqHook) -> Create:
 @pytest.fixture
 def send(dag: DAG, context: dict[str, Any]) -> Send:
     def send(kind: Any, campaign_id: str, *recipients: Any, **fields: Any) -> Any:
-        task_id = f"send_{next(_task_numbers)}"
-        return execute(
-            kind(**{"task_id": task_id, "dag": dag, "campaign_id": campaign_id, "recipients": recipients} | fields),
-            context,
-        )
+        fields = {"task_id": f"send_{next(_task_numbers)}", "dag": dag, "recipients": recipients} | fields
+        return execute(kind(campaign_id=campaign_id, **fields), context)
 
     return send
 
