@@ -242,7 +242,13 @@ class BroadcastDrafts:
         return campaign_name(self._request.name, part, len(self._audience.manifest.parts))
 
     def _attach(self, campaign_id: str, part: Part) -> Campaign:
-        recipients = self._audience.read_part(part)
+        # What means "no value" was decided when the audience was prepared.
+        recipients = self._hook.check_recipients(
+            campaign_id=campaign_id,
+            recipients=self._audience.read_part(part),
+            validate_parameters=False,
+            null_values=[],
+        )
         campaign: dict[str, Any] = self._send_again_if_outcome_unknown(
             lambda: self._hook.attach_recipients(campaign_id=campaign_id, recipients=recipients)
         )
@@ -288,7 +294,7 @@ def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
     errors = [
         f"the template requires {parameter.name}, which the audience does not have"
         for parameter in required_parameters(payload)
-        if parameter.missing_positions([has])
+        if parameter.problems([has])
     ]
     if errors:
         raise OtpiqValidationError(

@@ -30,6 +30,7 @@ _IN_API_FORM = re.compile(API_FORM)
 _MIN_DIGITS = 10
 _MAX_LENGTH = 100  # of what a number is written in; the patterns below are not meant for long texts
 _BEYOND_PHONE_NUMBERS = 10**15
+_ROUNDED = 10**5
 _PLUS_SIGNS = frozenset("+\uff0b")
 _AS_PEOPLE_WRITE = re.compile(rf"[\s(]*[{''.join(_PLUS_SIGNS)}]?[\d\s()./\-\u2010-\u2015]*")
 _USUAL_SPELLING = re.compile(r"(?:\+964|00964|964|0)?(7[3-9][0-9]{8})")
@@ -38,6 +39,10 @@ _SCIENTIFIC = re.compile(r"[+-]?\d+([.,]\d+)?[eE][+-]?\d+")
 _COUNTER = re.compile(r"\(\s*\d+\s*\)\s*$")
 _SCHEMES = frozenset({"p", "tel", "phone", "whatsapp"})  # of exports of Meta's lead ads, vCards and WhatsApp
 _SUFFIXES = ("@c.us", "@s.whatsapp.net")  # of a person's WhatsApp id; those of groups and LIDs hold no phone number
+
+
+class AmbiguousNumberError(ValueError):
+    """It may be the number of several people, or a number with something else behind it."""
 
 
 class PhoneNumber(NamedTuple):
@@ -73,7 +78,8 @@ def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> P
     valid, or a mobile number of the default region has further digits behind it, the number is ambiguous. A number
     type is read as its digits, if it is whole.
 
-    :raises ValueError: if it is not a valid phone number, or ambiguous; the text says why, without the number.
+    :raises AmbiguousNumberError: if it may be several people's number, or has something behind it.
+    :raises ValueError: if it is not a valid phone number either way; the text says why, without the number.
     """
     if usual := default_region == DEFAULT_REGION and _read_usual_spelling(value):
         return PhoneNumber(usual, DEFAULT_REGION)
@@ -87,14 +93,14 @@ def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> P
     if not _AS_PEOPLE_WRITE.fullmatch(visible):
         raise ValueError(_describe_characters(visible))
     if _COUNTER.search(visible):
-        raise ValueError("ends with digits in parentheses; remove what does not belong to the number")
+        raise AmbiguousNumberError("ends with digits in parentheses; remove what does not belong to the number")
     digits = _ascii_digits(visible)
     has_plus = not _PLUS_SIGNS.isdisjoint(visible)
     valid = {
         number for number in (_valid(*reading) for reading in _readings(digits, has_plus, default_region)) if number
     }
     if len(valid) > 1:
-        raise ValueError(f"may be an international number or one of {default_region}; write it with a plus")
+        raise AmbiguousNumberError(f"may be an international number or one of {default_region}; write it with a plus")
     if valid:
         return valid.pop()
     raise ValueError(f"is not a valid phone number, neither an international one nor one of {default_region}")
@@ -119,6 +125,8 @@ def _digits_of_number(value: object) -> str:
     whole = math.floor(number) if 0 < number < _BEYOND_PHONE_NUMBERS else -1
     if whole != value:
         raise ValueError("is a number, but not the digits of a phone number; set it as a string")
+    if not isinstance(value, Integral) and whole % _ROUNDED == 0:  # 9.6477E+12, read by pandas or a native template
+        raise ValueError("is a float that ends with zeros, so its last digits may be lost; set it as a string")
     return str(whole)
 
 
@@ -153,7 +161,7 @@ def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[st
     """
     List what the digits may mean.
 
-    :raises ValueError: if a mobile number of the default region has further digits behind it.
+    :raises AmbiguousNumberError: if a mobile number of the default region has further digits behind it.
     """
     if has_plus:
         return [(f"+{digits}", None)]
@@ -163,7 +171,7 @@ def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[st
     if digits.startswith("0"):
         return [national]
     if _mobile_with_tail(default_region).fullmatch(digits) and not _valid(*national):
-        raise ValueError(
+        raise AmbiguousNumberError(
             f"has further digits behind a number of {default_region}; remove them, or write a plus if it is foreign"
         )
     return [(f"+{digits}", None), national]

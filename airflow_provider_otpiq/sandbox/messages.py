@@ -8,7 +8,7 @@ from datetime import timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_otpiq.sandbox.campaigns import FAILING_SUFFIX, MESSAGES_PER_SECOND, to_api_time
+from airflow_provider_otpiq.sandbox.campaigns import MESSAGES_PER_SECOND, to_api_time
 from airflow_provider_otpiq.sandbox.resources import sender_name
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ DELIVERED_AFTER = timedelta(seconds=5)
 """How long after it went out a message is delivered."""
 READ_AFTER = timedelta(minutes=1)
 """How long after it went out a message is read, if its number ends in an even digit."""
-ERROR_REASON = "131026: Message undeliverable, the number may not be on WhatsApp"
 
 
 class Message(NamedTuple):
@@ -62,7 +61,7 @@ def messages_of(campaign: Campaign, at: datetime, numbers: Set[str]) -> Iterator
         status: MessageStatus
         if position >= sent:
             status = "pending"
-        elif number.endswith(FAILING_SUFFIX):
+        elif position in campaign.failures:
             status = "failed"
         elif position >= delivered:
             status = "sent"
@@ -103,7 +102,7 @@ def _rows(campaign: Campaign, at: datetime, messages: Iterable[Message]) -> Iter
     for position, number, status in messages:
         failed = status == "failed"
         refunded = "Yes" if failed and completed else "No"
-        reason = ERROR_REASON if failed else ""
+        reason = campaign.failures[position] if failed else ""
         went_out = started + timedelta(seconds=(position + 1) / MESSAGES_PER_SECOND)
         sent_at = "" if status == "pending" else to_api_time(went_out)
         yield (

@@ -13,15 +13,23 @@ class Parameter:
     key: str
     example: str
     required: bool = True
+    button: str | None = None
+    """The index of its button; None for a parameter of the body."""
+
+    @property
+    def path(self) -> str:
+        """Where a recipient carries it."""
+        place = "body" if self.button is None else f"buttons.{self.button}"
+        return f"templateParameters.{place}.{self.key}"
 
     def to_api(self) -> dict[str, Any]:
         """Return the field of a recipient payload."""
         return {
             "key": self.key,
-            "label": f"Body {{{{{self.key}}}}}",
+            "label": f"{'Body' if self.button is None else f'Button {self.button}'} {{{{{self.key}}}}}",
             "required": self.required,
             "example": self.example,
-            "templateParametersPath": f"templateParameters.body.{self.key}",
+            "templateParametersPath": self.path,
         }
 
 
@@ -49,13 +57,16 @@ class Template:
 
     def payload(self) -> dict[str, Any]:
         """Return the ``data`` of a recipient payload."""
-        examples = {parameter.key: parameter.example for parameter in self.parameters}
+        body = {parameter.key: parameter.example for parameter in self.parameters if parameter.button is None}
+        buttons = {
+            parameter.button: {parameter.key: parameter.example} for parameter in self.parameters if parameter.button
+        }
         return {
             "template": {"id": self.id, "name": self.name, "language": self.language},
             "fields": [parameter.to_api() for parameter in self.parameters],
             "exampleRecipient": {
                 "phoneNumber": "9647712345678",
-                "templateParameters": {"body": examples, "header": {}, "buttons": {}},
+                "templateParameters": {"body": body, "header": {}, "buttons": buttons},
             },
         }
 
@@ -101,6 +112,7 @@ class Account:
 
 
 _PROMO = (Parameter("1", "Ali"), Parameter("2", "10%", required=False))
+_TRACKING = (Parameter("1", "Ali"), Parameter("1", "A-1042", button="0"))
 ACCOUNTS = (
     Account(
         "Sandbox shop",
@@ -112,6 +124,7 @@ ACCOUNTS = (
             Template("665f1c2ab3d4e5f601234567", "summer_promo", "ar", parameters=_PROMO),
             Template("665f1c2ab3d4e5f6012345b1", "summer_promo", "en", parameters=_PROMO),
             Template("665f1c2ab3d4e5f6012345b2", "order_update", category="UTILITY"),
+            Template("665f1c2ab3d4e5f6012345b6", "order_tracking", category="UTILITY", parameters=_TRACKING),
             Template("665f1c2ab3d4e5f6012345b3", "winter_promo", "ar", status="PENDING"),
         ),
     ),

@@ -436,12 +436,12 @@ def test_an_attach_pushes_counts_as_far_as_they_are_known(
     dag: DAG, context: dict[str, Any], campaign_id: str, on_invalid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = [{"phoneNumber": "0770", "reference": "C-1042"}] if on_invalid == "skip" else []
-    operator = partial(attach, dag, campaign_id, [*PEOPLE, *wrong], on_invalid=on_invalid)
+    operator = partial(attach, dag, campaign_id, [*PEOPLE, DIGITS[0], *wrong], on_invalid=on_invalid)
     execute(operator(), context)
-    skipped = len(wrong)
-    assert context["ti"].pushed["recipients"] == {"attached": None, "already_attached": None, "skipped": skipped}
+    left_out = {"skipped": len(wrong), "duplicates": 1}
+    assert context["ti"].pushed["recipients"] == {"attached": None, "already_attached": None, **left_out}
     execute(operator(), context)
-    assert context["ti"].pushed["recipients"] == {"attached": 0, "already_attached": 3, "skipped": skipped}
+    assert context["ti"].pushed["recipients"] == {"attached": 0, "already_attached": 3, **left_out}
     logged = capsys.readouterr().out
     assert logged.count(f"Attached 3 recipients to campaign {campaign_id}, which now holds 3.") == 1
     assert logged.count(f"All 3 recipients were on campaign {campaign_id} already.") == 1
@@ -452,14 +452,14 @@ def test_what_is_not_to_be_pushed_is_not(dag: DAG, context: dict[str, Any], camp
     assert not context["ti"].pushed
 
 
-def test_a_sample_logs_how_many_were_skipped(
+def test_a_sample_logs_how_many_were_left_out(
     dag: DAG, context: dict[str, Any], campaign_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operator = SendSampleOperator(
-        task_id="sample", dag=dag, campaign_id=campaign_id, recipients=[*PEOPLE, "0770"], on_invalid="skip"
+        task_id="sample", dag=dag, campaign_id=campaign_id, recipients=[*PEOPLE, DIGITS[0], "0770"], on_invalid="skip"
     )
     sample_id = execute(operator, context)
-    said = f"Sent sample {sample_id} of campaign {campaign_id} to 3 recipients; 1 were skipped."
+    said = f"Sent sample {sample_id} of campaign {campaign_id} to 3 recipients; 1 rows were skipped, 1 were duplicates."
     assert said in capsys.readouterr().out
 
 
@@ -490,7 +490,7 @@ def test_a_sample_pushes_the_sample_campaign_and_leaves_the_other_alone(
 
 def test_every_field_of_the_api_is_a_template_field() -> None:
     for operator in (AttachRecipientsOperator, SendSampleOperator):
-        assert set(operator.template_fields) == {"campaign_id", "recipients", "otpiq_conn_id"}
+        assert set(operator.template_fields) == {"campaign_id", "recipients", "null_values", "otpiq_conn_id"}
 
 
 def test_init_only_assigns(dag: DAG) -> None:
