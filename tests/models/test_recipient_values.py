@@ -200,10 +200,12 @@ def test_a_parameter_of_a_button_that_is_nested_too_deeply_is_named(value: Any, 
     assert f"must be a string, a number or a bool, and is a {type(value).__name__}" in error
 
 
-def test_a_button_that_is_left_empty_is_not_sent() -> None:
-    assert valid_recipients([with_button("NULL")]) == [
-        {"phoneNumber": "9647701234567", "templateParameters": {"body": {"1": "Ali"}, "buttons": {}}}
-    ]
+@pytest.mark.parametrize("empty", [{}, {"1": "NULL"}, {"1": None}])
+@pytest.mark.parametrize("as_iterable", [list, iter])
+def test_a_button_that_is_left_empty_is_not_sent(empty: Any, as_iterable: Any) -> None:
+    row = with_button("A-1042")
+    row["templateParameters"]["buttons"]["1"] = empty
+    assert valid_recipients(as_iterable([row])) == [with_button("A-1042")]
 
 
 @pytest.mark.parametrize("as_iterable", [list, iter])
