@@ -147,7 +147,9 @@ def _parquet_expressions(file: SourceFile, columns: Sequence[str], types: Mappin
     errors = [f"{file}: column {column!r} holds {why}" for column, why in wrong.items() if why]
     if errors:
         raise _refusal(*errors, remedy="Write it as a string in the source, as it is to be sent.")
-    return [_parquet_text('"' + column.replace('"', '""') + '"', types[column]) for column in columns]
+    phone_number, *others = ('"' + column.replace('"', '""') + '"' for column in columns)
+    kinds = [types[column] for column in columns[1:]]
+    return [_plain_text(phone_number), *map(_parquet_text, others, kinds)]
 
 
 def _durations_of_pandas(metadata: str | None) -> dict[str, str]:
@@ -167,8 +169,12 @@ def _untold(kind: str) -> str | None:
     return None
 
 
+def _plain_text(column: str) -> str:
+    return f"coalesce({column}::VARCHAR, '')"
+
+
 def _parquet_text(column: str, kind: str) -> str:
-    text = f"coalesce({column}::VARCHAR, '')"
+    text = _plain_text(column)
     if kind not in ("FLOAT", "DOUBLE"):
         return text
     whole = f"abs({column}) < {_WHOLE_BELOW:.0f} AND {column} = trunc({column})"
@@ -205,7 +211,9 @@ def _as_row(values: Mapping[Any, Any], columns: Sequence[str]) -> Row | Malforme
     texts, errors = [], []
     for column in columns:
         try:
-            texts.append(_as_text(values.get(column)))
+            value = values.get(column)
+            is_float_number = column == columns[0] and isinstance(value, float)  # which may have lost its last digits
+            texts.append(str(value) if is_float_number else _as_text(value))
         except ValueError as error:
             texts.append("")
             errors.append(f"column {column!r} {error}")

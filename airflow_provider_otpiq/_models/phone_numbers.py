@@ -30,7 +30,7 @@ _IN_API_FORM = re.compile(API_FORM)
 _MIN_DIGITS = 10
 _MAX_LENGTH = 100  # of what a number is written in; the patterns below are not meant for long texts
 _BEYOND_PHONE_NUMBERS = 10**15
-_ROUNDED = 10**5
+_ROUNDED = "00000"
 _PLUS_SIGNS = frozenset("+\uff0b")
 _AS_PEOPLE_WRITE = re.compile(rf"[\s(]*[{''.join(_PLUS_SIGNS)}]?[\d\s()./\-\u2010-\u2015]*")
 _USUAL_SPELLING = re.compile(r"(?:\+964|00964|964|0)?(7[3-9][0-9]{8})")
@@ -125,9 +125,7 @@ def _digits_of_number(value: object) -> str:
     whole = math.floor(number) if 0 < number < _BEYOND_PHONE_NUMBERS else -1
     if whole != value:
         raise ValueError("is a number, but not the digits of a phone number; set it as a string")
-    if not isinstance(value, Integral) and whole % _ROUNDED == 0:  # 9.6477E+12, read by pandas or a native template
-        raise ValueError("is a float that ends with zeros, so its last digits may be lost; set it as a string")
-    return str(whole)
+    return str(whole) if isinstance(value, Integral) else f"{whole}.0"
 
 
 def _unwrap(text: str) -> str:
@@ -139,6 +137,8 @@ def _unwrap(text: str) -> str:
         bare = bare.removesuffix(suffix)
     bare = bare.strip()
     whole = _WHOLE_FLOAT.fullmatch(bare)
+    if whole and whole[1].endswith(_ROUNDED):  # 9.6477E+12, read by pandas or a native template
+        raise ValueError("is a float that ends with zeros, so its last digits may be lost; set it as a string")
     return whole[1] if whole else bare
 
 

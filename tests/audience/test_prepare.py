@@ -210,6 +210,22 @@ def test_numbers_of_parquet_are_their_digits(run: Run, tmp_path: Path, kind: str
     assert prepared.rejected == [("3", "3", "phoneNumber is required, and is not set")]
 
 
+def test_a_float_that_may_have_lost_its_last_digits_is_rejected(run: Run, tmp_path: Path) -> None:
+    reason = "phoneNumber is a float that ends with zeros, so its last digits may be lost; set it as a string"
+    values = "9647700000000", "9647701234567"
+    rows = [{"id": at, "phone": float(value), "name": "x"} for at, value in enumerate(values)]
+    typed = ", ".join(f"({at}, {value}::DOUBLE, 'x')" for at, value in enumerate(values))
+    lines = "".join(f"{at},{value}.0,x\n" for at, value in enumerate(values))
+    for prepared in (
+        run(lambda: rows),
+        run([parquet(tmp_path / "floats.parquet", typed)]),
+        run(as_json_lines(rows), "people.jsonl"),
+        run(f"id,phone,name\n{lines}"),
+    ):
+        assert prepared.numbers == ["9647701234567"]
+        assert prepared.rejected == [("1", "0", reason)]
+
+
 @pytest.mark.parametrize(
     ("kind", "written", "sent"),
     [
