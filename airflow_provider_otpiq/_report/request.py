@@ -8,23 +8,33 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 
 from airflow_provider_otpiq._models.broadcasts import single
 from airflow_provider_otpiq._models.fields import String, Time, is_set
-from airflow_provider_otpiq._models.reports import Destination, after_start, message_statuses
+from airflow_provider_otpiq._models.reports import Destination, after_start, message_statuses, type_names
 from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._redaction import safe_repr
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pendulum import DateTime
 
 FORMATS = {".parquet": "parquet", ".csv": "csv"}
+BROADCAST_TYPES = ("WhatsApp Template",)
+"""The types of a broadcast's messages in a report. Not documented: **an assumption**."""
 
 
-def _not_blank(value: object) -> object:
-    if is_set(value):
-        return value
-    raise ValueError(
-        "is set, and rendered to nothing, so the report would be about everybody; make it render to a path, or leave it"
-        " out"
-    )
+def _not_blank(consequence: str, expected: str) -> BeforeValidator:
+    def validate(value: object) -> object:
+        if is_set(value):
+            return value
+        raise ValueError(
+            f"is set, and rendered to nothing, so {consequence}; make it render to {expected}, or leave it out"
+        )
+
+    return BeforeValidator(validate)
+
+
+_PATH = _not_blank("the report would be about everybody", "a path")
+_LIST = _not_blank("other messages would be counted", "a list")
 
 
 class MessageSelection(RequestModel):
@@ -32,12 +42,18 @@ class MessageSelection(RequestModel):
 
     title: ClassVar[str] = "The delivery report"
     not_done: ClassVar[str] = "was not made"
-    never_blank: ClassVar[tuple[str, ...]] = ("broadcast", "audience")  # it would be about everybody
+    never_blank: ClassVar[tuple[str, ...]] = ("broadcast", "audience", "statuses", "message_types")
 
-    broadcast: Annotated[String | None, BeforeValidator(single), BeforeValidator(_not_blank)] = None
-    audience: Annotated[String | None, BeforeValidator(_not_blank)] = None
+    broadcast: Annotated[String | None, BeforeValidator(single), _PATH] = None
+    audience: Annotated[String | None, _PATH] = None
     start: Annotated[Time | None, Field(validate_default=True)] = None
     end: Annotated[Time | None, Field(validate_default=True)] = None
+    message_types: Annotated[list[str] | None, PlainValidator(type_names), _LIST] = None
+
+    @property
+    def counted_types(self) -> Sequence[str] | None:
+        """The types of messages that count; None for all."""
+        return self.message_types or (BROADCAST_TYPES if self.broadcast else None)
 
     @field_validator("audience")
     @classmethod
@@ -68,7 +84,7 @@ def _known_format(location: str) -> str:
 class ReportRequest(MessageSelection):
     """A report that is written to a file."""
 
-    statuses: Annotated[list[str] | None, PlainValidator(message_statuses)] = None
+    statuses: Annotated[list[str] | None, PlainValidator(message_statuses), _LIST] = None
     destination: Annotated[Destination, AfterValidator(_known_format)]
 
     @property

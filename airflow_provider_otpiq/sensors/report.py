@@ -14,7 +14,7 @@ from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_provider_otpiq.operators._base import Text, Time
 
@@ -41,6 +41,8 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
     :param start: when the window begins. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone. A
         broadcast's own begins five minutes before its first campaign. (templated)
     :param end: when the window ends. A broadcast's own ends now. (templated)
+    :param message_types: as for :class:`.DeliveryReportOperator`: for a broadcast, only its template messages are
+        waited for. (templated)
     :param min_final: the share that must be final: above 0.0 and at most 1.0, 0.98 by default, as a few phones are
         always off. (templated)
     :param poke_interval: how long to wait between two reports: 15 minutes by default, one minute at least.
@@ -49,8 +51,8 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
 
-    template_fields: Sequence[str] = ("broadcast", "start", "end", "min_final", "otpiq_conn_id")
-    never_lost = ("broadcast",)
+    template_fields: Sequence[str] = ("broadcast", "start", "end", "message_types", "min_final", "otpiq_conn_id")
+    never_lost = ("broadcast", "message_types")
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
         broadcast: Text | None = None,
         start: Time | None = None,
         end: Time | None = None,
+        message_types: Sequence[str] | XComArg | None = None,
         min_final: float | Text = 0.98,
         poke_interval: timedelta | float = timedelta(minutes=15),
         mode: str = "reschedule",
@@ -67,6 +70,7 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
         self.broadcast = broadcast
         self.start = start
         self.end = end
+        self.message_types = message_types
         self.min_final = min_final
 
     def poke(self, context: Context) -> bool:
@@ -89,6 +93,7 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
             broadcast=self.broadcast,
             start=self._in_timezone_of_dag(context, self.start),
             end=self._in_timezone_of_dag(context, self.end),
+            message_types=self.message_types,
             min_final=self.min_final,
             poke_interval=self.poke_interval,
         )

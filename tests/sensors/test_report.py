@@ -83,6 +83,52 @@ def test_messages_to_others_do_not_count(poke: Callable[..., bool], broadcast: s
         assert poke(broadcast=broadcast)
 
 
+def test_otps_to_the_people_of_a_broadcast_are_not_waited_for(
+    poke: Callable[..., bool],
+    broadcast: str,
+    sandbox: Sandbox,
+    context: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    own = [{"Phone Number": number(each)} for each in range(9)]
+    otp = {"Phone Number": number(0), "Message Type": "OTP", "Delivery Status": "pending"}
+    send_file(sandbox, as_csv([*own, otp]), 10, times=2)
+    with later(hours=1):
+        assert not poke(broadcast=broadcast, min_final=1, message_types=["OTP", "WhatsApp Template"])
+        assert poke(broadcast=broadcast, min_final=1)
+    assert pushed(context)["report"]["messages"] == 9
+    assert "Left out 1 messages whose type is not 'WhatsApp Template': 'OTP' 1." in caplog.text
+
+
+def test_otps_alone_are_no_messages_of_a_broadcast(
+    poke: Callable[..., bool], broadcast: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    otps = [{"Phone Number": number(each), "Message Type": "OTP"} for each in range(9)]
+    send_file(sandbox, as_csv(otps), 9)
+    with later(hours=1):
+        assert not poke(broadcast=broadcast, min_final=0.01)
+    assert "No message is of type 'WhatsApp Template'" in caplog.text
+
+
+def test_a_person_with_one_final_and_one_pending_message_is_not_final(
+    poke: Callable[..., bool], broadcast: str, sandbox: Sandbox
+) -> None:
+    own = [{"Phone Number": number(each)} for each in range(9)]
+    pending = {"Phone Number": number(0), "Delivery Status": "pending"}
+    send_file(sandbox, as_csv([*own, pending]), 10, times=2)
+    with later(hours=1):
+        assert not poke(broadcast=broadcast, min_final=1)
+        assert poke(broadcast=broadcast, min_final=8 / 9)
+
+
+@pytest.mark.parametrize("lost", ["", "{{ none }}"])
+def test_types_that_are_lost_are_an_error(poke: Callable[..., bool], sandbox: Sandbox, lost: str) -> None:
+    with pytest.raises(OtpiqValidationError, match="message_types: is set, and rendered to nothing"):
+        poke(**WINDOW, message_types=lost)
+    assert sandbox.requests == []
+
+
 @pytest.mark.parametrize(
     ("statuses", "min_final", "is_done"),
     [
