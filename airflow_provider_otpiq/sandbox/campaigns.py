@@ -19,6 +19,8 @@ MESSAGES_PER_SECOND = 20
 PRICES = {"MARKETING": 12, "UTILITY": 6}
 """The price of a message, in IQD."""
 FAILING_SUFFIX = "000"
+DELAYED_SUFFIX = "001"
+"""Of numbers that a message reaches although its flow had an error."""
 
 
 class PhoneNumbers:

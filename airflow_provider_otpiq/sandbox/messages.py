@@ -8,7 +8,7 @@ from datetime import timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_otpiq.sandbox.campaigns import FAILING_SUFFIX, MESSAGES_PER_SECOND, to_api_time
+from airflow_provider_otpiq.sandbox.campaigns import DELAYED_SUFFIX, FAILING_SUFFIX, MESSAGES_PER_SECOND, to_api_time
 from airflow_provider_otpiq.sandbox.resources import sender_name
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ DELIVERED_AFTER = timedelta(seconds=5)
 READ_AFTER = timedelta(minutes=1)
 """How long after it went out a message is read, if its number ends in an even digit."""
 ERROR_REASON = "131026: Message undeliverable, the number may not be on WhatsApp"
+DELAY_REASON = "131016: Service unavailable, the message was sent again"
 
 
 class Message(NamedTuple):
@@ -103,7 +104,6 @@ def _rows(campaign: Campaign, at: datetime, messages: Iterable[Message]) -> Iter
     for position, number, status in messages:
         failed = status == "failed"
         refunded = "Yes" if failed and completed else "No"
-        reason = ERROR_REASON if failed else ""
         went_out = started + timedelta(seconds=(position + 1) / MESSAGES_PER_SECOND)
         sent_at = "" if status == "pending" else to_api_time(went_out)
         yield (
@@ -113,8 +113,15 @@ def _rows(campaign: Campaign, at: datetime, messages: Iterable[Message]) -> Iter
             cost,
             "WhatsApp Template",
             status,
-            reason,
+            _error_reason(number, status),
             refunded,
             created,
             sent_at,
         )
+
+
+def _error_reason(number: str, status: MessageStatus) -> str:
+    """Return the last error of a message's flow, which a message that was delivered may have too."""
+    if status == "failed":
+        return ERROR_REASON
+    return DELAY_REASON if number.endswith(DELAYED_SUFFIX) and status != "pending" else ""
