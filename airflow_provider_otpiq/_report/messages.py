@@ -221,7 +221,8 @@ def _no_row(header: Header) -> str:
 
 def _read_csv(header: Header) -> str:
     columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(header.titles)))
-    # In parallel, DuckDB takes some line breaks within quotes for the end of a row, and refuses the file.
+    # In parallel, DuckDB takes some line breaks within quotes for the end of a row, and refuses the file. It would save
+    # a tenth of the time: on two cores, 1.2 to 1.45 instead of 1.45 to 1.5 seconds for a million rows.
     return (
         "read_csv(?, auto_detect = false, parallel = false, header = false, skip = 1, delim = ',', quote = '\"',"
         f" escape = '\"', nullstr = '{NEVER}', buffer_size = {_BUFFER}, columns = {{{columns}}})"
