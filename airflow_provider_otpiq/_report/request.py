@@ -122,4 +122,5 @@ class AwaitDeliveryRequest(MessageSelection):
     not_done: ClassVar[str] = "made no report"
 
     min_final: Annotated[float, PlainValidator(_share)]
+    max_failed_pokes: Annotated[int, Field(ge=0)]
     poke_interval: Annotated[float, AfterValidator(_seconds)]
