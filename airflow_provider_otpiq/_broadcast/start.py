@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
+from airflow_provider_otpiq._broadcast.health import require_healthy
+from airflow_provider_otpiq._broadcast.part_size import require_part_size
 from airflow_provider_otpiq._broadcast.parts import (
     MAX_LISTED,
     campaign_name,
@@ -69,6 +71,7 @@ class BroadcastStart:
         self._parts = self._audience.manifest.parts
         self._own: list[Part] = request.parts_of_shard(self._parts)
         self._campaigns = self.ledger.campaigns(map(part_name, self._parts))
+        self._sizes = {part_name(part): part.recipients for part in self._parts}
         self._schedules = self.ledger.schedules(map(part_name, self._parts))
         self._other_project: str | None = None
         self.already_scheduled = sum(map(self._is_scheduled, self._own))
@@ -77,8 +80,8 @@ class BroadcastStart:
         """
         Schedule the campaigns of this shard that are not scheduled yet.
 
-        :raises OtpiqValidationError: if its create has not finished, another time was set before, it is too late, or
-            the connection's guard rails do not allow it.
+        :raises OtpiqValidationError: if its create has not finished, another time was set before, it is too late, the
+            connection's guard rails do not allow it, or its template or number cannot be used any more.
         :raises OtpiqCreditError: if the project's credit does not cover the campaigns that are to be scheduled.
         :raises OtpiqRequestError: if OTPIQ refuses some of them, or it is too late for some; the text lists those.
         :raises OtpiqConfigurationError: if the connection is of another project, which does not know the campaigns.
@@ -87,6 +90,8 @@ class BroadcastStart:
         self._require_created()
         missing = [part for part in self._own if not self._is_scheduled(part)]
         require_allowed(self._hook, self._audience, missing)
+        if missing and self._request.check_health:
+            require_healthy(self._hook, self.broadcast)
         self._start = self._begin(missing)
         if self.already_scheduled:
             log.info("%d of %d campaigns are scheduled already.", self.already_scheduled, len(self._own))
@@ -259,18 +264,20 @@ class BroadcastStart:
         if pending.scheduled_for != time:
             pending = pending.model_copy(update={"scheduled_for": time})
             self.ledger.save_schedule(name, pending)
-        self._update_unless_started(pending, schedule_type="schedule", scheduled_for=time)
+        campaign = self._update_unless_started(pending, schedule_type="schedule", scheduled_for=time)
+        if campaign is not None:
+            require_part_size(self._hook, campaign, self._sizes[name])
         return pending
 
     def _has_started(self, part: Part, pending: Schedule) -> bool:
         """Call a campaign what it is called already, which OTPIQ refuses where it has started."""
         name = campaign_name(self.broadcast.request["name"], part, len(self._parts))
-        return self._update_unless_started(pending, name=name)
+        return self._update_unless_started(pending, name=name) is None
 
-    def _update_unless_started(self, pending: Schedule, **changes: Any) -> bool:
-        """Change a campaign, and tell whether OTPIQ refuses because it has started at a time that it was asked for."""
+    def _update_unless_started(self, pending: Schedule, **changes: Any) -> dict[str, Any] | None:
+        """Change a campaign and return it; None if OTPIQ refuses because it has started at a time it was asked for."""
         try:
-            self._hook.update_campaign(campaign_id=pending.campaign_id, **changes)
+            return self._hook.update_campaign(campaign_id=pending.campaign_id, **changes)
         except OtpiqNotFoundError:
             if self._other_project is None:
                 raise
@@ -282,8 +289,7 @@ class BroadcastStart:
             if pending.first_scheduled_for > pendulum.now("UTC"):
                 raise  # so somebody else has started or ended it, or OTPIQ means something else
             log.info("Campaign %s has started: OTPIQ says %r.", pending.campaign_id, error.server_message)
-            return True
-        return False
+            return None
 
     def _refusal(self, error: str, remedy: str) -> OtpiqValidationError:
         return OtpiqValidationError(f"Not scheduled: {error}. {remedy}", errors=[error])

@@ -111,3 +111,4 @@ class StartBroadcast(_Sharded):
     scheduled_for: Time | None = None
     lead_time: Annotated[_Duration, AfterValidator(_at_least_the_minimum)]
     max_delay: _Duration
+    check_health: bool = True

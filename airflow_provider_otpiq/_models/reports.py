@@ -61,6 +61,22 @@ def message_statuses(value: object) -> list[str]:
     return _words(value, MESSAGE_STATUSES)
 
 
+def type_names(value: object) -> list[str]:
+    """
+    Take types of messages, as a report calls them: one, or several in a list.
+
+    :raises ValueError: if there is none, or one is blank.
+    """
+    names = [value] if isinstance(value, str) else value
+    if isinstance(names, list | tuple | set | frozenset) and names and all(map(_is_name, names)):
+        return list(names)
+    raise ValueError(f"must be a list of types of messages, such as 'WhatsApp Template'; found {_describe(value)}")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and is_set(value.strip())
+
+
 def _phone_numbers(value: object) -> list[str]:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise ValueError(f"must be a list of phone numbers; found {safe_repr(value)}")

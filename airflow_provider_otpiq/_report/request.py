@@ -8,14 +8,24 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 
 from airflow_provider_otpiq._models.broadcasts import single
 from airflow_provider_otpiq._models.fields import String, Time
-from airflow_provider_otpiq._models.reports import STATUSES_ARE_LOST, Destination, after_start, message_statuses
+from airflow_provider_otpiq._models.reports import (
+    STATUSES_ARE_LOST,
+    Destination,
+    after_start,
+    message_statuses,
+    type_names,
+)
 from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._redaction import safe_repr
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pendulum import DateTime
 
 FORMATS = {".parquet": "parquet", ".csv": "csv"}
+BROADCAST_TYPES = ("WhatsApp Template",)
+"""The types of a broadcast's messages in a report. Not documented: **an assumption**."""
 
 
 class MessageSelection(RequestModel):
@@ -26,12 +36,19 @@ class MessageSelection(RequestModel):
     never_blank: ClassVar[dict[str, str]] = {
         "broadcast": "the report would be about everybody",
         "audience": "the report would be about everybody",
+        "message_types": "messages of other types would be counted",
     }
 
     broadcast: Annotated[String | None, BeforeValidator(single)] = None
     audience: String | None = None
     start: Annotated[Time | None, Field(validate_default=True)] = None
     end: Annotated[Time | None, Field(validate_default=True)] = None
+    message_types: Annotated[list[str] | None, PlainValidator(type_names)] = None
+
+    @property
+    def counted_types(self) -> Sequence[str] | None:
+        """The types of messages that count; None for all."""
+        return self.message_types or (BROADCAST_TYPES if self.broadcast else None)
 
     @field_validator("audience")
     @classmethod
@@ -102,4 +119,5 @@ class AwaitDeliveryRequest(MessageSelection):
     not_done: ClassVar[str] = "made no report"
 
     min_final: Annotated[float, PlainValidator(_share)]
+    max_failed_pokes: Annotated[int, Field(ge=0)]
     poke_interval: Annotated[float, AfterValidator(_seconds)]

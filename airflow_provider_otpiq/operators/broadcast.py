@@ -169,6 +169,9 @@ class StartBroadcastOperator(_BroadcastOperator):
     on, and each person still gets the message once. A campaign that OTPIQ refuses does not stop the others: the task
     fails at the end with a list of them, and a cleared task takes up only those.
 
+    What OTPIQ returns of each campaign is compared with its part. One that holds more recipients, which somebody else
+    has attached, is taken back to a draft, and is an error.
+
     Where the time has passed when a try comes to a campaign, it goes out ``lead_time`` from now, as long as that is at
     most ``max_delay`` late; later than that it is an error that lists those that are not scheduled.
 
@@ -186,6 +189,9 @@ class StartBroadcastOperator(_BroadcastOperator):
     :param lead_time: how far ahead a campaign is scheduled where ``scheduled_for`` is not set, or has passed: two
         minutes or more, ten minutes by default.
     :param max_delay: how late a campaign may start, 30 minutes by default.
+    :param check_health: whether to look the template and the number up again before the first campaign is scheduled,
+        True by default. A template that is not approved any more, and a number or an account that is banned, are
+        errors; a number whose quality is RED, and what OTPIQ does not list, are warnings. (templated)
     :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. Each shard needs a task: put one more start
         without shards after them, which schedules what they left out. If it is set and renders to an empty value, that
@@ -196,7 +202,14 @@ class StartBroadcastOperator(_BroadcastOperator):
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
 
-    template_fields: Sequence[str] = ("broadcast", "scheduled_for", "shard", "shards", "otpiq_conn_id")
+    template_fields: Sequence[str] = (
+        "broadcast",
+        "scheduled_for",
+        "check_health",
+        "shard",
+        "shards",
+        "otpiq_conn_id",
+    )
     never_lost = ("scheduled_for", "shards")
 
     def __init__(
@@ -206,6 +219,7 @@ class StartBroadcastOperator(_BroadcastOperator):
         scheduled_for: Time | None = None,
         lead_time: timedelta = timedelta(minutes=10),
         max_delay: timedelta = timedelta(minutes=30),
+        check_health: bool | Text = True,
         shard: Whole | None = None,
         shards: Whole = 1,
         replace: bool = False,
@@ -216,6 +230,7 @@ class StartBroadcastOperator(_BroadcastOperator):
         self.scheduled_for = scheduled_for
         self.lead_time = lead_time
         self.max_delay = max_delay
+        self.check_health = check_health
         self.shard = shard
         self.shards = shards
         self.replace = replace
@@ -227,7 +242,7 @@ class StartBroadcastOperator(_BroadcastOperator):
         :param context: the task's context.
         :return: the path of the ledger.
         :raises OtpiqValidationError: if a field or the ledger cannot be used, the broadcast's create has not finished,
-            or it is too late; nothing was scheduled.
+            its template or number cannot be used any more, or it is too late; nothing was scheduled.
         :raises OtpiqCreditError: if the project's credit does not cover the campaigns; nothing was scheduled.
         :raises OtpiqRequestError: if OTPIQ refuses some campaigns; the text lists those, the others are scheduled.
         :raises OtpiqError: as :meth:`.OtpiqHook.update_campaign`; a later try carries on.
@@ -240,6 +255,7 @@ class StartBroadcastOperator(_BroadcastOperator):
             scheduled_for=self._in_timezone_of_dag(context, "scheduled_for"),
             lead_time=self.lead_time,
             max_delay=self.max_delay,
+            check_health=self.check_health,
             shard=self.shard,
             shards=self.shards,
         )

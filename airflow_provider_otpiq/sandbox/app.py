@@ -69,6 +69,13 @@ ASSUMPTIONS = [
 ]
 
 
+class ChangeResource(BaseModel):
+    """What to change of a template, a phone number or an account."""
+
+    id: str
+    fields: dict[str, str | None]
+
+
 class MoveClock(BaseModel):
     """How far to move the sandbox's clock."""
 
@@ -128,7 +135,7 @@ def _api_router(state: SandboxState) -> APIRouter:
 
     @api.get("/whatsapp/resources")
     async def all_resources() -> dict[str, Any]:
-        return {"success": True, "data": resources.to_api()}
+        return {"success": True, "data": resources.to_api(state.resources)}
 
     @api.get("/whatsapp/campaigns/recipient-payload")
     async def payload(
@@ -248,6 +255,14 @@ def _control_router(state: SandboxState) -> APIRouter:
         except ValueError as error:
             raise BadRequestError(str(error)) from None
         return {"notice": NOTICE, "faults": state.faults}
+
+    @control.post("/resources")
+    async def change_resource(change: ChangeResource) -> dict[str, Any]:
+        try:
+            state.resources.change(change.id, change.fields)
+        except ValueError as error:
+            raise BadRequestError(str(error)) from None
+        return {"notice": NOTICE, **resources.to_api(state.resources)}
 
     @control.post("/clock")
     async def clock(move: MoveClock) -> dict[str, Any]:

@@ -20,6 +20,8 @@ PRICES = {"MARKETING": 12, "UTILITY": 6}
 """The price of a message, in IQD."""
 FAILING_SUFFIX = "000"
 UNDELIVERABLE_REASON = "131026: Message undeliverable, the number may not be on WhatsApp"
+DELAYED_SUFFIX = "001"
+"""Of numbers that a message reaches although its flow had an error."""
 
 
 class PhoneNumbers:

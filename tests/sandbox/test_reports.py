@@ -161,6 +161,15 @@ def test_of_a_number_twice_the_first_parameters_count(sandbox: Sandbox) -> None:
     assert [row["Delivery Status"] for row in reported(sandbox, startDate=WINDOW_START)] == ["read"]
 
 
+def test_a_message_that_arrived_may_have_an_error_reason(sandbox: Sandbox) -> None:
+    started(sandbox, *to("9647701230001", EVEN))
+    assert [row["Error Reason"] for row in reported(sandbox)] == ["", ""]
+    sandbox.move_clock(minutes=1)
+    arrived, other = reported(sandbox)
+    assert (arrived["Delivery Status"], other["Error Reason"]) == ("delivered", "")
+    assert arrived["Error Reason"].startswith("131016: ")
+
+
 def test_text_with_a_comma_is_quoted(sandbox: Sandbox) -> None:
     not_connected = "665f1c2ab3d4e5f6012345a1"
     started(sandbox, *to(FAILING), phoneNumberId=not_connected)
