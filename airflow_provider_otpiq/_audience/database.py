@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqValidationError
 
@@ -17,6 +17,30 @@ _BATCH = 2000
 _MAX_THREADS = 4  # each needs memory of its own
 NEVER = 3 * "\ufdd1"
 """What stands for NULL in CSV, so that an empty string does not. It must not hold the delimiter."""
+
+
+class ParquetColumn(NamedTuple):
+    """A column of a Parquet file."""
+
+    name: str
+    alias: str
+    """What DuckDB calls it: another name if several columns have the same one, in upper or lower case."""
+    kind: str
+    """Its type, as DuckDB writes it."""
+
+    @property
+    def expression(self) -> str:
+        """The SQL that reads it."""
+        return '"' + self.alias.replace('"', '""') + '"'
+
+
+def _top_level(schema: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """List the names of a schema's columns without those nested in them: each is followed by its children."""
+    nested = 0
+    for name, children in schema[1:]:
+        if not nested:
+            yield name
+        nested += children - (1 if nested else 0)
 
 
 def _half(size: str) -> str:
@@ -98,10 +122,12 @@ class Database:
         values = ", ".join(f"unnest(${at + 1})" for at in range(len(columns)))
         self.execute(f"INSERT INTO {table} SELECT {values}", columns)
 
-    def columns_of_parquet(self, path: Path) -> list[tuple[str, str]]:
-        """List the columns of a Parquet file, with their types."""
+    def columns_of_parquet(self, path: Path) -> list[ParquetColumn]:
+        """List the columns of a Parquet file."""
         described = self.query("DESCRIBE FROM read_parquet(?, binary_as_string = true)", [str(path)])
-        return [(name, kind) for name, kind, *_ in described]
+        schema = self.fetch("SELECT name, coalesce(num_children, 0) FROM parquet_schema($1)", [str(path)])
+        names = iter(_top_level(schema))
+        return [ParquetColumn(next(names), alias, kind) for alias, kind, *_ in described]
 
     def parquet_metadata(self, path: Path, key: str) -> str | None:
         """Read what the writer of a Parquet file has noted in it; None if there is no such key."""

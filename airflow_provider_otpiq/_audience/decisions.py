@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.request import AudienceRequest, Parameter
     from airflow_provider_otpiq._progress import Progress
 
+_ENOUGH_FLOATS = 3
+_FLOAT_STEP = 512  # between two floats of 32 bits from 2^32 on, as ten digits are; of thirteen it is a multiple
 _PARTS_AT_ONCE = 50
 _QUERIES_AT_ONCE = 2
 _BATCH = 10_000
@@ -140,6 +142,14 @@ class Decisions:
             " GROUP BY region"
         )
         return Counter(dict(self._database.query(sql, [self._request.default_region])))
+
+    def has_rounded_numbers(self, table: Literal["source", "suppress"]) -> bool:
+        """Return whether the phone numbers of a table are floats of 32 bits, whose last digits are lost."""
+        sql = (
+            f"SELECT count(*) >= {_ENOUGH_FLOATS} AND bool_and(replace(phone, '.0', '')::BIGINT % {_FLOAT_STEP} = 0)"
+            f" FROM {table} WHERE regexp_full_match(phone, '[0-9]{{9,13}}\\.0')"
+        )
+        return bool(self._database.fetch(sql, [])[0][0])
 
     def has_suppressions(self) -> bool:
         """Tell whether ``suppress`` holds any phone number."""

@@ -59,6 +59,7 @@ class _Preparation:
         self._load("source", self._request.source, self._request.columns)
         if self._request.suppress is not None:
             self._load("suppress", self._request.suppress, [self._request.suppress_column])
+        self._require_exact_numbers()
         counts = self._decisions.decide(self._progress)
         self._log_values()
         self._require_readable_suppressions()
@@ -124,6 +125,19 @@ class _Preparation:
             counts=counts,
             parts=parts,
         )
+
+    def _require_exact_numbers(self) -> None:
+        tables: tuple[Literal["source", "suppress"], ...] = ("source", "suppress")
+        errors = [
+            f"{table}: the phone numbers are floats of 32 bits, which have lost their last digits"
+            for table in tables
+            if self._decisions.has_rounded_numbers(table)
+        ]
+        if errors:
+            raise OtpiqValidationError(
+                f"The audience was not prepared, because of:{bullet_list(errors)}\nWrite the column as strings.",
+                errors=errors,
+            )
 
     def _log_values(self) -> None:
         if cleaned := self._decisions.cleaned_values():

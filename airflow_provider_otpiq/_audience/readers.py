@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from pydantic_core import from_json
 
@@ -27,9 +30,10 @@ from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from airflow_provider_otpiq._audience.database import ParquetColumn
     from airflow_provider_otpiq._audience.loading import Loader, Row
     from airflow_provider_otpiq._audience.sources import SourceFile
 
@@ -37,6 +41,13 @@ _MAX_COLUMNS_LISTED = 50
 _DIGITS_OF_A_PHONE_NUMBER = 9
 _WHOLE_BELOW = 1e15
 """Floats from here on are not exact to the last digit before the point."""
+_PARQUET_TEXT = re.compile(
+    r"VARCHAR|BOOLEAN|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)|DATE|TIME(?:STAMP)?(?:_M?N?S)?"
+    r"|UUID|ENUM\(.*\)",
+    re.DOTALL,
+)
+"""The types of DuckDB whose values are text as they are, or become text in one way."""
+_NUMPY_KINDS = frozenset("biuf")
 
 
 def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding: str, loader: Loader) -> None:
@@ -122,12 +133,12 @@ def read_parquet(file: SourceFile, columns: Sequence[str], loader: Loader) -> No
     try:
         staging.copy(file, path, partial(require_parquet, name=str(file)))
         try:
-            types = loader.database.columns_of_parquet(path)
-            durations = _durations_of_pandas(loader.database.parquet_metadata(path, "pandas"))
-        except (OSError, OtpiqError, LookupError, ValueError):
+            found = loader.database.columns_of_parquet(path)
+            untold = _untold_by_pandas(loader.database.parquet_metadata(path, "pandas"))
+        except (OSError, OtpiqError):
             raise _refusal(f"{file}: is not a Parquet file, or a damaged one") from None
-        require_columns(str(file), columns, [name for name, _ in types])
-        expressions = _parquet_expressions(file, columns, dict(types) | durations)
+        require_columns(str(file), columns, [column.name for column in found], str.casefold)
+        expressions = _parquet_expressions(file, [_find(found, name) for name in columns], untold)
         try:
             loader.append_parquet(path, expressions)
         except OtpiqValidationError:
@@ -141,44 +152,53 @@ def read_parquet(file: SourceFile, columns: Sequence[str], loader: Loader) -> No
         path.unlink(missing_ok=True)
 
 
-def _parquet_expressions(file: SourceFile, columns: Sequence[str], types: Mapping[str, str]) -> list[str]:
-    """Write the SQL that reads each column as a string."""
-    wrong = {column: _untold(types[column]) for column in columns}
-    errors = [f"{file}: column {column!r} holds {why}" for column, why in wrong.items() if why]
+def _find(columns: Sequence[ParquetColumn], name: str) -> ParquetColumn:
+    return next(column for column in columns if column.name == name)
+
+
+def _parquet_expressions(file: SourceFile, columns: Sequence[ParquetColumn], untold: Mapping[str, str]) -> list[str]:
+    """Write the SQL that reads each column as a string, the phone number first."""
+    wrong = {column.name: untold.get(column.name) or _untold(column.kind) for column in columns}
+    if columns[0].kind == "FLOAT":
+        wrong[columns[0].name] = "floats of 32 bits, which have lost the last digits of phone numbers"
+    errors = [f"{file}: column {name!r} holds {why}" for name, why in wrong.items() if why]
     if errors:
         raise _refusal(*errors, remedy="Write it as a string in the source, as it is to be sent.")
-    phone_number, *others = ('"' + column.replace('"', '""') + '"' for column in columns)
-    kinds = [types[column] for column in columns[1:]]
-    return [_plain_text(phone_number), *map(_parquet_text, others, kinds)]
+    phone_number, *others = columns
+    return [_plain_text(phone_number), *map(_parquet_text, others)]
 
 
-def _durations_of_pandas(metadata: str | None) -> dict[str, str]:
-    """Find the columns that pandas has written as durations: Parquet has no such type, and they are plain integers."""
-    columns = from_json(metadata)["columns"] if metadata else []
-    return {column["name"]: "INTERVAL" for column in columns if str(column["numpy_type"]).startswith("timedelta")}
+def _untold_by_pandas(metadata: str | None) -> dict[str, str]:
+    """Find the columns that pandas has written as plain integers, because Parquet has no such type."""
+    try:
+        columns = [(column["name"], str(column["numpy_type"])) for column in from_json(metadata or "{}")["columns"]]
+    except (KeyError, TypeError, ValueError):  # it is a note of some program, and may be anything
+        return {}
+    kinds = {"timedelta": "durations", "period": "periods"}
+    return {name: why for name, numpy_type in columns for kind, why in kinds.items() if numpy_type.startswith(kind)}
 
 
 def _untold(kind: str) -> str | None:
     """Say why values of a type of DuckDB have no text of their own."""
-    if kind.endswith("WITH TIME ZONE"):
+    if "TIME ZONE" in kind or "TZ" in kind:
         return "times with a timezone, which Parquet keeps in UTC"
     if kind == "INTERVAL":
         return "durations"
     if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
         return "nested values"
-    return None
+    return None if _PARQUET_TEXT.fullmatch(kind) else f"values of the type {kind}"
 
 
-def _plain_text(column: str) -> str:
-    return f"coalesce({column}::VARCHAR, '')"
+def _plain_text(column: ParquetColumn) -> str:
+    return f"coalesce({column.expression}::VARCHAR, '')"
 
 
-def _parquet_text(column: str, kind: str) -> str:
-    text = _plain_text(column)
-    if kind not in ("FLOAT", "DOUBLE"):
+def _parquet_text(column: ParquetColumn) -> str:
+    text, value = _plain_text(column), column.expression
+    if column.kind not in ("FLOAT", "DOUBLE"):
         return text
-    whole = f"abs({column}) < {_WHOLE_BELOW:.0f} AND {column} = trunc({column})"
-    return f"CASE WHEN NOT isfinite({column}) THEN '' WHEN {whole} THEN {column}::BIGINT::VARCHAR ELSE {text} END"
+    whole = f"abs({value}) < {_WHOLE_BELOW:.0f} AND {value} = trunc({value})"
+    return f"CASE WHEN NOT isfinite({value}) THEN '' WHEN {whole} THEN {value}::BIGINT::VARCHAR ELSE {text} END"
 
 
 def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], loader: Loader) -> None:
@@ -208,11 +228,13 @@ def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], loader: L
 
 
 def _as_row(values: Mapping[Any, Any], columns: Sequence[str]) -> Row | Malformed:
+    if columns[0] not in values:  # and not a blank number: of a suppression list, nobody knows whom it would name
+        return Malformed(f"has no {columns[0]!r}")
     texts, errors = [], []
     for column in columns:
+        value = values.get(column)
+        is_float_number = column == columns[0] and isinstance(value, float)  # which may have lost its last digits
         try:
-            value = values.get(column)
-            is_float_number = column == columns[0] and isinstance(value, float)  # which may have lost its last digits
             texts.append(str(value) if is_float_number else _as_text(value))
         except ValueError as error:
             texts.append("")
@@ -220,16 +242,18 @@ def _as_row(values: Mapping[Any, Any], columns: Sequence[str]) -> Row | Malforme
     return Malformed("; ".join(dict.fromkeys(errors)), texts) if errors else texts
 
 
-def require_columns(name: str, wanted: Iterable[str], available: Sequence[str]) -> None:
+def require_columns(
+    name: str, wanted: Iterable[str], available: Sequence[str], key: Callable[[str], str] = lambda column: column
+) -> None:
     """
-    Make sure that each column is there once.
+    Make sure that each column is there once; of names with the same key, any may be meant.
 
     :raises OtpiqValidationError: if not; it names what there is.
     """
     errors = [
         f"{name}: has {'no column' if column not in available else 'more than one column'} {column!r}"
         for column in dict.fromkeys(wanted)
-        if available.count(column) != 1
+        if column not in available or list(map(key, available)).count(key(column)) != 1
     ]
     if errors:
         raise _refusal(*errors, remedy=f"It has {_listed(available)}.")
@@ -271,21 +295,28 @@ def _from_json(line: str) -> Any:
 
 
 def _as_text(value: Any) -> str:
+    if getattr(getattr(value, "dtype", None), "kind", "") in _NUMPY_KINDS and not getattr(value, "shape", ()):
+        value = value.item()
     if isinstance(value, str):
         return _require_characters(value)
     if is_blank(value, ()):
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value == math.trunc(value) and abs(value) < _WHOLE_BELOW:
-        return str(int(value))
+    if isinstance(value, float):
+        return _float_as_text(value)
     if isinstance(value, datetime | time) and value.tzinfo is not None:
         raise ValueError("holds a time with a timezone; write it as a string, as it is to be sent")
-    if isinstance(value, timedelta | bytes | bytearray) or (
-        isinstance(value, Iterable) and not isinstance(value, date)
-    ):
-        raise ValueError(f"holds a {type(value).__name__}; a string, a number or a date is needed")
-    return _require_characters(str(value))
+    if isinstance(value, int | Decimal | date | time | UUID):
+        return _require_characters(str(value))
+    raise ValueError(f"holds a {type(value).__name__}; a string, a number or a date is needed")
+
+
+def _float_as_text(value: float) -> str:
+    text = str(int(value) if value == math.trunc(value) and abs(value) < _WHOLE_BELOW else value)
+    if "e" in text:
+        raise ValueError("holds a float that is too large or too small for plain digits; write it as a string")
+    return text
 
 
 def _require_characters(text: str) -> str:

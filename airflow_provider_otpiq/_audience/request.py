@@ -16,7 +16,7 @@ from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
 from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.request import RequestModel
-from airflow_provider_otpiq._models.text import NULL_VALUES, clean, is_blank
+from airflow_provider_otpiq._models.text import NULL_VALUES, REPLACEMENT_CHARACTER, clean, is_blank
 from airflow_provider_otpiq._redaction import safe_repr
 
 Source = tuple[str, ...] | Callable[[], Any]
@@ -24,12 +24,14 @@ Source = tuple[str, ...] | Callable[[], Any]
 DEFAULT_MAX_REJECTED = 0.05
 """A share of the rows: more of them are rather a broken file than a few wrong numbers."""
 _SECTIONS = ("body", "header", "buttons")
-_PARAMETER_KEY = re.compile(r"[\w-]+")
+_PARAMETER_KEY = re.compile(r"[\w-]+", re.ASCII)
 
 
 def _sendable(value: str) -> str:
     if is_blank(value):
         raise ValueError("is blank, and a template parameter must not be")
+    if REPLACEMENT_CHARACTER in value:
+        raise ValueError("has U+FFFD in the place of bytes that could not be decoded")
     return clean(value)
 
 
@@ -99,7 +101,7 @@ def _limit(value: object) -> int | float:
 
 
 def _delimiter(value: str) -> str:
-    if len(value) == 1 and value not in '"\r\n':
+    if len(value) == 1 and value not in '"\r\n\0':
         return value
     raise ValueError(f"must be one character, and neither a quote nor a line break; found {safe_repr(value)}")
 
@@ -151,7 +153,7 @@ class AudienceRequest(RequestModel):
     file_format: Annotated[Literal["csv", "jsonl", "parquet"] | None, one_of("csv", "jsonl", "parquet")] = None
     delimiter: Annotated[String, AfterValidator(_delimiter)] = ","
     encoding: Annotated[String, AfterValidator(_encoding)] = "utf-8"
-    null_values: tuple[String, ...] = NULL_VALUES
+    null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
     memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
 
     @field_validator("template_parameters")

@@ -21,6 +21,7 @@ DECODE_ERROR_HANDLER = "otpiq-undecodable"
 """The codecs' error handler that puts it there."""
 
 _PIECE = 1 << 20
+_VALID_FOR_EACH_INVALID = 9
 
 
 def copy(file: SourceFile, path: Path, check: Callable[[bytes], None]) -> None:
@@ -80,36 +81,39 @@ def _without_bom(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _transcoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)(DECODE_ERROR_HANDLER)
     detector = _Utf8Detector()
-    for piece in pieces:
-        detector.add(piece)
-        yield decoder.decode(piece).encode("utf-8", DECODE_ERROR_HANDLER)
-    yield decoder.decode(b"", final=True).encode("utf-8", DECODE_ERROR_HANDLER)
+    try:
+        for piece in pieces:
+            detector.add(piece)
+            yield decoder.decode(piece).encode("utf-8", DECODE_ERROR_HANDLER)
+        yield decoder.decode(b"", final=True).encode("utf-8", DECODE_ERROR_HANDLER)
+    except UnicodeError:  # no byte order mark, by which the encoding tells its variant
+        raise _refusal(f"encoding: {name} is not {encoding}", "Set the exact encoding, such as utf-16-le.") from None
     if detector.is_utf8():
-        error = f"encoding: {encoding!r} is set, but {name} is UTF-8"
-        raise OtpiqValidationError(f"The audience was not prepared: {error}. Remove `encoding`.", errors=[error])
+        raise _refusal(f"encoding: {encoding!r} is set, but {name} is UTF-8", "Remove `encoding`.")
+
+
+def _refusal(error: str, remedy: str) -> OtpiqValidationError:
+    return OtpiqValidationError(f"The audience was not prepared: {error}. {remedy}", errors=[error])
 
 
 class _Utf8Detector:
-    """What notices that text with other than ASCII characters is UTF-8: text in another encoding is not, by chance."""
+    """What notices UTF-8, a few damaged bytes aside: text in another encoding is hardly ever valid UTF-8."""
 
     def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._is_valid = True
-        self._is_ascii = True
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._valid = 0
+        self._invalid = 0
 
     def add(self, piece: bytes) -> None:
-        self._is_ascii = self._is_ascii and piece.isascii()
-        self._decode(piece)
+        if piece.isascii():
+            return
+        text = self._decoder.decode(piece)
+        invalid = text.count("\ufffd")
+        self._invalid += invalid
+        self._valid += sum(not character.isascii() for character in text) - invalid
 
     def is_utf8(self) -> bool:
-        self._decode(b"", final=True)
-        return self._is_valid and not self._is_ascii
-
-    def _decode(self, piece: bytes, *, final: bool = False) -> None:
-        try:
-            self._is_valid = self._is_valid and self._decoder.decode(piece, final) is not None
-        except UnicodeDecodeError:
-            self._is_valid = False
+        return self._valid > _VALID_FOR_EACH_INVALID * self._invalid
 
 
 def _replace_undecodable(error: UnicodeError) -> tuple[str | bytes, int]:

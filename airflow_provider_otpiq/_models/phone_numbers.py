@@ -28,6 +28,7 @@ MISSING = "is required, and is not set"
 
 _IN_API_FORM = re.compile(API_FORM)
 _MIN_DIGITS = 10
+_MIN_MOBILE_DIGITS = 7
 _MAX_LENGTH = 100  # of what a number is written in; the patterns below are not meant for long texts
 _BEYOND_PHONE_NUMBERS = 10**15
 _ROUNDED = "00000"
@@ -90,10 +91,11 @@ def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> P
     text = value if isinstance(value, str) else _digits_of_number(value)
     # Copied from text that runs from right to left, a number has invisible marks around it.
     visible = _unwrap(text if text.isascii() else _without_invisible_marks(text))
-    if not _AS_PEOPLE_WRITE.fullmatch(visible):
+    if not _AS_PEOPLE_WRITE.fullmatch(visible) or visible.startswith("-"):
         raise ValueError(_describe_characters(visible))
     if _COUNTER.search(visible):
         raise AmbiguousNumberError("ends with digits in parentheses; remove what does not belong to the number")
+    _refuse_counters(visible, default_region)
     digits = _ascii_digits(visible)
     has_plus = not _PLUS_SIGNS.isdisjoint(visible)
     valid = {
@@ -114,8 +116,37 @@ def describe_regions(regions: Counter[str], default_region: str) -> str:
 
 def _read_usual_spelling(value: object) -> str | None:
     """Read most numbers of an audience in a twentieth of the time that parsing takes, with the same result."""
-    match = isinstance(value, str) and _USUAL_SPELLING.fullmatch(value.replace(" ", "").replace("-", ""))
+    match = isinstance(value, str) and _USUAL_SPELLING.fullmatch(
+        value[:1] + value[1:].replace(" ", "").replace("-", "")
+    )
     return f"964{match[1]}" if match else None
+
+
+def _refuse_counters(text: str, default_region: str) -> None:
+    """
+    Refuse a mobile number of the default region with digits before or behind it, apart from it: ``1) 770…``.
+
+    :raises AmbiguousNumberError: if it is one; together they may be a number abroad.
+    """
+    groups = [_ascii_digits(group) for group in re.findall(r"\d+", text)]
+    is_mobile = _mobile(default_region).fullmatch
+    is_international = not _PLUS_SIGNS.isdisjoint(text) or "".join(groups).startswith("00")
+    heads = {"0", *_country_code_spellings(default_region)}
+    for index in range(1, len(groups)):
+        head, tail = "".join(groups[:index]), "".join(groups[index:])
+        is_counted = head not in heads and not is_international and is_mobile(tail.removeprefix("0"))
+        if is_counted or is_mobile(head.removeprefix("00")):
+            raise AmbiguousNumberError(
+                f"has further digits beside a number of {default_region}; remove them, or write a plus if it is foreign"
+            )
+
+
+@cache
+def _country_code_spellings(region: str) -> tuple[str, ...]:
+    from phonenumbers import country_code_for_region
+
+    code = str(country_code_for_region(region))
+    return (code, f"{code}0")
 
 
 def _digits_of_number(value: object) -> str:
@@ -168,9 +199,10 @@ def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[st
     if digits.startswith("00"):
         return [(f"+{digits[2:]}", None)]
     national = (digits, default_region)
+    prefixes = [digits[:length] for length in range(_MIN_MOBILE_DIGITS, len(digits))]
     if digits.startswith("0"):
         return [national]
-    if _mobile_with_tail(default_region).fullmatch(digits) and not _valid(*national):
+    if any(map(_mobile(default_region).fullmatch, prefixes)) and not _valid(*national):
         raise AmbiguousNumberError(
             f"has further digits behind a number of {default_region}; remove them, or write a plus if it is foreign"
         )
@@ -178,12 +210,12 @@ def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[st
 
 
 @cache
-def _mobile_with_tail(region: str) -> re.Pattern[str]:
+def _mobile(region: str) -> re.Pattern[str]:
     from phonenumbers import PhoneMetadata
 
     metadata: Any = PhoneMetadata.metadata_for_region(region)
     mobile = metadata and metadata.mobile and metadata.mobile.national_number_pattern
-    return re.compile(f"(?:{mobile})[0-9]+" if mobile else "(?!)")
+    return re.compile(mobile or "(?!)")
 
 
 def _valid(number: str, region: str | None) -> PhoneNumber | None:

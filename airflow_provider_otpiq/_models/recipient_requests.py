@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sized
 from os import PathLike
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.fields import ObjectId, Region, String, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_rows import EMPTY
 from airflow_provider_otpiq._models.request import RequestModel
-from airflow_provider_otpiq._models.text import NULL_VALUES
+from airflow_provider_otpiq._models.text import NULL_VALUES, clean
 
 _TABLE = re.compile(r"\S.*?(?!\.json$)((\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx?|gz|zst))+)", re.IGNORECASE)
 """The path of a file of rows, which is not a JSON list of recipients."""
@@ -62,7 +62,7 @@ class RecipientsRequest(RequestModel):
     campaign_id: ObjectId
     on_invalid: Annotated[Literal["fail", "skip"], one_of("fail", "skip")] = "fail"
     default_region: Region = DEFAULT_REGION
-    null_values: tuple[String, ...] = NULL_VALUES
+    null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
     # Not read yet: that runs code of the DAG's author, whose errors are not to become ours.
     recipients: Annotated[Iterable[Any], PlainValidator(_iterable)]
 

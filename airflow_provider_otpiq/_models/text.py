@@ -39,9 +39,11 @@ NULL_VALUES = (
     "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
     "NaN", "None", "n/a", "nan", "null",
     # Databases, pandas' times, JavaScript and other languages.
-    "\\N", "NaT", "none", "undefined",
+    "\\N", "NaT", "none", "undefined", "inf", "-inf", "(null)", "<null>", "[object Object]", "Invalid Date",
     # Errors of spreadsheets.
-    "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!",
+    "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#ERROR!",
+    # Characters that look like nothing.
+    "\u2800", "\u3164",
 )  # fmt: skip
 """Strings that mean "no value", compared with the whole cleaned text, by case."""
 

@@ -80,7 +80,8 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
     :param reference: a column that names the row in every output, such as a customer id. It is never sent. None by
         default. (templated)
     :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. A row whose
-        number cannot be read is an error; one without any digit suppresses nobody, which the log warns of. (templated)
+        number cannot be read is an error; one whose number is blank suppresses nobody, which the log warns of.
+        (templated)
     :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
         (templated)
     :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to

@@ -393,6 +393,9 @@ def test_without_duckdb_it_says_what_to_install(run: Run, monkeypatch: pytest.Mo
         ({"template_parameters": {"body": {"1": {"value": "x", "text": 5}}}}, "template_parameters"),
         ({"template_parameters": {"body": {"1": {}}}}, "template_parameters"),
         ({"template_parameters": {"body": {"a.b": "name"}}}, "must have keys such as"),
+        ({"template_parameters": {"body": {"\u0663": "name"}}}, "must have keys such as"),
+        ({"template_parameters": {"body": {"1": {"value": "Rama\ufffdan"}}}}, "has U+FFFD"),
+        ({"delimiter": "\0"}, "delimiter: must be one character"),
         ({"null_values": "NULL"}, "null_values: must be a list"),
         ({"max_rejected": 1.5}, "max_rejected: must be a count"),
         ({"max_rejected": -1}, "max_rejected: must be a count"),
@@ -420,6 +423,67 @@ def test_a_wrong_field_is_an_error_before_anything_is_read(fields: dict[str, Any
     with pytest.raises(OtpiqValidationError, match="The audience was not prepared, because of:") as caught:
         prepare(AudienceRequest.parse(**(good | fields)))
     assert error in str(caught.value)
+
+
+# What is nearly right
+
+
+def test_a_row_of_a_suppression_list_without_its_key_is_an_error(run: Run) -> None:
+    rows = [{"Phone": "9647701234567"}, {"phone": "9647709999999"}]
+    assert "suppress: rows 1: has no 'phone'" in refused(run, GOOD, suppress=lambda: rows)
+
+
+@pytest.mark.parametrize("columns", ["phone, phone", "PHONE, phone, phone_1"])
+@pytest.mark.parametrize("field", ["source", "suppress"])
+def test_a_column_of_parquet_that_may_be_meant_twice_is_an_error(
+    run: Run, tmp_path: Path, columns: str, field: str
+) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    names = columns.split(", ")
+    numbers = [pyarrow.array([f"964770999999{index}"]) for index in range(len(names))]
+    table = pyarrow.Table.from_arrays([pyarrow.array(["1"]), pyarrow.array(["Ali"]), *numbers], ["id", "name", *names])
+    pyarrow.parquet.write_table(table, tmp_path / "twice.parquet")
+    path = [f"{tmp_path}/twice.parquet"]
+    fields: dict[str, Any] = {"source": path} if field == "source" else {"source": GOOD, "suppress": path}
+    assert "has more than one column 'phone'" in refused(run, **fields)
+
+
+def test_a_column_of_parquet_is_the_one_of_its_name(run: Run, tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    arrays = {"a": [[{"phone": "x"}]], "phone": ["9647701234567"], "b": [{"name": "x", "id": 1}], "name": ["Ali"]}
+    pyarrow.parquet.write_table(pyarrow.table(arrays | {"id": ["1"]}), tmp_path / "nested.parquet")
+    assert run([f"{tmp_path}/nested.parquet"]).numbers == ["9647701234567"]
+
+
+@pytest.mark.parametrize("field", ["source", "suppress"])
+def test_floats_of_32_bits_are_not_phone_numbers(run: Run, tmp_path: Path, field: str) -> None:
+    import duckdb
+
+    numbers = "SELECT id::VARCHAR AS id, (7701234567 + 7919 * id)::FLOAT AS phone, 'Ali' AS name FROM range(5) AS r(id)"
+    duckdb.execute(f"COPY ({numbers}) TO '{tmp_path}/floats.parquet' (FORMAT parquet)")
+    as_text = numbers.replace("::FLOAT AS phone", "::FLOAT::BIGINT || '.0' AS phone")
+    duckdb.execute(f"COPY ({as_text}) TO '{tmp_path}/floats.csv'")
+    for path, why in (
+        ("floats.parquet", "holds floats of 32 bits"),
+        ("floats.csv", "the phone numbers are floats of 32 bits"),
+    ):
+        fields: dict[str, Any] = {"source": [f"{tmp_path}/{path}"]}
+        fields = fields if field == "source" else {"source": GOOD, "suppress": f"{tmp_path}/{path}"}
+        assert why in refused(run, **fields)
+
+
+def test_utf8_with_a_damaged_byte_is_not_another_encoding(run: Run) -> None:
+    rows = "".join(f"{at},96477012345{at:02},علي\n" for at in range(30))
+    damaged = f"id,phone,name\n{rows}".encode() + b"99,9647701234599,\xd8\n"
+    assert "encoding: 'cp1256' is set" in refused(run, damaged, encoding="cp1256")
+
+
+def test_an_encoding_that_needs_a_byte_order_mark_is_named(run: Run) -> None:
+    assert "Set the exact encoding, such as utf-16-le" in refused(run, GOOD.encode("utf-16-le"), encoding="utf-16")
 
 
 # People's data

@@ -251,6 +251,7 @@ def test_values_of_parquet_are_written_as_people_read_them(
     ("value", "why"),
     [
         ("'2026-11-28 18:00:00+03'::TIMESTAMPTZ", "times with a timezone, which Parquet keeps in UTC"),
+        ("'2026-11-28 18:00:00+03'::TIMESTAMPTZ_NS", "times with a timezone, which Parquet keeps in UTC"),
         ("INTERVAL 5 DAYS", "durations"),
         ("[1, 2]", "nested values"),
         ("{'a': 1}", "nested values"),
@@ -273,7 +274,9 @@ def test_no_value_in_parquet_rejects_the_row(run: Run, tmp_path: Path, value: st
 
 
 def test_values_of_a_callable_are_written_as_people_read_them(run: Run) -> None:
-    pandas = pytest.importorskip("pandas")
+    import numpy
+    import pandas
+
     baghdad = timezone(timedelta(hours=3))
     values = {
         250000.0: "250000",
@@ -282,7 +285,7 @@ def test_values_of_a_callable_are_written_as_people_read_them(run: Run) -> None:
         datetime(2026, 11, 28, 18): "2026-11-28 18:00:00",
         True: "true",
         float("nan"): None,
-        float("inf"): None,
+        numpy.float32("inf"): None,
         Decimal("NaN"): None,
         pandas.NA: None,
         pandas.NaT: None,
@@ -290,6 +293,14 @@ def test_values_of_a_callable_are_written_as_people_read_them(run: Run) -> None:
         pandas.Timestamp("2026-11-28 19:00", tz="Asia/Baghdad"): None,
         timedelta(days=1): None,
         (1, 2): None,
+        numpy.float32(5): "5",
+        numpy.bool_(False): "false",
+        numpy.int64(7): "7",
+        numpy.timedelta64(5, "m"): None,
+        numpy.datetime64("2026-11-28T18:00", "ns"): None,
+        object(): None,
+        1e20: None,
+        1j: None,
     }
     rows = [{"id": at, "phone": f"96477012345{at:02}", "name": value} for at, value in enumerate(values)]
     prepared = run(lambda: rows)
@@ -297,6 +308,7 @@ def test_values_of_a_callable_are_written_as_people_read_them(run: Run) -> None:
         filter(None, values.values())
     )
     reasons = [reason for _, _, reason in prepared.rejected]
+    assert [reason for reason in reasons[9:] if not reason.startswith("column 'name' holds a ")] == []
     assert reasons[:5] == ["templateParameters.body.1 is required, and is not set"] * 5
     assert reasons[5:7] == ["column 'name' holds a time with a timezone; write it as a string, as it is to be sent"] * 2
     assert reasons[7].startswith("column 'name' holds a timedelta")
@@ -373,7 +385,7 @@ def test_a_suppression_list_has_a_column_of_its_own_and_warns_of_what_is_no_numb
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "opt_outs.jsonl").write_text(
-        '{"msisdn": 9647700000001}\n{"msisdn": " n/a"}\n{"msisdn": null}\n{}\n{"msisdn": "nan"}\n'
+        '{"msisdn": 9647700000001}\n{"msisdn": " n/a"}\n{"msisdn": null}\n{"msisdn": ""}\n{"msisdn": "nan"}\n'
     )
     prepared = run(
         "id,phone,name\n1,0770 000 0001,Ali\n2,0770 000 0002,Zaynab\n",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_otpiq._models.phone_numbers import API_FORM, normalize, parse_phone_number
+from airflow_provider_otpiq._models.phone_numbers import API_FORM, AmbiguousNumberError, normalize, parse_phone_number
 from airflow_provider_otpiq._redaction import mask_phone_number
 from tests.phone_numbers import ABROAD, NUMBER, REJECTED, SPELLINGS
 
@@ -148,7 +148,7 @@ def test_digits_that_are_two_peoples_numbers_are_refused(written: str, region: s
         ("+99977012345678", "is not a valid phone number"),
         ("1" * 16, "is not a valid phone number"),
         ("+290 22000", "is not a valid phone number"),  # valid, and shorter than the API takes
-        ("0770 123 4567 / 0771 123 4567", "is not a valid phone number"),
+        ("0770 123 4567 / 0771 123 4567", "has further digits beside a number of IQ"),
     ],
 )
 def test_what_is_no_phone_number_is_refused_without_showing_it(value: Any, reason: str) -> None:
@@ -235,3 +235,25 @@ def test_numbers_in_the_apis_form_do_not_load_the_library() -> None:
         "normalize('+447400123456'); assert 'phonenumbers' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("head", ["1) ", "(2) ", "2- ", "1. ", "27 ", "49) 0", "3/"])
+def test_a_mobile_number_with_digits_before_it_is_ambiguous(head: str) -> None:
+    with pytest.raises(AmbiguousNumberError, match="has further digits beside a number of IQ"):
+        normalize(f"{head}7701234567")
+
+
+@pytest.mark.parametrize("written", ["+7701234567 0", "+7701234567-2", "+7701234567/1", "007701234567 2"])
+def test_a_plus_does_not_make_a_number_with_a_tail_foreign(written: str) -> None:
+    with pytest.raises(AmbiguousNumberError, match="has further digits beside a number of IQ"):
+        normalize(written)
+
+
+@pytest.mark.parametrize("written", ["0 770 123 4567", "964 770 123 4567", "00964 770 123 4567", "964 0770 123 4567"])
+def test_a_trunk_zero_and_the_country_code_may_stand_apart(written: str) -> None:
+    assert normalize(written) == NUMBER
+
+
+def test_a_negative_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="has characters"):
+        normalize("-7701234567")

@@ -68,12 +68,14 @@ def test_a_value(value: Any) -> None:
 
 
 def test_the_null_values_of_pandas_are_the_convention() -> None:
-    parsers = pytest.importorskip("pandas._libs.parsers")
+    from pandas._libs import parsers
+
     assert set(NULL_VALUES) | {""} >= parsers.STR_NA_VALUES
 
 
 def test_missing_values_of_pandas() -> None:
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     assert is_blank(pandas.NA)
     assert is_blank(pandas.NaT)
     assert is_blank(pandas.NaT, ())
