@@ -85,8 +85,8 @@ class CreateBroadcastOperator(_BroadcastOperator):
         must reach it. Another message to the same audience needs a ledger of its own. (templated)
     :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. (templated)
-    :param replace: whether a changed request takes the place of the one in the ledger, as long as no start has begun;
-        False by default, when it is an error. The drafts of the old one stay behind, and send nothing.
+    :param replace: whether a changed request replaces the one in the ledger, False by default, when it is an error. It
+        is an error too once a start of the other one has begun. The drafts of the other one remain but are never sent.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
@@ -177,15 +177,14 @@ class StartBroadcastOperator(_BroadcastOperator):
     :param broadcast: the path of the ledger, such as the output of a :class:`CreateBroadcastOperator`, mapped or not.
         (templated)
     :param scheduled_for: when the campaigns start. A datetime or an ISO 8601 string; a naive time is in the DAG's
-        timezone. ``lead_time`` from now if it is not set. (templated)
+        timezone. ``lead_time`` from now if it is not set. A start that has begun keeps its time: another one is an
+        error. (templated)
     :param lead_time: how far ahead a campaign is scheduled where ``scheduled_for`` is not set, or has passed: two
         minutes or more, ten minutes by default.
     :param max_delay: how late a campaign may start, 30 minutes by default.
     :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. Each shard needs a task: put one more start
         without shards after them, which schedules what they left out. (templated)
-    :param replace: whether another ``scheduled_for`` takes the place of the one in the ledger, as long as nothing was
-        scheduled; False by default, when it is an error.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
@@ -201,7 +200,6 @@ class StartBroadcastOperator(_BroadcastOperator):
         max_delay: timedelta = timedelta(minutes=30),
         shard: Whole | None = None,
         shards: Whole = 1,
-        replace: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -211,7 +209,6 @@ class StartBroadcastOperator(_BroadcastOperator):
         self.max_delay = max_delay
         self.shard = shard
         self.shards = shards
-        self.replace = replace
 
     def execute(self, context: Context) -> str:
         """
@@ -236,7 +233,7 @@ class StartBroadcastOperator(_BroadcastOperator):
             shard=self.shard,
             shards=self.shards,
         )
-        start = BroadcastStart(self.hook, request, replace=self.replace)
+        start = BroadcastStart(self.hook, request)
         start.schedule()
         self._log_time(context, start.scheduled_for)
         return self._push_broadcast(context, start)
