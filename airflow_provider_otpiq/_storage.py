@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import AbstractContextManager, contextmanager
+import stat
+from contextlib import AbstractContextManager, contextmanager, suppress
+from grp import getgrgid
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
+from pwd import getpwuid
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_MODE = 0o640
+"""Of a local file, less what the umask takes away: it contains personal data, so other users never read it."""
 _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 
 
@@ -101,6 +107,8 @@ class Folder:
         for content in contents.values():
             if isinstance(content, NotADirectoryError) and Path(self._path).is_file():
                 raise OtpiqConfigurationError(f"{self.location}: is a file, and must be a folder.")
+            if isinstance(content, PermissionError) and self._is_local:
+                raise _permission_error(content)
             if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
                 raise content
         return {name: content for name, content in contents.items() if not isinstance(content, FileNotFoundError)}
@@ -112,7 +120,7 @@ class Folder:
             self._fs.pipe_file(path, content)
             return
         with _written_aside(path, content) as aside:
-            os.replace(aside, path)
+            _replace(aside, path)
 
     def require_writable(self, name: str) -> None:
         """
@@ -134,8 +142,10 @@ class Folder:
         path = self._full_path(name)
         if self._is_local:
             with _written_aside(path, b"") as aside:
-                yield Path(aside)
-                os.replace(aside, path)
+                mode = aside.stat().st_mode
+                yield aside
+                aside.chmod(mode)  # a file may have been moved there
+                _replace(aside, path)
             return
         with TemporaryDirectory(prefix="otpiq-") as folder:  # which nobody else can enter
             (file := Path(folder, "staged")).touch()
@@ -147,7 +157,8 @@ class Folder:
         path = self._full_path(name)
         self._fs.invalidate_cache()
         try:
-            return [str(each).rstrip("/").rpartition("/")[2] for each in self._fs.ls(path, detail=False)]
+            with _naming_the_owner():
+                return [str(each).rstrip("/").rpartition("/")[2] for each in self._fs.ls(path, detail=False)]
         except FileNotFoundError:
             return []
 
@@ -194,7 +205,8 @@ class Folder:
     def delete(self, name: str) -> None:
         """Delete an object, if it is there."""
         try:
-            self._fs.rm_file(self._full_path(name))
+            with _naming_the_owner():
+                self._fs.rm_file(self._full_path(name))
         except FileNotFoundError:
             return
 
@@ -203,13 +215,69 @@ class Folder:
 
 
 @contextmanager
-def _written_aside(path: str, content: bytes) -> Iterator[str]:
-    """Write a local file under a name of its own beside the path where it belongs."""
+def _written_aside(path: str, content: bytes) -> Iterator[Path]:
+    """Write a local file under a unique name beside the path where it belongs."""
     folder = Path(path).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=folder, prefix=".", suffix=".part", delete=False) as file:
-        file.write(content)
+    aside = folder / f".{uuid4().hex}.part"
+    with _naming_the_owner():
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
     try:
-        yield file.name
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        yield aside
     finally:
-        Path(file.name).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
+
+
+def _replace(aside: Path, path: str) -> None:
+    with _naming_the_owner():
+        aside.replace(path)
+
+
+@contextmanager
+def _naming_the_owner() -> Iterator[None]:
+    """
+    Say whose a local file or folder is that this user may not read or write.
+
+    :raises PermissionError: in the place of one that only names the path.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise _permission_error(error) from None
+
+
+def _permission_error(error: PermissionError) -> PermissionError:
+    """Make an error that says who owns what cannot be read or written, and what to do about it."""
+    path, found = _first_visible(Path(os.fsdecode(error.filename or "/")))
+    owner = f"user {_user_name(found.st_uid)} and group {_group_name(found.st_gid)}"
+    return PermissionError(
+        error.errno,
+        f"user {_user_name(os.geteuid())} has no access to {error.filename}: {path} belongs to {owner}, with"
+        f" mode {stat.S_IMODE(found.st_mode):04o}."
+        " Run all tasks of a broadcast as the same user; or as users of one group that owns the folder, with umask 007"
+        " for all of them (027 if the others only read)",
+    )
+
+
+def _first_visible(path: Path) -> tuple[Path, os.stat_result]:
+    """Find the path, or the first folder above it, that this user can see."""
+    for place in (path, *path.parents):
+        with suppress(OSError):
+            return place, place.stat()
+    return Path("/"), Path("/").stat()
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return f"{getpwuid(uid).pw_name!r}"
+    except KeyError:  # a container's user may be in no list
+        return str(uid)
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return f"{getgrgid(gid).gr_name!r}"
+    except KeyError:
+        return str(gid)

@@ -26,6 +26,7 @@ _TEXTS = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "string_type": "must be a string",
+    "tuple_type": "must be a list",
 }
 
 

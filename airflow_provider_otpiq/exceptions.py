@@ -63,7 +63,7 @@ class OtpiqValidationError(OtpiqError, AirflowFailException):
     """
     One or more fields break the API's rules, or the connection's guard rails. Nothing was sent.
 
-    Only an attach can tell afterwards that a campaign holds more recipients than the connection allows.
+    Only an attach, and a start of a broadcast, can tell afterwards that a campaign holds more recipients than allowed.
 
     :param message: the whole message, as it stands in the task's log.
     :param errors: each validation error by itself, such as ``"field: rule; what was found"``.

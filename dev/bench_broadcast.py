@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Counts, Manifest
-from airflow_provider_otpiq._audience.output import Output, divide
+from airflow_provider_otpiq._audience.output import Output, name_parts
 from airflow_provider_otpiq._progress import Progress
 
 if TYPE_CHECKING:
@@ -103,20 +103,22 @@ def _bare_loop(url: str, parts: Path) -> None:
 
 def _write_audience(folder: Path, parts: int) -> str:
     everybody, output = parts * PEOPLE, Output(str(folder))
-    recipients = (
-        json.dumps(
-            {
-                "phoneNumber": f"96477{person:08}",
-                "templateParameters": {"body": {"1": "Zaynab", "2": f"{person} IQD"}},
-                "reference": f"C-{person}",
-            }
-        ).encode()
-        for person in range(everybody)
-    )
-    written = output.write_parts(divide(recipients), Progress())
+    contents = ((PEOPLE, json.dumps(_recipients(part)).encode()) for part in range(parts))
+    written = output.write_parts(name_parts(contents), Progress())
     counts = Counts(rows=everybody, recipients=everybody, duplicates=0, suppressed=0, rejected=0)
     output.publish(Manifest(source=["bench"], template_parameters={"body": ["1", "2"]}, counts=counts, parts=written))
     return output.location
+
+
+def _recipients(part: int) -> list[dict[str, object]]:
+    return [
+        {
+            "phoneNumber": f"96477{person:08}",
+            "templateParameters": {"body": {"1": "Zaynab", "2": f"{person} IQD"}},
+            "reference": f"C-{person}",
+        }
+        for person in range(part * PEOPLE, (part + 1) * PEOPLE)
+    ]
 
 
 if __name__ == "__main__":

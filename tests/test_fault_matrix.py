@@ -77,13 +77,24 @@ def not_valid_http(raw: bytes) -> Row:
     return Row("a response that is not valid HTTP", "OtpiqConnectionError", YES, {}, 1, 3, raw=raw)
 
 
+HTML = "<!DOCTYPE html><html><title>Blocked</title></html>"
+
+
+def html_instead_of_the_api(fault: str, error: str, again: str, status: int, idempotent: int = 1) -> Row:
+    """Make a row of HTML as a proxy or a firewall sends it."""
+    return Row(fault, error, again, {"status": status, "body": HTML}, idempotent=idempotent)
+
+
 MATRIX = [
     Row("400, 422, other 4xx", "OtpiqRequestError", NO, {"status": 400, "body": {"error": "No"}}),
     Row("400, 422, other 4xx", "OtpiqRequestError", NO, {"status": 422, "body": {"message": "No"}}),
     Row("400, 422, other 4xx", "OtpiqRequestError", NO, {"status": 418}),
+    html_instead_of_the_api("400, 422, other 4xx", "OtpiqRequestError", NO, 407),
     Row("400 for missing credit or a spending limit", "OtpiqCreditError", NO, {"status": 400, "body": CREDIT}),
     Row("401, 403", "OtpiqAuthenticationError", NO, {"status": 401}),
     Row("401, 403", "OtpiqAuthenticationError", NO, {"status": 403}),
+    html_instead_of_the_api("401, 403", "OtpiqAuthenticationError", NO, 401),
+    html_instead_of_the_api("401, 403", "OtpiqAuthenticationError", NO, 403),
     Row("404", "OtpiqNotFoundError", NO, {"status": 404}),
     Row("409", "OtpiqConflictError", NO, {"status": 409}),
     Row("a redirect", "OtpiqRedirectError", NO, {"status": 302, "headers": {"Location": "https://example.com/"}}),
@@ -108,6 +119,8 @@ MATRIX = [
     Row("408, 425, 5xx", "OtpiqServerError", YES, {"status": 425}, 1, 3),
     Row("408, 425, 5xx", "OtpiqServerError", YES, {"status": 500, "body": {"message": "Internal server error"}}, 1, 3),
     Row("408, 425, 5xx", "OtpiqServerError", YES, {"status": 503, "when": "after"}, 1, 3, leaves=True),
+    html_instead_of_the_api("408, 425, 5xx", "OtpiqServerError", YES, 502, 3),
+    html_instead_of_the_api("408, 425, 5xx", "OtpiqServerError", YES, 503, 3),
     Row("no response in time", "OtpiqConnectionError", YES, {"delay": 5}, 1, 3, leaves=True),
     Row(
         "connection dropped",
@@ -132,7 +145,7 @@ MATRIX = [
     not_valid_http(b"HTTP/1.1 two hundred\r\n\r\n{}"),
     not_valid_http(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}"),
     not_valid_http(b"HTTP/1.1 200 OK\r\nX-Broken\r\nContent-Length: 2\r\n\r\n{}"),
-    Row("HTML, or JSON that is not in the contract", "OtpiqResponseError", YES, {"status": 200, "body": "<html>"}),
+    html_instead_of_the_api("HTML, or JSON that is not in the contract", "OtpiqResponseError", YES, 200),
     Row("HTML, or JSON that is not in the contract", "OtpiqResponseError", YES, {"status": 200, "body": {"data": 5}}),
     Row(
         "HTML, or JSON that is not in the contract",
@@ -216,7 +229,7 @@ TRIES_OF_A_DOWNLOAD = [
     *[
         row
         for row in MATRIX
-        if row.arm.get("status") in (429, 408, 425, 500, 503) and "waitMinutes" not in str(row.arm)
+        if row.arm.get("status") in (429, 408, 425, 500, 502, 503) and "waitMinutes" not in str(row.arm)
     ],
     *[row for row in MATRIX if {"delay", "connection"} & row.arm.keys() and row.arm.get("connection") != "endless"],
 ]
@@ -310,6 +323,8 @@ def fail(call: Call, row: Row, campaign_id: str, context: dict[str, Any]) -> Otp
     assert type(error) is getattr(exceptions, "OtpiqOutcomeUnknownError" if unknown else row.error)
     assert error.may_have_taken_effect == row.may_have_taken_effect
     assert ti.pushed == {}
+    assert ("Something between the worker and OTPIQ" in str(error)) == (row.arm.get("body") == HTML)
+    assert not (row.arm.get("body") == HTML and "API key" in str(error))
     assert "9647701234567" not in f"{error} {vars(error)}"
     if isinstance(error, AirflowFailException) or DEFAULT_RETRY_POLICY is not None:
         assert airflow_tries_again(error) == (NO if unknown else row.again)

@@ -141,6 +141,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
         "_redaction",
         "_storage",
         "_models",
+        "_http",
         "_state",
         "_audience",
     },

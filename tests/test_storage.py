@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+import tempfile
 import threading
+from contextlib import contextmanager
+from pathlib import Path
+from pwd import getpwuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +21,7 @@ from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 from tests.fakes import PHONE_NUMBER_ID, TEMPLATE_ID
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 
 class LaxStore(MemoryFileSystem):  # type: ignore[misc]
@@ -91,6 +96,77 @@ def test_nothing_else_is_left_in_a_local_folder(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         folder.write("two.json", b"1")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.json", "two.json"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o640), (0o027, 0o640), (0o077, 0o600), (0o000, 0o640)])
+def test_a_group_reads_a_local_file_if_the_umask_allows_it_and_others_never_do(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    folder, before = Folder(str(tmp_path)), os.umask(umask)
+    try:
+        folder.write("written.json", b"1")
+        folder.create("created.json", b"2")
+        with folder.staged("staged.csv") as path:
+            path.write_bytes(b"3")
+        with folder.staged("moved.csv") as path:  # as a file of DuckDB is
+            (tmp_path / "elsewhere").write_bytes(b"4")
+            (tmp_path / "elsewhere").chmod(0o666)
+            (tmp_path / "elsewhere").replace(path)
+    finally:
+        os.umask(before)
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("written.json", "created.json", "staged.csv", "moved.csv"), mode
+    )
+
+
+@contextmanager
+def _as_another_user() -> Iterator[None]:
+    """Be a user without the rights of the tests', if they run as root, who has all."""
+    before = os.geteuid()
+    if before:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.fixture
+def foreign() -> Iterator[Path]:
+    """Make a folder below one that everybody can enter, whose files are nobody else's to read or write."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o711)  # noqa: S103
+        folder = Path(place) / "ledger"
+        folder.mkdir()
+        (folder / "one.json").write_text("1")
+        (folder / "one.json").chmod(0)
+        folder.chmod(0o555)
+        yield folder
+        folder.chmod(0o755)
+
+
+ACTIONS: dict[str, Callable[[Folder], object]] = {
+    "read": lambda folder: folder.read("one.json"),
+    "write": lambda folder: folder.write("one.json", b"2"),
+    "create": lambda folder: folder.create("two.json", b"2"),
+    "staged": lambda folder: folder.staged("one.csv").__enter__(),
+    "delete": lambda folder: folder.delete("one.json"),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_file_of_another_user_names_its_owner_and_what_to_do(foreign: Path, action: str) -> None:
+    folder = Folder(str(foreign))
+    with pytest.raises(PermissionError, match="has no access to") as caught, _as_another_user():
+        ACTIONS[action](folder)
+    place = foreign / "one.json" if action in ("read", "delete") else foreign
+    mode = "0000" if place != foreign else "0555"
+    owner = getpwuid(os.getuid()).pw_name
+    assert f"{place} belongs to user {owner!r} and group " in str(caught.value)
+    assert f"with mode {mode}. Run all tasks of a broadcast as the same user" in str(caught.value)
+    assert caught.value.errno == errno.EACCES
 
 
 def test_a_store_without_exclusive_creation_is_refused() -> None:

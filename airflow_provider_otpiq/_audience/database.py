@@ -13,8 +13,6 @@ from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqErro
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_otpiq._audience.readers import Layout
-
 _BATCH = 2000
 _MAX_THREADS = 4  # each needs memory of its own
 NEVER = 3 * "\ufdd1"
@@ -100,25 +98,41 @@ class Database:
         values = ", ".join(f"unnest(${at + 1})" for at in range(len(columns)))
         self.execute(f"INSERT INTO {table} SELECT {values}", columns)
 
-    def columns_of_parquet(self, path: Path) -> list[str]:
-        """List the columns of a Parquet file."""
-        return [name for name, *_ in self.query("DESCRIBE FROM read_parquet(?)", [str(path)])]
+    def columns_of_parquet(self, path: Path) -> list[tuple[str, str]]:
+        """List the columns of a Parquet file, with their types."""
+        described = self.query("DESCRIBE FROM read_parquet(?, binary_as_string = true)", [str(path)])
+        return [(name, kind) for name, kind, *_ in described]
 
-    def read_parquet(self, path: Path, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-        """Read columns of a Parquet file, in its order."""
-        names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
-        return self.query(f"SELECT {names} FROM read_parquet(?, binary_as_string = true)", [str(path)])
+    def parquet_metadata(self, path: Path, key: str) -> str | None:
+        """Read what the writer of a Parquet file has noted in it; None if there is no such key."""
+        rows = self.fetch("SELECT decode(value) FROM parquet_kv_metadata($1) WHERE decode(key) = $2", [str(path), key])
+        return rows[0][0] if rows else None
 
-    def append(self, table: str, select: str, path: Path, layout: Layout) -> None:
-        """Append the rows of a file to a table, in their order; the wanted columns are called ``k0`` and so on."""
-        columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(layout.width))
-        wanted = ", ".join(f"c{position} AS k{at}" for at, position in enumerate(layout.positions))
-        self.execute(
-            f"INSERT INTO {table} SELECT {select} FROM (SELECT {wanted} FROM read_csv($1, auto_detect = false,"
-            f" header = false, delim = $2, quote = '\"', escape = '\"', new_line = '\\n', nullstr = '{NEVER}',"
-            f" columns = {{{columns}}}))",
-            [str(path), layout.delimiter],
-        )
+    def append(
+        self, table: str, select: str, source: str, parameters: Sequence[object], expected_rows: int | None = None
+    ) -> int:
+        """
+        Append the rows of a source to a table, in their order, in any thread.
+
+        :param expected_rows: if DuckDB reads another number of rows, or refuses to read them, nothing is appended.
+        :return: how many rows were appended.
+        """
+        import duckdb
+
+        with self._clear_errors(), self._connection.cursor() as cursor:
+            cursor.begin()
+            try:
+                ((rows,),) = cursor.execute(f"INSERT INTO {table} SELECT {select} FROM {source}", parameters).fetchall()
+                is_expected = expected_rows in (None, rows)
+            except (duckdb.InvalidInputException, duckdb.ConversionException):
+                if expected_rows is None:
+                    raise
+                is_expected = False
+            if is_expected:
+                cursor.commit()
+                return int(rows)
+            cursor.rollback()
+            return 0
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:

@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from airflow_provider_otpiq._audience import sql_text
 from airflow_provider_otpiq._audience.loading import Loader
 from airflow_provider_otpiq._audience.manifest import Counts
-from airflow_provider_otpiq._audience.readers import UNDECODABLE
-from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION, normalize
-from airflow_provider_otpiq._models.recipient_rows import BLANK
+from airflow_provider_otpiq._audience.sql_text import literal
+from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION, MISSING, parse_phone_number
+from airflow_provider_otpiq._models.recipient_rows import MAX_RECIPIENTS
+from airflow_provider_otpiq._models.text import is_blank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from airflow_provider_otpiq._audience.database import Database
-    from airflow_provider_otpiq._audience.readers import Batch
-    from airflow_provider_otpiq._audience.request import AudienceRequest
+    from airflow_provider_otpiq._audience.request import AudienceRequest, Parameter
     from airflow_provider_otpiq._progress import Progress
 
-_CHUNK = 20_000  # rows that are sorted at once
+_PARTS_AT_ONCE = 50
+_QUERIES_AT_ONCE = 2
 _BATCH = 10_000
-# What Python's str.strip takes away: DuckDB's trim takes twenty times as long with a list of characters.
-_SPACE = "".join(f"\\x{{{code:x}}}" for code in range(0x3001) if chr(code).isspace())
-_BLANK = f"[{_SPACE}]*({'|'.join(sorted(BLANK))})[{_SPACE}]*"
 
 
-class Rejected(NamedTuple):
-    """A row that is wrong itself."""
+class Excluded(NamedTuple):
+    """A row that gets no message. Rows are counted from 1 over all files."""
 
     row: int
-    """Its position, counted from 1 over all files."""
     reference: str
+    outcome: Literal["rejected", "suppressed", "duplicate"]
     reason: str
+    """Of a rejected row."""
+    kept_row: int | None
+    """Of a duplicate, the row of the same person that is a recipient."""
+    kept_reference: str
 
 
 class Decisions:
@@ -51,25 +55,34 @@ class Decisions:
         self._parameters = {f"p{at}": name for at, name in enumerate(request.parameters)}
         self._columns = ["phone", *(["reference"] if request.reference else []), *self._parameters]
         for table, columns in {
-            "source": ", ".join(f"{column} VARCHAR" for column in self._columns) + ", number BIGINT",
+            "source": ", ".join(f"{column} VARCHAR" for column in self._columns) + ", number BIGINT, cleaned TINYINT",
             "suppress": "phone VARCHAR, number BIGINT",
             "malformed": "origin VARCHAR, id BIGINT, reason VARCHAR",
-            "numbers": "written VARCHAR, number BIGINT, reason VARCHAR",
+            "numbers": "written VARCHAR, number BIGINT, region VARCHAR, reason VARCHAR",
         }.items():
             database.execute(f"CREATE TABLE {table} ({columns})")
 
-    def load(self, table: Literal["source", "suppress"], batches: Iterable[Batch], progress: Progress) -> None:
-        """Load rows: the columns in the order of :attr:`.AudienceRequest.columns`."""
+    def loader(self, table: Literal["source", "suppress"], progress: Progress) -> Loader:
+        """Return what loads rows: the columns in the order of :attr:`.AudienceRequest.columns`."""
         is_iraq = self._request.default_region == DEFAULT_REGION
         number = f"CASE WHEN regexp_full_match(k0, '{API_FORM}') THEN k0::BIGINT END" if is_iraq else "NULL"
-        Loader(self._database, table, f"*, {number}", progress).load(batches)
+        if table == "suppress":
+            return Loader(self._database, table, f"k0, {number}", progress)
+        as_they_are = len(self._columns) - len(self._parameters)
+        kept = [f"k{index}" for index in range(as_they_are)]
+        parameters = [f"k{index}" for index in range(as_they_are, len(self._columns))]
+        cleaned = " + ".join(f"{sql_text.needs_cleaning(column)}::TINYINT" for column in parameters) or "0"
+        select = ", ".join([*kept, *map(sql_text.cleaned, parameters), number, cleaned])
+        return Loader(self._database, table, select, progress)
 
     def decide(self, progress: Progress) -> Counts:
         """Decide about each row."""
+        encoding = self._request.encoding
         self._normalize_numbers(progress)
-        self._read_rows("source", f"{_wrong_text(self._columns)}, {self._reasons()}")
-        self._read_rows("suppress", f"{_wrong_text(['phone'])}, {_PHONE_NUMBER}")
+        self._read_rows("source", f"{sql_text.unreadable(self._columns, encoding)}, {self._reasons()}")
+        self._read_rows("suppress", f"{sql_text.unreadable(['phone'], encoding)}, {_PHONE_NUMBER}")
         self._database.execute(_EXCLUDED)
+        self._database.execute(_RECIPIENTS)
         outcomes = dict(self._database.query("SELECT outcome, count(*) FROM excluded GROUP BY outcome"))
         ((rows,),) = self._database.query("SELECT count(*) FROM source")
         rejected, suppressed, duplicates = (outcomes.get(name, 0) for name in ("rejected", "suppressed", "duplicate"))
@@ -81,30 +94,32 @@ class Decisions:
             rejected=rejected,
         )
 
-    def recipients(self) -> Iterator[bytes]:
-        """Write the recipients as JSON, in the order of their rows."""
-        ((rows,),) = self._database.query("SELECT count(*) FROM source")
+    def parts(self) -> Iterator[tuple[int, bytes]]:
+        """Write the recipients as JSON, in the order of their rows: how many are in each part, and its content."""
+        ranges = iter(self._database.fetch(_RANGES, []))
         sql = (
-            f"SELECT encode({self._as_json()}) FROM source JOIN source_rows ON id = source.rowid"
-            " WHERE source.rowid BETWEEN $1 AND $2 AND id BETWEEN $1 AND $2"
-            " AND id NOT IN (SELECT id FROM excluded WHERE id BETWEEN $1 AND $2) ORDER BY id"
+            f"SELECT count(*), encode('[' || string_agg({self._as_json()}, ',\n' ORDER BY id) || ']\n')"
+            " FROM source JOIN recipients ON id = source.rowid"
+            " WHERE part BETWEEN $1 AND $2 AND id BETWEEN $3 AND $4 AND source.rowid BETWEEN $3 AND $4"
+            " GROUP BY part ORDER BY part"
         )
-        with ThreadPoolExecutor(1) as pool:  # which fetches some while those before them are written
-            fetched: Future[list[tuple[bytes]]] | None = None
-            for first in range(0, rows, _CHUNK):
-                following = pool.submit(self._database.fetch, sql, [first, first + _CHUNK - 1])
-                yield from chain.from_iterable(fetched.result() if fetched else [])
-                fetched = following
-            yield from chain.from_iterable(fetched.result() if fetched else [])
+        with ThreadPoolExecutor(_QUERIES_AT_ONCE) as pool:
+            fetched = deque(
+                pool.submit(self._database.fetch, sql, bounds) for bounds in islice(ranges, _QUERIES_AT_ONCE)
+            )
+            while fetched:
+                yield from fetched.popleft().result()
+                fetched.extend(pool.submit(self._database.fetch, sql, bounds) for bounds in islice(ranges, 1))
 
-    def rejected(self) -> Iterator[Rejected]:
-        """List the rejected rows, in their order."""
-        reference = "source.reference" if self._request.reference else "''"
+    def excluded(self) -> Iterator[Excluded]:
+        """List the rows that get no message, in their order."""
+        reference, kept = ("row.reference", "kept_row.reference") if self._request.reference else ("''", "''")
         yield from (
-            Rejected(*row)
+            Excluded(*row)
             for row in self._database.query(
-                f"SELECT id + 1, {reference}, reason FROM excluded JOIN source ON id = source.rowid"
-                " WHERE outcome = 'rejected' ORDER BY id"
+                f"SELECT id + 1, {reference}, outcome, coalesce(reason, ''), kept + 1, coalesce({kept}, '')"
+                " FROM excluded JOIN source AS row ON id = row.rowid"
+                " LEFT JOIN source AS kept_row ON kept = kept_row.rowid ORDER BY id"
             )
         )
 
@@ -114,19 +129,31 @@ class Decisions:
             "SELECT reason, count(*) FROM excluded WHERE outcome = 'rejected' GROUP BY reason ORDER BY 2 DESC, 1"
         )
 
+    def cleaned_values(self) -> int:
+        """Count the template parameters whose whitespace was changed."""
+        return int(self._database.fetch("SELECT coalesce(sum(cleaned), 0) FROM source", [])[0][0])
+
+    def regions(self) -> Counter[str]:
+        """Count the recipients outside the default region by their country."""
+        sql = (
+            "SELECT region, count(*) FROM source_rows WHERE region <> $1 AND id NOT IN (SELECT id FROM excluded)"
+            " GROUP BY region"
+        )
+        return Counter(dict(self._database.query(sql, [self._request.default_region])))
+
     def has_suppressions(self) -> bool:
         """Tell whether ``suppress`` holds any phone number."""
         return any(True for _ in self._database.query("FROM suppress_rows WHERE number IS NOT NULL LIMIT 1"))
 
     def useless_suppressions(self) -> list[int]:
         """List the rows of ``suppress`` that hold no phone number, counted from 1."""
-        sql = f"SELECT id + 1 FROM ({_NO_SUPPRESSIONS}) WHERE NOT may_name_somebody ORDER BY 1"
+        sql = f"SELECT id + 1 FROM ({_NO_SUPPRESSIONS}) WHERE is_blank ORDER BY 1"
         return [row for (row,) in self._database.query(sql)]
 
     def unreadable_suppressions(self) -> dict[str, list[int]]:
         """List, by reason, the rows of ``suppress`` whose number cannot be read, counted from 1."""
         rows: dict[str, list[int]] = {}
-        sql = f"SELECT reason, id + 1 FROM ({_NO_SUPPRESSIONS}) WHERE may_name_somebody ORDER BY 2"
+        sql = f"SELECT reason, id + 1 FROM ({_NO_SUPPRESSIONS}) WHERE NOT is_blank ORDER BY 2"
         for reason, row in self._database.query(sql):
             rows.setdefault(reason, []).append(row)
         return rows
@@ -142,23 +169,28 @@ class Decisions:
             count += len(batch)
             progress.report("Read %s numbers that are not in the API's form.", f"{count:,}")
 
-    def _normalized(self, text: str) -> tuple[str, int | None, str | None]:
+    def _normalized(self, text: str) -> tuple[str, int | None, str | None, str | None]:
+        if is_blank(text, self._request.null_values):
+            return text, None, None, _MISSING_NUMBER
         try:
-            return text, int(normalize(text, self._request.default_region)), None
+            digits, region = parse_phone_number(text, self._request.default_region)
         except ValueError as error:
-            return text, None, f"phoneNumber {error}"
+            return text, None, None, f"phoneNumber {error}"
+        return text, int(digits), region, None
 
     def _read_rows(self, table: str, reasons: str) -> None:
         self._database.execute(
             f"CREATE TABLE {table}_rows AS SELECT {table}.rowid AS id,"
-            f" coalesce({table}.number, numbers.number) AS number, coalesce(malformed.reason, {reasons}) AS reason"
+            f" coalesce({table}.number, numbers.number) AS number, region,"
+            f" coalesce(malformed.reason, {reasons}) AS reason"
             f" FROM {table} LEFT JOIN numbers ON phone = written AND {table}.number IS NULL"
             f" LEFT JOIN malformed ON origin = '{table}' AND malformed.id = {table}.rowid"
         )
 
     def _reasons(self) -> str:
         missing = [
-            f"CASE WHEN {_is_blank(column)} THEN {_literal(f'{name} is required, and is not set')} END"
+            f"CASE WHEN {sql_text.is_blank(column, self._request.null_values)}"
+            f" THEN {literal(f'{name} is required, and is not set')} END"
             for column, name in self._parameters.items()
         ]
         return f"nullif(concat_ws('; ', {', '.join([_PHONE_NUMBER, *missing])}), '')"
@@ -166,50 +198,40 @@ class Decisions:
     def _as_json(self) -> str:
         """Write the SQL that writes a recipient; of all ways to make JSON in DuckDB this measured fastest."""
         columns = iter(self._parameters)
-        sections = {
-            section: {
-                key: _json_of(next(columns) if isinstance(value, str) else _literal(value.value))
-                for key, value in parameters.items()
-            }
-            for section, parameters in self._request.template_parameters.items()
-        }
-        written = _object({section: _object(values) for section, values in sections.items()})
+        sections = self._request.template_parameters
+        written = _json_object(sections, columns)
         parameters = f" || ',\"templateParameters\":' || {written}" if sections else ""
-        reference = f"CASE WHEN {_is_blank('reference')} THEN '' ELSE ',\"reference\":' || {_json_of('reference')} END"
+        has_reference = f"NOT {sql_text.is_blank(sql_text.cleaned('reference'), self._request.null_values)}"
+        reference = f"CASE WHEN {has_reference} THEN ',\"reference\":' || {_json_of('reference')} ELSE '' END"
         return (
-            f"""'{{"phoneNumber":"' || source_rows.number || '"'{parameters}"""
-            f" || {reference if self._request.reference else _literal('')} || '}}'"
+            f"""'{{"phoneNumber":"' || recipients.number || '"'{parameters}"""
+            f" || {reference if self._request.reference else literal('')} || '}}'"
         )
 
 
-def _wrong_text(columns: list[str]) -> str:
-    found = " OR ".join(f"contains({column}, '{UNDECODABLE}')" for column in columns)
-    return f"CASE WHEN {found} THEN 'has bytes that are no text in its encoding' END"
-
-
-def _is_blank(column: str) -> str:
-    return f"regexp_full_match({column}, {_literal(_BLANK)})"
-
-
-def _object(values: Mapping[str, str]) -> str:
-    """Write the SQL that writes a JSON object, of the SQL that writes its values."""
-    pairs = [f"{_literal(json.dumps(key) + ':')} || {value}" for key, value in values.items()]
+def _json_object(parameters: Mapping[str, Parameter], columns: Iterator[str]) -> str:
+    """Write the SQL that writes parameters as a JSON object, the columns taken in their order."""
+    pairs = [
+        f"{literal(json.dumps(key) + ':')} || {_json_parameter(parameter, columns)}"
+        for key, parameter in parameters.items()
+    ]
     return " || ".join(["'{'", " || ',' || ".join(pairs), "'}'"])
+
+
+def _json_parameter(parameter: Parameter, columns: Iterator[str]) -> str:
+    if isinstance(parameter, dict):
+        return _json_object(parameter, columns)
+    return _json_of(next(columns) if isinstance(parameter, str) else literal(parameter.value))
 
 
 def _json_of(expression: str) -> str:
     return f"to_json({expression})::VARCHAR"
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 _PHONE_NUMBER = "numbers.reason"
+_MISSING_NUMBER = f"phoneNumber {MISSING}"
 _NO_SUPPRESSIONS = f"""
-    SELECT id, reason, regexp_matches(phone, '\\p{{Nd}}|{UNDECODABLE}')
-        OR id IN (SELECT id FROM malformed WHERE origin = 'suppress') AS may_name_somebody
-    FROM suppress_rows JOIN suppress ON id = suppress.rowid WHERE reason IS NOT NULL
+    SELECT id, reason, reason = '{_MISSING_NUMBER}' AS is_blank FROM suppress_rows WHERE reason IS NOT NULL
 """
 _EXCLUDED = """
     CREATE TABLE excluded AS
@@ -217,7 +239,15 @@ _EXCLUDED = """
     suppressed AS (SELECT id FROM good WHERE number IN (SELECT number FROM suppress_rows WHERE number IS NOT NULL)),
     remaining AS (SELECT * FROM good WHERE id NOT IN (FROM suppressed)),
     repeated AS (SELECT number, min(id) AS first FROM remaining GROUP BY number HAVING count(*) > 1)
-    SELECT id, 'rejected' AS outcome, reason FROM source_rows WHERE reason IS NOT NULL
-    UNION ALL SELECT id, 'suppressed', NULL FROM suppressed
-    UNION ALL SELECT id, 'duplicate', NULL FROM remaining JOIN repeated USING (number) WHERE id <> first
+    SELECT id, 'rejected' AS outcome, reason, NULL AS kept FROM source_rows WHERE reason IS NOT NULL
+    UNION ALL SELECT id, 'suppressed', NULL, NULL FROM suppressed
+    UNION ALL SELECT id, 'duplicate', NULL, first FROM remaining JOIN repeated USING (number) WHERE id <> first
+"""
+_RECIPIENTS = f"""
+    CREATE TABLE recipients AS
+    SELECT id, number, (row_number() OVER (ORDER BY id) - 1) // {MAX_RECIPIENTS} AS part
+    FROM source_rows WHERE id NOT IN (SELECT id FROM excluded)
+"""
+_RANGES = f"""
+    SELECT min(part), max(part), min(id), max(id) FROM recipients GROUP BY part // {_PARTS_AT_ONCE} ORDER BY 1
 """

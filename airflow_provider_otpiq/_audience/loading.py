@@ -1,26 +1,49 @@
-"""Rows on their way from Python into DuckDB's tables."""
+"""Rows on their way into DuckDB's tables."""
 
 from __future__ import annotations
 
 import csv
 import io
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import count, groupby
-from operator import attrgetter
-from typing import TYPE_CHECKING
+from itertools import count, islice
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_otpiq._audience.readers import MARK, Malformed
+from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
+from airflow_provider_otpiq.exceptions import OtpiqError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from airflow_provider_otpiq._audience.database import Database
-    from airflow_provider_otpiq._audience.readers import Batch, Layout, Row
     from airflow_provider_otpiq._progress import Progress
 
+    Row = Sequence[str]
+
+MAX_LENGTH = 131_072
+"""Of a value, in characters: the limit of Python's CSV reader."""
+
 _CHUNK = 300_000  # rows that DuckDB reads at once: smaller files cost it more
+_BATCH = 1000
+_DELIMITER = "\x1f"
 _MAX_BYTES = 2_000_000  # of a row: DuckDB takes 2 MiB, and needs memory for many of the largest
+
+
+class Malformed(NamedTuple):
+    """A row that cannot be read, in its place."""
+
+    reason: str
+    row: Row | None = None
+    """What can be read of it."""
+
+
+class Layout(NamedTuple):
+    """The columns of a CSV file."""
+
+    delimiter: str
+    width: int
+    positions: tuple[int, ...]
+    """Of the wanted columns, the phone number first."""
 
 
 class Loader:
@@ -32,59 +55,99 @@ class Loader:
     """
 
     def __init__(self, database: Database, table: str, select: str, progress: Progress) -> None:
-        self._database = database
+        self.database = database
         self._table = table
         self._select = select
         self._progress = progress
         self._rows = 0
 
-    def load(self, batches: Iterable[Batch]) -> None:
-        """Append rows, so many at a time that little of them lies in a file; DuckDB reads one while the next grows."""
-        paths = (self._database.folder / f"rows{at}.csv" for at in count())
+    def append_rows(self, rows: Iterator[Row | Malformed], width: int) -> None:
+        """Append rows of Python, in chunks to bound the disk space; DuckDB reads one while the next is written."""
+        paths = (self.database.folder / f"rows{number}.csv" for number in count())
+        layout = Layout(_DELIMITER, width, tuple(range(width)))
         with ThreadPoolExecutor(1) as pool:
             appended: Future[None] | None = None
-            for layout, alike in groupby(batches, key=attrgetter("layout")):
-                while self._write(path := next(paths), alike):
-                    if appended:
-                        appended.result()
-                    appended = pool.submit(self._append, path, layout)
-                    self._progress.report("Read %s rows of %s.", f"{self._rows:,}", self._table)
+            while written := self._write(path := next(paths), rows, width):
+                if appended:
+                    appended.result()
+                appended = pool.submit(self._append, path, layout, written)
+                self._report()
             if appended:
                 appended.result()
 
-    def _append(self, path: Path, layout: Layout) -> None:
-        self._database.append(self._table, self._select, path, layout)
+    def append_csv(self, path: Path, layout: Layout, expected_rows: int) -> bool:
+        """
+        Append the rows below the header of a CSV file, if DuckDB reads exactly the expected number.
+
+        :return: False if it does not, or refuses the file, or a row is blank. Nothing is appended then.
+        """
+        is_blank = f"k0 = '' AND concat({', '.join(f'c{position}' for position in range(layout.width))}) = ''"
+        source = f"(FROM {_csv(layout, has_header=True)} WHERE CASE WHEN {is_blank} THEN error('blank') ELSE true END)"
+        parameters = [str(path), layout.delimiter]
+        rows = self.database.append(self._table, self._select, source, parameters, expected_rows)
+        self._rows += rows
+        self._report()
+        return rows == expected_rows
+
+    def append_parquet(self, path: Path, columns: Sequence[str]) -> None:
+        """Append the rows of a Parquet file, of which ``columns`` are SQL expressions."""
+        wanted = ", ".join(f"{column} AS k{index}" for index, column in enumerate(columns))
+        source = f"(SELECT {wanted} FROM read_parquet($1, binary_as_string = true))"
+        self._rows += self.database.append(self._table, self._select, source, [str(path)])
+        self._report()
+
+    def _report(self) -> None:
+        self._progress.report("Read %s rows of %s.", f"{self._rows:,}", self._table)
+
+    def _append(self, path: Path, layout: Layout, rows: int) -> None:
+        source, parameters = _csv(layout, has_header=False), [str(path), layout.delimiter]
+        if self.database.append(self._table, self._select, source, parameters, rows) != rows:
+            raise OtpiqError("DuckDB did not read the rows that were written for it, and nothing was prepared.")
         path.unlink()
 
-    def _write(self, path: Path, batches: Iterator[Batch]) -> bool:
+    def _write(self, path: Path, rows: Iterator[Row | Malformed], width: int) -> int:
         first = self._rows
-        with path.open("w", encoding="utf-8", errors=MARK, newline="") as file:
-            for batch in batches:
-                rows = batch.rows
-                file.write(rows if isinstance(rows, str) else self._readable_csv(rows, batch.layout))
-                self._rows += batch.size
-                if self._rows - first >= _CHUNK:
-                    break
-        return self._rows > first
+        with path.open("w", encoding="utf-8", errors=DECODE_ERROR_HANDLER, newline="") as file:
+            while self._rows - first < _CHUNK and (batch := list(islice(rows, _BATCH))):
+                file.write(self._readable_csv(batch, width))
+                self._rows += len(batch)
+        return self._rows - first
 
-    def _readable_csv(self, rows: list[Row | Malformed], layout: Layout) -> str:
-        text = _as_csv(rows, layout)
+    def _readable_csv(self, rows: list[Row | Malformed], width: int) -> str:
+        text = _as_csv(rows, width)
         if len(text) > _MAX_BYTES // 4:  # a character has up to four bytes, so one of the rows may be too long
-            rows = [_TOO_LONG if len(_as_csv([row], layout).encode(errors=MARK)) > _MAX_BYTES else row for row in rows]
-            text = _as_csv(rows, layout)
-        malformed = [(at, row.reason) for at, row in enumerate(rows, self._rows) if isinstance(row, Malformed)]
+            rows = [_TOO_LONG if _bytes_of(row, width) > _MAX_BYTES else row for row in rows]
+            text = _as_csv(rows, width)
+        malformed = [(id_, row.reason) for id_, row in enumerate(rows, self._rows) if isinstance(row, Malformed)]
         if malformed:
-            self._database.insert("malformed", [(self._table, at, reason) for at, reason in malformed])
+            self.database.insert("malformed", [(self._table, id_, reason) for id_, reason in malformed])
         return text
 
 
 _TOO_LONG = Malformed(f"has more than {_MAX_BYTES:,} bytes")
 
 
-def _as_csv(rows: Sequence[Row | Malformed], layout: Layout) -> str:
-    blank = ("",) * layout.width
+def _csv(layout: Layout, *, has_header: bool) -> str:
+    """Write the SQL that reads a CSV file: all columns as ``c0`` and so on, and the wanted ones as ``k0`` and so on."""
+    columns = [f"c{position}" for position in range(layout.width)]
+    wanted = ", ".join(f"c{position} AS k{index}" for index, position in enumerate(layout.positions))
+    types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
+    new_line = "" if has_header else ", new_line = '\\n'"
+    return (
+        f"(SELECT *, {wanted} FROM read_csv($1, auto_detect = false, header = {has_header}, delim = $2, quote = '\"',"
+        f" escape = '\"', strict_mode = true, parallel = false, columns = {{{types}}}, force_not_null = {columns}"
+        f"{new_line}))"
+    )
+
+
+def _bytes_of(row: Row | Malformed, width: int) -> int:
+    return len(_as_csv([row], width).encode(errors=DECODE_ERROR_HANDLER))
+
+
+def _as_csv(rows: Sequence[Row | Malformed], width: int) -> str:
+    blank = ("",) * width
     file = io.StringIO()
-    csv.writer(file, delimiter=layout.delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
+    csv.writer(file, delimiter=_DELIMITER, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
         (row.row or blank) if isinstance(row, Malformed) else row for row in rows
     )
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Where an audience is written: its parts, the rejected rows, and last the manifest, which makes it one."""
+"""Where an audience is written: its parts, the rows that get no message, and last the manifest, which makes it one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from hashlib import sha256
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from airflow_provider_otpiq._audience.decisions import Excluded
 from airflow_provider_otpiq._audience.in_use import checksums_in_use
 from airflow_provider_otpiq._audience.manifest import IN_USE, MANIFEST, Audience, Manifest, Part
-from airflow_provider_otpiq._models.recipient_rows import MAX_RECIPIENTS, safe_reference
+from airflow_provider_otpiq._models.recipient_rows import safe_reference
 from airflow_provider_otpiq._storage import Folder
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -19,24 +20,20 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from airflow_provider_otpiq._audience.decisions import Rejected
     from airflow_provider_otpiq._progress import Progress
 
-REJECTED = "rejected.csv"
+EXCLUDED = "excluded.csv"
 _PARTS = "parts"
 _WRITERS = 4  # to an object store, each takes its time
 # With what a killed process has left of one that it was writing.
 _NAME_OF_A_PART = re.compile(r"\d{5,}\.json|\..*\.part")
 
 
-def divide(recipients: Iterable[bytes]) -> Iterator[tuple[Part, bytes]]:
-    """Divide recipients into parts that fit into a campaign."""
-    remaining = iter(recipients)
-    number = 0
-    while some := list(islice(remaining, MAX_RECIPIENTS)):
-        content = b"[" + b",\n".join(some) + b"]\n"
-        yield Part(path=f"{_PARTS}/{number:05}.json", recipients=len(some), sha256=sha256(content).hexdigest()), content
-        number += 1
+def name_parts(contents: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Part, bytes]]:
+    """Name the parts of an audience, of which ``contents`` are the number of recipients and the JSON."""
+    for number, (recipients, content) in enumerate(contents):
+        path = f"{_PARTS}/{number:05}.json"
+        yield Part(path=path, recipients=recipients, sha256=sha256(content).hexdigest()), content
 
 
 class Output:
@@ -64,13 +61,17 @@ class Output:
     def _is_in_use(self) -> bool:
         return self.folder.read(IN_USE) is not None
 
-    def write_rejected(self, rejected: Iterable[Rejected]) -> None:
-        """Write the rejected rows."""
-        with self.folder.staged(REJECTED) as path, path.open("w", encoding="utf-8", newline="") as file:
+    def write_excluded(self, excluded: Iterable[Excluded]) -> None:
+        """Write the rows that get no message."""
+        with self.folder.staged(EXCLUDED) as path, path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["row", "reference", "reason"])
+            writer.writerow(Excluded._fields)
             writer.writerows(
-                (row, reference and safe_reference(reference), reason) for row, reference, reason in rejected
+                row._replace(
+                    reference=row.reference and safe_reference(row.reference),
+                    kept_reference=row.kept_reference and safe_reference(row.kept_reference),
+                )
+                for row in excluded
             )
 
     def write_parts(self, parts: Iterable[tuple[Part, bytes]], progress: Progress) -> list[Part]:

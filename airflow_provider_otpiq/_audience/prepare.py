@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_otpiq._audience.database import Database
 from airflow_provider_otpiq._audience.decisions import Decisions
 from airflow_provider_otpiq._audience.manifest import Audience, Counts, Manifest, Part
-from airflow_provider_otpiq._audience.output import REJECTED, Output, divide
+from airflow_provider_otpiq._audience.output import EXCLUDED, Output, name_parts
 from airflow_provider_otpiq._audience.readers import read_csv, read_dicts, read_json_lines, read_parquet
-from airflow_provider_otpiq._audience.sources import find_files
+from airflow_provider_otpiq._audience.sources import find_files, without_empty
+from airflow_provider_otpiq._models.phone_numbers import describe_regions
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._redaction import name_of_callable
 from airflow_provider_otpiq._validation_errors import bullet_list, list_some
@@ -21,8 +22,8 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from airflow_provider_otpiq._audience.loading import Loader
     from airflow_provider_otpiq._audience.mapped_task import MappedTask
-    from airflow_provider_otpiq._audience.readers import Batch
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq._audience.sources import SourceFile
 
@@ -59,6 +60,7 @@ class _Preparation:
         if self._request.suppress is not None:
             self._load("suppress", self._request.suppress, [self._request.suppress_column])
         counts = self._decisions.decide(self._progress)
+        self._log_values()
         self._require_readable_suppressions()
         self._warn_of_useless_suppressions()
         with _clear_errors(self._request.output):
@@ -67,31 +69,31 @@ class _Preparation:
                 self._write(counts)
             else:
                 self._keep(counts)
+        self._warn_of_rejected(counts)
         return Audience(self._output.location)
 
     def _load(self, table: Literal["source", "suppress"], source: Any, columns: Sequence[str]) -> None:
-        rows = self._rows_of_callable(source, columns) if callable(source) else self._rows_of_files(source, columns)
-        self._decisions.load(table, rows, self._progress)
+        loader = self._decisions.loader(table, self._progress)
+        if callable(source):
+            read_dicts(name_of_callable(source), source(), columns, loader)
+        else:
+            files = find_files(source, self._request.file_format)
+            _refuse_own_output(files, self._output)
+            for file in without_empty(files, table):
+                self._load_file(file, columns, loader)
 
-    def _rows_of_callable(self, source: Any, columns: Sequence[str]) -> Iterator[Batch]:
-        return read_dicts(name_of_callable(source), source(), columns, self._request.default_region)
-
-    def _rows_of_files(self, locations: Sequence[str], columns: Sequence[str]) -> Iterator[Batch]:
-        files = find_files(locations, self._request.file_format)
-        _refuse_own_output(files, self._output)
-        return chain.from_iterable(self._rows_of_file(file, columns) for file in files)
-
-    def _rows_of_file(self, file: SourceFile, columns: Sequence[str]) -> Iterator[Batch]:
+    def _load_file(self, file: SourceFile, columns: Sequence[str], loader: Loader) -> None:
         if file.file_format == "csv":
-            return read_csv(file, columns, self._request.delimiter, self._request.encoding)
-        if file.file_format == "jsonl":
-            return read_json_lines(file, columns, self._request.encoding, self._request.default_region)
-        return read_parquet(file, columns, self._request.default_region, self._database)
+            read_csv(file, columns, self._request.delimiter, self._request.encoding, loader)
+        elif file.file_format == "jsonl":
+            read_json_lines(file, columns, self._request.encoding, loader)
+        else:
+            read_parquet(file, columns, loader)
 
     def _write(self, counts: Counts) -> None:
-        self._output.write_rejected(self._decisions.rejected())
+        self._output.write_excluded(self._decisions.excluded())
         self._require_recipients(counts)
-        parts = self._output.write_parts(divide(self._decisions.recipients()), self._progress)
+        parts = self._output.write_parts(name_parts(self._decisions.parts()), self._progress)
         self._claim_output()  # once more, as another may have had the same idea at the same moment
         self._output.publish(self._manifest(counts, parts))
 
@@ -100,10 +102,10 @@ class _Preparation:
             self._mapped_task.claim(self._output.folder)
 
     def _keep(self, counts: Counts) -> None:
-        parts = [part for part, _ in divide(self._decisions.recipients())]
+        parts = [part for part, _ in name_parts(self._decisions.parts())]
         manifest = self._manifest(counts, parts)
         self._output.require_same(manifest)
-        restored = self._output.restore(divide(self._decisions.recipients()), manifest)
+        restored = self._output.restore(name_parts(self._decisions.parts()), manifest)
         log.info(
             "%s has campaigns already, and is what was prepared now: %d files were restored.",
             self._output.folder,
@@ -112,13 +114,22 @@ class _Preparation:
 
     def _manifest(self, counts: Counts, parts: list[Part]) -> Manifest:
         source = self._request.source
-        parameters = self._request.template_parameters
+        paths = [path.split(".", 1) for path in self._request.parameter_paths]
         return Manifest(
             source=[name_of_callable(source)] if callable(source) else list(source),
-            template_parameters={section: list(values) for section, values in parameters.items()},
+            template_parameters={
+                section: [key for name, key in paths if name == section]
+                for section in self._request.template_parameters
+            },
             counts=counts,
             parts=parts,
         )
+
+    def _log_values(self) -> None:
+        if cleaned := self._decisions.cleaned_values():
+            log.info("Cleaned the whitespace of %s template parameters, as WhatsApp requires.", f"{cleaned:,}")
+        if regions := self._decisions.regions():
+            log.info("%s.", describe_regions(regions, self._request.default_region))
 
     def _require_recipients(self, counts: Counts) -> None:
         limit = self._request.max_rejected
@@ -126,17 +137,25 @@ class _Preparation:
         errors = []
         if not counts.recipients:
             errors.append(f"source: nobody is left of {counts.rows:,} rows{_left_out(counts)}")
-        if limit is not None and rejected > limit:
+        if rejected > limit:
             errors.append(
                 f"max_rejected: {counts.rejected:,} of {counts.rows:,} rows are rejected; at most {limit} may be"
             )
         if errors:
-            reasons = [f"{count:,} rows: {reason}" for reason, count in islice(self._decisions.reasons(), _MAX_LISTED)]
             raise OtpiqValidationError(
-                f"The audience was not prepared, because of:{bullet_list(errors)}{_by_reason(reasons)}"
-                f"\n{self._output.folder.location_of(REJECTED)} lists the rejected rows.",
+                f"The audience was not prepared, because of:{bullet_list(errors)}{self._by_reason()}"
+                f"\n{self._output.folder.location_of(EXCLUDED)} lists the rejected rows.",
                 errors=errors,
             )
+
+    def _warn_of_rejected(self, counts: Counts) -> None:
+        if counts.rejected:
+            log.warning("%s of %s rows are rejected.%s", f"{counts.rejected:,}", f"{counts.rows:,}", self._by_reason())
+
+    def _by_reason(self) -> str:
+        """List the most frequent reasons for rejected rows."""
+        reasons = [f"{count:,} rows: {reason}" for reason, count in islice(self._decisions.reasons(), _MAX_LISTED)]
+        return f"\nRejected, by reason:{bullet_list(reasons)}" if reasons else ""
 
     def _require_readable_suppressions(self) -> None:
         unreadable = self._decisions.unreadable_suppressions().items()
@@ -159,10 +178,6 @@ class _Preparation:
 def _left_out(counts: Counts) -> str:
     numbers = {name: getattr(counts, name) for name in ("rejected", "suppressed")}
     return "".join(f", {count:,} {name}" for name, count in numbers.items() if count)
-
-
-def _by_reason(reasons: list[str]) -> str:
-    return f"\nRejected, by reason:{bullet_list(reasons)}" if reasons else ""
 
 
 def _refuse_own_output(files: list[SourceFile], output: Output) -> None:

@@ -1,184 +1,187 @@
 """
 Rows of CSV, JSON Lines, Parquet and callables: of each, the wanted columns as strings.
 
-Python's own reader takes CSV apart, as it tells for certain where a row begins and ends, and why one cannot be read.
+DuckDB reads CSV. If it refuses the file, or reads another number of rows than were counted, Python's own reader parses
+it, as that reports for certain where a row begins and ends, and why one cannot be read.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
-import shutil
+import math
 from collections.abc import Iterable, Mapping
-from itertools import chain, islice
-from operator import methodcaller
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from datetime import date, datetime, time, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION, is_in_api_form, normalize
+from airflow_provider_otpiq._audience import staging
+from airflow_provider_otpiq._audience.csv_counter import CsvCounter
+from airflow_provider_otpiq._audience.file_kind import require_csv, require_parquet, require_text
+from airflow_provider_otpiq._audience.loading import MAX_LENGTH, Layout, Malformed
+from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
+from airflow_provider_otpiq._models.text import is_blank
 from airflow_provider_otpiq._redaction import mask_phone_numbers
 from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-    from airflow_provider_otpiq._audience.database import Database
+    from airflow_provider_otpiq._audience.loading import Loader, Row
     from airflow_provider_otpiq._audience.sources import SourceFile
 
-    Row = Sequence[str]
-
-UNDECODABLE = "\ufdd0"
-"""Stands for bytes that are no text: Unicode sets this character aside for such uses."""
-MARK = "otpiq-mark"
-"""The handler of errors that puts it there."""
-DELIMITER = "\x1f"
-"""Between values that are not from CSV."""
-MAX_LENGTH = 131_072
-"""Of a value, in characters: the limit of Python's CSV reader."""
-
-_BATCH = 1000
-_PIECE = 1 << 20
 _MAX_COLUMNS_LISTED = 50
 _DIGITS_OF_A_PHONE_NUMBER = 9
+_WHOLE_BELOW = 1e15
+"""Floats from here on are not exact to the last digit before the point."""
 
 
-class Malformed(NamedTuple):
-    """A row that cannot be read, in its place."""
-
-    reason: str
-    row: Row | None = None
-    """What can be read of it."""
-
-
-class Layout(NamedTuple):
-    """How rows are written."""
-
-    delimiter: str
-    width: int
-    positions: tuple[int, ...]
-    """Of the wanted columns, the phone number first."""
-
-
-class Batch(NamedTuple):
-    """Some rows."""
-
-    layout: Layout
-    size: int
-    rows: str | list[Row | Malformed]
-    """A string is CSV without quotes, a row on each line."""
-
-
-def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding: str) -> Iterator[Batch]:
+def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding: str, loader: Loader) -> None:
     """
     Read CSV. A malformed line is one row; one that spans several lines may have swallowed others.
 
     :raises OtpiqValidationError: if there is such a line, or a column is missing.
     """
-    with file.open() as content, _text(content, encoding) as lines:
-        rows = csv.reader(lines, delimiter=delimiter, strict=True)
-        header = _header(file, rows)
-        require_columns(str(file), columns, header)
-        layout = Layout(delimiter, len(header), tuple(map(header.index, columns)))
-        line = rows.line_num
-        while block := list(islice(lines, _BATCH)):
-            if text := _plain(block, layout):
-                yield Batch(layout, len(block), text)
-                line += len(block)
-            else:
-                rows = csv.reader(chain(block, lines), delimiter=delimiter, strict=True)
-                parsed = list(_parsed(rows, len(block), layout.width, _Place(file, line)))
-                yield Batch(layout, len(parsed), parsed)
-                line += rows.line_num
+    path = loader.database.folder / "source.csv"
+    try:
+        check = partial(require_csv, name=str(file), encoding=encoding, delimiter=delimiter)
+        counter = CsvCounter(delimiter.encode()[:1])
+        staging.copy_as_utf8(file, path, encoding, check, counter.add)
+        layout = _layout(file, path, columns, delimiter)
+        rows = counter.rows(layout.width) if delimiter.isascii() else None
+        if rows is None or not loader.append_csv(path, layout, rows):
+            loader.append_rows(_parsed(file, path, layout), len(columns))
+    finally:
+        path.unlink(missing_ok=True)
 
 
-def _plain(block: list[str], layout: Layout) -> str | None:
-    """Take lines as they are, if each is one row and nothing is quoted: parsing takes most of the time."""
-    text = "".join(block).replace("\r\n", "\n")
-    text = text if text.endswith("\n") else f"{text}\n"
-    if layout.width == 1 or '"' in text or "\r" in text or max(map(len, block)) > MAX_LENGTH:
-        return None
-    delimiters = set(map(methodcaller("count", layout.delimiter), block))
-    return text if delimiters == {layout.width - 1} else None
+def _layout(file: SourceFile, path: Path, columns: Sequence[str], delimiter: str) -> Layout:
+    with path.open(encoding="utf-8", errors=DECODE_ERROR_HANDLER, newline="") as lines:
+        header = _header(file, csv.reader(lines, delimiter=delimiter, strict=True))
+    require_columns(str(file), columns, header)
+    return Layout(delimiter, len(header), tuple(map(header.index, columns)))
 
 
-def _parsed(rows: Any, lines: int, width: int, place: _Place) -> Iterator[Row | Malformed]:
-    """Parse the rows that begin in so many lines, the last of which may end further on."""
-    while (before := rows.line_num) < lines:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield place.malformed(before + 1, rows.line_num, _reason(error))
-            continue
-        if len(row) == width:
-            yield row
-        elif row:  # an empty line is no row
-            fields = f"has {len(row)} fields, and the header has {width}"
-            yield place.malformed(before + 1, rows.line_num, fields)
+def _parsed(file: SourceFile, path: Path, layout: Layout) -> Iterator[Row | Malformed]:
+    """Parse the rows with Python's own reader: those that are blank are not rows."""
+    with path.open(encoding="utf-8", errors=DECODE_ERROR_HANDLER, newline="") as lines:
+        rows = csv.reader(lines, delimiter=layout.delimiter, strict=True)
+        next(rows)
+        while True:
+            first = rows.line_num + 1
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield _malformed(file, first, rows.line_num, _reason(error))
+                continue
+            if any(row) and len(row) != layout.width:
+                fields = f"has {len(row)} fields, and the header has {layout.width}"
+                yield _malformed(file, first, rows.line_num, fields)
+            elif any(row):
+                yield [row[position] for position in layout.positions]
 
 
-class _Place(NamedTuple):
-    """Where some lines are."""
-
-    file: SourceFile
-    lines_before: int
-
-    def malformed(self, first: int, last: int, reason: str) -> Malformed:
-        if first == last and reason != _NOT_CLOSED:
-            return Malformed(reason)
-        first, last = self.lines_before + first, self.lines_before + last
-        lines = f"line {first}" if first == last else f"lines {first} to {last}"
-        raise _refusal(
-            f"{self.file}, {lines}: a row {reason}",
-            remedy="What it holds may be several rows: a quote may be missing there. Correct the file.",
-        )
+def _malformed(file: SourceFile, first: int, last: int, reason: str) -> Malformed:
+    if first == last and reason != _NOT_CLOSED:
+        return Malformed(reason)
+    lines = f"line {first}" if first == last else f"lines {first} to {last}"
+    raise _refusal(
+        f"{file}, {lines}: a row {reason}",
+        remedy="A missing quote may have merged several rows. Correct the file.",
+    )
 
 
-def read_json_lines(file: SourceFile, columns: Sequence[str], encoding: str, default_region: str) -> Iterator[Batch]:
+def read_json_lines(file: SourceFile, columns: Sequence[str], encoding: str, loader: Loader) -> None:
     """
     Read JSON Lines.
 
     :raises OtpiqValidationError: if no row has one of the columns.
     """
-    with file.open() as content, _text(content, encoding) as lines:
-        rows = (_from_json(line) for line in lines if not line.isspace())
-        yield from read_dicts(str(file), rows, columns, default_region)
+    path = loader.database.folder / "source.jsonl"
+    try:
+        staging.copy_as_utf8(file, path, encoding, partial(require_text, name=str(file), encoding=encoding))
+        with path.open(encoding="utf-8", errors=DECODE_ERROR_HANDLER, newline="") as lines:
+            rows = (_from_json(line) for line in lines if not line.isspace())
+            read_dicts(str(file), rows, columns, loader)
+    finally:
+        path.unlink(missing_ok=True)
 
 
-def read_parquet(file: SourceFile, columns: Sequence[str], default_region: str, database: Database) -> Iterator[Batch]:
+def read_parquet(file: SourceFile, columns: Sequence[str], loader: Loader) -> None:
     """
     Read Parquet.
 
-    :raises OtpiqValidationError: if it is none, or a column is missing.
+    :raises OtpiqValidationError: if it is not Parquet, or a column is missing or of a type that is not text.
     """
-    copy = database.folder / "source.parquet"  # DuckDB reads in its own folder only
+    path = loader.database.folder / "source.parquet"  # DuckDB reads in its own folder only
     try:
-        with file.open() as content, copy.open("wb") as target:
-            shutil.copyfileobj(content, target, _PIECE)
+        staging.copy(file, path, partial(require_parquet, name=str(file)))
         try:
-            available = database.columns_of_parquet(copy)
-        except (OSError, OtpiqError):
-            raise _refusal(f"{file}: is no Parquet file, or a damaged one") from None
-        require_columns(str(file), columns, available)
-        rows = database.read_parquet(copy, columns)
+            types = loader.database.columns_of_parquet(path)
+            durations = _durations_of_pandas(loader.database.parquet_metadata(path, "pandas"))
+        except (OSError, OtpiqError, LookupError, ValueError):
+            raise _refusal(f"{file}: is not a Parquet file, or a damaged one") from None
+        require_columns(str(file), columns, [name for name, _ in types])
+        expressions = _parquet_expressions(file, columns, dict(types) | durations)
         try:
-            yield from _batches((as_text(row, default_region) for row in rows), len(columns))
+            loader.append_parquet(path, expressions)
         except OtpiqValidationError:
             raise
         except OtpiqError:
             raise _refusal(
-                f"{file}: a value cannot be read, such as bytes that are no UTF-8",
+                f"{file}: a value cannot be read, such as bytes that are not UTF-8",
                 remedy=f"It is in one of {_listed(sorted(columns))}. Write these columns as strings.",
             ) from None
     finally:
-        copy.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
-def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], default_region: str) -> Iterator[Batch]:
+def _parquet_expressions(file: SourceFile, columns: Sequence[str], types: Mapping[str, str]) -> list[str]:
+    """Write the SQL that reads each column as a string."""
+    wrong = {column: _untold(types[column]) for column in columns}
+    errors = [f"{file}: column {column!r} holds {why}" for column, why in wrong.items() if why]
+    if errors:
+        raise _refusal(*errors, remedy="Write it as a string in the source, as it is to be sent.")
+    phone_number, *others = ('"' + column.replace('"', '""') + '"' for column in columns)
+    kinds = [types[column] for column in columns[1:]]
+    return [_plain_text(phone_number), *map(_parquet_text, others, kinds)]
+
+
+def _durations_of_pandas(metadata: str | None) -> dict[str, str]:
+    """Find the columns that pandas has written as durations: Parquet has no such type, and they are plain integers."""
+    columns = from_json(metadata)["columns"] if metadata else []
+    return {column["name"]: "INTERVAL" for column in columns if str(column["numpy_type"]).startswith("timedelta")}
+
+
+def _untold(kind: str) -> str | None:
+    """Say why values of a type of DuckDB have no text of their own."""
+    if kind.endswith("WITH TIME ZONE"):
+        return "times with a timezone, which Parquet keeps in UTC"
+    if kind == "INTERVAL":
+        return "durations"
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
+        return "nested values"
+    return None
+
+
+def _plain_text(column: str) -> str:
+    return f"coalesce({column}::VARCHAR, '')"
+
+
+def _parquet_text(column: str, kind: str) -> str:
+    text = _plain_text(column)
+    if kind not in ("FLOAT", "DOUBLE"):
+        return text
+    whole = f"abs({column}) < {_WHOLE_BELOW:.0f} AND {column} = trunc({column})"
+    return f"CASE WHEN NOT isfinite({column}) THEN '' WHEN {whole} THEN {column}::BIGINT::VARCHAR ELSE {text} END"
+
+
+def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], loader: Loader) -> None:
     """
     Read rows that are dicts.
 
@@ -194,31 +197,27 @@ def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], default_r
             if isinstance(row, Mapping):
                 if not available.keys() >= wanted:
                     available.update(dict.fromkeys(row))
-                yield as_text([row.get(column) for column in columns], default_region)
+                yield _as_row(row, columns)
             else:
-                yield Malformed("is no JSON object" if row is None else f"is a {type(row).__name__}, and no dict")
+                yield Malformed("is not a JSON object" if row is None else f"is a {type(row).__name__}, and not a dict")
 
     wanted = set(columns)
-    yield from _batches(read(), len(columns))
+    loader.append_rows(read(), len(columns))
     if available:
         require_columns(name, columns, list(available))
 
 
-def _batches(rows: Iterator[Row | Malformed], width: int) -> Iterator[Batch]:
-    while batch := list(islice(rows, _BATCH)):
-        yield Batch(Layout(DELIMITER, width, tuple(range(width))), len(batch), batch)
-
-
-def as_text(values: Sequence[Any], default_region: str) -> Row | Malformed:
-    """Write the values of a row as strings, the phone number first."""
+def _as_row(values: Mapping[Any, Any], columns: Sequence[str]) -> Row | Malformed:
     texts, errors = [], []
-    for at, value in enumerate(values):
+    for column in columns:
         try:
-            texts.append(_as_text(value) if at else _phone_number(value, default_region))
+            value = values.get(column)
+            is_float_number = column == columns[0] and isinstance(value, float)  # which may have lost its last digits
+            texts.append(str(value) if is_float_number else _as_text(value))
         except ValueError as error:
             texts.append("")
-            errors.append(str(error))
-    return Malformed("; ".join(errors), texts) if errors else texts
+            errors.append(f"column {column!r} {error}")
+    return Malformed("; ".join(dict.fromkeys(errors)), texts) if errors else texts
 
 
 def require_columns(name: str, wanted: Iterable[str], available: Sequence[str]) -> None:
@@ -241,23 +240,6 @@ def _listed(columns: Sequence[str]) -> str:
         return f"{len(columns)} columns, which look like a row: the first line must name the columns"
     shown = [mask_phone_numbers(repr(column)) for column in dict.fromkeys(map(str, columns))]
     return list_some(shown, _MAX_COLUMNS_LISTED)
-
-
-def _text(content: BinaryIO, encoding: str) -> io.TextIOWrapper:
-    is_utf8 = codecs.lookup(encoding).name == "utf-8"
-    return io.TextIOWrapper(content, "utf-8-sig" if is_utf8 else encoding, errors=MARK, newline="")
-
-
-def _mark(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Mark bytes that are no text, and half characters, which some encodings have."""
-    if isinstance(error, UnicodeDecodeError):
-        return UNDECODABLE, error.end
-    if isinstance(error, UnicodeEncodeError):
-        return UNDECODABLE.encode(), error.end
-    raise error
-
-
-codecs.register_error(MARK, _mark)
 
 
 def _header(file: SourceFile, rows: Iterator[list[str]]) -> list[str]:
@@ -288,25 +270,25 @@ def _from_json(line: str) -> Any:
         return None
 
 
-def _phone_number(value: Any, default_region: str) -> str:
-    if value is None or isinstance(value, str):
-        return _as_text(value)
-    try:
-        number = normalize(value, default_region)
-    except ValueError as error:
-        raise ValueError(f"phoneNumber {error}") from None
-    # With a plus it is not taken for a national one.
-    return number if default_region == DEFAULT_REGION and is_in_api_form(number) else f"+{number}"
-
-
 def _as_text(value: Any) -> str:
-    if value is None:
+    if isinstance(value, str):
+        return _require_characters(value)
+    if is_blank(value, ()):
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, bytes | list | tuple | set | Mapping):
-        raise ValueError(f"a column holds a {type(value).__name__}; a string or a number is needed")
-    text = str(value)
+    if isinstance(value, float) and value == math.trunc(value) and abs(value) < _WHOLE_BELOW:
+        return str(int(value))
+    if isinstance(value, datetime | time) and value.tzinfo is not None:
+        raise ValueError("holds a time with a timezone; write it as a string, as it is to be sent")
+    if isinstance(value, timedelta | bytes | bytearray) or (
+        isinstance(value, Iterable) and not isinstance(value, date)
+    ):
+        raise ValueError(f"holds a {type(value).__name__}; a string, a number or a date is needed")
+    return _require_characters(str(value))
+
+
+def _require_characters(text: str) -> str:
     if len(text) > MAX_LENGTH:
         raise ValueError(f"has a value of more than {MAX_LENGTH} characters")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):

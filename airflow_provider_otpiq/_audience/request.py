@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from os import PathLike
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
 from pydantic_core import to_json
 
-from airflow_provider_otpiq._audience.readers import MARK
+from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
 from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
-from airflow_provider_otpiq._models.recipient_rows import is_missing
 from airflow_provider_otpiq._models.request import RequestModel
+from airflow_provider_otpiq._models.text import NULL_VALUES, clean, is_blank
 from airflow_provider_otpiq._redaction import safe_repr
 
 Source = tuple[str, ...] | Callable[[], Any]
 
+DEFAULT_MAX_REJECTED = 0.05
+"""A share of the rows: more of them are rather a broken file than a few wrong numbers."""
 _SECTIONS = ("body", "header", "buttons")
+_PARAMETER_KEY = re.compile(r"[\w-]+")
 
 
-def _not_blank(value: str) -> str:
-    if is_missing(value):
+def _sendable(value: str) -> str:
+    if is_blank(value):
         raise ValueError("is blank, and a template parameter must not be")
-    return value
+    return clean(value)
 
 
 class Constant(BaseModel):
@@ -35,7 +38,10 @@ class Constant(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    value: Annotated[String, AfterValidator(_not_blank)]
+    value: Annotated[String, AfterValidator(_sendable)]
+
+
+Parameter: TypeAlias = str | Constant | dict[str, "Parameter"]
 
 
 def _source(value: object) -> Source:
@@ -48,21 +54,36 @@ def _source(value: object) -> Source:
     raise ValueError(f"must be a path, a glob, a list of them (none of them blank), or a callable; found {found}")
 
 
-def _suppress(value: object) -> Source:
-    if is_missing(value) or (isinstance(value, list | tuple) and any(map(is_missing, value))):
-        raise ValueError(
-            "is set, and rendered to nothing, so those who opted out would get the message; make it render to what"
-            " names them, or leave suppress out if nobody is to be suppressed"
-        )
-    return _source(value)
-
-
-def _parameter(value: object) -> str | Constant:
-    if isinstance(value, Mapping):
+def _parameter(value: object) -> Parameter:
+    """Read a column, a constant, or parameters below it, as those of a button: ``{"0": {"1": "link"}}``."""
+    if isinstance(value, Mapping) and set(value) != {"value"}:
+        return _parameters(value)
+    if isinstance(value, Mapping) and not isinstance(value["value"], Mapping):
         return Constant(**value)
     if isinstance(value, str) and is_set(value):
         return value
     raise ValueError(f'must be the name of a column, or {{"value": "…"}}; found {safe_repr(value)}')
+
+
+def _parameters(values: Mapping[Any, object]) -> dict[str, Parameter]:
+    if not values or not all(isinstance(key, str) and _PARAMETER_KEY.fullmatch(key) for key in values):
+        raise ValueError('must have keys such as "1": letters, digits, - and _')
+    return {key: _parameter(value) for key, value in values.items()}
+
+
+def _section(value: object) -> dict[str, Parameter]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f'must be like {{"1": "first_name"}}; found {safe_repr(value)}')
+    return _parameters(value) if value else {}
+
+
+def _leaves(parameters: Mapping[str, Parameter], path: str) -> Iterator[tuple[str, str | Constant]]:
+    """List the columns and constants by the paths of their parameters, such as ``buttons.0.1``."""
+    for key, value in parameters.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
 
 
 def _limit(value: object) -> int | float:
@@ -87,7 +108,7 @@ def _encoding(value: str) -> str:
     try:
         codec = codecs.lookup(value)
         # Some are for single words, and refuse what marks bytes that are no text.
-        is_text = codec._is_text_encoding and bool(codec.decode(b"", MARK))
+        is_text = codec._is_text_encoding and bool(codec.decode(b"", DECODE_ERROR_HANDLER))
     except (LookupError, UnicodeError):
         is_text = False
     if not is_text:
@@ -106,23 +127,31 @@ class AudienceRequest(RequestModel):
 
     title: ClassVar[str] = "The audience"
     not_done: ClassVar[str] = "was not prepared"
-    never_blank: ClassVar[tuple[str, ...]] = ("suppress",)  # a list that is lost must not mean that nobody opted out
+    never_blank: ClassVar[dict[str, str]] = {
+        "suppress": "people who opted out would get the message",
+        "suppress_phone_number": "another column would decide who opted out",
+        "max_rejected": "another limit would hold",
+        "template_parameters": "the recipients would have no parameters",
+        "default_region": "national numbers would be taken for those of another country",
+        "encoding": "names would be read in another encoding",
+    }
 
     source: Annotated[Any, PlainValidator(_source)]
     phone_number: String
     template_parameters: dict[
-        Annotated[Literal["body", "header", "buttons"], one_of(*_SECTIONS)],
-        dict[String, Annotated[str | Constant, PlainValidator(_parameter)]],
+        Annotated[str, one_of(*_SECTIONS)],
+        Annotated[Any, PlainValidator(_section)],
     ] = Field(default_factory=dict)
     reference: String | None = None
-    suppress: Annotated[Any, PlainValidator(_suppress)] = None
+    suppress: Annotated[Any, PlainValidator(_source)] = None
     suppress_phone_number: String | None = None
     output: Annotated[String, BeforeValidator(lambda value: str(value) if isinstance(value, PathLike) else value)]
-    max_rejected: Annotated[int | float | None, PlainValidator(_limit)] = None
+    max_rejected: Annotated[int | float, PlainValidator(_limit)] = DEFAULT_MAX_REJECTED
     default_region: Region = DEFAULT_REGION
     file_format: Annotated[Literal["csv", "jsonl", "parquet"] | None, one_of("csv", "jsonl", "parquet")] = None
     delimiter: Annotated[String, AfterValidator(_delimiter)] = ","
     encoding: Annotated[String, AfterValidator(_encoding)] = "utf-8"
+    null_values: tuple[String, ...] = NULL_VALUES
     memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
 
     @field_validator("template_parameters")
@@ -138,14 +167,15 @@ class AudienceRequest(RequestModel):
         return sha256(to_json(self.model_dump())).hexdigest()
 
     @property
+    def parameter_paths(self) -> list[str]:
+        """The paths of all parameters, such as ``body.1``."""
+        return [path for path, _ in _leaves(self.template_parameters, "")]
+
+    @property
     def parameters(self) -> dict[str, str]:
         """The columns of template parameters, by the parameters' names in errors."""
-        return {
-            f"templateParameters.{section}.{key}": value
-            for section, parameters in self.template_parameters.items()
-            for key, value in parameters.items()
-            if isinstance(value, str)
-        }
+        leaves = _leaves(self.template_parameters, "templateParameters.")
+        return {path: value for path, value in leaves if isinstance(value, str)}
 
     @property
     def columns(self) -> list[str]:

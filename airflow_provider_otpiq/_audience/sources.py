@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import re
 import sys
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
+from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_blank
 from airflow_provider_otpiq._storage import find_store
-from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+log = logging.getLogger(__name__)
+
 _FORMATS = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "parquet": "parquet"}
 _COMPRESSIONS = {"gz": "gzip", "zst": "zstd"}
+_MAX_BLANK_BYTES = 4096
+"""Of a file that is read to tell whether it is empty: a larger one is not."""
+_MAX_LISTED = 20
 _MAGIC = re.compile(r"[*?\[]")
 # By which of these a file system tells that a file has changed: each has some of them.
 _IDENTITY = ("size", "mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash", "content_md5")
@@ -28,6 +35,7 @@ class SourceFile(NamedTuple):
 
     filesystem: Any
     path: str
+    is_of_glob: bool
     file_format: str
     compression: str | None
 
@@ -51,6 +59,14 @@ class SourceFile(NamedTuple):
                 raise OtpiqValidationError(error, errors=[error]) from None
         if self._identity() != before:
             raise OSError(f"{self.path} was changed while it was read. Nothing was prepared; a retry reads it again.")
+
+    def is_empty(self) -> bool:
+        """Tell whether the file has nothing to read: no bytes, only a byte order mark, or only blank lines."""
+        size: int | None = self.filesystem.info(self.path).get("size")  # None: this store does not tell it
+        if not size or size > _MAX_BLANK_BYTES:
+            return size == 0
+        with self.open() as content:
+            return is_blank(content.read(HEAD_SIZE))
 
     def _identity(self) -> dict[str, Any]:
         self.filesystem.invalidate_cache()
@@ -76,6 +92,29 @@ def find_files(locations: Iterable[str], file_format: str | None) -> list[Source
     return files
 
 
+def without_empty(files: list[SourceFile], field: str) -> list[SourceFile]:
+    """
+    Leave out the empty files of globs, which Spark writes, and log them.
+
+    :raises OtpiqValidationError: if a file that is named itself is empty, or all files are.
+    """
+    empty: list[SourceFile] = []
+    filled: list[SourceFile] = []
+    for file in files:
+        (empty if file.is_empty() else filled).append(file)
+    named = [f"{field}: {file} is empty; rows were expected" for file in empty if not file.is_of_glob]
+    if not filled and not named:
+        named = [f"{field}: all {len(files)} files are empty; rows were expected"]
+    if named:
+        raise OtpiqValidationError(
+            f"The audience was not prepared, because of:{bullet_list(named)}\nCheck what writes the file.", errors=named
+        )
+    if empty:
+        listed = list_some(list(map(str, empty)), _MAX_LISTED)
+        log.info("%s: skipped %d of %d files, which are empty: %s.", field, len(empty), len(files), listed)
+    return filled
+
+
 def _files_of(location: str, file_format: str | None) -> list[SourceFile]:
     filesystem, path = find_store(location)
     filesystem.invalidate_cache()
@@ -84,7 +123,8 @@ def _files_of(location: str, file_format: str | None) -> list[SourceFile]:
     if not files:
         what = "matches no file" if paths != [path] else "is no file (of a folder, set a glob such as …/*.csv)"
         raise FileNotFoundError(f"{location} {what}. Nothing was prepared.")
-    return [SourceFile(filesystem, each, *_kind(each, file_format)) for each in files]
+    is_of_glob = paths != [path]
+    return [SourceFile(filesystem, each, is_of_glob, *_kind(each, file_format)) for each in files]
 
 
 def _kind(path: str, file_format: str | None) -> tuple[str, str | None]:

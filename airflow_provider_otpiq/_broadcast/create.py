@@ -29,7 +29,7 @@ from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from airflow_provider_otpiq._audience.manifest import Manifest, Part
     from airflow_provider_otpiq._models.broadcasts import CreateBroadcast
@@ -231,7 +231,13 @@ class BroadcastDrafts:
         return campaign_name(self._request.name, part, len(self._audience.manifest.parts))
 
     def _attach(self, campaign_id: str, part: Part) -> Campaign:
-        recipients = self._audience.read_part(part)
+        # What means "no value" was decided when the audience was prepared.
+        recipients = self._hook.check_recipients(
+            campaign_id=campaign_id,
+            recipients=self._audience.read_part(part),
+            validate_parameters=False,
+            null_values=[],
+        )
         campaign: dict[str, Any] = self._send_again_if_outcome_unknown(
             lambda: self._hook.attach_recipients(campaign_id=campaign_id, recipients=recipients)
         )
@@ -273,21 +279,29 @@ def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
 
     :raises OtpiqValidationError: if it has not.
     """
-    has = {
-        "templateParameters": {
-            section: dict.fromkeys(keys, "-") for section, keys in manifest.template_parameters.items()
-        }
-    }
+    has = {"templateParameters": {section: _nested(keys) for section, keys in manifest.template_parameters.items()}}
     errors = [
         f"the template requires {parameter.name}, which the audience does not have"
         for parameter in required_parameters(payload)
-        if parameter.missing_positions([has])
+        if parameter.problems([has])
     ]
     if errors:
         raise OtpiqValidationError(
             f"Nothing was sent, because of:{bullet_list(errors)}\nPrepare the audience with these template_parameters.",
             errors=errors,
         )
+
+
+def _nested(paths: Iterable[str]) -> dict[str, Any]:
+    """Write the paths of parameters, such as ``0.1`` of a button, as the dicts that they lead through."""
+    nested: dict[str, Any] = {}
+    for path in paths:
+        *above, last = path.split(".")
+        parameters = nested
+        for key in above:
+            parameters = parameters.setdefault(key, {})
+        parameters[last] = "-"
+    return nested
 
 
 def _changed(ledger: Ledger, changes: list[str]) -> OtpiqValidationError:

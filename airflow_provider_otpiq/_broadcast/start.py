@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
+from airflow_provider_otpiq._broadcast.health import require_healthy
+from airflow_provider_otpiq._broadcast.part_size import require_part_size
 from airflow_provider_otpiq._broadcast.parts import (
     MAX_LISTED,
     campaign_name,
@@ -55,17 +57,20 @@ class BroadcastStart:
 
     :param hook: the hook of the connection.
     :param request: which broadcast, and when.
+    :param run_id: the DAG and its run that starts it, for the log.
     """
 
-    def __init__(self, hook: OtpiqHook, request: StartBroadcast) -> None:
+    def __init__(self, hook: OtpiqHook, request: StartBroadcast, *, run_id: str | None = None) -> None:
         self._hook = hook
         self._request = request
+        self._run_id = run_id
         self.ledger = Ledger(request.broadcast)
         self.broadcast, self._audience = read_broadcast(self.ledger)
         self._saved_start = self.ledger.start()
         self._parts = self._audience.manifest.parts
         self._own: list[Part] = request.parts_of_shard(self._parts)
         self._campaigns = self.ledger.campaigns(map(part_name, self._parts))
+        self._sizes = {part_name(part): part.recipients for part in self._parts}
         self._schedules = self.ledger.schedules(map(part_name, self._parts))
         self._other_project: str | None = None
         self.already_scheduled = sum(map(self._is_scheduled, self._own))
@@ -75,7 +80,7 @@ class BroadcastStart:
         Schedule the campaigns of this shard that are not scheduled yet.
 
         :raises OtpiqValidationError: if its create has not finished, another time or another request has begun, it is
-            too late, or the connection's guard rails do not allow it.
+            too late, the connection's guard rails do not allow it, or its template or number cannot be used any more.
         :raises OtpiqCreditError: if the project's credit does not cover the campaigns that are to be scheduled.
         :raises OtpiqRequestError: if OTPIQ refuses some of them, or it is too late for some; the text lists those.
         :raises OtpiqConfigurationError: if the connection is of another project, which does not know the campaigns.
@@ -84,6 +89,8 @@ class BroadcastStart:
         self._require_created()
         missing = [part for part in self._own if not self._is_scheduled(part)]
         require_allowed(self._hook, self._audience, missing)
+        if missing and self._request.check_health:
+            require_healthy(self._hook, self.broadcast)
         self._start = self._begin(missing)
         if self.already_scheduled:
             log.info("%d of %d campaigns are scheduled already.", self.already_scheduled, len(self._own))
@@ -112,6 +119,13 @@ class BroadcastStart:
         """When the last campaign of this shard starts."""
         times = [self._schedules[part_name(part)].scheduled_for for part in self._own]
         return max(times, default=self._start.scheduled_for)
+
+    @property
+    def sent_by(self) -> str | None:
+        """The other DAG run that sent everything of this shard; None if there is something that it did not send."""
+        is_sent = 0 < len(self._own) == self.already_scheduled and self.scheduled_for <= pendulum.now("UTC")
+        is_of_this_run = self._start.run_id is not None and self._start.run_id == self._run_id
+        return (self._start.run_id or "an earlier one") if is_sent and not is_of_this_run else None
 
     def _report_other_shards(self) -> None:
         """Say what is left, as a shard that no task works on would leave people out, with every task green."""
@@ -143,8 +157,9 @@ class BroadcastStart:
             return start
         self._require_credit(self._parts)
         wanted = self._request.scheduled_for
-        start = Start(request=self.broadcast.id, requested=wanted, scheduled_for=wanted or self._later())
-        self._hook.guard_rails.check_time(self._time_of(start, start.scheduled_for), "scheduled_for")
+        time = wanted or self._later()
+        start = Start(request=self.broadcast.id, requested=wanted, scheduled_for=time, run_id=self._run_id)
+        self._hook.guard_rails.check_time(self._time_of(start, time), "scheduled_for")
         start = self._require_same_time(self.ledger.claim_start(start))
         if self.ledger.read() != self.broadcast:
             raise self._refusal(
@@ -216,13 +231,7 @@ class BroadcastStart:
 
     def _ensure_scheduled(self, part: Part) -> None:
         name = part_name(part)
-        schedule = self._schedules.get(name) or self._claim(name)
-        try:
-            schedule = self._schedule(name, schedule)
-        except OtpiqValidationError:
-            # It is too late. What was asked for before may have arrived, and the campaign may have started.
-            if not self._has_started(part, schedule):
-                raise
+        schedule = self._schedule(part, self._schedules.get(name) or self._claim(name))
         self._schedules[name] = schedule.model_copy(update={"confirmed": True})
         self.ledger.save_schedule(name, self._schedules[name])
 
@@ -233,19 +242,31 @@ class BroadcastStart:
         schedule = Schedule(campaign_id=campaign_id, scheduled_for=time, first_scheduled_for=time)
         return self.ledger.claim_schedule(name, schedule)
 
-    def _schedule(self, name: str, schedule: Schedule) -> Schedule:
+    def _schedule(self, part: Part, schedule: Schedule) -> Schedule:
         """Schedule a part's campaign; if the time passes before OTPIQ has it, a little later."""
-        time = self._time_of(self._start, schedule.scheduled_for)
-        while True:
+        name, before = part_name(part), schedule.scheduled_for
+        while time := self._time_unless_started(part, schedule, before):
             schedule = self._save_time(name, schedule, time)
             try:
-                self._update_unless_started(schedule, schedule_type="schedule", scheduled_for=time)
+                campaign = self._update_unless_started(schedule, schedule_type="schedule", scheduled_for=time)
             except OtpiqRequestError:
                 if self._later() < time + _MARGIN:
                     raise  # the time is not what OTPIQ refuses
-                time = self._time_of(self._start, pendulum.now("UTC"))
+                before = pendulum.now("UTC")
             else:
-                return schedule
+                if campaign is not None:
+                    require_part_size(self._hook, campaign, self._sizes[name])
+                break
+        return schedule
+
+    def _time_unless_started(self, part: Part, schedule: Schedule, before: DateTime) -> DateTime | None:
+        try:
+            return self._time_of(self._start, before)
+        except OtpiqValidationError:
+            # It is too late. What was asked for before may have arrived, and the campaign may have started.
+            if self._has_started(part, schedule):
+                return None
+            raise
 
     def _save_time(self, name: str, schedule: Schedule, time: DateTime) -> Schedule:
         if schedule.scheduled_for == time:
@@ -257,12 +278,12 @@ class BroadcastStart:
     def _has_started(self, part: Part, pending: Schedule) -> bool:
         """Call a campaign what it is called already, which OTPIQ refuses where it has started."""
         name = campaign_name(self.broadcast.request["name"], part, len(self._parts))
-        return self._update_unless_started(pending, name=name)
+        return self._update_unless_started(pending, name=name) is None
 
-    def _update_unless_started(self, pending: Schedule, **changes: Any) -> bool:
-        """Change a campaign, and tell whether OTPIQ refuses because it has started at a time that it was asked for."""
+    def _update_unless_started(self, pending: Schedule, **changes: Any) -> dict[str, Any] | None:
+        """Change a campaign and return it; None if OTPIQ refuses because it has started at a time it was asked for."""
         try:
-            self._hook.update_campaign(campaign_id=pending.campaign_id, **changes)
+            return self._hook.update_campaign(campaign_id=pending.campaign_id, **changes)
         except OtpiqNotFoundError:
             if self._other_project is None:
                 raise
@@ -274,8 +295,7 @@ class BroadcastStart:
             if pending.first_scheduled_for > pendulum.now("UTC"):
                 raise  # so somebody else has started or ended it, or OTPIQ means something else
             log.info("Campaign %s has started: OTPIQ says %r.", pending.campaign_id, error.server_message)
-            return True
-        return False
+            return None
 
     def _refusal(self, error: str, remedy: str) -> OtpiqValidationError:
         return OtpiqValidationError(f"Not scheduled: {error}. {remedy}", errors=[error])

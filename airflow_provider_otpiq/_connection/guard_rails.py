@@ -8,7 +8,6 @@ extra, which the connection refuses altogether.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pendulum
@@ -16,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from airflow_provider_otpiq._connection.quiet_hours import Window, end_of_all, parse_windows
 from airflow_provider_otpiq._models.datetimes import describe
-from airflow_provider_otpiq._models.phone_numbers import normalize
+from airflow_provider_otpiq._models.phone_numbers import AmbiguousNumberError, normalize
 from airflow_provider_otpiq._models.recipient_rows import MAX_RECIPIENTS
 from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
@@ -41,8 +40,12 @@ def _prefixes(value: Any) -> tuple[str, ...]:
 
 def _prefix(entry: object) -> str:
     text = str(entry) if isinstance(entry, int) and not isinstance(entry, bool) and entry > 0 else entry
-    with suppress(ValueError):
+    try:
         return normalize(text)  # a whole number, written in any way
+    except AmbiguousNumberError as error:  # as a prefix it would allow strangers
+        raise ValueError(f"has an entry that {error}") from None
+    except ValueError:
+        pass
     prefix = re.sub(r"^(\+|00)", "", _PUNCTUATION.sub("", text)) if isinstance(text, str) else ""
     if _PREFIX.fullmatch(prefix):
         return prefix

@@ -17,6 +17,7 @@ from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import format_errors
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
+    OtpiqAuthenticationError,
     OtpiqConflictError,
     OtpiqCreditError,
     OtpiqRedirectError,
@@ -37,6 +38,13 @@ _CREDIT_ERROR_AMOUNTS = {"requiredCredit", "spendingThreshold"}
 _STATE_ERROR = re.compile(
     r"draft or scheduled|(has|have) (already )?started|cannot be modified|is running", re.IGNORECASE
 )
+_REMEDY_FOR_HTML = (
+    "Check the proxy and the firewall between the worker and OTPIQ, and the connection's host, then clear the task."
+)
+_BLAME_THE_DAG = (OtpiqAuthenticationError, OtpiqConflictError, OtpiqRequestError)
+# An API sends HTML too for an address that it does not know, and a redirect or a rate limit says what to do.
+_EXPLAINED = (HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS)
+_FIRST_ERROR = HTTPStatus.BAD_REQUEST
 _CAMPAIGN_IN_PATH = re.compile(r"/whatsapp/campaigns/(?P<id>[0-9a-fA-F]{24})(?:/(?P<action>\w+))?$")
 
 
@@ -75,7 +83,7 @@ def parse_response(response: RawResponse, model: type[BaseModel]) -> Any:
     message = _server_message(response, _fields(body))
     raise OtpiqResponseError(
         f"{response.call} returned {response.status} and something that is not in OTPIQ's contract"
-        f" ({'; '.join(errors)}): {message or _kind(response)}.",
+        f" ({'; '.join(errors)}): {message or _kind(response)}.{_sender_of_html(response)}",
         status_code=response.status,
         server_message=message,
     )
@@ -117,12 +125,14 @@ def error_from_response(response: RawResponse) -> OtpiqApiError:
     if error is OtpiqRedirectError:
         details += f", to {response.sanitize(response.headers.get('Location', 'nowhere'))}"
     details += "".join(f", {name} {amount:,} IQD" for name, amount in amounts.items())
+    sender = _sender_of_html(response)
     return error(
-        f"{response.call} returned {response.status}: {details}.",
+        f"{response.call} returned {response.status}: {details}.{sender}",
         status_code=response.status,
         server_message=message,
         retry_after=_retry_after(response, body),
         amounts=amounts,
+        remedy=_REMEDY_FOR_HTML if sender and error in _BLAME_THE_DAG else None,
     )
 
 
@@ -147,6 +157,15 @@ def _server_message(response: RawResponse, body: dict[str, Any]) -> str | None:
 def _kind(response: RawResponse) -> str:
     kind = response.sanitize(response.headers.get("Content-Type", "no content type"))
     return f"no message, {len(response.content)} bytes of {kind}"
+
+
+def _sender_of_html(response: RawResponse) -> str:
+    """Say who has probably sent HTML, which OTPIQ's API does not; nothing for a status with another explanation."""
+    is_html = "html" in response.headers.get("Content-Type", "").lower() and bool(response.content)
+    is_explained = response.status in _EXPLAINED or HTTPStatus.MULTIPLE_CHOICES <= response.status < _FIRST_ERROR
+    if not is_html or is_explained or _json(response):
+        return ""
+    return " Something between the worker and OTPIQ, such as a proxy or a firewall, probably responded with that HTML."
 
 
 def _retry_after(response: RawResponse, body: dict[str, Any]) -> float | None:

@@ -18,7 +18,7 @@ import time
 import zlib
 from contextvars import ContextVar
 from functools import cache
-from http.client import HTTPResponse
+from http.client import HTTPResponse, LineTooLong
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
+_MAX_LINE = 64 * 1024
+"""Bytes of a line: http.client has the same limit, and urllib3 before 2.8 none for those of a chunked body."""
 _GZIP = ("gzip", "x-gzip")
 
 _handed_over: ContextVar[bool] = ContextVar("otpiq_request_handed_over", default=True)
@@ -93,6 +95,15 @@ class _ResponseReader(io.BufferedReader):
         self._stream = _TimedStream(stream, connected, total_timeout)
         self._socket = connected
         super().__init__(self._stream)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read a line, which ends: a body's limit does not count the sizes of its chunks, nor its trailers."""
+        if size is not None and size >= 0:
+            return super().readline(size)
+        line = super().readline(_MAX_LINE + 1)
+        if len(line) > _MAX_LINE:
+            raise LineTooLong("a chunk's size or a trailer")
+        return line
 
     def close(self) -> None:
         if not self.closed and self._holds_more():

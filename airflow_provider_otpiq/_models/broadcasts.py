@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
@@ -54,6 +54,9 @@ _Whole = Annotated[int, BeforeValidator(_whole)]
 _Duration = Annotated[timedelta, PlainValidator(_duration)]
 
 
+_SHARDS_ARE_LOST = {"shards": "this task would work on all parts"}
+
+
 class _Sharded(RequestModel):
     shards: Annotated[_Whole, Field(ge=1)] = 1
     shard: Annotated[Annotated[_Whole, Field(ge=0)] | None, Field(validate_default=True)] = None
@@ -79,6 +82,10 @@ class CreateBroadcast(TemplateAndSender, _Sharded):
 
     title = "The broadcast"
     needs_both = True
+    never_blank: ClassVar[dict[str, str]] = {
+        **_SHARDS_ARE_LOST,
+        "ledger": "a second broadcast would send to the same people again",
+    }
 
     audience: String
     ledger: String | None = None
@@ -95,8 +102,13 @@ class StartBroadcast(_Sharded):
     """When the campaigns of a broadcast start."""
 
     title = "The broadcast's start"
+    never_blank: ClassVar[dict[str, str]] = {
+        **_SHARDS_ARE_LOST,
+        "scheduled_for": "the messages would go out as soon as possible",
+    }
 
     broadcast: Annotated[String, BeforeValidator(single)]
     scheduled_for: Time | None = None
     lead_time: Annotated[_Duration, AfterValidator(_at_least_the_minimum)]
     max_delay: _Duration
+    check_health: bool = True

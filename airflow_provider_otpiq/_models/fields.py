@@ -9,6 +9,7 @@ renders to) all mean "not set".
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Set
 from typing import Annotated, Literal
 
 from pendulum import DateTime
@@ -29,6 +30,15 @@ _NATIVE_HINT = "if render_template_as_native_obj made it one, turn that off or q
 def is_set(value: object) -> bool:
     """Tell whether a rendered field is set: not None, an empty string or the string that None renders to."""
     return value is not None and not (isinstance(value, str) and value in ("", "None"))
+
+
+def is_empty(value: object) -> bool:
+    """Tell whether a rendered value is empty: not set, white space only, an empty collection, or a list of such."""
+    if isinstance(value, str):
+        return not is_set(value.strip())
+    if isinstance(value, list | tuple):
+        return not value or any(map(is_empty, value))
+    return value is None or (isinstance(value, Mapping | Set) and not value)
 
 
 def is_object_id(value: object) -> bool:

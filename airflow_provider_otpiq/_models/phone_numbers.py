@@ -12,9 +12,12 @@ import unicodedata
 from decimal import Decimal
 from functools import cache
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_otpiq._models.text import is_blank
+
+if TYPE_CHECKING:
+    from collections import Counter
 
 DEFAULT_REGION = "IQ"
 
@@ -27,19 +30,19 @@ _IN_API_FORM = re.compile(API_FORM)
 _MIN_DIGITS = 10
 _MAX_LENGTH = 100  # of what a number is written in; the patterns below are not meant for long texts
 _BEYOND_PHONE_NUMBERS = 10**15
+_ROUNDED = "00000"
 _PLUS_SIGNS = frozenset("+\uff0b")
-_KINDS = (
-    "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip", "pager", "uan",
-    "voicemail",
-)  # fmt: skip
-_IRAQI = re.compile(r"\+964([1-9][0-9]{9})")
-_IRAQI_AT_HOME = re.compile(r"0?((?!964)[1-9][0-9]{9})")
 _AS_PEOPLE_WRITE = re.compile(rf"[\s(]*[{''.join(_PLUS_SIGNS)}]?[\d\s()./\-\u2010-\u2015]*")
+_USUAL_SPELLING = re.compile(r"(?:\+964|00964|964|0)?(7[3-9][0-9]{8})")
 _WHOLE_FLOAT = re.compile(r"(\+?\d+)\.0*")
 _SCIENTIFIC = re.compile(r"[+-]?\d+([.,]\d+)?[eE][+-]?\d+")
 _COUNTER = re.compile(r"\(\s*\d+\s*\)\s*$")
 _SCHEMES = frozenset({"p", "tel", "phone", "whatsapp"})  # of exports of Meta's lead ads, vCards and WhatsApp
 _SUFFIXES = ("@c.us", "@s.whatsapp.net")  # of a person's WhatsApp id; those of groups and LIDs hold no phone number
+
+
+class AmbiguousNumberError(ValueError):
+    """It may be the number of several people, or a number with something else behind it."""
 
 
 class PhoneNumber(NamedTuple):
@@ -75,8 +78,11 @@ def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> P
     valid, or a mobile number of the default region has further digits behind it, the number is ambiguous. A number
     type is read as its digits, if it is whole.
 
-    :raises ValueError: if it is not a valid phone number, or ambiguous; the text says why, without the number.
+    :raises AmbiguousNumberError: if it may be several people's number, or has something behind it.
+    :raises ValueError: if it is not a valid phone number either way; the text says why, without the number.
     """
+    if usual := default_region == DEFAULT_REGION and _read_usual_spelling(value):
+        return PhoneNumber(usual, DEFAULT_REGION)
     if isinstance(value, str) and len(value) > _MAX_LENGTH:
         raise ValueError(f"has more than {_MAX_LENGTH} characters, and is not a phone number")
     if is_blank(value):
@@ -87,17 +93,29 @@ def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> P
     if not _AS_PEOPLE_WRITE.fullmatch(visible):
         raise ValueError(_describe_characters(visible))
     if _COUNTER.search(visible):
-        raise ValueError("ends with digits in parentheses; remove what does not belong to the number")
+        raise AmbiguousNumberError("ends with digits in parentheses; remove what does not belong to the number")
     digits = _ascii_digits(visible)
     has_plus = not _PLUS_SIGNS.isdisjoint(visible)
     valid = {
         number for number in (_valid(*reading) for reading in _readings(digits, has_plus, default_region)) if number
     }
     if len(valid) > 1:
-        raise ValueError(f"may be an international number or one of {default_region}; write it with a plus")
+        raise AmbiguousNumberError(f"may be an international number or one of {default_region}; write it with a plus")
     if valid:
         return valid.pop()
     raise ValueError(f"is not a valid phone number, neither an international one nor one of {default_region}")
+
+
+def describe_regions(regions: Counter[str], default_region: str) -> str:
+    """Describe the recipients outside the default region, for the log: ``3 recipients are outside IQ: 2 SA, 1 TR``."""
+    counts = ", ".join(f"{count:,} {region}" for region, count in regions.most_common())
+    return f"{regions.total():,} recipients are outside {default_region}: {counts}"
+
+
+def _read_usual_spelling(value: object) -> str | None:
+    """Read most numbers of an audience in a twentieth of the time that parsing takes, with the same result."""
+    match = isinstance(value, str) and _USUAL_SPELLING.fullmatch(value.replace(" ", "").replace("-", ""))
+    return f"964{match[1]}" if match else None
 
 
 def _digits_of_number(value: object) -> str:
@@ -107,7 +125,7 @@ def _digits_of_number(value: object) -> str:
     whole = math.floor(number) if 0 < number < _BEYOND_PHONE_NUMBERS else -1
     if whole != value:
         raise ValueError("is a number, but not the digits of a phone number; set it as a string")
-    return str(whole)
+    return str(whole) if isinstance(value, Integral) else f"{whole}.0"
 
 
 def _unwrap(text: str) -> str:
@@ -119,6 +137,8 @@ def _unwrap(text: str) -> str:
         bare = bare.removesuffix(suffix)
     bare = bare.strip()
     whole = _WHOLE_FLOAT.fullmatch(bare)
+    if whole and whole[1].endswith(_ROUNDED):  # 9.6477E+12, read by pandas or a native template
+        raise ValueError("is a float that ends with zeros, so its last digits may be lost; set it as a string")
     return whole[1] if whole else bare
 
 
@@ -141,7 +161,7 @@ def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[st
     """
     List what the digits may mean.
 
-    :raises ValueError: if a mobile number of the default region has further digits behind it.
+    :raises AmbiguousNumberError: if a mobile number of the default region has further digits behind it.
     """
     if has_plus:
         return [(f"+{digits}", None)]
@@ -151,7 +171,7 @@ def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[st
     if digits.startswith("0"):
         return [national]
     if _mobile_with_tail(default_region).fullmatch(digits) and not _valid(*national):
-        raise ValueError(
+        raise AmbiguousNumberError(
             f"has further digits behind a number of {default_region}; remove them, or write a plus if it is foreign"
         )
     return [(f"+{digits}", None), national]
@@ -169,9 +189,6 @@ def _mobile_with_tail(region: str) -> re.Pattern[str]:
 def _valid(number: str, region: str | None) -> PhoneNumber | None:
     import phonenumbers
 
-    if ten_digits := _ten_iraqi_digits(number, region):
-        is_valid = all(kind.fullmatch(ten_digits) for kind in _valid_in_iraq())
-        return PhoneNumber(f"964{ten_digits}", DEFAULT_REGION) if is_valid else None
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
@@ -181,21 +198,3 @@ def _valid(number: str, region: str | None) -> PhoneNumber | None:
     if found is None or not phonenumbers.is_valid_number_for_region(parsed, found) or len(digits) < _MIN_DIGITS:
         return None
     return PhoneNumber(digits, found)
-
-
-@cache
-def _valid_in_iraq() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Read what phonenumbers asks of a valid number: to match the pattern of all, and that of some kind."""
-    from phonenumbers import PhoneMetadata
-
-    iraq: Any = PhoneMetadata.metadata_for_region(DEFAULT_REGION)
-    kinds = [getattr(iraq, name, None) for name in _KINDS]
-    patterns = [kind.national_number_pattern for kind in kinds if kind and kind.national_number_pattern]
-    return re.compile(iraq.general_desc.national_number_pattern), re.compile("|".join(patterns))
-
-
-def _ten_iraqi_digits(number: str, region: str | None) -> str | None:
-    """Read most numbers of an audience in a tenth of the time: parsing and formatting would only give them back."""
-    looks_like_one = _IRAQI if region is None else _IRAQI_AT_HOME if region == DEFAULT_REGION else None
-    match = looks_like_one and looks_like_one.fullmatch(number)
-    return match[1] if match else None

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sized
+from os import PathLike
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 
-from airflow_provider_otpiq._models.fields import ObjectId, Region, one_of
+from airflow_provider_otpiq._models.fields import ObjectId, Region, String, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.recipient_rows import EMPTY
 from airflow_provider_otpiq._models.request import RequestModel
+from airflow_provider_otpiq._models.text import NULL_VALUES
+
+_TABLE = re.compile(r"\S.*?(?!\.json$)((\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx?|gz|zst))+)", re.IGNORECASE)
+"""The path of a file of rows, which is not a JSON list of recipients."""
 
 
 def _iterable(recipients: object) -> Iterable[Any]:
+    if isinstance(recipients, str | PathLike) and (suffix := _suffix_of_table(str(recipients))):
+        raise ValueError(
+            f"must be a list, an XComArg, a callable, or the path of a .json file; found the path of a {suffix} file."
+            " Prepare that file with PrepareAudienceOperator, which reads CSV, JSON Lines and Parquet, and set the path"
+            " of a part that it writes (…/parts/00000.json)"
+        )
     if isinstance(recipients, str | bytes):
         raise ValueError(
             "must be a list, an XComArg, a callable, or an operator's path of a .json file; found a string of"
@@ -27,6 +39,11 @@ def _iterable(recipients: object) -> Iterable[Any]:
     if isinstance(recipients, Sized) and not len(recipients):
         raise ValueError(EMPTY)
     return recipients  # type: ignore[return-value]  # _can_be_iterated has tried
+
+
+def _suffix_of_table(text: str) -> str | None:
+    found = _TABLE.fullmatch(text)
+    return found[1].lower() if found else None
 
 
 def _can_be_iterated(recipients: Any) -> bool:
@@ -45,6 +62,7 @@ class RecipientsRequest(RequestModel):
     campaign_id: ObjectId
     on_invalid: Annotated[Literal["fail", "skip"], one_of("fail", "skip")] = "fail"
     default_region: Region = DEFAULT_REGION
+    null_values: tuple[String, ...] = NULL_VALUES
     # Not read yet: that runs code of the DAG's author, whose errors are not to become ours.
     recipients: Annotated[Iterable[Any], PlainValidator(_iterable)]
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MESSAGE_STATUSES = ("pending", "sent", "delivered", "read", "failed")
 """What a message can be, as OTPIQ documents it."""
+STATUSES_ARE_LOST = "the report would have the messages of every status"
 REPORT_STATUSES = ("available", "expired", "deleted")
 _MAX_LISTED = 5
 
@@ -58,6 +59,22 @@ def message_statuses(value: object) -> list[str]:
     :raises ValueError: if there is none, or no such status.
     """
     return _words(value, MESSAGE_STATUSES)
+
+
+def type_names(value: object) -> list[str]:
+    """
+    Take types of messages, as a report calls them: one, or several in a list.
+
+    :raises ValueError: if there is none, or one is blank.
+    """
+    names = [value] if isinstance(value, str) else value
+    if isinstance(names, list | tuple | set | frozenset) and names and all(map(_is_name, names)):
+        return list(names)
+    raise ValueError(f"must be a list of types of messages, such as 'WhatsApp Template'; found {_describe(value)}")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and is_set(value.strip())
 
 
 def _phone_numbers(value: object) -> list[str]:
@@ -92,6 +109,10 @@ class GenerateReport(RequestModel):
     """The body of a report's request."""
 
     title: ClassVar[str] = "The report's request"
+    never_blank: ClassVar[dict[str, str]] = {
+        "phone_numbers": "the report would be about everybody",
+        "statuses": STATUSES_ARE_LOST,
+    }
 
     start: Annotated[Time, Field(serialization_alias="startDate")]
     end: Annotated[Time, AfterValidator(after_start), Field(serialization_alias="endDate")]

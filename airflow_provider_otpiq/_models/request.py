@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import AliasGenerator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AliasGenerator,
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from airflow_provider_otpiq._models.fields import is_set
+from airflow_provider_otpiq._models.fields import is_empty, is_set
 from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
@@ -24,8 +32,12 @@ class RequestModel(BaseModel):
     not_done: ClassVar[str] = "was not sent"
     """What an error says of it."""
 
-    never_blank: ClassVar[tuple[str, ...]] = ()
-    """Fields of which only Python's None is "not set": a blank one is an error of theirs."""
+    never_blank: ClassVar[dict[str, str]] = {}
+    """
+    Fields of which only Python's None is "not set": an empty value is an error.
+
+    With each of them what would happen otherwise, as it follows "so".
+    """
 
     model_config = ConfigDict(
         extra="forbid",
@@ -42,6 +54,17 @@ class RequestModel(BaseModel):
             for name, value in fields.items()
             if is_set(value) or (name in cls.never_blank and value is not None)
         }
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_empty_value(cls, value: object, info: ValidationInfo) -> object:
+        name = info.field_name or ""
+        if value is None or name not in cls.never_blank or not is_empty(value):
+            return value
+        raise ValueError(
+            f"is set and rendered to an empty value, so {cls.never_blank[name]}; make it render to a value, or leave"
+            f" {name} out"
+        )
 
     @classmethod
     def parse(cls, **fields: object) -> Self:

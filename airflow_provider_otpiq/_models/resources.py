@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -14,6 +15,8 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+Listed = TypeVar("Listed", "Template", "PhoneNumber")
 
 _MAX_CANDIDATES = 30
 _TIER = re.compile(r"TIER_(?P<count>\d+)(?P<thousands>K?)")
@@ -47,6 +50,7 @@ class PhoneNumber(_Part):
     verified_name: Annotated[str | None, Field(alias="verifiedName")] = None
     status: str | None = None
     messaging_limit: Annotated[str | None, Field(alias="messagingLimit")] = None
+    quality_rating: Annotated[Any, Field(alias="qualityRating")] = None
 
     @property
     def max_people_a_day(self) -> int | None:
@@ -64,6 +68,15 @@ class Account(_Part):
 
     numbers: Annotated[list[PhoneNumber], BeforeValidator(_list), Field(alias="phoneNumbers")] = []
     templates: Annotated[list[Template], BeforeValidator(_list)] = []
+    ban_state: Annotated[Any, Field(alias="banState")] = None
+
+    def template(self, template_id: str) -> Template | None:
+        """Find a template by its id."""
+        return _find(self.templates, template_id)
+
+    def phone_number(self, phone_number_id: str) -> PhoneNumber | None:
+        """Find a number by its id."""
+        return _find(self.numbers, phone_number_id)
 
 
 class Business(_Part):
@@ -79,8 +92,24 @@ class Resources(_Part):
 
     def phone_number(self, phone_number_id: str) -> PhoneNumber | None:
         """Find a number by its id."""
-        numbers = (number for each in self.businesses for account in each.accounts for number in account.numbers)
-        return next((number for number in numbers if str(number.id).lower() == phone_number_id.lower()), None)
+        found = (account.phone_number(phone_number_id) for account in self.accounts)
+        return next(filter(None, found), None)
+
+    def template(self, template_id: str) -> Template | None:
+        """Find a template by its id."""
+        return next(filter(None, (account.template(template_id) for account in self.accounts)), None)
+
+    def account(self, template_id: str, phone_number_id: str) -> Account | None:
+        """Find the account of a number, or, if the number is not listed, of a template."""
+        accounts = self.accounts
+        of_number = (account for account in accounts if account.phone_number(phone_number_id))
+        of_template = (account for account in accounts if account.template(template_id))
+        return next(chain(of_number, of_template), None)
+
+    @property
+    def accounts(self) -> list[Account]:
+        """All WhatsApp accounts."""
+        return [account for business in self.businesses for account in business.accounts]
 
 
 class ResourcesResponse(_Part):
@@ -107,7 +136,7 @@ class ResourceLookup(BaseModel):
         :raises OtpiqValidationError: if there is no such template or number, if there are several, or if they belong
             to different accounts. The text lists what there is.
         """
-        accounts = list(enumerate(account for business in resources.businesses for account in business.accounts))
+        accounts = list(enumerate(resources.accounts))
         templates = [(at, template) for at, account in accounts for template in account.templates if template.id]
         numbers = [(at, number) for at, account in accounts for number in account.numbers if number.id]
         template_matches = [(at, template) for at, template in templates if self._is_template(template)]
@@ -150,6 +179,10 @@ class ResourceLookup(BaseModel):
     def _template(self) -> str:
         language = f" in {safe_repr(self.template_language)}" if self.template_language else ""
         return f"{safe_repr(self.template_name)}{language}"
+
+
+def _find(listed: Sequence[Listed], object_id: str) -> Listed | None:
+    return next((each for each in listed if str(each.id).lower() == object_id.lower()), None)
 
 
 def _plain(language: str | None) -> str:

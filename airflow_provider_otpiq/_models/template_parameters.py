@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from airflow_provider_otpiq._models.recipient_rows import BLANK, is_missing
+from airflow_provider_otpiq._models.parameter_values import SCALAR, are_all
 from airflow_provider_otpiq._redaction import sanitize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class PayloadField(BaseModel):
@@ -50,27 +50,28 @@ class RequiredParameter:
         self._keys = field.path.split(".")
         self.name = sanitize(f"{field.path} ({field.label})" if field.label else field.path)
 
-    def missing_positions(self, recipients: list[dict[str, Any]]) -> list[int]:
-        """Find the recipients that lack it."""
+    def problems(self, recipients: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+        """Find the recipients that lack it, by their position, each with its error. Blank values are not set before."""
         if self._all_have_a_string(recipients):
-            return []
-        return [position for position, recipient in enumerate(recipients) if self._is_missing_in(recipient)]
+            return {}
+        found = {position: self._problem_of(recipient) for position, recipient in enumerate(recipients)}
+        return {position: problem for position, problem in found.items() if problem}
 
     def _all_have_a_string(self, recipients: Iterable[Any]) -> bool:
-        """Look at all of them at once, which is fast, and enough where each has a string."""
+        """Check all of them at once, which is fast, and enough if each has a string."""
         values = recipients
         for key in self._keys:
             values = map(itemgetter(key), values)
         try:
-            return BLANK.isdisjoint(map(str.strip, values))
+            return are_all(str, values)
         except (KeyError, TypeError):
             return False
 
-    def _is_missing_in(self, recipient: Mapping[Any, Any]) -> bool:
+    def _problem_of(self, recipient: Mapping[Any, Any]) -> str | None:
         value: Any = recipient
         try:
             for key in self._keys:
                 value = value[key]
         except (KeyError, TypeError):
-            return True
-        return is_missing(value)
+            return f"{self.name} is required, and is not set"
+        return f"{self.name} {SCALAR}, and is a dict" if isinstance(value, dict) else None

@@ -66,8 +66,8 @@ def are_clean(texts: Sequence[str]) -> bool:
 
     Some that are clean are not recognized, such as those with a mark within a word.
     """
-    joined = f"|{'|'.join(texts)}|"
-    return joined.isprintable() and not ("  " in joined or "| " in joined or " |" in joined)
+    joined = f" {' '.join(texts)} "  # two spaces come of a run, of a space at an end, and of a text without characters
+    return not texts or (joined.isprintable() and "  " not in joined)
 
 
 def is_blank(value: object, null_values: Collection[str] = NULL_VALUES) -> bool:

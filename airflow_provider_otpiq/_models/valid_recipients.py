@@ -28,9 +28,12 @@ class ValidRecipients:
     Going through it gives copies in the API's form: whatever is done with them, what was checked is what is sent.
     """
 
-    def __init__(self, body: bytes, count: int, *, skipped: int) -> None:
+    def __init__(self, body: bytes, count: int, *, skipped: int, duplicates: int) -> None:
         self.body = body
         self.skipped = skipped
+        """How many invalid rows were left out."""
+        self.duplicates = duplicates
+        """How many rows were left out because an earlier one has the same person."""
         self.guard_rails: GuardRails | None = None
         """Those of the connection that allow them; None where none were asked."""
         self._count = count
@@ -41,11 +44,6 @@ class ValidRecipients:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         yield from from_json(self.body)["recipients"]
 
-    @property
-    def distinct(self) -> int:
-        """How many different numbers they have: OTPIQ takes each once."""
-        return len({recipient["phoneNumber"] for recipient in self})
-
     def redact(self, text: str) -> str:
         """Replace in a message of the server what these recipients' parameters say of people."""
         values = [value for recipient in self for value in _scalars(recipient.get("templateParameters"))]
@@ -54,11 +52,7 @@ class ValidRecipients:
 
 
 def request_body(recipients: list[dict[str, Any]]) -> bytes:
-    """
-    Write recipients as they are sent.
-
-    :raises PydanticSerializationError: if one of them holds half a character, or is nested too deeply.
-    """
+    """Write recipients as they are sent."""
     return to_json({"recipients": recipients})
 
 
@@ -72,6 +66,6 @@ def _scalars(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield str(value)
-    elif isinstance(value, list | dict):
-        for inner in value.values() if isinstance(value, dict) else value:
+    elif isinstance(value, dict):
+        for inner in value.values():
             yield from _scalars(inner)

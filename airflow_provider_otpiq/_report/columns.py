@@ -11,10 +11,13 @@ from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqReportError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
     from pathlib import Path
 
 _MAX_LISTED = 20
+_MAX_COLUMNS = 100
+_MAX_HEADER = 64 * 1024
+"""Characters of the header: an endless line would need as much memory."""
 _WITH_OFFSET = r"'.*[T ].*(Z|[+-]\d\d(:?\d\d)?)'"
 
 
@@ -81,11 +84,12 @@ class Header(NamedTuple):
     @property
     def extra_columns(self) -> dict[str, str]:
         """The names of other columns, in snake_case, and what SQL calls their texts."""
-        taken = [*(column.name for column in COLUMNS), *PEOPLE_COLUMNS]
+        documented = {column.title for column in COLUMNS}
+        taken = {*(column.name for column in COLUMNS), *PEOPLE_COLUMNS}
         names: dict[str, str] = {}
         for at, title in enumerate(self.titles):
-            if title not in {column.title for column in COLUMNS}:
-                names[_unused(_snake_case(title), [*taken, *names])] = f"c{at}"
+            if title not in documented:
+                names[_unused(_snake_case(title), taken | names.keys())] = f"c{at}"
         return names
 
 
@@ -94,13 +98,14 @@ def read_header(path: Path, name: str) -> Header:
     Read the header of a file.
 
     :param name: what errors call the report.
-    :raises OtpiqReportError: if a documented column is not there once.
+    :raises OtpiqReportError: if a documented column is not there once, or there are too many columns.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            titles = [title.strip() for title in next(csv.reader(file, strict=True), [])]
-    except (UnicodeDecodeError, csv.Error):
-        titles = []
+    titles = _titles(path)
+    if len(titles) > _MAX_COLUMNS:
+        raise OtpiqReportError(
+            f"The file of {name} has {len(titles):,} columns, and at most {_MAX_COLUMNS} are read. It has"
+            f" {_listed(titles)}."
+        )
     wrong = [column.title for column in COLUMNS if titles.count(column.title) != 1]
     if wrong:
         raise OtpiqReportError(
@@ -110,15 +115,25 @@ def read_header(path: Path, name: str) -> Header:
     return Header(tuple(titles))
 
 
+def _titles(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            row = next(csv.reader([file.readline(_MAX_HEADER)], strict=True), [])
+    except (UnicodeDecodeError, csv.Error):
+        return []
+    return [title.strip() for title in row]
+
+
 def _listed(titles: Sequence[str]) -> str:
-    return list_some([repr(sanitize(title)) for title in titles], _MAX_LISTED) or "none that can be read"
+    listed = [repr(sanitize(title)) for title in titles[:_MAX_LISTED]]
+    return list_some([*listed, *titles[_MAX_LISTED:]], _MAX_LISTED) or "none that can be read"
 
 
 def _snake_case(title: str) -> str:
     return "_".join(re.findall(r"\w+", title.lower())) or "column"
 
 
-def _unused(name: str, taken: Sequence[str]) -> str:
+def _unused(name: str, taken: Set[str]) -> str:
     number = 2
     unused = name
     while unused in taken:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._audience.database import NEVER
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES
+from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._report.columns import COLUMNS, read_header
+from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqReportError, OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from airflow_provider_otpiq._audience.database import Database
@@ -24,6 +26,8 @@ _TIME_IN_CSV = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {0}"  # of a database 
 _BUFFER = 4_000_000  # bytes, of which DuckDB takes 32 MB by default, for each thread; twice its longest line
 _TIMES = ("created_at", "sent_at")
 _FINAL = "delivery_status IN ('delivered', 'read', 'failed')"
+_TYPE = "lower(trim(message_type))"
+_MAX_LISTED = 5
 
 
 class MessageTable:
@@ -32,11 +36,13 @@ class MessageTable:
 
     :param database: where they are.
     :param has_people: whether only messages to certain people count.
+    :param message_types: which types of messages count, in any case of their letters; None for all.
     """
 
-    def __init__(self, database: Database, *, has_people: bool) -> None:
+    def __init__(self, database: Database, *, has_people: bool, message_types: Sequence[str] | None = None) -> None:
         self._database = database
         self._has_people = has_people
+        self._message_types = message_types
         self._header: Header | None = None
         database.execute(
             "CREATE TABLE people (phone_number VARCHAR, reference VARCHAR, part VARCHAR, campaign_id VARCHAR)"
@@ -66,14 +72,15 @@ class MessageTable:
         before = self._count()
         whose, parameters = self._whose(part)
         select = f"SELECT * FROM ({_select(header)} FROM {_read_csv(header)}){whose}"
-        self._database.execute(f"INSERT INTO messages {select}", [str(path), *parameters])
+        self._database.execute(f"INSERT INTO received {select}", [str(path), *parameters])
         if others := rows - (self._count() - before):
             log.info("%s messages of %s are to others, and left out.", f"{others:,}", name)
 
     def _create(self, header: Header, name: str) -> None:
         if self._header is None:
             self._header = header
-            self._database.execute(f"CREATE TABLE messages AS {_select(header)} FROM ({_no_row(header)}) LIMIT 0")
+            self._database.execute(f"CREATE TABLE received AS {_select(header)} FROM ({_no_row(header)}) LIMIT 0")
+            self._database.execute(f"CREATE VIEW messages AS FROM received WHERE {self._is_counted()}")
         elif header != self._header:
             raise OtpiqReportError(f"The file of {name} has other columns than the one before it.")
 
@@ -108,8 +115,35 @@ class MessageTable:
         people = f"(SELECT phone_number FROM people{only}) people"
         return f" SEMI JOIN {people} USING (phone_number)", [] if part is None else [part]
 
+    def _is_counted(self) -> str:
+        """Return SQL that tells whether a received message is of a type that counts."""
+        if self._message_types is None:
+            return "true"
+        return f"{_TYPE} IN ({', '.join(f'lower(trim({_literal(name)}))' for name in self._message_types)})"
+
     def _count(self) -> int:
-        return int(self._database.fetch("SELECT count(*) FROM messages", [])[0][0])
+        return int(self._single("SELECT count(*) FROM received"))
+
+    def log_other_types(self) -> None:
+        """Log how many messages are of types that do not count; warn if all are, as the types may be wrong."""
+        others = dict(
+            self._database.fetch(
+                f"SELECT message_type, count(*) FROM received WHERE ({self._is_counted()}) IS NOT true"
+                " GROUP BY message_type ORDER BY count(*) DESC, message_type",
+                [],
+            )
+        )
+        if not others:
+            return
+        counted = " or ".join(map(repr, self._message_types or ()))
+        found = list_some([f"{sanitize(str(name))!r} {count:,}" for name, count in others.items()], _MAX_LISTED)
+        log.info("Left out %s messages whose type is not %s: %s.", f"{sum(others.values()):,}", counted, found)
+        if self._count() == sum(others.values()):
+            log.warning(
+                "No message is of type %s, so none is counted. That type is an assumption, which may be wrong: if one"
+                " of the types above is the right one, set message_types to it.",
+                counted,
+            )
 
     def counts(self) -> dict[str, Any]:
         """Count the messages, by status, and add up what they cost."""
@@ -187,7 +221,8 @@ def _no_row(header: Header) -> str:
 
 def _read_csv(header: Header) -> str:
     columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(header.titles)))
-    # In parallel, DuckDB takes some line breaks within quotes for the end of a row, and refuses the file.
+    # In parallel, DuckDB takes some line breaks within quotes for the end of a row, and refuses the file. It would save
+    # a tenth of the time: on two cores, 1.2 to 1.45 instead of 1.45 to 1.5 seconds for a million rows.
     return (
         "read_csv(?, auto_detect = false, parallel = false, header = false, skip = 1, delim = ',', quote = '\"',"
         f" escape = '\"', nullstr = '{NEVER}', buffer_size = {_BUFFER}, columns = {{{columns}}})"
@@ -198,8 +233,8 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+def _literal(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _text(reference: str | int | None) -> str | None:

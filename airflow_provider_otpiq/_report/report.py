@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pendulum import DateTime
 
     from airflow_provider_otpiq._report.people import People
-    from airflow_provider_otpiq._report.request import AwaitDeliveryRequest, ReportRequest
+    from airflow_provider_otpiq._report.request import AwaitDeliveryRequest, MessageSelection, ReportRequest
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)
@@ -53,11 +53,12 @@ def write_report(hook: OtpiqHook, request: ReportRequest, people: People | None)
     """
     start, end = window_of(request, people)
     require_writable(request.destination)  # before OTPIQ is asked for many reports
-    with _collector(hook, people) as collector:
+    with _collector(hook, request, people) as collector:
         progress = Progress()
         for part, numbers in _numbers_by_part(people, collector.table):
             collector.add(part, start=start, end=end, phone_numbers=numbers, statuses=request.statuses)
             progress.report("Made reports up to part %s.", part)
+        collector.table.log_other_types()
         _log_ambiguous(collector.table)
         collector.write(request.destination, request.file_format)
         return WrittenReport(request.destination, people, collector.table.counts())
@@ -74,11 +75,12 @@ def count_messages(
     :param people: whose messages; None for everybody's.
     :raises OtpiqError: as :func:`write_report`.
     """
-    with _collector(hook, people) as collector:
+    with _collector(hook, request, people) as collector:
         for part in people or ():
             collector.table.add_people(part)
         start, end = window_of(request, people)
         collector.add(None, start=start, end=end)
+        collector.table.log_other_types()
         return collector.table.counts(), collector.table.final_share()
 
 
@@ -144,9 +146,10 @@ class _Collector:
 
 
 @contextmanager
-def _collector(hook: OtpiqHook, people: People | None) -> Iterator[_Collector]:
+def _collector(hook: OtpiqHook, messages: MessageSelection, people: People | None) -> Iterator[_Collector]:
     with Database(_MEMORY_LIMIT) as database:
-        yield _Collector(hook, database, MessageTable(database, has_people=people is not None))
+        table = MessageTable(database, has_people=people is not None, message_types=messages.counted_types)
+        yield _Collector(hook, database, table)
 
 
 def _log_ambiguous(table: MessageTable) -> None:

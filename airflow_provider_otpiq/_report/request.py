@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.broadcasts import single
-from airflow_provider_otpiq._models.fields import String, Time, is_set
-from airflow_provider_otpiq._models.reports import Destination, after_start, message_statuses
+from airflow_provider_otpiq._models.fields import String, Time
+from airflow_provider_otpiq._models.reports import (
+    STATUSES_ARE_LOST,
+    Destination,
+    after_start,
+    message_statuses,
+    type_names,
+)
 from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._redaction import safe_repr
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pendulum import DateTime
 
 FORMATS = {".parquet": "parquet", ".csv": "csv"}
-
-
-def _not_blank(value: object) -> object:
-    if is_set(value):
-        return value
-    raise ValueError(
-        "is set, and rendered to nothing, so the report would be about everybody; make it render to a path, or leave it"
-        " out"
-    )
+BROADCAST_TYPES = ("WhatsApp Template",)
+"""The types of a broadcast's messages in a report. Not documented: **an assumption**."""
 
 
 class MessageSelection(RequestModel):
@@ -32,12 +33,22 @@ class MessageSelection(RequestModel):
 
     title: ClassVar[str] = "The delivery report"
     not_done: ClassVar[str] = "was not made"
-    never_blank: ClassVar[tuple[str, ...]] = ("broadcast", "audience")  # it would be about everybody
+    never_blank: ClassVar[dict[str, str]] = {
+        "broadcast": "the report would be about everybody",
+        "audience": "the report would be about everybody",
+        "message_types": "messages of other types would be counted",
+    }
 
-    broadcast: Annotated[String | None, BeforeValidator(single), BeforeValidator(_not_blank)] = None
-    audience: Annotated[String | None, BeforeValidator(_not_blank)] = None
+    broadcast: Annotated[String | None, BeforeValidator(single)] = None
+    audience: String | None = None
     start: Annotated[Time | None, Field(validate_default=True)] = None
     end: Annotated[Time | None, Field(validate_default=True)] = None
+    message_types: Annotated[list[str] | None, PlainValidator(type_names)] = None
+
+    @property
+    def counted_types(self) -> Sequence[str] | None:
+        """The types of messages that count; None for all."""
+        return self.message_types or (BROADCAST_TYPES if self.broadcast else None)
 
     @field_validator("audience")
     @classmethod
@@ -67,6 +78,8 @@ def _known_format(location: str) -> str:
 
 class ReportRequest(MessageSelection):
     """A report that is written to a file."""
+
+    never_blank: ClassVar[dict[str, str]] = {**MessageSelection.never_blank, "statuses": STATUSES_ARE_LOST}
 
     statuses: Annotated[list[str] | None, PlainValidator(message_statuses)] = None
     destination: Annotated[Destination, AfterValidator(_known_format)]
@@ -106,4 +119,5 @@ class AwaitDeliveryRequest(MessageSelection):
     not_done: ClassVar[str] = "made no report"
 
     min_final: Annotated[float, PlainValidator(_share)]
+    max_failed_pokes: Annotated[int, Field(ge=0)]
     poke_interval: Annotated[float, AfterValidator(_seconds)]

@@ -13,7 +13,7 @@ What several processes could decide differently is created exclusively: the firs
 campaign *holds* a part may still change, as a draft that may hold the wrong people is given up. Which request *starts*
 is decided once, and so is which campaign *sends* a part, before OTPIQ is asked to schedule it. Neither ever changes.
 
-Up to version 0.5.0, ``start.json`` was in the folder of its request. It is still read there.
+Up to version 0.6.0, ``start.json`` was in the folder of its request. It is still read there.
 """
 
 from __future__ import annotations
@@ -94,10 +94,12 @@ class Start(_Record):
     """Which request of a ledger starts, and when."""
 
     request: str = ""
-    """The request's id; empty in a ledger of version 0.5.0 or earlier, where the folder's name is the id."""
+    """The request's id; empty in a ledger of version 0.6.0 or earlier, where the folder's name is the id."""
     requested: Time | None
     """The time as it was set; None where it was left to the lead time."""
     scheduled_for: Time
+    run_id: str | None = None
+    """The DAG and its run that decided it; None in a ledger of an earlier version."""
 
 
 class Schedule(_Record):
@@ -210,7 +212,7 @@ class Ledger:
         return self._read(Start, _START) or self._start_below_a_request()
 
     def _start_below_a_request(self) -> Start | None:
-        """Read the start in a ledger of version 0.5.0 or earlier; of several, one of another request."""
+        """Read the start in a ledger of version 0.6.0 or earlier; of several, one of another request."""
         ids = [name for name in self._folder.list("") if _ID.fullmatch(name)]
         for request in sorted(ids, key=self._id.__eq__):
             if start := self._read(Start, f"{request}/{_START}"):

@@ -103,8 +103,7 @@ class OtpiqHook(BaseHook):
         """
         Return the session that all calls go over, with the API key in it.
 
-        It sends the key wherever it is used: the hook's own methods take care of the address, of timeouts and of what
-        may be retried.
+        It sends the key wherever it is used: only the hook's methods take care of addresses, timeouts and retries.
 
         :return: the session, the same one each time.
         :raises OtpiqConfigurationError: if the connection cannot be used.
@@ -157,31 +156,36 @@ class OtpiqHook(BaseHook):
         default_region: str = DEFAULT_REGION,
         validate_parameters: bool = True,
         on_invalid: str = "fail",
+        null_values: object = None,
     ) -> ValidRecipients:
         """
-        Validate recipients and write their numbers in the API's form. Nobody gets a message.
+        Validate recipients and write them in the API's form. It sends no messages.
+
+        Each person is kept once: the first valid row. In values of template parameters, runs of whitespace become one
+        space; those that mean "no value" are left out.
 
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
-        :param recipients: an iterable of dicts in the API's shape (``phoneNumber``, ``templateParameters``, and
-            optionally a ``reference`` of your own, a string or an int, which is never sent and names the recipient in
-            errors and logs), or of phone numbers where the template has no parameters.
+        :param recipients: an iterable of recipients, each as for :class:`.AttachRecipientsOperator`.
         :param default_region: the country of national phone numbers, two letters, ``IQ`` by default.
-        :param validate_parameters: whether to ask OTPIQ which parameters the template requires, and check them too;
-            True by default.
+        :param validate_parameters: whether to ask OTPIQ which parameters the template requires, True by default.
         :param on_invalid: ``fail``, the default, refuses all recipients if any is invalid; ``skip`` leaves those out
             of at most 100,000, and logs which and why.
+        :param null_values: as for :class:`.AttachRecipientsOperator`.
         :return: the recipients as they are sent, for :meth:`attach_recipients` or :meth:`send_sample`.
-        :raises OtpiqValidationError: also if a recipient is invalid, or the connection's guard rails do not allow it;
-            the text lists each by its position, with the number masked.
+        :raises OtpiqValidationError: also if a recipient is invalid or not allowed; the text lists each by position.
         """
         request = RecipientsRequest.parse(
-            campaign_id=campaign_id, recipients=recipients, default_region=default_region, on_invalid=on_invalid
+            campaign_id=campaign_id,
+            recipients=recipients,
+            default_region=default_region,
+            on_invalid=on_invalid,
+            null_values=null_values,
         )
         guard_rails = self.guard_rails  # first of all, because reading them checks everything in the connection
         valid = request.recipients
         if isinstance(valid, ValidRecipients) and not validate_parameters and valid.guard_rails == guard_rails:
             return valid
-        validator = RecipientValidator(request.recipients, request.default_region)
+        validator = RecipientValidator(valid, request.default_region, request.null_values)
         guard_rails.check_allowed(validator)
         if validate_parameters:
             validator.require(self.get_recipient_payload(campaign_id=request.campaign_id))
@@ -196,8 +200,7 @@ class OtpiqHook(BaseHook):
         """
         Attach recipients to a draft or scheduled campaign (``POST /whatsapp/campaigns/{_id}/recipients``).
 
-        Idempotent: OTPIQ skips the numbers that are on the campaign already, and where it refuses because all of them
-        are, nothing is attached and that is no error.
+        Idempotent: OTPIQ skips the numbers that are on the campaign already. If all of them are, that is not an error.
 
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
         :param recipients: 1 to 1000 of them, as :meth:`check_recipients` takes or returns them. A campaign holds 1000
@@ -301,8 +304,7 @@ class OtpiqHook(BaseHook):
         """
         Make a report of the messages in a window of time (``POST /reports/generate``): who got one, what it cost.
 
-        A report costs nothing, and OTPIQ deletes it after 30 days. So it is retried like an idempotent request; where
-        a response is lost, a second report may stay behind.
+        It costs nothing and is deleted after 30 days, so it is retried: a lost response may leave a second report.
 
         :param start: when the window begins: a datetime or an ISO 8601 string, with an offset.
         :param end: when it ends, after ``start``.
@@ -389,7 +391,7 @@ class OtpiqHook(BaseHook):
         except OtpiqRequestError as error:
             if not all_already_attached(error):
                 raise
-            return AttachedCampaign.unchanged(campaign_id, recipients.distinct)
+            return AttachedCampaign.unchanged(campaign_id, len(recipients))
         return AttachedCampaign({**(response.get("data") or {}), "_id": campaign_id})
 
 

@@ -30,6 +30,7 @@ except ImportError:  # Airflow before 3.3
 else:
     DEFAULT_RETRY_POLICY = OtpiqRetryPolicy()
 
+_UTC = ("UTC", "Etc/UTC")
 
 _DOCUMENTED = frozenset({
     "_id", "campaignId", "name", "template", "phoneNumber", "scheduledFor", "startedAt", "completedAt", "createdAt",
@@ -64,23 +65,44 @@ class OtpiqBaseOperator(BaseOperator):
 
         return OtpiqHook(str(self.otpiq_conn_id))
 
-    def _in_timezone_of_dag(self, context: Context, time: object) -> object:
-        """Give a naive time the DAG's timezone."""
+    def _in_timezone_of_dag(self, context: Context, name: str) -> object:
+        """Return the time of a field; a naive one gets the DAG's timezone, with a warning if that is only UTC."""
         from airflow_provider_otpiq._models.datetimes import apply_default_timezone
 
-        dag = context.get("dag")
-        return apply_default_timezone(time, dag.timezone) if dag else time
+        value, dag = getattr(self, name), context.get("dag")
+        time = apply_default_timezone(value, dag.timezone) if dag else value
+        if dag and time is not value and dag.timezone.name in _UTC:
+            self._warn_of_utc(name, time)
+        return time
 
-    def _log_time(self, context: Context, scheduled_for: object) -> None:
-        """Log the time that was set, in UTC and in the DAG's timezone."""
-        from pendulum import UTC
+    def _warn_of_utc(self, name: str, time: object) -> None:
+        """Log what a naive time means in a DAG that sets no timezone: UTC is what Airflow takes then."""
+        from pendulum import timezone
 
         from airflow_provider_otpiq._models.datetimes import describe
+
+        self.log.warning(
+            "%s has no offset, and the DAG's timezone is UTC, so it is taken as %s. If it is meant in another timezone,"
+            " give it an offset (+03:00), or set the timezone of the DAG's start_date (tz='Asia/Baghdad').",
+            name,
+            describe(time, timezone("Asia/Baghdad")),
+        )
+
+    def _log_time(self, context: Context, scheduled_for: object) -> None:
+        """Log the time that was set."""
         from airflow_provider_otpiq._models.fields import is_set
 
         if is_set(scheduled_for):
-            dag = context.get("dag")
-            self.log.info("Scheduled for %s.", describe(scheduled_for, dag.timezone if dag else UTC))
+            self.log.info("Scheduled for %s.", self._describe_time(context, scheduled_for))
+
+    def _describe_time(self, context: Context, time: object) -> str:
+        """Write a time in UTC and in the DAG's timezone."""
+        from pendulum import UTC
+
+        from airflow_provider_otpiq._models.datetimes import describe
+
+        dag = context.get("dag")
+        return describe(time, dag.timezone if dag else UTC)
 
     def _push(self, context: Context, campaign: Mapping[str, Any]) -> str:
         """Push the campaign object beside the id, and return the id for ``return_value``."""

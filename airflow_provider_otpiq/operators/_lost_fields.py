@@ -1,4 +1,4 @@
-"""Fields that must not pass for "not set" where they render to nothing, as then everybody would be meant, or nobody."""
+"""Fields that must not pass for "not set" if they render to an empty value: other people would be meant."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class KeepsLostFields:
-    """An operator some of whose fields become blank, which is refused, where they were set and render to None."""
+    """An operator with fields that become blank, which is refused, if they were set and render to None."""
 
     never_lost: ClassVar[tuple[str, ...]]
-    """The names of these fields."""
+    """The names of these fields: those of its request's ``never_blank``."""
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]

@@ -67,9 +67,9 @@ class RedactedRecipients:
 
 
 class _RecipientsOperator(OtpiqBaseOperator):
-    """What the operators share that take recipients."""
+    """What the operators share that accept recipients."""
 
-    template_fields: Sequence[str] = ("campaign_id", "recipients", "otpiq_conn_id")
+    template_fields: Sequence[str] = ("campaign_id", "recipients", "null_values", "otpiq_conn_id")
     # What a callable returns is known only after the task has executed. Airflow 2 never looks again.
     overwrite_rtif_after_execution = True
 
@@ -81,6 +81,7 @@ class _RecipientsOperator(OtpiqBaseOperator):
         default_region: str = "IQ",
         validate_parameters: bool = True,
         on_invalid: Literal["fail", "skip"] = "fail",
+        null_values: Sequence[str] | XComArg | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -89,6 +90,7 @@ class _RecipientsOperator(OtpiqBaseOperator):
         self.default_region = default_region
         self.validate_parameters = validate_parameters
         self.on_invalid = on_invalid
+        self.null_values: Any = null_values
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
@@ -109,6 +111,7 @@ class _RecipientsOperator(OtpiqBaseOperator):
             default_region=self.default_region,
             validate_parameters=self.validate_parameters,
             on_invalid=self.on_invalid,
+            null_values=self.null_values,
         )
         if not self._redacted.path:
             self.recipients = RedactedRecipients(recipients)
@@ -120,11 +123,15 @@ class _RecipientsOperator(OtpiqBaseOperator):
         return self.recipients if is_rendered else RedactedRecipients(self.recipients)
 
     def _read_recipients(self, context: Context) -> Any:
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
         if path := self._redacted.path:
             from airflow_provider_otpiq._audience.recipients_file import read_recipients
 
             return read_recipients(path)
         recipients = self._redacted.value
+        if isinstance(recipients, ObjectStoragePath):  # of a file that is refused by its suffix
+            return str(recipients)
         return call_with_context(recipients, context, self) if callable(recipients) else recipients
 
 
@@ -149,21 +156,26 @@ def call_with_context(function: Callable[..., Any], context: Context, operator: 
 
 
 class AttachRecipientsOperator(_RecipientsOperator):
-    """
-    Attach recipients to a campaign that is a draft or scheduled. Nobody gets a message by it, unless it is scheduled.
+    r"""
+    Attach recipients to a campaign that is a draft or scheduled. It sends no messages, unless that is scheduled.
 
-    Every recipient is validated before anything is sent: the phone number, and the parameters that the campaign's
-    template requires, which are read from OTPIQ once. One error lists all invalid ones by their position, with the
-    numbers masked. It is idempotent: OTPIQ skips the numbers that are on the campaign already.
+    Every recipient is validated before anything is sent: the phone number, the values of template parameters, and
+    whether those are set that the campaign's template requires, which are read from OTPIQ once. One error lists all
+    invalid ones by their position, with the numbers masked. Of several rows with the same number, the first valid one
+    is kept. It is idempotent: OTPIQ skips the numbers that are on the campaign already.
+
+    What WhatsApp refuses is removed from texts: runs of whitespace, line breaks and tabs included, become one space. A
+    value that is blank or means "no value" is left out. The log counts both, and the numbers outside of
+    ``default_region``.
 
     No person's data goes into Airflow's UI, logs or XCom by this operator; the field shows as "1000 recipients". But
     a literal list stands in the DAG file, and in the serialized DAG of Airflow's database, whatever an operator does:
     set a callable.
 
     XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is what OTPIQ returns of the campaign,
-    a dict with at least ``_id``; key ``recipients`` is a dict of the counts ``attached``, ``already_attached`` and
-    ``skipped``. The first two are known only where all numbers were on the campaign already, and None otherwise: no
-    documented response tells them.
+    a dict with at least ``_id``; key ``recipients`` is a dict of the counts ``attached``, ``already_attached``,
+    ``skipped`` (invalid rows) and ``duplicates`` (further rows of a person). The first two are known only if all
+    numbers were on the campaign already, and None otherwise: no documented response has them.
 
     Rules: https://docs.otpiq.com, *Add recipients*.
 
@@ -176,13 +188,19 @@ class AttachRecipientsOperator(_RecipientsOperator):
         task executes, and may take variables of the task's context by their names. Or the path of a file with a JSON
         list of them, such as a part of a prepared audience (``…/parts/00000.json``), which is read when the task
         executes: a string that ends in ``.json``, an absolute path or a URL, or an ``ObjectStoragePath``. A number may
-        be written as ``+964 771…``, ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic digits.
-        (templated)
+        be written as ``+964 771…``, ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic digits. A value
+        of ``templateParameters`` is a string, a number, a bool or missing; those of ``header`` and ``buttons`` may be
+        nested, such as ``{"buttons": {"0": {"1": "A-1042"}}}``. (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.
     :param validate_parameters: whether to check the template's required parameters, True by default; False saves the
         call.
     :param on_invalid: ``fail``, the default, sends nothing if any recipient is invalid; ``skip`` takes the others, of
         100,000 at most, and logs which are left out (at most 100) and why.
+    :param null_values: a list of strings that mean "no value" as the value of a template parameter, compared with the
+        whole cleaned text. It replaces the default list: what ``pandas.read_csv`` reads as missing (``NULL``, ``nan``,
+        ``N/A``, …), ``\N``, ``none``, ``undefined``, and errors of spreadsheets such as ``#REF!``. None, the default,
+        is that list; an empty list lets only blank text mean "no value", as for a part of an audience that was prepared
+        with another list. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: whether and when Airflow 3.3+ tries the task again,
         :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``
@@ -216,6 +234,7 @@ def _counts(campaign: AttachedCampaign, recipients: ValidRecipients) -> dict[str
         "attached": campaign.attached,
         "already_attached": campaign.already_attached,
         "skipped": recipients.skipped,
+        "duplicates": recipients.duplicates,
     }
 
 
@@ -237,6 +256,7 @@ class SendSampleOperator(_RecipientsOperator):
     :param default_region: as for :class:`AttachRecipientsOperator`.
     :param validate_parameters: as for :class:`AttachRecipientsOperator`.
     :param on_invalid: as for :class:`AttachRecipientsOperator`.
+    :param null_values: as for :class:`AttachRecipientsOperator`. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param durable: whether to save state for a later try, True by default. Before Airflow 3.3 there is no place to save
         it.
@@ -265,11 +285,12 @@ class SendSampleOperator(_RecipientsOperator):
             recipients = self._check_recipients(context)
             sample = state.run_once(lambda: self._send_sample(recipients, state))
             self.log.info(
-                "Sent sample %s of campaign %s to %d recipients; %d were skipped.",
+                "Sent sample %s of campaign %s to %d recipients; %d rows were skipped, %d were duplicates.",
                 sample["_id"],
                 self.campaign_id,
                 len(recipients),
                 recipients.skipped,
+                recipients.duplicates,
             )
         return self._push(context, sample)
 

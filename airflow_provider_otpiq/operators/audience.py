@@ -34,15 +34,28 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
     """
     Prepare an audience of any size: read its rows, and divide those who may be messaged into parts of at most 1000.
 
-    A row is *rejected* if it is wrong itself: it cannot be read, its number is no phone number, or a template parameter
-    is blank. It is *suppressed* if its number is on the suppression list, and a *duplicate* if a good row with the same
-    number came before it. The others are recipients, in the order of the rows. Numbers are normalised as by
-    :class:`.AttachRecipientsOperator` before they are compared.
+    A row is *rejected* if it is wrong itself: it cannot be read, its number is not a valid phone number, or a template
+    parameter has no value. It is *suppressed* if its number is on the suppression list, and a *duplicate* if a good row
+    with the same number came before it. The others are recipients, in the order of the rows. Numbers are normalized as
+    by :class:`.AttachRecipientsOperator` before they are compared. A blank row, such as ``,,``, is not a row.
 
-    Under ``output`` it writes ``parts/00000.json`` and so on, ``rejected.csv`` (``row`` counted from 1 over all files,
-    ``reference``, ``reason``; no number) and last ``manifest.json``. The same input gives the same bytes. Until a
-    campaign is created from the audience, a further run replaces it; afterwards the same input changes nothing and
-    succeeds, apart from parts that were lost or edited, which it restores, and a different one is an error.
+    Values of template parameters are sent as WhatsApp accepts them: each run of whitespace is one space, and the ends
+    are stripped. A whole float is written without ``.0``. A time with a timezone, a duration or a nested value is an
+    error: write it as a string in the source, as it is to be sent.
+
+    If ``suppress``, ``suppress_phone_number``, ``max_rejected``, ``template_parameters``, ``default_region`` or
+    ``encoding`` is set and renders to an empty value (``None``, a blank string, an empty list or dict), or a mapping
+    gives ``None``, that is an error, and not "not set" as for other fields: other people would get the message, or
+    another message.
+
+    Under ``output`` it writes ``parts/00000.json`` and so on, ``excluded.csv`` and last ``manifest.json``. The same
+    input gives the same bytes. Until a campaign is created from the audience, a further run replaces it; afterwards the
+    same input changes nothing and succeeds, apart from parts that were lost or edited, which it restores, and a
+    different one is an error.
+
+    ``excluded.csv`` lists each row that gets no message, without its number: ``row`` (counted from 1 over all files),
+    ``reference``, ``outcome`` (``rejected``, ``suppressed`` or ``duplicate``), ``reason`` of a rejected row, and of a
+    duplicate ``kept_row`` and ``kept_reference``, the row of the same person that is a recipient.
 
     It needs no connection to OTPIQ, but the extra ``audience``: ``pip install 'airflow-provider-otpiq[audience]'``.
     People are in ``output`` only: in no log, XCom or rendered field, and in no temporary file after the task.
@@ -62,23 +75,26 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
         error. Its attribute and template field is called ``output_folder``, as Airflow's ``output`` is the task's
         XCom. (templated)
     :param template_parameters: the column of each template parameter, ``{"body": {"1": "first_name"}}``, or a
-        constant, ``{"body": {"1": {"value": "Ramadan"}}}``. Values are sent as strings. None by default. (templated)
+        constant, ``{"body": {"1": {"value": "Ramadan"}}}``. Those of a button are one level deeper:
+        ``{"buttons": {"0": {"1": "link"}}}``. Values are sent as strings. None by default. (templated)
     :param reference: a column that names the row in every output, such as a customer id. It is never sent. None by
         default. (templated)
-    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. Where it is set
-        and renders to nothing (``None``, an empty or blank string), or a mapping gives ``None``, that is an error, and
-        not "not set" as for other fields: those who opted out would get the message. So is a row whose number cannot be
-        read; one without any digit suppresses nobody, which the log warns of. (templated)
+    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. A row whose
+        number cannot be read is an error; one without any digit suppresses nobody, which the log warns of. (templated)
     :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
         (templated)
     :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to
-        1.0). More is an error that counts them by reason. None, the default, sets no limit. (templated)
+        1.0), 0.05 by default. More is an error that counts them by reason; 1.0 sets no limit. (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default. In another one each
         number is validated, which takes longer. (templated)
     :param file_format: ``csv``, ``jsonl`` or ``parquet`` for all files; by default each one's suffix tells.
         (templated)
     :param delimiter: the character between the values of CSV, a comma by default. (templated)
     :param encoding: the encoding of CSV and JSON Lines, by default UTF-8 with or without a byte order mark. (templated)
+    :param null_values: the strings that mean "no value" beside blank text, compared by case; a row with one of them as
+        a template parameter is rejected. By default those that pandas reads as missing, such as ``NULL`` and ``n/a``,
+        and those of other programs, such as ``undefined`` and ``#REF!``. With an empty list only blank text means "no
+        value". (templated)
     :param memory_limit: the memory that DuckDB may use beside Python's own, ``256MB`` by default; what does not fit
         goes to a temporary folder that only the task can read. (templated)
     """
@@ -96,9 +112,17 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
         "file_format",
         "delimiter",
         "encoding",
+        "null_values",
         "memory_limit",
     )
-    never_lost = ("suppress",)
+    never_lost = (
+        "suppress",
+        "suppress_phone_number",
+        "max_rejected",
+        "template_parameters",
+        "default_region",
+        "encoding",
+    )
     ui_color = "#d7f5e3"
     _prepared: tuple[AudienceRequest, Audience] | None = None
 
@@ -112,11 +136,12 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
         reference: Text | None = None,
         suppress: Source | None = None,
         suppress_phone_number: Text | None = None,
-        max_rejected: float | Text | None = None,
+        max_rejected: float | Text | None = 0.05,
         default_region: Text = "IQ",
         file_format: Text | None = None,
         delimiter: Text = ",",
         encoding: Text = "utf-8",
+        null_values: Sequence[str] | XComArg | None = None,
         memory_limit: Text = "256MB",
         **kwargs: Any,
     ) -> None:
@@ -133,6 +158,7 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
         self.file_format = file_format
         self.delimiter = delimiter
         self.encoding = encoding
+        self.null_values = null_values
         self.memory_limit = memory_limit
 
     def _do_render_template_fields(

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
+from airflow_provider_otpiq.operators._lost_fields import KeepsLostFields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["CreateBroadcastOperator", "StartBroadcastOperator"]
 
 
-class _BroadcastOperator(OtpiqBaseOperator):
+class _BroadcastOperator(KeepsLostFields, OtpiqBaseOperator):
     """What the operators share that work on a broadcast."""
 
     _work: BroadcastDrafts | BroadcastStart | None = None
@@ -82,9 +83,11 @@ class CreateBroadcastOperator(_BroadcastOperator):
         required. (templated)
     :param phone_number: a connected number, such as ``+964 770 123 4567``. (templated)
     :param ledger: a local path or a URL of the ledger's folder, ``ledger`` beside the manifest by default. Every worker
-        must reach it. Another message to the same audience needs a ledger of its own. (templated)
+        must reach it. Another message to the same audience needs another ledger. If it is set and renders to an empty
+        value, that is an error. (templated)
     :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
-    :param shards: over how many tasks the parts are divided, 1 by default. (templated)
+    :param shards: over how many tasks the parts are divided, 1 by default. If it is set and renders to an empty value,
+        that is an error. (templated)
     :param replace: whether a changed request replaces the one in the ledger, False by default, when it is an error. It
         is an error too once a start of the other one has begun. The drafts of the other one remain but are never sent.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
@@ -104,6 +107,7 @@ class CreateBroadcastOperator(_BroadcastOperator):
         "shards",
         "otpiq_conn_id",
     )
+    never_lost = ("ledger", "shards")
 
     def __init__(
         self,
@@ -165,6 +169,9 @@ class StartBroadcastOperator(_BroadcastOperator):
     on, and each person still gets the message once. A campaign that OTPIQ refuses does not stop the others: the task
     fails at the end with a list of them, and a cleared task takes up only those.
 
+    What OTPIQ returns of each campaign is compared with its part. One that holds more recipients, which somebody else
+    has attached, is taken back to a draft, and is an error.
+
     Where the time has passed when a try comes to a campaign, it goes out ``lead_time`` from now, as long as that is at
     most ``max_delay`` late; later than that it is an error that lists those that are not scheduled.
 
@@ -177,19 +184,31 @@ class StartBroadcastOperator(_BroadcastOperator):
     :param broadcast: the path of the ledger, such as the output of a :class:`CreateBroadcastOperator`, mapped or not.
         (templated)
     :param scheduled_for: when the campaigns start. A datetime or an ISO 8601 string; a naive time is in the DAG's
-        timezone. ``lead_time`` from now if it is not set. A start that has begun keeps its time: another one is an
-        error. (templated)
+        timezone. ``lead_time`` from now if it is not set; if it is set and renders to an empty value, that is an error.
+        A start that has begun keeps its time: another one is an error. (templated)
     :param lead_time: how far ahead a campaign is scheduled where ``scheduled_for`` is not set, or has passed: two
         minutes or more, ten minutes by default.
     :param max_delay: how late a campaign may start, 30 minutes by default.
+    :param check_health: whether to look the template and the number up again before the first campaign is scheduled,
+        True by default. A template that is not approved any more, and a number or an account that is banned, are
+        errors; a number whose quality is RED, and what OTPIQ does not list, are warnings. (templated)
     :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. Each shard needs a task: put one more start
-        without shards after them, which schedules what they left out. (templated)
+        without shards after them, which schedules what they left out. If it is set and renders to an empty value, that
+        is an error. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
 
-    template_fields: Sequence[str] = ("broadcast", "scheduled_for", "shard", "shards", "otpiq_conn_id")
+    template_fields: Sequence[str] = (
+        "broadcast",
+        "scheduled_for",
+        "check_health",
+        "shard",
+        "shards",
+        "otpiq_conn_id",
+    )
+    never_lost = ("scheduled_for", "shards")
 
     def __init__(
         self,
@@ -198,6 +217,7 @@ class StartBroadcastOperator(_BroadcastOperator):
         scheduled_for: Time | None = None,
         lead_time: timedelta = timedelta(minutes=10),
         max_delay: timedelta = timedelta(minutes=30),
+        check_health: bool | Text = True,
         shard: Whole | None = None,
         shards: Whole = 1,
         **kwargs: Any,
@@ -207,6 +227,7 @@ class StartBroadcastOperator(_BroadcastOperator):
         self.scheduled_for = scheduled_for
         self.lead_time = lead_time
         self.max_delay = max_delay
+        self.check_health = check_health
         self.shard = shard
         self.shards = shards
 
@@ -217,7 +238,7 @@ class StartBroadcastOperator(_BroadcastOperator):
         :param context: the task's context.
         :return: the path of the ledger.
         :raises OtpiqValidationError: if a field or the ledger cannot be used, the broadcast's create has not finished,
-            or it is too late; nothing was scheduled.
+            its template or number cannot be used any more, or it is too late; nothing was scheduled.
         :raises OtpiqCreditError: if the project's credit does not cover the campaigns; nothing was scheduled.
         :raises OtpiqRequestError: if OTPIQ refuses some campaigns; the text lists those, the others are scheduled.
         :raises OtpiqError: as :meth:`.OtpiqHook.update_campaign`; a later try carries on.
@@ -227,13 +248,32 @@ class StartBroadcastOperator(_BroadcastOperator):
 
         request = StartBroadcast.parse(
             broadcast=self.broadcast,
-            scheduled_for=self._in_timezone_of_dag(context, self.scheduled_for),
+            scheduled_for=self._in_timezone_of_dag(context, "scheduled_for"),
             lead_time=self.lead_time,
             max_delay=self.max_delay,
+            check_health=self.check_health,
             shard=self.shard,
             shards=self.shards,
         )
-        start = BroadcastStart(self.hook, request)
+        ti: Any = context["ti"]
+        start = BroadcastStart(self.hook, request, run_id=f"{ti.dag_id}/{ti.run_id}")
         start.schedule()
-        self._log_time(context, start.scheduled_for)
+        self._log_start(context, start)
         return self._push_broadcast(context, start)
+
+    def _log_start(self, context: Context, start: BroadcastStart) -> None:
+        """Log when the messages go out, or that another DAG run has sent them."""
+        from pendulum import now
+
+        time = self._describe_time(context, start.scheduled_for)
+        if start.sent_by:
+            self.log.warning(
+                "Nothing was sent: run %s sent this broadcast on %s. To send it again, set another output of the"
+                " audience, such as one with {{ run_id }} in it, or another ledger.",
+                start.sent_by,
+                time,
+            )
+        elif start.scheduled_for > now("UTC"):
+            self.log.info("Scheduled for %s.", time)
+        else:
+            self.log.info("The broadcast was sent on %s.", time)

@@ -35,7 +35,7 @@ class _ScheduledOperator(OtpiqBaseOperator):
     def _request_fields(self, context: Context) -> dict[str, Any]:
         """Collect the rendered fields of the request, with a naive time in the DAG's timezone."""
         fields = {name: getattr(self, name) for name in self.template_fields if name != "otpiq_conn_id"}
-        return fields | {"scheduled_for": self._in_timezone_of_dag(context, fields["scheduled_for"])}
+        return fields | {"scheduled_for": self._in_timezone_of_dag(context, "scheduled_for")}
 
 
 class CreateCampaignOperator(_ScheduledOperator):

@@ -27,15 +27,20 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
 
     The messages are those of a broadcast, of an audience in a window, or all of the project's in a window. Of a
     broadcast or an audience, OTPIQ is asked for its own people only, in one report for each part, and each message gets
-    the columns ``reference``, ``part``, ``campaign_id`` (null for an audience) and ``ambiguous``. OTPIQ's reports name
-    no campaign: a person who has several messages in the window counts several times, ``ambiguous`` is true for these
-    messages, their part and campaign are null, and the log lists who it is. Which messages are in a window is taken to
-    follow from when they were created, **an assumption**.
+    the columns ``reference``, ``part``, ``campaign_id`` (null for an audience) and ``ambiguous``. A report has all
+    messages of these people, also OTPs: of a broadcast, only template messages count, see ``message_types``. OTPIQ's
+    reports name no campaign: a person who has several such messages in the window counts several times, ``ambiguous``
+    is true for these messages, their part and campaign are null, and the log lists who it is. Which messages are in a
+    window is taken to follow from when they were created, **an assumption**.
 
     The columns are OTPIQ's in snake_case: ``message_id``, ``phone_number`` (digits), ``sender_id``, ``cost_iqd`` (an
-    integer), ``message_type``, ``delivery_status``, ``error_reason`` (null if there is none), ``refunded`` (a boolean),
+    integer), ``message_type``, ``delivery_status``, ``error_reason`` (the last error of the message's flow, null if
+    there was none: a delivered message may have one, so ``delivery_status`` decides), ``refunded`` (a boolean),
     ``created_at`` and ``sent_at`` (timestamps with a zone, null if not sent), and others that OTPIQ may add, as
     strings. A documented column that is missing is an error.
+
+    If ``broadcast``, ``audience`` or ``statuses`` is set and renders to an empty value, that is an error: the report
+    would be about other messages.
 
     It needs the extra ``audience``: ``pip install 'airflow-provider-otpiq[audience]'``. People are in the destination
     only: in no log, XCom or rendered field, and in no temporary file after the task. A later try makes new reports,
@@ -54,12 +59,14 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
     :param end: when the window ends, after ``start``. Required, but for a broadcast, whose own window ends now.
         (templated)
     :param statuses: which messages: a list of ``pending``, ``sent``, ``delivered``, ``read`` and ``failed``; all by
-        default. (templated)
+        default. If it is set and renders to an empty value, that is an error. (templated)
+    :param message_types: which types of messages count: a list of names as OTPIQ's reports have them (``OTP``,
+        ``Custom``, ``WhatsApp Template``, ``Other``), in any case. For a broadcast ``["WhatsApp Template"]`` by
+        default, **an assumption**, as its people also get OTPs; otherwise all. The log says how many were left out. If
+        it is set and renders to an empty value, that is an error. (templated)
     :param broadcast: the path of the ledger of a broadcast that was started, such as the output of a
-        :class:`.StartBroadcastOperator`. Where it is set and renders to nothing, that is an error, as the report would
-        be about everybody. (templated)
-    :param audience: the path of the manifest of an audience, instead of a broadcast; it is an error too where it is set
-        and renders to nothing. (templated)
+        :class:`.StartBroadcastOperator`. (templated)
+    :param audience: the path of the manifest of an audience, instead of a broadcast. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
@@ -69,11 +76,12 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
         "start",
         "end",
         "statuses",
+        "message_types",
         "broadcast",
         "audience",
         "otpiq_conn_id",
     )
-    never_lost = ("broadcast", "audience")
+    never_lost = ("broadcast", "audience", "statuses", "message_types")
     _written: WrittenReport | None = None
 
     def __init__(
@@ -83,6 +91,7 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
         start: Time | None = None,
         end: Time | None = None,
         statuses: Sequence[str] | XComArg | None = None,
+        message_types: Sequence[str] | XComArg | None = None,
         broadcast: Text | None = None,
         audience: Text | None = None,
         **kwargs: Any,
@@ -93,6 +102,7 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
         self.start = start
         self.end = end
         self.statuses = statuses
+        self.message_types = message_types
         self.broadcast = broadcast
         self.audience = audience
 
@@ -113,9 +123,10 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
 
         request = ReportRequest.parse(
             destination=self.destination,
-            start=self._in_timezone_of_dag(context, self.start),
-            end=self._in_timezone_of_dag(context, self.end),
+            start=self._in_timezone_of_dag(context, "start"),
+            end=self._in_timezone_of_dag(context, "end"),
             statuses=self.statuses,
+            message_types=self.message_types,
             broadcast=self.broadcast,
             audience=self.audience,
         )

@@ -55,7 +55,10 @@ ASSUMPTIONS = [
     "The campaign object of a response has no status, as in OTPIQ's example. campaignId is any string.",
     "An attach returns the campaign. If every number is on the campaign already, the wording of the 400 is the"
     " sandbox's own. templateParameters may be omitted if the template requires none.",
-    "Body parameters are strings. An update to another template does not validate the recipients again.",
+    "Body parameters are strings. A parameter of a button is nested, such as templateParameters.buttons.0.1.",
+    "An attach and a sample accept any text of a parameter. If it is blank, or has a line break, a tab or more than"
+    " four spaces in a row, the message fails when it goes out, with WhatsApp's error as its reason, and is refunded.",
+    "An update to another template does not validate the recipients again.",
     "Any campaign can have a sample, also a running one or another sample.",
     "A start or a sample that costs more than the credit returns 400. A campaign that starts by itself always starts,"
     " so the credit can become negative.",
@@ -64,6 +67,13 @@ ASSUMPTIONS = [
     " completed.",
     *REPORT_ASSUMPTIONS,
 ]
+
+
+class ChangeResource(BaseModel):
+    """What to change of a template, a phone number or an account."""
+
+    id: str
+    fields: dict[str, str | None]
 
 
 class MoveClock(BaseModel):
@@ -125,7 +135,7 @@ def _api_router(state: SandboxState) -> APIRouter:
 
     @api.get("/whatsapp/resources")
     async def all_resources() -> dict[str, Any]:
-        return {"success": True, "data": resources.to_api()}
+        return {"success": True, "data": resources.to_api(state.resources)}
 
     @api.get("/whatsapp/campaigns/recipient-payload")
     async def payload(
@@ -245,6 +255,14 @@ def _control_router(state: SandboxState) -> APIRouter:
         except ValueError as error:
             raise BadRequestError(str(error)) from None
         return {"notice": NOTICE, "faults": state.faults}
+
+    @control.post("/resources")
+    async def change_resource(change: ChangeResource) -> dict[str, Any]:
+        try:
+            state.resources.change(change.id, change.fields)
+        except ValueError as error:
+            raise BadRequestError(str(error)) from None
+        return {"notice": NOTICE, **resources.to_api(state.resources)}
 
     @control.post("/clock")
     async def clock(move: MoveClock) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_otpiq.sandbox.resources import template_by_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Status = Literal["draft", "scheduled", "running", "completed"]
 
@@ -19,6 +19,9 @@ MESSAGES_PER_SECOND = 20
 PRICES = {"MARKETING": 12, "UTILITY": 6}
 """The price of a message, in IQD."""
 FAILING_SUFFIX = "000"
+UNDELIVERABLE_REASON = "131026: Message undeliverable, the number may not be on WhatsApp"
+DELAYED_SUFFIX = "001"
+"""Of numbers that a message reaches although its flow had an error."""
 
 
 class PhoneNumbers:
@@ -58,14 +61,15 @@ class Campaign:
     """In the order of sending."""
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     campaign_id: str = field(default_factory=lambda: f"cmp_{secrets.token_hex(6)}")
-    _failing: list[int] = field(default_factory=list)
-    """Positions in ``recipients`` of the numbers whose messages fail, ascending, so that a bisection counts them."""
+    failures: dict[int, str] = field(default_factory=dict)
+    """Why messages fail, by the positions of their numbers in ``recipients``, ascending, so that a bisection counts."""
 
-    def add_recipients(self, numbers: Sequence[str]) -> None:
-        """Append phone numbers that are not on the campaign yet."""
-        first = len(self.recipients)
-        self._failing += [at for at, number in enumerate(numbers, first) if number.endswith(FAILING_SUFFIX)]
-        self.recipients.append(numbers)
+    def add_recipients(self, refusals: Mapping[str, str | None]) -> None:
+        """Append phone numbers that are not on the campaign yet, with why WhatsApp refuses their messages, or None."""
+        for position, (number, refusal) in enumerate(refusals.items(), len(self.recipients)):
+            if reason := refusal or (UNDELIVERABLE_REASON if number.endswith(FAILING_SUFFIX) else None):
+                self.failures[position] = reason
+        self.recipients.append(list(refusals))
 
     @property
     def price(self) -> int:
@@ -138,7 +142,7 @@ class Campaign:
 
     def _counts(self, now: datetime) -> dict[str, int]:
         sent = self.sent_count(now)
-        failed = bisect_left(self._failing, sent)
+        failed = bisect_left(list(self.failures), sent)
         return {"sentCount": sent, "deliveredCount": sent - failed, "failedCount": failed}
 
     def _money(self, now: datetime) -> dict[str, int]:

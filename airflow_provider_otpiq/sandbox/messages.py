@@ -8,7 +8,7 @@ from datetime import timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_otpiq.sandbox.campaigns import FAILING_SUFFIX, MESSAGES_PER_SECOND, to_api_time
+from airflow_provider_otpiq.sandbox.campaigns import DELAYED_SUFFIX, MESSAGES_PER_SECOND, to_api_time
 from airflow_provider_otpiq.sandbox.resources import sender_name
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ DELIVERED_AFTER = timedelta(seconds=5)
 """How long after it went out a message is delivered."""
 READ_AFTER = timedelta(minutes=1)
 """How long after it went out a message is read, if its number ends in an even digit."""
-ERROR_REASON = "131026: Message undeliverable, the number may not be on WhatsApp"
+DELAY_REASON = "131016: Service unavailable, the message was sent again"
 
 
 class Message(NamedTuple):
@@ -62,7 +62,7 @@ def messages_of(campaign: Campaign, at: datetime, numbers: Set[str]) -> Iterator
         status: MessageStatus
         if position >= sent:
             status = "pending"
-        elif number.endswith(FAILING_SUFFIX):
+        elif position in campaign.failures:
             status = "failed"
         elif position >= delivered:
             status = "sent"
@@ -103,7 +103,6 @@ def _rows(campaign: Campaign, at: datetime, messages: Iterable[Message]) -> Iter
     for position, number, status in messages:
         failed = status == "failed"
         refunded = "Yes" if failed and completed else "No"
-        reason = ERROR_REASON if failed else ""
         went_out = started + timedelta(seconds=(position + 1) / MESSAGES_PER_SECOND)
         sent_at = "" if status == "pending" else to_api_time(went_out)
         yield (
@@ -113,8 +112,15 @@ def _rows(campaign: Campaign, at: datetime, messages: Iterable[Message]) -> Iter
             cost,
             "WhatsApp Template",
             status,
-            reason,
+            _error_reason(number, status, campaign.failures.get(position, "")),
             refunded,
             created,
             sent_at,
         )
+
+
+def _error_reason(number: str, status: MessageStatus, failure: str) -> str:
+    """Return the last error of a message's flow, which a message that was delivered may have too."""
+    if status == "failed":
+        return failure
+    return DELAY_REASON if number.endswith(DELAYED_SUFFIX) and status != "pending" else ""

@@ -1,9 +1,12 @@
-"""The resources of the sandbox's project, fixed: WhatsApp accounts, their phone numbers and their templates."""
+"""The resources of the sandbox's project: WhatsApp accounts, their phone numbers and their templates."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True)
@@ -13,15 +16,23 @@ class Parameter:
     key: str
     example: str
     required: bool = True
+    button: str | None = None
+    """The index of its button; None for a parameter of the body."""
+
+    @property
+    def path(self) -> str:
+        """Where a recipient carries it."""
+        place = "body" if self.button is None else f"buttons.{self.button}"
+        return f"templateParameters.{place}.{self.key}"
 
     def to_api(self) -> dict[str, Any]:
         """Return the field of a recipient payload."""
         return {
             "key": self.key,
-            "label": f"Body {{{{{self.key}}}}}",
+            "label": f"{'Body' if self.button is None else f'Button {self.button}'} {{{{{self.key}}}}}",
             "required": self.required,
             "example": self.example,
-            "templateParametersPath": f"templateParameters.body.{self.key}",
+            "templateParametersPath": self.path,
         }
 
 
@@ -49,13 +60,16 @@ class Template:
 
     def payload(self) -> dict[str, Any]:
         """Return the ``data`` of a recipient payload."""
-        examples = {parameter.key: parameter.example for parameter in self.parameters}
+        body = {parameter.key: parameter.example for parameter in self.parameters if parameter.button is None}
+        buttons = {
+            parameter.button: {parameter.key: parameter.example} for parameter in self.parameters if parameter.button
+        }
         return {
             "template": {"id": self.id, "name": self.name, "language": self.language},
             "fields": [parameter.to_api() for parameter in self.parameters],
             "exampleRecipient": {
                 "phoneNumber": "9647712345678",
-                "templateParameters": {"body": examples, "header": {}, "buttons": {}},
+                "templateParameters": {"body": body, "header": {}, "buttons": buttons},
             },
         }
 
@@ -87,6 +101,7 @@ class Number:
 class Account:
     """A WhatsApp account."""
 
+    id: str
     name: str
     numbers: tuple[Number, ...]
     templates: tuple[Template, ...] = field(default=())
@@ -94,15 +109,20 @@ class Account:
     def to_api(self) -> dict[str, Any]:
         """Return the account object of the resources."""
         return {
+            "id": self.id,
             "name": self.name,
+            "accountReviewStatus": "APPROVED",
+            "banState": None,
             "phoneNumbers": [number.to_api() for number in self.numbers],
             "templates": [template.to_api() for template in self.templates],
         }
 
 
 _PROMO = (Parameter("1", "Ali"), Parameter("2", "10%", required=False))
+_TRACKING = (Parameter("1", "Ali"), Parameter("1", "A-1042", button="0"))
 ACCOUNTS = (
     Account(
+        "665f1c2ab3d4e5f6012345c1",
         "Sandbox shop",
         (
             Number("665f1c2ab3d4e5f601234568", "+964 770 123 4567", "Sandbox shop", "TIER_1K"),
@@ -112,10 +132,12 @@ ACCOUNTS = (
             Template("665f1c2ab3d4e5f601234567", "summer_promo", "ar", parameters=_PROMO),
             Template("665f1c2ab3d4e5f6012345b1", "summer_promo", "en", parameters=_PROMO),
             Template("665f1c2ab3d4e5f6012345b2", "order_update", category="UTILITY"),
+            Template("665f1c2ab3d4e5f6012345b6", "order_tracking", category="UTILITY", parameters=_TRACKING),
             Template("665f1c2ab3d4e5f6012345b3", "winter_promo", "ar", status="PENDING"),
         ),
     ),
     Account(
+        "665f1c2ab3d4e5f6012345c2",
         "Sandbox branch",
         (Number("665f1c2ab3d4e5f6012345a2", "+964 750 123 4567", "Sandbox branch", "TIER_UNLIMITED"),),
         (
@@ -147,8 +169,50 @@ def sender_name(number_id: str) -> str:
     return _NAME_BY_NUMBER_ID.get(number_id.lower(), "Sandbox")
 
 
-def to_api() -> dict[str, Any]:
+class ResourceChanges:
+    """What was changed of the resources, such as the status of a template."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, dict[str, str | None]] = {}
+
+    def change(self, resource_id: str, fields: Mapping[str, str | None]) -> None:
+        """
+        Change fields of an account, a phone number or a template.
+
+        :raises ValueError: if there is no such resource or field; its text lists the known ones.
+        """
+        known = {each["id"]: each for each in _each_resource(to_api(self))}
+        if resource_id not in known:
+            raise ValueError(f"there is no resource {resource_id!r}; there are {', '.join(known)}")
+        names = [name for name, value in known[resource_id].items() if name != "id" and not isinstance(value, list)]
+        if unknown := [name for name in fields if name not in names]:
+            raise ValueError(f"{', '.join(unknown)}: not a field of it; it has {', '.join(names)}")
+        self._by_id.setdefault(resource_id, {}).update(fields)
+
+    def apply(self, resource: dict[str, Any]) -> None:
+        """Change a resource as the API returns it."""
+        resource.update(self._by_id.get(resource["id"], {}))
+
+    def clear(self) -> None:
+        """Take all changes back."""
+        self._by_id.clear()
+
+
+def _each_resource(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for business in data["businesses"]:
+        for account in business["whatsappAccounts"]:
+            yield from (account, *account["phoneNumbers"], *account["templates"])
+
+
+def to_api(changes: ResourceChanges) -> dict[str, Any]:
     """Return the ``data`` of the response."""
+    data = _unchanged()
+    for resource in _each_resource(data):
+        changes.apply(resource)
+    return data
+
+
+def _unchanged() -> dict[str, Any]:
     accounts = [account.to_api() for account in ACCOUNTS]
     return {
         "project": {"name": "Sandbox project"},

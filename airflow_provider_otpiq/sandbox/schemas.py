@@ -18,6 +18,8 @@ from pydantic import (
 )
 from typing_extensions import TypedDict  # pydantic refuses that of Python 3.11
 
+from airflow_provider_otpiq.sandbox.parameters import refusal_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -112,12 +114,17 @@ class RecipientsRequest(BaseModel):
 
     recipients: Annotated[list[Recipient], Field(min_length=1, max_length=MAX_RECIPIENTS)]
 
-    def numbers(self) -> list[str]:
-        """Return the phone numbers without duplicates, in order."""
-        return list(dict.fromkeys(recipient["phoneNumber"] for recipient in self.recipients))
+    def refusals(self) -> dict[str, str | None]:
+        """Return why WhatsApp refuses a message, or None, by phone number; of duplicates the first one counts."""
+        first = {recipient["phoneNumber"]: recipient for recipient in reversed(self.recipients)}
+        numbers = dict.fromkeys(recipient["phoneNumber"] for recipient in self.recipients)
+        return {number: refusal_of(first[number].get("templateParameters")) for number in numbers}
 
-    def lacking(self, parameter: str) -> Iterator[int]:
-        """Find the positions of the recipients without a parameter of the body."""
+    def lacking(self, path: str) -> Iterator[int]:
+        """Find the positions of the recipients without a parameter, such as ``templateParameters.body.1``."""
         for at, recipient in enumerate(self.recipients):
-            if not recipient.get("templateParameters", {}).get("body", {}).get(parameter):
+            value: Any = recipient
+            for key in path.split("."):
+                value = value.get(key) if isinstance(value, dict) else None
+            if value is None:
                 yield at

@@ -127,6 +127,16 @@ class Sandbox:
         """
         self._state.faults.append(Fault.parse({"call": call, **fault}))
 
+    def change_resource(self, resource_id: str, **fields: str | None) -> None:
+        """
+        Change what ``GET /whatsapp/resources`` returns, as WhatsApp does when it pauses a template or bans a number.
+
+        :param resource_id: the id of a template, a phone number or an account.
+        :param fields: the API's fields, such as ``status="PAUSED"``, ``qualityRating="RED"`` or ``banState="DISABLE"``.
+        :raises ValueError: if there is no such resource or field; its text lists the known ones.
+        """
+        self._state.resources.change(resource_id, fields)
+
     def move_clock(self, **by: float) -> None:
         """
         Move the sandbox's clock, so that a scheduled campaign starts, and a started one runs on.
@@ -137,7 +147,7 @@ class Sandbox:
         self._state.move_clock(timedelta(**by))
 
     def reset(self) -> None:
-        """Remove all campaigns, reports, requests and faults, and reset the clock and the credit."""
+        """Remove all campaigns, reports, requests and faults, and reset the clock, the credit and the resources."""
         self._state.reset()
 
     def serve(self) -> None:

@@ -103,7 +103,7 @@ class CampaignService:
         self._require_not_started(campaign, "given recipients")
         _require_parameters(campaign, new)
         there = set(campaign.recipients)
-        added = [number for number in new.numbers() if number not in there]
+        added = {number: refusal for number, refusal in new.refusals().items() if number not in there}
         if not added:
             raise BadRequestError("All of these recipients are already on this campaign")
         if len(campaign.recipients) + len(added) > MAX_RECIPIENTS:
@@ -126,7 +126,7 @@ class CampaignService:
             sample_of=campaign.id,
             started_at=now,
         )
-        sample.add_recipients(new.numbers())
+        sample.add_recipients(new.refusals())
         self._require_credit(sample)
         return self._save(sample)
 
@@ -181,5 +181,5 @@ def _require_same_account(template_id: str, number_id: str) -> None:
 
 def _require_parameters(campaign: Campaign, new: RecipientsRequest) -> None:
     for parameter in template_by_id(campaign.template).parameters:
-        if parameter.required and (at := next(new.lacking(parameter.key), None)) is not None:
-            raise BadRequestError(f"recipients.{at}.templateParameters.body.{parameter.key} is required")
+        if parameter.required and (at := next(new.lacking(parameter.path), None)) is not None:
+            raise BadRequestError(f"recipients.{at}.{parameter.path} is required")

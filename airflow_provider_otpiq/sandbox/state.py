@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq.sandbox.reports import LIFETIME, ReportService
 from airflow_provider_otpiq.sandbox.request_log import LoggedRequest, RequestLog
+from airflow_provider_otpiq.sandbox.resources import ResourceChanges
 from airflow_provider_otpiq.sandbox.service import CampaignService
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class SandboxState:
         self.api_key = api_key
         self.campaigns = CampaignService(clock=self.now, credit=credit)
         self.reports = ReportService(clock=self.now, campaigns=self.campaigns)
+        self.resources = ResourceChanges()
         self.requests = RequestLog(keep_requests)
         self.faults: list[Fault] = []
         self.clock_offset = timedelta()
@@ -62,9 +64,10 @@ class SandboxState:
         return None
 
     def reset(self) -> None:
-        """Remove all campaigns, reports, requests and faults, and reset the clock and the credit."""
+        """Remove all campaigns, reports, requests and faults, and reset the clock, the credit and the resources."""
         self.campaigns.clear()
         self.reports.clear()
         self.requests.clear()
         self.faults.clear()
+        self.resources.clear()
         self.clock_offset = timedelta()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ FIELDS: dict[str, Any] = {
     "phone_number": "phone",
     "template_parameters": {"body": {"1": "name"}},
     "reference": "id",
+    "max_rejected": 1.0,
 }
 
 
@@ -31,7 +34,11 @@ class Prepared:
         self.recipients = [recipient for part in self.parts for recipient in part]
         self.references = [recipient.get("reference") for recipient in self.recipients]
         self.numbers = [recipient["phoneNumber"] for recipient in self.recipients]
-        self.rejected = (audience.folder.read("rejected.csv") or b"").decode().splitlines()[1:]
+        text = (audience.folder.read("excluded.csv") or b"").decode()
+        self.excluded = list(csv.DictReader(io.StringIO(text)))
+        self.rejected = [
+            (row["row"], row["reference"], row["reason"]) for row in self.excluded if row["outcome"] == "rejected"
+        ]
         self.content = [audience.folder.read(part.path) for part in audience.manifest.parts]
 
 

@@ -6,6 +6,7 @@ import errno
 import gzip
 import os
 import re
+import shutil
 import stat
 import sys
 import tempfile
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_otpiq._audience.prepare import prepare
-from airflow_provider_otpiq._audience.readers import read_csv
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq._audience.sources import find_files
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
@@ -56,13 +56,23 @@ def refused(run: Run, source: Any, *args: Any, **fields: Any) -> str:
         ("2,9647701234568", "has 2 fields, and the header has 3"),
         ("2,9647701234568,Zaynab,x", "has 4 fields, and the header has 3"),
         ('2,9647701234568,"Zay"nab', "has a quote in the wrong place"),
-        (f"2,9647701234568,{'x' * 131_073}", "has a value of more than 131072 characters"),
     ],
 )
 def test_a_malformed_line_is_one_rejected_row(run: Run, line: str, reason: str) -> None:
     prepared = run(f"{GOOD}{line}\n3,9647701234569,Zaynab\n")
     assert prepared.references == ["1", "3"]
-    assert prepared.rejected == [f'2,,"{reason}"' if "," in reason else f"2,,{reason}"]
+    assert prepared.rejected == [("2", "", reason)]
+
+
+@pytest.mark.parametrize("value", ["x" * 131_073, "ع" * 131_073])
+def test_a_value_that_is_too_long_is_one_rejected_row(run: Run, value: str) -> None:
+    rows = [{"id": str(at), "phone": f"964770123456{at}", "name": name} for at, name in enumerate(["x", value, "y"])]
+    lines = "".join(",".join(row.values()) + "\n" for row in rows)
+    for prepared in run(f"id,phone,name\n{lines}"), run(as_json_lines(rows), "people.jsonl"), run(lambda: rows):
+        assert prepared.references == ["0", "2"]
+        assert [(row, reason.removeprefix("column 'name' ")) for row, _, reason in prepared.rejected] == [
+            ("2", "has a value of more than 131072 characters")
+        ]
 
 
 def test_undecodable_bytes_reject_their_row_alone(run: Run) -> None:
@@ -70,10 +80,10 @@ def test_undecodable_bytes_reject_their_row_alone(run: Run) -> None:
         GOOD.encode() + b"2,9647701234568,Zay\xffnab\n3,9647701234569,\xd8\n\xff,9647701234560,x\n4,9647701234561,y\n"
     )
     assert prepared.references == ["1", "4"]
-    assert {line.partition(",")[2].partition(",")[2] for line in prepared.rejected} == {
-        "has bytes that are no text in its encoding"
+    assert {reason for _, _, reason in prepared.rejected} == {
+        "has bytes that are not text in utf-8; set encoding, such as cp1256 for Arabic from Excel"
     }
-    assert "\ufdd0" not in "".join(prepared.rejected)
+    assert "\ufdd0" not in str(prepared.excluded)
 
 
 @pytest.mark.parametrize("value", ["x" * 131_072, "ع" * 131_072, '"' * 131_072, "🎉" * 131_072])
@@ -85,7 +95,7 @@ def test_a_row_that_is_too_long_is_rejected(run: Run, value: str) -> None:
     ]
     prepared = run(lambda: rows, template_parameters=parameters)
     assert prepared.references == ["0", "2"]
-    assert prepared.rejected == ['2,,"has more than 2,000,000 bytes"']
+    assert prepared.rejected == [("2", "", "has more than 2,000,000 bytes")]
     assert run(as_json_lines(rows), "people.jsonl", template_parameters=parameters).content == prepared.content
 
 
@@ -95,7 +105,9 @@ def test_half_a_character_of_an_encoding_that_has_them_rejects_its_row_alone(
 ) -> None:
     prepared = run(GOOD.encode() + b"2,9647701234568," + half + b"\n3,9647701234569,x\n", encoding=encoding)
     assert prepared.references == ["1", "3"]
-    assert prepared.rejected == ["2,2,has bytes that are no text in its encoding"]
+    ((row, _, reason),) = prepared.rejected
+    assert row == "2"
+    assert reason.startswith("has bytes that are not text in ")
 
 
 @pytest.mark.parametrize("line", ["", "x", "[1]", '{"phone": "9647', "null", '{"name": "\\ud800"}'])
@@ -108,10 +120,10 @@ def test_a_line_that_is_no_json_object_is_rejected(run: Run, line: str) -> None:
 def test_what_a_callable_yields_that_is_no_row_is_rejected(run: Run) -> None:
     good = {"id": 1, "phone": "9647701234567", "name": "Ali"}
     prepared = run(lambda: [good, good | {"phone": b"0770", "id": 2}, "9647701234567", good | {"name": "\ud800"}])
-    assert [line.split(",", 2)[2] for line in prepared.rejected] == [
-        '"phoneNumber must be a string, and is a bytes"',
-        '"is a str, and no dict"',
-        "holds half a character",
+    assert [reason for _, _, reason in prepared.rejected] == [
+        "column 'phone' holds a bytes; a string, a number or a date is needed",
+        "is a str, and not a dict",
+        "column 'name' holds half a character",
     ]
 
 
@@ -172,13 +184,70 @@ def test_a_row_in_the_place_of_the_header_is_not_shown(run: Run) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("", "begins with an empty line, or is empty"),
+        ("", "people.csv is empty; rows were expected"),
+        ("\ufeff", "people.csv is empty; rows were expected"),
+        ("\r\n \n", "people.csv is empty; rows were expected"),
+        ("\nid,phone,name\n", "begins with an empty line"),
         ("id,phone,name\n", "nobody is left of 0 rows"),
         ("id,phone,name\n1,07,Ali\n", "nobody is left of 1 rows, 1 rejected"),
     ],
 )
 def test_an_empty_source_is_an_error(run: Run, source: str, expected: str) -> None:
     assert expected in refused(run, source)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv.gz", "x.csv.zst", "x.parquet"])
+def test_an_empty_file_of_any_kind_is_an_error(run: Run, name: str, tmp_path: Path) -> None:
+    assert f"source: {tmp_path}/{name} is empty; rows were expected" in refused(run, "", name)
+    assert f"suppress: {tmp_path}/{name} is empty" in refused(run, GOOD, suppress=f"{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("part-00001.csv", b""),
+        ("part-00001.csv", b"\xef\xbb\xbf\r\n"),
+        ("part-00001.csv.gz", gzip.compress(b"", mtime=0)),
+        ("part-00001.csv.gz", gzip.compress(b"\n" * 50_000, mtime=0)),
+        ("part-00001.csv.gz", b""),
+        ("part-00001.jsonl", b""),
+        ("part-00001.parquet", b""),
+    ],
+)
+def test_an_empty_part_of_a_glob_is_skipped_with_a_line_in_the_log(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, content: bytes
+) -> None:
+    caplog.set_level("INFO")
+    spark = tmp_path / "spark"
+    shutil.copytree(Path(__file__).parent / "real_files" / "spark", spark)
+    (spark / "part-00001.csv").unlink()
+    (spark / name).write_bytes(content)
+    fields = {"reference": "customer_id"}
+    assert run([f"{spark}/part-*"], **fields).numbers == ["9647701234501"]
+    assert f"source: skipped 1 of 2 files, which are empty: {spark}/{name}." in caplog.text
+    rows = [{"customer_id": 1, "phone": f"964770123450{each}", "name": "Ali"} for each in (1, 2)]
+    prepared = run(lambda: rows, suppress=f"{spark}/part-*", **fields)
+    assert prepared.numbers == ["9647701234502"]
+    assert f"suppress: skipped 1 of 2 files, which are empty: {spark}/{name}." in caplog.text
+    (spark / "part-00000.csv").write_bytes(b"")
+    expected = "all 2 files are empty; rows were expected"
+    assert f"source: {expected}" in refused(run, [f"{spark}/part-*"])
+    assert f"suppress: {expected}" in refused(run, lambda: rows, suppress=f"{spark}/part-*", **fields)
+
+
+def test_a_file_that_is_named_itself_is_not_skipped(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(GOOD)
+    (tmp_path / "b.csv").write_text("")
+    assert f"source: {tmp_path}/b.csv is empty" in refused(run, [f"{tmp_path}/a.csv", f"{tmp_path}/b.csv"])
+    assert f"suppress: {tmp_path}/b.csv is empty" in refused(
+        run, GOOD, suppress=[f"{tmp_path}/[a].csv", f"{tmp_path}/b.csv"]
+    )
+
+
+def test_null_bytes_are_not_taken_for_an_empty_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "part-1.csv").write_text(GOOD)
+    (tmp_path / "part-2.csv").write_bytes(b"\0" * 100)
+    refused(run, [f"{tmp_path}/part-*.csv"])
 
 
 def test_all_suppressed_is_an_error(run: Run) -> None:
@@ -227,22 +296,22 @@ def test_a_source_that_is_not_there_is_an_error_that_may_be_retried(run: Run, tm
 def test_a_source_that_changes_while_it_is_read_is_an_error(run: Run, tmp_path: Path, output: Path) -> None:
     (tmp_path / "source.csv").write_text(GOOD)
     (file,) = find_files([str(tmp_path / "source.csv")], None)
-    batches = read_csv(file, ["phone"], ",", "utf-8")
-    next(batches)
+    opened = file.open()
+    opened.__enter__().read(10)
     with (tmp_path / "source.csv").open("a") as more:
         more.write("2,9647701234568,Zaynab\n")
     with pytest.raises(OSError, match="was changed while it was read"):
-        list(batches)
+        opened.__exit__(None, None, None)
 
 
 def test_a_source_that_vanishes_while_it_is_read_is_an_error(run: Run, tmp_path: Path) -> None:
     (tmp_path / "source.csv").write_text(GOOD)
     (file,) = find_files([str(tmp_path / "source.csv")], None)
-    batches = read_csv(file, ["phone"], ",", "utf-8")
-    next(batches)
+    opened = file.open()
+    opened.__enter__().read(10)
     (tmp_path / "source.csv").unlink()
     with pytest.raises(FileNotFoundError):
-        list(batches)
+        opened.__exit__(None, None, None)
 
 
 def test_an_output_that_holds_a_source_is_refused(run: Run, tmp_path: Path) -> None:
@@ -310,7 +379,10 @@ def test_without_duckdb_it_says_what_to_install(run: Run, monkeypatch: pytest.Mo
         ),
         ({"suppress": {"a": 1}}, "suppress: must be a path"),
         *[
-            ({"suppress": nothing}, "leave suppress out if nobody is to be suppressed")
+            (
+                {"suppress": nothing},
+                "suppress: is set and rendered to an empty value, so people who opted out would get",
+            )
             for nothing in ("None", "", " ", [], [""], ["opt_outs.csv", " "], ["opt_outs.csv", None])
         ],
         ({"phone_number": "None"}, "phone_number: is required, and is not set"),
@@ -318,7 +390,10 @@ def test_without_duckdb_it_says_what_to_install(run: Run, monkeypatch: pytest.Mo
         ({"template_parameters": {"foot": {"1": "name"}}}, "template_parameters"),
         ({"template_parameters": {"body": {"1": ""}}}, "must be the name of a column"),
         ({"template_parameters": {"body": {"1": {"value": " "}}}}, "is blank"),
-        ({"template_parameters": {"body": {"1": {"text": "x"}}}}, "template_parameters"),
+        ({"template_parameters": {"body": {"1": {"value": "x", "text": 5}}}}, "template_parameters"),
+        ({"template_parameters": {"body": {"1": {}}}}, "template_parameters"),
+        ({"template_parameters": {"body": {"a.b": "name"}}}, "must have keys such as"),
+        ({"null_values": "NULL"}, "null_values: must be a list"),
         ({"max_rejected": 1.5}, "max_rejected: must be a count"),
         ({"max_rejected": -1}, "max_rejected: must be a count"),
         ({"max_rejected": "many"}, "max_rejected: must be a count"),

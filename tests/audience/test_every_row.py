@@ -99,6 +99,11 @@ def make_rows(*, with_malformed: bool) -> Iterator[Row]:
             yield Row(reference, spelt(number_of(at), way), name, "recipient", number_of(at))
 
 
+def sent(name: str) -> str:
+    """A name as it is sent."""
+    return name.replace("\n", " ").strip("\u200f")
+
+
 def write_csv(path: Path, rows: list[Row]) -> None:
     with path.open("wb") as file:
         file.write(b"\xef\xbb\xbfid,phone,name,city\r\n")
@@ -122,7 +127,7 @@ def opt_outs(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_every_row_is_accounted_for(run: Run, tmp_path: Path, opt_outs: str) -> None:
+def test_every_row_is_accounted_for(run: Run, tmp_path: Path, output: Path, opt_outs: str) -> None:
     rows = list(make_rows(with_malformed=True))
     write_csv(tmp_path / "people.csv", rows)
     prepared = run([str(tmp_path / "people.csv")], suppress=opt_outs)
@@ -136,16 +141,18 @@ def test_every_row_is_accounted_for(run: Run, tmp_path: Path, opt_outs: str) -> 
     }
     assert all(by_outcome.values())
     assert [(each["reference"], each["phoneNumber"], each["templateParameters"]) for each in prepared.recipients] == [
-        (row.reference, row.number, {"body": {"1": row.name}}) for row in by_outcome["recipient"]
+        (row.reference, row.number, {"body": {"1": sent(row.name)}}) for row in by_outcome["recipient"]
     ]
     assert {len(part) for part in prepared.parts[:-1]} == {1000}
-    rejected = list(csv.reader(prepared.rejected))
-    positions = [str(at) for at, row in enumerate(rows, start=1) if row.outcome == "rejected"]
-    assert [row for row, _, _ in rejected] == positions
-    assert len({reason for _, _, reason in rejected}) == len(BAD) - 2  # numbers of two kinds are just not valid
-    assert not any(
-        row.phone[-8:] in line for row, line in zip(by_outcome["rejected"], prepared.rejected, strict=True) if row.phone
-    )
+    excluded = {int(row["row"]): row["outcome"] for row in prepared.excluded}
+    assert excluded == {at: row.outcome for at, row in enumerate(rows, start=1) if row.outcome != "recipient"}
+    assert (
+        len({reason for _, _, reason in prepared.rejected}) == len(BAD) - 2
+    )  # numbers of two kinds are just not valid
+    kept = {row.reference: row.number for row in by_outcome["recipient"]}
+    assert all(kept[row["kept_reference"]] for row in prepared.excluded if row["outcome"] == "duplicate")
+    written = (output / "excluded.csv").read_text()
+    assert not any(row.phone[-8:] in written for row in by_outcome["rejected"][:1000] if row.phone)
 
 
 def test_each_format_gives_the_same_bytes(run: Run, tmp_path: Path, opt_outs: str) -> None:

@@ -7,6 +7,8 @@ import gzip
 import json
 import re
 import sys
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +46,7 @@ def test_a_row_becomes_a_recipient_in_the_apis_form(run: Run, output: Path) -> N
     manifest = prepared.audience.manifest
     assert manifest.template_parameters == {"body": ["1"]}
     assert manifest.source == [str(output.parent / "people.csv")]
-    assert (output / "rejected.csv").read_text() == "row,reference,reason\n"
+    assert (output / "excluded.csv").read_text() == "row,reference,outcome,reason,kept_row,kept_reference\n"
 
 
 def test_each_row_counts_once_in_the_order_of_the_rules(run: Run, tmp_path: Path) -> None:
@@ -66,17 +68,24 @@ def test_each_row_counts_once_in_the_order_of_the_rules(run: Run, tmp_path: Path
     assert prepared.references == ["1", "10"]
     assert prepared.counts == {"rows": 10, "recipients": 2, "duplicates": 1, "suppressed": 2, "rejected": 5}
     name = "templateParameters.body.1 is required, and is not set"
-    phone = "phoneNumber is no valid phone number, neither an international one nor one of IQ"
-    assert list(csv.reader(prepared.rejected)) == [
-        ["3", "3", name],
-        ["6", "6", phone],
-        ["7", "7", name],
-        ["8", "8", name],
-        ["9", "9", name],
+    phone = "phoneNumber is not a valid phone number, neither an international one nor one of IQ"
+    assert prepared.rejected == [
+        ("3", "3", name),
+        ("6", "6", phone),
+        ("7", "7", name),
+        ("8", "8", name),
+        ("9", "9", name),
+    ]
+    assert [(row["row"], row["outcome"], row["kept_row"], row["kept_reference"]) for row in prepared.excluded] == [
+        ("2", "suppressed", "", ""),
+        ("3", "rejected", "", ""),
+        ("4", "duplicate", "1", "1"),
+        ("5", "suppressed", "", ""),
+        *((str(row), "rejected", "", "") for row in range(6, 10)),
     ]
 
 
-@pytest.mark.parametrize("name", ["\ufdd1", "a\x1fb", "\0", "NULL", '"', "\\N"])
+@pytest.mark.parametrize("name", ["\ufdd1", 3 * "\ufdd1", "Nadia", "Nan", "0", "-5", '"', "a\\N", "NULL 1"])
 def test_a_name_is_what_it_is_in_the_file(run: Run, name: str) -> None:
     quoted = name.replace('"', '""')
     (recipient,) = run(f'id,phone,name\n1,9647701234567,"{quoted}"\n').recipients
@@ -95,12 +104,8 @@ def test_rows_are_divided_in_their_order(run: Run) -> None:
 def test_what_json_escapes_arrives_as_it_was(run: Run) -> None:
     names = [
         'a "quoted" one',
-        "two\nlines",
-        "two\r\nlines",
         "back\\slash",
-        "tab\t",
-        "nul\x00",
-        "a\x1fb",
+        "a/b",
         "🎉",
         "a,b",
         "'",
@@ -113,15 +118,24 @@ def test_what_json_escapes_arrives_as_it_was(run: Run) -> None:
 
 
 def test_parameters_are_columns_or_constants_in_any_section(run: Run) -> None:
-    parameters = {"header": {"1": {"value": 'O\'Neil "x"'}}, "body": {"2": "name", "1": "id"}, "buttons": {"0": "name"}}
+    parameters = {
+        "header": {"1": {"value": 'O\'Neil "x"'}},
+        "body": {"2": "name", "1": "id"},
+        "buttons": {"0": {"1": "name", "2": {"value": "x"}}},
+    }
     prepared = run("id,phone,name\n1,9647701234567,Ali\n", template_parameters=parameters, reference=None)
+    assert prepared.audience.manifest.template_parameters == {
+        "header": ["1"],
+        "body": ["2", "1"],
+        "buttons": ["0.1", "0.2"],
+    }
     assert prepared.recipients == [
         {
             "phoneNumber": "9647701234567",
             "templateParameters": {
                 "header": {"1": 'O\'Neil "x"'},
                 "body": {"2": "Ali", "1": "1"},
-                "buttons": {"0": "Ali"},
+                "buttons": {"0": {"1": "Ali", "2": "x"}},
             },
         }
     ]
@@ -186,37 +200,125 @@ def test_several_files_are_read_in_the_order_given_and_a_globs_by_name(run: Run,
         (tmp_path / name).write_text(as_json_lines(rows) if name == "z.jsonl" else text)
     prepared = run([f"{tmp_path}/z.jsonl", f"{tmp_path}/?.csv"])
     assert prepared.references == ["z.jsonl 1", "a.csv 1", "b.csv 1"]
-    assert [line.split(",")[0] for line in prepared.rejected] == ["1", "3", "5"]
+    assert [row for row, _, _ in prepared.rejected] == ["1", "3", "5"]
 
 
-def test_numbers_of_parquet_are_taken_as_the_attach_operator_takes_them(run: Run, tmp_path: Path) -> None:
-    ints = parquet(
-        tmp_path / "ints.parquet", "(1, 9647701234567, 'a'), (2, 7701234567, 'b'), (3, NULL, 'c'), (4, 6581234567, 'd')"
+@pytest.mark.parametrize("kind", ["BIGINT", "DOUBLE", "VARCHAR", "DECIMAL(18,2)"])
+def test_numbers_of_parquet_are_their_digits(run: Run, tmp_path: Path, kind: str) -> None:
+    rows = "(1, 9647701234567, 'a'), (2, 7701234568, 'b'), (3, NULL, 'c'), (4, 6581234567, 'd')"
+    typed = re.sub(r", (\w+), '", rf", \1::{kind}, '", rows)
+    prepared = run([parquet(tmp_path / "typed.parquet", typed)])
+    assert prepared.numbers == ["9647701234567", "9647701234568", "6581234567"]
+    assert prepared.rejected == [("3", "3", "phoneNumber is required, and is not set")]
+
+
+def test_a_float_that_may_have_lost_its_last_digits_is_rejected(run: Run, tmp_path: Path) -> None:
+    reason = "phoneNumber is a float that ends with zeros, so its last digits may be lost; set it as a string"
+    values = "9647700000000", "9647701234567"
+    rows = [{"id": at, "phone": float(value), "name": "x"} for at, value in enumerate(values)]
+    typed = ", ".join(f"({at}, {value}::DOUBLE, 'x')" for at, value in enumerate(values))
+    lines = "".join(f"{at},{value}.0,x\n" for at, value in enumerate(values))
+    for prepared in (
+        run(lambda: rows),
+        run([parquet(tmp_path / "floats.parquet", typed)]),
+        run(as_json_lines(rows), "people.jsonl"),
+        run(f"id,phone,name\n{lines}"),
+    ):
+        assert prepared.numbers == ["9647701234567"]
+        assert prepared.rejected == [("1", "0", reason)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "sent"),
+    [
+        ("DOUBLE", "250000.0", "250000"),
+        ("FLOAT", "1.5", "1.5"),
+        ("DOUBLE", "-0.25", "-0.25"),
+        ("INTEGER", "-5", "-5"),
+        ("DECIMAL(10,2)", "2.50", "2.50"),
+        ("BOOLEAN", "true", "true"),
+        ("DATE", "'2026-11-28'", "2026-11-28"),
+        ("TIMESTAMP", "'2026-11-28 18:00:00'", "2026-11-28 18:00:00"),
+        ("TIME", "'18:00:00'", "18:00:00"),
+    ],
+)
+def test_values_of_parquet_are_written_as_people_read_them(
+    run: Run, tmp_path: Path, kind: str, written: str, sent: str
+) -> None:
+    prepared = run([parquet(tmp_path / "typed.parquet", f"(1, '9647701234567', {written}::{kind})")])
+    assert prepared.recipients[0]["templateParameters"] == {"body": {"1": sent}}
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("'2026-11-28 18:00:00+03'::TIMESTAMPTZ", "times with a timezone, which Parquet keeps in UTC"),
+        ("INTERVAL 5 DAYS", "durations"),
+        ("[1, 2]", "nested values"),
+        ("{'a': 1}", "nested values"),
+        ("MAP {'a': 1}", "nested values"),
+    ],
+)
+def test_a_column_of_parquet_that_has_no_text_is_an_error(run: Run, tmp_path: Path, value: str, why: str) -> None:
+    with pytest.raises(OtpiqValidationError, match=f"typed.parquet: column 'name' holds {why}") as caught:
+        run([parquet(tmp_path / "typed.parquet", f"(1, '9647701234567', {value})")])
+    assert "Write it as a string in the source" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["'NaN'::DOUBLE", "'inf'::DOUBLE", "NULL::DOUBLE", "NULL::TIMESTAMP", "'nan'::FLOAT"])
+def test_no_value_in_parquet_rejects_the_row(run: Run, tmp_path: Path, value: str) -> None:
+    other = "'2026-11-28'::TIMESTAMP" if "TIMESTAMP" in value else "1.5"
+    prepared = run(
+        [parquet(tmp_path / "typed.parquet", f"(1, '9647701234567', {value}), (2, '9647701234568', {other})")]
     )
-    prepared = run([ints])
-    assert prepared.numbers == ["9647701234567", "6581234567"]
-    assert prepared.rejected == [
-        '2,2,"phoneNumber is an int and no valid international number: a plus or a zero was lost, set it as a string"',
-        '3,3,"phoneNumber is required, and is not set"',
-    ]
-    floats = parquet(tmp_path / "floats.parquet", "(1, 9647701234567::DOUBLE, 'a'), (2, NULL, 'b')")
-    with pytest.raises(OtpiqValidationError, match="1 rows: phoneNumber must be a string, and is a float"):
-        run([floats])
+    assert prepared.references == ["2"]
+
+
+def test_values_of_a_callable_are_written_as_people_read_them(run: Run) -> None:
+    pandas = pytest.importorskip("pandas")
+    baghdad = timezone(timedelta(hours=3))
+    values = {
+        250000.0: "250000",
+        Decimal("2.50"): "2.50",
+        date(2026, 11, 28): "2026-11-28",
+        datetime(2026, 11, 28, 18): "2026-11-28 18:00:00",
+        True: "true",
+        float("nan"): None,
+        float("inf"): None,
+        Decimal("NaN"): None,
+        pandas.NA: None,
+        pandas.NaT: None,
+        datetime(2026, 11, 28, 18, tzinfo=baghdad): None,
+        pandas.Timestamp("2026-11-28 19:00", tz="Asia/Baghdad"): None,
+        timedelta(days=1): None,
+        (1, 2): None,
+    }
+    rows = [{"id": at, "phone": f"96477012345{at:02}", "name": value} for at, value in enumerate(values)]
+    prepared = run(lambda: rows)
+    assert [each["templateParameters"]["body"]["1"] for each in prepared.recipients] == list(
+        filter(None, values.values())
+    )
+    reasons = [reason for _, _, reason in prepared.rejected]
+    assert reasons[:5] == ["templateParameters.body.1 is required, and is not set"] * 5
+    assert reasons[5:7] == ["column 'name' holds a time with a timezone; write it as a string, as it is to be sent"] * 2
+    assert reasons[7].startswith("column 'name' holds a timedelta")
+    assert reasons[8].startswith("column 'name' holds a tuple")
 
 
 def test_json_keeps_ints_floats_and_strings_apart(run: Run) -> None:
     lines = '{"id":1,"phone":9647701234567,"name":1.5}\n{"id":2,"phone":9647701234568.0,"name":"x"}\n'
     lines += '{"id":3,"phone":"0770 123 4569","name":true}\n{"id":4,"phone":"9647701234560","name":[]}\n'
-    lines += '{"id":5,"phone":"9647701234560","name":NaN}\n'
+    lines += '{"id":5,"phone":"9647701234560","name":NaN}\n{"id":6,"phone":7701234561,"name":2e5}\n'
     prepared = run(lines, "x.jsonl")
     assert [(r["phoneNumber"], r["templateParameters"]["body"]["1"]) for r in prepared.recipients] == [
         ("9647701234567", "1.5"),
+        ("9647701234568", "x"),
         ("9647701234569", "true"),
+        ("9647701234561", "200000"),
     ]
-    assert [line.split(",", 2)[2] for line in prepared.rejected] == [
-        '"phoneNumber must be a string, and is a float"',
-        "a column holds a list; a string or a number is needed",
-        '"templateParameters.body.1 is required, and is not set"',
+    assert [reason for _, _, reason in prepared.rejected] == [
+        "column 'name' holds a list; a string, a number or a date is needed",
+        "templateParameters.body.1 is required, and is not set",
     ]
 
 
@@ -243,19 +345,21 @@ def test_any_character_may_delimit(run: Run, delimiter: str) -> None:
 @pytest.mark.parametrize(
     ("number", "reason"),
     [
-        ('"07x"', "phoneNumber holds characters that a phone number does not have"),
-        ("9647700000001.0", "phoneNumber must be a string, and is a float"),
-        ('"٠٧"', "phoneNumber is no valid phone number"),
-        ('"9.6477E+12"', "phoneNumber holds characters that a phone number does not have"),
-        ("9647700000001", "is no JSON object"),
+        ('"07x"', "phoneNumber has characters that a phone number does not have"),
+        ('"see notes"', "phoneNumber has characters that a phone number does not have"),
+        ("9647700000001.5", "phoneNumber is not a valid phone number"),
+        ('"77012345678"', "phoneNumber has further digits behind a number of IQ"),
+        ('"٠٧"', "phoneNumber is not a valid phone number"),
+        ('"9.6477E+12"', "phoneNumber is in scientific notation"),
+        ("9647700000001", "is not a JSON object"),
     ],
 )
 def test_a_suppression_that_cannot_be_read_is_an_error(
     run: Run, tmp_path: Path, output: Path, number: str, reason: str
 ) -> None:
-    row = f"{number}x" if reason == "is no JSON object" else f'{{"phone": {number}}}'
+    row = f"{number}x" if reason == "is not a JSON object" else f'{{"phone": {number}}}'
     (tmp_path / "opt_outs.jsonl").write_text(f'{{"phone": null}}\n{row}\n{{"phone": "9647700000001"}}\n{row}\n')
-    with pytest.raises(OtpiqValidationError, match=f"suppress: rows 2, 4: {reason}") as caught:
+    with pytest.raises(OtpiqValidationError, match=re.escape(f"suppress: rows 2, 4: {reason}")) as caught:
         run(lambda: ROWS, suppress=str(tmp_path / "opt_outs.jsonl"))
     assert "Correct them in the suppression list, or take them out of it." in str(caught.value)
     assert not output.exists()
@@ -263,7 +367,7 @@ def test_a_suppression_that_cannot_be_read_is_an_error(
 
 def test_undecodable_bytes_in_a_suppression_list_are_an_error(run: Run, tmp_path: Path) -> None:
     (tmp_path / "opt_outs.csv").write_bytes(b"phone\n\xff\xff\n")
-    with pytest.raises(OtpiqValidationError, match="suppress: rows 1: has bytes that are no text"):
+    with pytest.raises(OtpiqValidationError, match="suppress: rows 1: has bytes that are not text"):
         run(lambda: ROWS, suppress=str(tmp_path / "opt_outs.csv"))
 
 
@@ -298,7 +402,7 @@ def test_a_callable_may_suppress(run: Run) -> None:
 
 def test_a_reference_that_could_be_a_number_is_masked(run: Run) -> None:
     prepared = run("id,phone,name\n0770 123 4567,07,Ali\n+9647701234568,9647701234567,Ali\n")
-    assert prepared.rejected[0].startswith("1,0770•••4567,")
+    assert prepared.rejected[0][1] == "0770•••4567"
     assert prepared.references == ["+9647701234568"]  # it is the DAG author's, in the DAG author's folder
 
 
@@ -308,7 +412,7 @@ def test_a_reference_that_could_be_a_number_is_masked(run: Run) -> None:
 TEN = "id,phone,name\n" + "".join(f"{at},{'07' if at < 2 else f'96477{at:08}'},Ali\n" for at in range(10))
 
 
-@pytest.mark.parametrize("limit", [None, 2, "2", 0.2, "0.2", 1.0, 10])
+@pytest.mark.parametrize("limit", [2, "2", 0.2, "0.2", 1.0, 10])
 def test_as_many_as_allowed_may_be_rejected(run: Run, limit: Any) -> None:
     assert run(TEN, max_rejected=limit).counts["rejected"] == 2
 
@@ -322,9 +426,9 @@ def test_a_share_is_not_exceeded_by_its_rounding(run: Run) -> None:
 def test_more_are_an_error_that_counts_the_reasons(run: Run, output: Path, limit: Any) -> None:
     with pytest.raises(OtpiqValidationError, match=re.escape("max_rejected: 2 of 10 rows are rejected")) as caught:
         run(TEN, max_rejected=limit)
-    assert "2 rows: phoneNumber is no valid phone number" in str(caught.value)
-    assert f"{output}/rejected.csv" in str(caught.value)
-    assert len((output / "rejected.csv").read_text().splitlines()) == 3
+    assert "2 rows: phoneNumber is not a valid phone number" in str(caught.value)
+    assert f"{output}/excluded.csv" in str(caught.value)
+    assert len((output / "excluded.csv").read_text().splitlines()) == 3
     assert not (output / "manifest.json").exists()
 
 

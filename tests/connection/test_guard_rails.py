@@ -12,6 +12,7 @@ from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 from tests.docs.versions import documented
 from tests.fakes import CAMPAIGN_ID, CREATE, tomorrow
+from tests.phone_numbers import ABROAD, AMBIGUOUS, SPELLINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,22 @@ def rails(**extras: Any) -> GuardRails:
 )
 def test_numbers_and_prefixes_are_read_as_people_write_them(allowed: Any, prefixes: tuple[str, ...]) -> None:
     assert rails(allowed_recipients=allowed).allowed_recipients == prefixes
+
+
+@pytest.mark.parametrize("written", [spelling for spelling in SPELLINGS if isinstance(spelling, str | int | float)])
+def test_a_number_is_read_as_those_of_recipients_are(written: Any) -> None:
+    assert rails(allowed_recipients=[written]).allowed_recipients == (TEAM,)
+
+
+@pytest.mark.parametrize(("written", "digits"), ABROAD)
+def test_a_number_abroad_is_read_as_those_of_recipients_are(written: str, digits: str) -> None:
+    assert rails(allowed_recipients=[written]).allowed_recipients == (digits,)
+
+
+@pytest.mark.parametrize("written", AMBIGUOUS)
+def test_an_ambiguous_number_does_not_allow_strangers(written: str) -> None:
+    with pytest.raises(OtpiqConfigurationError, match=r"allowed_recipients: has an entry that (has further|ends with)"):
+        rails(allowed_recipients=written)
 
 
 def test_a_blank_field_of_the_form_is_no_guard_rail() -> None:

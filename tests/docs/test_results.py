@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PAGE = "howto/results.md"
 (CUSTOMERS,) = [block.code for block in BLOCKS if block.note == "customers.csv"]
-(QUERY,) = [block.code for block in BLOCKS if block.page == f"docs/{PAGE}" and block.language == "sql"]
+QUERIES = {block.note: block.code for block in BLOCKS if block.page == f"docs/{PAGE}" and block.language == "sql"}
 
 
 @pytest.fixture
@@ -88,17 +88,21 @@ def test_the_table_of_counts_has_each_of_them(context: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("context")
-def test_the_query_gives_what_the_page_shows() -> None:
-    head, *documented = rows("Join it to your customers")
-    columns, found = query(QUERY)
+@pytest.mark.parametrize(
+    ("heading", "name"),
+    [("Join it to your customers", "by_city.sql"), ("Who did not get it, and why", "not_reached.sql")],
+)
+def test_a_query_gives_what_the_page_shows(heading: str, name: str) -> None:
+    head, *documented = rows(heading)
+    columns, found = query(QUERIES[name])
     assert columns == head
     assert [[str(value) for value in row] for row in found] == documented
 
 
-def test_the_customers_are_four_of_whom_one_cannot_be_messaged(context: dict[str, Any]) -> None:
-    assert len(list(csv.DictReader(io.StringIO(CUSTOMERS)))) == 4
+def test_of_five_customers_one_cannot_be_messaged_and_one_is_there_twice(context: dict[str, Any]) -> None:
+    assert len(list(csv.DictReader(io.StringIO(CUSTOMERS)))) == 5
     counts = context["ti"].pushed["audience"]
-    assert (counts["recipients"], counts["rejected"]) == (3, 1)
+    assert (counts["recipients"], counts["rejected"], counts["duplicates"]) == (3, 1, 1)
 
 
 def test_the_defaults_of_the_sensor_are_as_documented() -> None:

@@ -26,6 +26,7 @@ from airflow_provider_otpiq.exceptions import (
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import BASE_URL
 from tests.fakes import CAMPAIGN, CAMPAIGN_ID, CREATE, RESPONSE, TEMPLATE_ID
+from tests.phone_numbers import ABROAD, NUMBER, REJECTED, SPELLINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -280,7 +281,10 @@ def test_an_attach_tells_how_many_were_there_before_where_that_is_known(hook: Ot
 
 PERSON = {
     "phoneNumber": ALI,
-    "templateParameters": {"body": {"1": "Zaynab\nAl-Rashid", "2": "25,000 IQD"}, "header": {"list": ["Basra", 1500]}},
+    "templateParameters": {
+        "body": {"1": "Zaynab\nAl-Rashid", "2": "25,000 IQD"},
+        "header": {"shop": {"1": "Basra", "2": 1500}},
+    },
 }
 ECHOES = [
     "body.1 'Zaynab\nAl-Rashid' must not contain new lines",
@@ -422,6 +426,33 @@ def test_recipients_that_are_validated_already_can_still_be_checked_against_the_
     valid = sandbox_hook.check_recipients(campaign_id=campaign_id, recipients=[ALI], validate_parameters=False)
     with pytest.raises(OtpiqValidationError, match="is required, and is not set"):
         sandbox_hook.check_recipients(campaign_id=campaign_id, recipients=valid)
+
+
+def test_what_means_no_value_is_decided_once(connect: Callable[..., OtpiqHook], requests_mock: Mocker) -> None:
+    requests_mock.post(ATTACH_URL, json=RESPONSE)
+    row = {"phoneNumber": ALI, "templateParameters": {"body": {"1": "None"}}}
+    valid = connect(extra={"max_recipients": 5}).check_recipients(
+        campaign_id=CAMPAIGN_ID, recipients=[row], validate_parameters=False, null_values=[]
+    )
+    other = connect(extra={"max_recipients": 6})  # which checks them again
+    for recipients, body in ((valid, {"1": "None"}), ([row], {})):
+        other.attach_recipients(campaign_id=CAMPAIGN_ID, recipients=recipients)
+        sent = {"phoneNumber": ALI, "templateParameters": {"body": body}}
+        assert requests_mock.request_history[-1].json() == {"recipients": [sent]}
+
+
+def test_the_numbers_of_a_report_are_read_as_those_of_recipients_are(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(f"{BASE_URL}/reports/generate", json={"_id": "1", "downloadUrl": "https://x", "recordCount": 0})
+    window = {"start": "2026-12-01T00:00:00Z", "end": "2026-12-02T00:00:00Z"}
+    hook.generate_report(**window, phone_numbers=[*SPELLINGS, *(written for written, _ in ABROAD)])
+    asked = requests_mock.request_history[0].json()["phoneNumbers"]
+    assert asked == [f"+{digits}" for digits in (*[NUMBER] * len(SPELLINGS), *(digits for _, digits in ABROAD))]
+
+
+@pytest.mark.parametrize("written", REJECTED)
+def test_what_is_nobodys_number_has_no_report(hook: OtpiqHook, written: Any) -> None:
+    with pytest.raises(OtpiqValidationError, match=r"phone_numbers: \[1\] "):
+        hook.generate_report(start="2026-12-01T00:00:00Z", end="2026-12-02T00:00:00Z", phone_numbers=[NUMBER, written])
 
 
 def test_a_part_of_a_name_is_hidden_too(hook: OtpiqHook, requests_mock: Mocker) -> None:

@@ -76,7 +76,7 @@ def test_a_language_belongs_to_a_templates_name() -> None:
     assert error == "template_language: is set without template_name, which it belongs to"
 
 
-@pytest.mark.parametrize("number", ["0770", "abc", 7701234567, 1.5])
+@pytest.mark.parametrize("number", ["0770", "abc", 77012345678, 1.5])
 def test_a_phone_number_that_is_none_is_refused_without_showing_it(number: object) -> None:
     (error,) = create_errors(phone_number_id=None, phone_number=number)
     assert error.startswith("phone_number: ")

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import OrderedDict, defaultdict
-from enum import StrEnum
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from airflow_provider_otpiq._models.recipient_requests import RecipientsRequest
 from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidationError
 from tests.fakes import CAMPAIGN_ID
+from tests.models.recipients import PAYLOAD, Enumerated, ali, errors, numbers, valid_recipients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,35 +28,6 @@ class DataFrame:
 
     def __iter__(self) -> Iterator[str]:
         return iter(["9647701234567"])
-
-
-PAYLOAD = {
-    "fields": [
-        {"required": True, "templateParametersPath": "templateParameters.body.1", "label": "Body {{1}}"},
-        {"required": False, "templateParametersPath": "templateParameters.body.2", "label": "Body {{2}}"},
-    ]
-}
-
-
-def ali(number: Any = "9647701234567", **parameters: Any) -> dict[str, Any]:
-    return {"phoneNumber": number, "templateParameters": {"body": {"1": "Ali"} | parameters}}
-
-
-def numbers(count: int) -> list[str]:
-    return [f"96477{number:08}" for number in range(count)]
-
-
-def errors(rows: Any, payload: dict[str, Any] | None = None) -> tuple[str, ...]:
-    recipients = RecipientValidator(rows, "IQ")
-    if payload:
-        recipients.require(payload)
-    with pytest.raises(OtpiqValidationError) as caught:
-        recipients.result(skip_invalid=False)
-    return caught.value.errors
-
-
-def valid_recipients(rows: Any, *, skip_invalid: bool = False) -> list[dict[str, Any]]:
-    return list(RecipientValidator(rows, "IQ").result(skip_invalid=skip_invalid))
 
 
 # What is accepted
@@ -167,25 +139,21 @@ def test_an_iterator_without_any_is_refused() -> None:
 
 def test_exactly_the_invalid_recipients_are_listed_by_position_with_their_numbers_masked() -> None:
     rows: list[Any] = [ali(number) for number in numbers(1000)]
-    wrong = {at * 57 + 3: row for at, row in enumerate([ali("0770"), ali(None), "9647701234567", 7701234567, None] * 4)}
+    wrong = {
+        at * 57 + 3: row for at, row in enumerate([ali("0770"), ali(None), "9647701234567", [7701234567], None] * 4)
+    }
     wrong.popitem(), wrong.popitem(), wrong.popitem()
     for position, row in wrong.items():
         rows[position] = row
     found = errors(rows, PAYLOAD)
     assert len(found) == 17
     assert [int(error.split("]")[0].removeprefix("recipients[")) for error in found] == sorted(wrong)
-    assert "recipients[3] (4 digits): phoneNumber is no valid phone number" in found[0]
+    assert "recipients[3] (4 digits): phoneNumber is not a valid phone number" in found[0]
     missing = "templateParameters.body.1 (Body {{1}}) is required, and is not set"
     assert found[2] == f"recipients[117] (964770•••4567): {missing}"
-    assert found[3].startswith("recipients[174] (770•••4567): phoneNumber is an int")
+    assert found[3].startswith("recipients[174] (a list): phoneNumber must be a string, and is a list")
     assert found[3].endswith(f"; {missing}")
     assert not any("9647701234567" in error for error in found)
-
-
-@pytest.mark.parametrize("blank", [None, "", "  ", "None", "nan", float("nan")])
-def test_a_required_parameter_that_is_blank_is_missing(blank: Any) -> None:
-    (error,) = errors([ali(**{"1": blank})], PAYLOAD)
-    assert error.endswith("templateParameters.body.1 (Body {{1}}) is required, and is not set")
 
 
 @pytest.mark.parametrize("parameters", [{}, {"body": {}}, {"header": {"1": "Ali"}}, {"body": {"2": "Ali"}}])
@@ -216,8 +184,8 @@ def test_zero_is_a_value(zero: Any) -> None:
         (ali() | {"templateParameters": {"body": None}}, "templateParameters must be like"),
         (ali() | {"Ali Hassan": 1}, "has 1 other keys than phoneNumber and templateParameters"),
         ({"phone": "9647701234567"}, "phoneNumber is required, and is not set; has 1 other keys"),
-        (ali(**{"2": object()}), "no JSON"),
-        (ali(**{"2": "\ud800"}), "half a character"),
+        (ali(**{"2": object()}), "must be a string, a number or a bool, and is a object"),
+        (ali(**{"2": "\ud800"}), "half of a surrogate pair"),
         (["9647701234567"], "phoneNumber must be a string, and is a list"),
     ],
 )
@@ -234,7 +202,7 @@ def test_skipping_takes_the_others_and_logs_counts_and_reasons(caplog: pytest.Lo
         {"phoneNumber": "9647701234568"},
     ]
     assert "3 of 5 recipients are skipped" in caplog.text
-    assert "2x phoneNumber is no valid phone number" in caplog.text
+    assert "2x phoneNumber is not a valid phone number" in caplog.text
     assert "1x phoneNumber is required" in caplog.text
 
 
@@ -250,7 +218,8 @@ def test_whatever_the_rows_are_each_is_valid_or_listed(rows: list[Any]) -> None:
     recipients.require(PAYLOAD)
     wrong = len(rows) - len(recipients.valid)
     if not wrong:
-        assert len(recipients.result(skip_invalid=False)) == len(rows)
+        valid = recipients.result(skip_invalid=False)
+        assert len(valid) + valid.duplicates == len(rows)
         return
     with pytest.raises(OtpiqValidationError) as caught:
         recipients.result(skip_invalid=False)
@@ -319,10 +288,6 @@ def test_skipping_logs_a_hundred_at_most(caplog: pytest.LogCaptureFixture) -> No
 # What is checked is what is sent
 
 
-class Enumerated(StrEnum):
-    ALI = "Ali"
-
-
 class Shown(dict[str, Any]):
     """It shows one thing once, and another each time after."""
 
@@ -356,8 +321,7 @@ def endless() -> Any:
         pytest.param(lambda: {"1": {"Ali"}}, id="a set"),
         pytest.param(lambda: {"1": ("Ali",)}, id="a tuple"),
         pytest.param(lambda: {"1": b"Ali"}, id="bytes"),
-        pytest.param(lambda: {"1": float("nan")}, id="NaN"),
-        pytest.param(lambda: {"1": [float("inf")]}, id="infinity"),
+        pytest.param(lambda: {"1": [float("inf")]}, id="a list"),
         pytest.param(lambda: {"1": 2**63}, id="65 bits"),
         pytest.param(lambda: {"1": 10**5000}, id="an endless int"),
         pytest.param(lambda: {"1": "Ali\ud800"}, id="half a character"),
@@ -370,21 +334,25 @@ def endless() -> Any:
     ],
 )
 @pytest.mark.parametrize("as_iterable", [list, iter])
-def test_only_jsons_own_types_are_valid(body: Any, as_iterable: Any) -> None:
+def test_only_strings_numbers_and_bools_are_valid(body: Any, as_iterable: Any) -> None:
     rows = [ali(), with_body(body()), ali()]
     (error,) = errors(as_iterable(rows))
     assert error.startswith("recipients[1] (964770•••4567): templateParameters")
-    assert " holds what is no JSON, or half a character" in error
     assert "Ali" not in error
-    assert len(valid_recipients(as_iterable(rows), skip_invalid=True)) == 2
+    assert valid_recipients(as_iterable(rows), skip_invalid=True) == [ali()]
 
 
 def test_an_invalid_parameter_is_named_by_the_apis_own_keys_alone() -> None:
-    for body, place in (({"12": {1}}, "templateParameters.body.12"), ({"Zaynab": {1}}, "templateParameters.body")):
-        (error,) = errors([with_body(body)])
-        assert f": {place} holds" in error
-    (error,) = errors([{"phoneNumber": "9647701234567", "templateParameters": {"Zaynab": {"1": {1}}}}])
-    assert ": templateParameters holds" in error
+    for parameters, place in (
+        ({"body": {"12": {1}}}, "templateParameters.body.12"),
+        ({"body": {"Zaynab": {1}}}, "templateParameters.body"),
+        ({"Zaynab": {"1": {1}}}, "templateParameters"),
+        ({"buttons": {"0": {"1": {1}}}}, "templateParameters.buttons.0.1"),
+        ({"buttons": {"0": {"Zaynab": {"1": {1}}}}}, "templateParameters.buttons.0"),
+        ({"body": {7701234567: "Ali"}}, "templateParameters.body"),
+    ):
+        (error,) = errors([{"phoneNumber": "9647701234567", "templateParameters": parameters}])
+        assert re.search(f": {re.escape(place)} (must be|has a key)", error)
 
 
 @pytest.mark.parametrize(
@@ -393,13 +361,11 @@ def test_an_invalid_parameter_is_named_by_the_apis_own_keys_alone() -> None:
         (OrderedDict({"1": "Ali"}), {"1": "Ali"}),
         (defaultdict(str, {"1": "Ali"}), {"1": "Ali"}),
         ({"1": Enumerated.ALI}, {"1": "Ali"}),
-        ({"1": 0, "2": -1.5, "3": False, "4": None}, {"1": 0, "2": -1.5, "3": False, "4": None}),
-        ({"1": ["علي", {"a": []}]}, {"1": ["علي", {"a": []}]}),
-        ({"1": nested(200)}, {"1": nested(200)}),
+        ({"1": 0, "2": -1.5, "3": False, "4": None}, {"1": 0, "2": -1.5, "3": False}),
     ],
 )
 @pytest.mark.parametrize("as_iterable", [list, iter])
-def test_jsons_types_and_what_derives_from_them_are_sent(body: Any, sent: Any, as_iterable: Any) -> None:
+def test_dicts_and_strings_of_other_kinds_are_sent_as_plain_ones(body: Any, sent: Any, as_iterable: Any) -> None:
     valid = RecipientValidator(as_iterable([with_body(body)]), "IQ").result(skip_invalid=False)
     assert json.loads(valid.body) == {"recipients": [with_body(sent)]}
 

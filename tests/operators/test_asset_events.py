@@ -65,6 +65,7 @@ def test_a_prepared_audience_says_its_counts_and_where_it_is(dag: DAG, context: 
         source=str(tmp_path / "people.csv"),
         phone_number="phone",
         output=tmp_path / "audience",
+        max_rejected=1,
         outlets=[CAMPAIGNS],
         dag=dag,
     )

@@ -11,8 +11,14 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 
+from airflow_provider_otpiq._audience.request import AudienceRequest
+from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
+from airflow_provider_otpiq._report.request import AwaitDeliveryRequest, ReportRequest
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
+from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.fakes import TaskInstance, execute
 
 if TYPE_CHECKING:
@@ -41,13 +47,14 @@ def people(tmp_path: Path) -> str:
 
 
 def prepare(dag: DAG, tmp_path: Path, source: Any, **fields: Any) -> PrepareAudienceOperator:
-    fields = {
+    given: dict[str, Any] = {
         "phone_number": "phone",
         "template_parameters": {"body": {"1": "name"}},
         "reference": "id",
         "output": f"{tmp_path}/{{{{ params.folder }}}}",
-    } | fields
-    return PrepareAudienceOperator(task_id=f"prepare_{len(dag.tasks)}", dag=dag, source=source, **fields)
+        "max_rejected": 1.0,
+    }
+    return PrepareAudienceOperator(task_id=f"prepare_{len(dag.tasks)}", dag=dag, source=source, **(given | fields))
 
 
 def rendered(operator: Any) -> str:
@@ -103,7 +110,7 @@ def test_every_field_is_rendered(dag: DAG, context: dict[str, Any], tmp_path: Pa
         template_parameters={"body": {"1": "{{ params.name }}", "2": {"value": "{{ params.town }}"}}},
         reference="{{ params.none }}",
         suppress=["{{ params.folder }}/opt_outs.csv"],
-        suppress_phone_number="{{ params.none }}",
+        suppress_phone_number="{{ params.column }}",
         output="{{ params.folder }}/{{ run_id }}",
         max_rejected="{{ 0.5 }}",
         default_region="{{ 'IQ' }}",
@@ -134,9 +141,74 @@ def test_a_suppression_list_that_renders_to_nothing_is_an_error(
 ) -> None:
     dag = DAG("dag", schedule=None, render_template_as_native_obj=native, start_date=pendulum.datetime(2026, 1, 1))
     context |= {"dag": dag, "params": {"folder": "summer", "none": None}}
-    with pytest.raises(OtpiqValidationError, match="leave suppress out if nobody is to be suppressed"):
+    with pytest.raises(
+        OtpiqValidationError, match=r"people who opted out would get the message; .* leave suppress out"
+    ):
         execute(prepare(dag, tmp_path, people, suppress=suppress), context)
     assert references(execute(prepare(dag, tmp_path, people, suppress=None), context)) == ["C-1", "C-2"]
+
+
+LOST = ["suppress", "suppress_phone_number", "max_rejected", "template_parameters", "default_region", "encoding"]
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("empty", ["{{ params.none }}", "{{ params.get('nothing', '') }}", "None", " "])
+@pytest.mark.parametrize("field", LOST)
+def test_a_field_that_decides_about_people_is_never_lost(
+    context: dict[str, Any], tmp_path: Path, people: str, field: str, empty: str, native: bool
+) -> None:
+    dag = DAG("dag", schedule=None, render_template_as_native_obj=native, start_date=pendulum.datetime(2026, 1, 1))
+    context |= {"dag": dag, "params": {"folder": "summer", "none": None}}
+    with pytest.raises(
+        OtpiqValidationError, match=f"{field}: is set and rendered to an empty value, so .*leave {field}"
+    ):
+        execute(prepare(dag, tmp_path, people, **{field: empty}), context)
+
+
+@pytest.mark.parametrize("field", LOST)
+def test_a_field_that_a_mapping_leaves_empty_is_an_error(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str, field: str
+) -> None:
+    mapped = PrepareAudienceOperator.partial(
+        task_id="prepare", dag=dag, source=people, phone_number="phone", output=f"{tmp_path}/audience"
+    ).expand(**{field: [None, "x"]})
+    with pytest.raises(OtpiqValidationError, match=f"{field}: is set and rendered to an empty value"):
+        execute(mapped.unmap({field: None}), context)
+
+
+@pytest.mark.parametrize("field", ["reference", "file_format", "delimiter", "memory_limit"])
+def test_a_field_that_decides_about_nobody_may_render_to_an_empty_value(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str, field: str
+) -> None:
+    context["params"]["none"] = None
+    assert execute(prepare(dag, tmp_path, people, **{field: "{{ params.none }}"}), context)
+
+
+def test_the_fields_that_are_never_lost_are_those_of_the_requests() -> None:
+    for operator, request in (
+        (PrepareAudienceOperator, AudienceRequest),
+        (CreateBroadcastOperator, CreateBroadcast),
+        (StartBroadcastOperator, StartBroadcast),
+        (DeliveryReportOperator, ReportRequest),
+        (DeliverySensor, AwaitDeliveryRequest),
+    ):
+        assert set(operator.never_lost) == request.never_blank.keys() & set(operator.template_fields), operator
+        assert request.never_blank.keys() <= request.model_fields.keys(), operator
+
+
+def test_one_in_twenty_rows_may_be_rejected_by_default(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: Any
+) -> None:
+    rows = [{"phone": "07" if at < 2 else f"96477{at:08}", "name": "Ali"} for at in range(40)]
+    operator = prepare(dag, tmp_path, lambda: rows, reference=None, max_rejected=None)
+    assert PrepareAudienceOperator(task_id="x", source="x", phone_number="x", output="x").max_rejected == 0.05
+    execute(operator, context)
+    logged = "".join(capfd.readouterr()) + caplog.text
+    assert "2 of 40 rows are rejected." in logged
+    assert "2 rows: phoneNumber is not a valid phone number" in logged
+    operator = prepare(dag, tmp_path, lambda: rows[:39], reference=None, max_rejected=None)
+    with pytest.raises(OtpiqValidationError, match=r"max_rejected: 2 of 39 rows are rejected; at most 0\.05 may be"):
+        execute(operator, context)
 
 
 def test_a_mapped_suppression_list_of_nothing_is_an_error(
@@ -145,7 +217,7 @@ def test_a_mapped_suppression_list_of_nothing_is_an_error(
     mapped = PrepareAudienceOperator.partial(
         task_id="prepare", dag=dag, source=people, phone_number="phone", output=f"{tmp_path}/audience"
     ).expand(suppress=[None, people])
-    with pytest.raises(OtpiqValidationError, match="suppress: is set, and rendered to nothing"):
+    with pytest.raises(OtpiqValidationError, match="suppress: is set and rendered to an empty value"):
         execute(mapped.unmap({"suppress": None}), context)
 
 
@@ -186,9 +258,9 @@ def test_nobody_is_logged_pushed_or_raised(
         execute(prepare(dag, tmp_path, people, phone_number="missing"), context)
     logged = "".join(capfd.readouterr()) + caplog.text
     assert "Prepared" in logged
-    rejected = (Path(location).parent / "rejected.csv").read_text()
+    excluded = (Path(location).parent / "excluded.csv").read_text()
     pushed = json.dumps(context["ti"].pushed)
-    seen = f"{logged}{pushed}{location}{rendered(operator)}{caught.value}{refused.value}{rejected}"
+    seen = f"{logged}{pushed}{location}{rendered(operator)}{caught.value}{refused.value}{excluded}"
     assert [secret for secret in SECRETS if secret in seen] == []
 
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
@@ -99,7 +100,10 @@ def test_a_time_without_offset_is_in_the_dags_timezone(
     task = create(dag, schedule_type="schedule", scheduled_for=start)
     execute(task, context)
     assert sandbox.requests[0]["body"]["scheduledFor"] == "2099-12-01T06:00:00Z"
-    assert "Scheduled for 2099-12-01T06:00:00Z (2099-12-01 09:00:00 in Asia/Baghdad)." in capsys.readouterr().out
+    assert "Scheduled for 2099-12-01T06:00:00Z (2099-12-01 09:00:00 in Asia/Baghdad)." in (
+        logged := capsys.readouterr().out
+    )
+    assert "has no offset" not in logged
 
 
 def test_an_update_takes_the_dags_timezone_too(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
@@ -107,6 +111,35 @@ def test_an_update_takes_the_dags_timezone_too(dag: DAG, context: dict[str, Any]
     task = UpdateCampaignOperator(task_id="u", dag=dag, campaign_id=campaign_id, scheduled_for="2099-12-01 09:00")
     execute(task, context)
     assert sandbox.campaigns[0]["scheduledFor"] == "2099-12-01T06:00:00Z"
+
+
+UTC_DAGS = [{}, {"start_date": datetime(2026, 1, 1, tzinfo=UTC)}, {"start_date": pendulum.datetime(2026, 1, 1)}]
+
+
+@pytest.mark.parametrize("fields", UTC_DAGS)
+def test_a_time_without_offset_in_a_dag_without_timezone_is_warned_of(
+    context: dict[str, Any], sandbox: Sandbox, capsys: pytest.CaptureFixture[str], fields: dict[str, Any]
+) -> None:
+    dag = DAG("utc", schedule=None, **fields)
+    context |= {"dag": dag}
+    campaign_id = execute(create(dag, schedule_type="schedule", scheduled_for="2099-12-01 09:00"), context)
+    expected = "taken as 2099-12-01T09:00:00Z (2099-12-01 12:00:00 in Asia/Baghdad)"
+    assert expected in capsys.readouterr().out
+    execute(
+        UpdateCampaignOperator(task_id="u", dag=dag, campaign_id=campaign_id, scheduled_for="2099-12-01 09:00"), context
+    )
+    assert expected in capsys.readouterr().out
+    assert sandbox.campaigns[0]["scheduledFor"] == "2099-12-01T09:00:00Z"
+
+
+@pytest.mark.parametrize("time", ["2099-12-01T09:00+03:00", "2099-12-01 06:00Z", datetime(2099, 12, 1, 6, tzinfo=UTC)])
+def test_a_time_with_an_offset_is_not_warned_of(
+    context: dict[str, Any], sandbox: Sandbox, capsys: pytest.CaptureFixture[str], time: Any
+) -> None:
+    dag = DAG("utc", schedule=None)
+    execute(create(dag, schedule_type="schedule", scheduled_for=time), context | {"dag": dag})
+    assert "has no offset" not in capsys.readouterr().out
+    assert sandbox.requests[0]["body"]["scheduledFor"] == "2099-12-01T06:00:00Z"
 
 
 # One campaign for one task instance

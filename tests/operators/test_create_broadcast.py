@@ -39,6 +39,15 @@ def test_a_create_makes_a_draft_of_each_part(
     }
 
 
+def test_what_means_no_value_was_decided_when_the_audience_was_prepared(
+    create: Callable[..., str], sandbox: Sandbox, audience: str
+) -> None:
+    write_audience(str(Path(audience).parent), name="None")
+    create()
+    attached = [each["body"]["recipients"] for each in sandbox.requests if each["path"].endswith("/recipients")]
+    assert [each["templateParameters"]["body"] for part in attached for each in part] == 9 * [{"1": "None"}]
+
+
 def test_nobody_is_in_xcom_and_in_the_ledger(
     create: Callable[..., str], start: Callable[..., str], context: dict[str, Any]
 ) -> None:

@@ -209,7 +209,34 @@ def test_a_file_in_an_unknown_store_is_an_error_that_sends_nothing(
     assert len(sandbox.requests) == 1
 
 
-@pytest.mark.parametrize("recipients", ["parts/00000.csv", "s3://audience/parts/", ".json", "\n.json", "0770 123 4567"])
+@pytest.mark.parametrize(
+    ("recipients", "suffix"),
+    [
+        ("parts/customers.csv", ".csv"),
+        ("s3://crm/customers.csv.GZ", ".csv.gz"),
+        ("/data/customers.jsonl", ".jsonl"),
+        ("/data/part.parquet", ".parquet"),
+        ("/data/customers.xlsx", ".xlsx"),
+        ("/data/00000.json.gz", ".json.gz"),
+        (ObjectStoragePath("file:///data/customers.csv"), ".csv"),
+    ],
+)
+def test_a_file_of_rows_names_the_operator_that_reads_it(
+    dag: DAG, context: dict[str, Any], campaign_id: str, sandbox: Sandbox, recipients: Any, suffix: str
+) -> None:
+    before = len(sandbox.requests)
+    with pytest.raises(OtpiqValidationError, match=f"found the path of a {re.escape(suffix)} file.") as caught:
+        execute(attach(dag, campaign_id, recipients), context)
+    assert "Prepare that file with PrepareAudienceOperator" in str(caught.value)
+    assert len(sandbox.requests) == before
+
+
+def test_a_path_object_of_a_file_of_rows_names_it_too(sandbox_hook: OtpiqHook, campaign_id: str) -> None:
+    with pytest.raises(OtpiqValidationError, match=r"found the path of a \.csv file"):
+        sandbox_hook.check_recipients(campaign_id=campaign_id, recipients=Path("/data/customers.csv"))
+
+
+@pytest.mark.parametrize("recipients", ["parts/00000", "s3://audience/parts/", ".json", "\n.json", "0770 123 4567"])
 def test_another_string_is_no_path(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, recipients: str
 ) -> None:
@@ -409,12 +436,12 @@ def test_an_attach_pushes_counts_as_far_as_they_are_known(
     dag: DAG, context: dict[str, Any], campaign_id: str, on_invalid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = [{"phoneNumber": "0770", "reference": "C-1042"}] if on_invalid == "skip" else []
-    operator = partial(attach, dag, campaign_id, [*PEOPLE, *wrong], on_invalid=on_invalid)
+    operator = partial(attach, dag, campaign_id, [*PEOPLE, DIGITS[0], *wrong], on_invalid=on_invalid)
     execute(operator(), context)
-    skipped = len(wrong)
-    assert context["ti"].pushed["recipients"] == {"attached": None, "already_attached": None, "skipped": skipped}
+    left_out = {"skipped": len(wrong), "duplicates": 1}
+    assert context["ti"].pushed["recipients"] == {"attached": None, "already_attached": None, **left_out}
     execute(operator(), context)
-    assert context["ti"].pushed["recipients"] == {"attached": 0, "already_attached": 3, "skipped": skipped}
+    assert context["ti"].pushed["recipients"] == {"attached": 0, "already_attached": 3, **left_out}
     logged = capsys.readouterr().out
     assert logged.count(f"Attached 3 recipients to campaign {campaign_id}, which now holds 3.") == 1
     assert logged.count(f"All 3 recipients were on campaign {campaign_id} already.") == 1
@@ -425,14 +452,14 @@ def test_what_is_not_to_be_pushed_is_not(dag: DAG, context: dict[str, Any], camp
     assert not context["ti"].pushed
 
 
-def test_a_sample_logs_how_many_were_skipped(
+def test_a_sample_logs_how_many_were_left_out(
     dag: DAG, context: dict[str, Any], campaign_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operator = SendSampleOperator(
-        task_id="sample", dag=dag, campaign_id=campaign_id, recipients=[*PEOPLE, "0770"], on_invalid="skip"
+        task_id="sample", dag=dag, campaign_id=campaign_id, recipients=[*PEOPLE, DIGITS[0], "0770"], on_invalid="skip"
     )
     sample_id = execute(operator, context)
-    said = f"Sent sample {sample_id} of campaign {campaign_id} to 3 recipients; 1 were skipped."
+    said = f"Sent sample {sample_id} of campaign {campaign_id} to 3 recipients; 1 rows were skipped, 1 were duplicates."
     assert said in capsys.readouterr().out
 
 
@@ -463,7 +490,7 @@ def test_a_sample_pushes_the_sample_campaign_and_leaves_the_other_alone(
 
 def test_every_field_of_the_api_is_a_template_field() -> None:
     for operator in (AttachRecipientsOperator, SendSampleOperator):
-        assert set(operator.template_fields) == {"campaign_id", "recipients", "otpiq_conn_id"}
+        assert set(operator.template_fields) == {"campaign_id", "recipients", "null_values", "otpiq_conn_id"}
 
 
 def test_init_only_assigns(dag: DAG) -> None:

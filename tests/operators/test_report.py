@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, ObjectStoragePath
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
@@ -15,15 +15,15 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqDownloadError,
     OtpiqValidationError,
 )
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from tests.broadcast.people import everybody, number
+from tests.fakes import execute
 from tests.operators.broadcasts import later, pushed
 from tests.operators.reports import WINDOW, as_csv, downloads, generated, read, send_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from airflow.providers.common.compat.sdk import DAG
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
@@ -60,7 +60,8 @@ def test_each_message_of_a_broadcast_with_who_got_it_and_by_which_campaign(
     assert {type(row["cost_iqd"]) for row in rows} == {int}
     assert [row["refunded"] for row in rows] == [True] + 8 * [False]
     assert all(row["created_at"].tzinfo and row["sent_at"] > row["created_at"] for row in rows)
-    assert [row["error_reason"] is not None for row in rows] == [True] + 8 * [False]
+    assert [row["delivery_status"] for row in rows[:3]] == ["failed", "delivered", "read"]
+    assert [row["error_reason"] is not None for row in rows] == 2 * [True] + 7 * [False]
     assert pushed(context)["report"] == ALL_BUT_ONE_DELIVERED
 
 
@@ -147,6 +148,76 @@ def test_an_audience_is_reported_on_in_a_window(
     assert pushed(context)["report"] == ALL_BUT_ONE_DELIVERED
 
 
+# Which types of messages
+
+
+OTHER_TYPES = [
+    {"Phone Number": number(0), "Message ID": "otp", "Message Type": "OTP", "Delivery Status": "pending"},
+    {"Phone Number": number(1), "Message ID": "custom", "Message Type": "Custom"},
+]
+
+
+def _template_messages() -> list[dict[str, str]]:
+    return [{"Phone Number": number(each), "Message ID": f"m{each}"} for each in range(9)]
+
+
+def test_otps_to_the_people_of_a_broadcast_are_not_its_messages(
+    report: Callable[..., str],
+    broadcast: str,
+    sandbox: Sandbox,
+    context: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    mine = [{**row, "Message Type": " whatsapp template"} for row in _template_messages()]
+    with later(hours=1):
+        send_file(sandbox, as_csv([*OTHER_TYPES, *mine, {"Phone Number": number(99), "Message Type": "OTP"}]), 12)
+        send_file(sandbox, as_csv(mine), 9, times=2)
+        rows = read(report(broadcast=broadcast))
+    assert [row["message_id"] for row in rows] == [f"m{each}" for each in range(9)]
+    assert {row["ambiguous"] for row in rows} == {False}
+    counts = pushed(context)["report"]
+    assert (counts["messages"], counts["delivered"], counts["pending"], counts["cost_iqd"]) == (9, 9, 0, 9 * 12)
+    assert "Left out 2 messages whose type is not 'WhatsApp Template': 'Custom' 1, 'OTP' 1." in caplog.text
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_other_messages_only_are_a_warning_that_the_type_may_be_wrong(
+    report: Callable[..., str],
+    broadcast: str,
+    sandbox: Sandbox,
+    context: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with later(hours=1):
+        send_file(sandbox, as_csv(OTHER_TYPES), 2)
+        send_file(sandbox, as_csv([]), 0, times=2)
+        assert read(report(broadcast=broadcast)) == []
+    assert (pushed(context)["report"]["messages"], pushed(context)["report"]["unmatched"]) == (0, 9)
+    assert "No message is of type 'WhatsApp Template'" in caplog.text
+    assert "is an assumption, which may be wrong" in caplog.text
+
+
+def test_a_broadcasts_types_can_be_set(report: Callable[..., str], broadcast: str, sandbox: Sandbox) -> None:
+    with later(hours=1):
+        send_file(sandbox, as_csv([*OTHER_TYPES, *_template_messages()]), 11)
+        send_file(sandbox, as_csv([]), 0, times=2)
+        rows = read(report(broadcast=broadcast, message_types=["otp", "{{ 'it\\'s' }}"]))
+    assert [row["message_id"] for row in rows] == ["otp"]
+
+
+@pytest.mark.parametrize(("message_types", "ids"), [(None, ["custom", "m", "otp"]), ("OTP", ["otp"])])
+def test_a_window_and_an_audience_have_all_types_unless_set(
+    report: Callable[..., str], audience: str, sandbox: Sandbox, message_types: str | None, ids: list[str]
+) -> None:
+    messages = as_csv([*OTHER_TYPES, {"Phone Number": number(2), "Message ID": "m"}])
+    send_file(sandbox, messages, 3, times=2)
+    send_file(sandbox, as_csv([]), 0, times=2)
+    for people in ({}, {"audience": audience}):
+        rows = read(report(**WINDOW, **people, message_types=message_types))
+        assert sorted(row["message_id"] for row in rows) == ids
+
+
 # Of a window
 
 
@@ -173,6 +244,19 @@ def test_naive_times_are_the_dags(report: Callable[..., str], sandbox: Sandbox) 
     assert (body["startDate"], body["endDate"]) == ("2026-11-19T21:00:00Z", "2026-11-20T21:00:00Z")
 
 
+def test_naive_times_of_a_dag_without_timezone_are_warned_of(
+    context: dict[str, Any], sandbox: Sandbox, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dag = DAG("utc", schedule=None)
+    operator = DeliveryReportOperator(
+        task_id="report", dag=dag, destination=tmp_path / "x.csv", start="2026-11-20 00:00", end="2026-11-21T00:00"
+    )
+    execute(operator, context | {"dag": dag})
+    logged = capfd.readouterr().out
+    for field, time in (("start", "2026-11-20T00:00:00Z"), ("end", "2026-11-21T00:00:00Z")):
+        assert f"{field} has no offset, and the DAG's timezone is UTC, so it is taken as {time}" in logged
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
@@ -181,7 +265,11 @@ def test_naive_times_are_the_dags(report: Callable[..., str], sandbox: Sandbox) 
         ({"start": "2026-11-20T00:00Z"}, "end: is required"),
         ({"start": "None", "end": ""}, "start: is required"),
         ({**WINDOW, "statuses": ["deliverd"]}, "statuses: must be among pending, sent, delivered, read, failed; found"),
-        ({**WINDOW, "statuses": []}, "statuses: must be a list of pending"),
+        ({**WINDOW, "statuses": []}, "statuses: is set and rendered to an empty value"),
+        ({**WINDOW, "message_types": []}, "message_types: is set and rendered to an empty value"),
+        ({**WINDOW, "message_types": ["OTP", " "]}, "message_types: is set and rendered to an empty value"),
+        ({**WINDOW, "message_types": ["{{ none }}"]}, "message_types: is set and rendered to an empty value"),
+        ({**WINDOW, "message_types": 5}, "message_types: must be a list of types of messages, such as"),
         ({**WINDOW, "destination": "/nowhere/report.xlsx"}, "destination: must end in .parquet or .csv"),
         ({**WINDOW, "destination": "None"}, "destination: "),
         ({**WINDOW, "broadcast": "/a", "audience": "/b"}, "audience: is set, and so is broadcast"),
@@ -199,10 +287,10 @@ def test_what_cannot_be_asked_for(
     assert sandbox.requests == []
 
 
-@pytest.mark.parametrize("field", ["broadcast", "audience"])
+@pytest.mark.parametrize("field", ["broadcast", "audience", "statuses", "message_types"])
 @pytest.mark.parametrize("lost", ["", "None", "{{ ti.xcom_pull(task_ids='strat') }}", "{{ none }}"])
 @pytest.mark.parametrize("native", [False, True])
-def test_a_broadcast_that_is_lost_is_no_report_on_everybody(
+def test_a_field_that_is_lost_is_not_a_report_on_other_messages(
     report: Callable[..., str],
     sandbox: Sandbox,
     dag: DAG,
@@ -214,7 +302,7 @@ def test_a_broadcast_that_is_lost_is_no_report_on_everybody(
 ) -> None:
     context["ti"].xcom_pull = lambda **_: None
     dag.render_template_as_native_obj = native  # then the field becomes Python's None, as by an XCom
-    with pytest.raises(OtpiqValidationError, match=f"{field}: is set, and rendered to nothing"):
+    with pytest.raises(OtpiqValidationError, match=f"{field}: is set and rendered to an empty value"):
         report(**WINDOW, **{field: lost})
     assert sandbox.requests == []
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 import pytest
 import time_machine
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 from airflow_provider_otpiq.exceptions import (
@@ -19,8 +20,10 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqRequestError,
     OtpiqValidationError,
 )
+from airflow_provider_otpiq.operators.broadcast import StartBroadcastOperator
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import everybody, messaged, write_audience
+from tests.fakes import execute
 from tests.operators.broadcasts import in_minutes, later, pushed, sent
 
 if TYPE_CHECKING:
@@ -60,6 +63,49 @@ def test_a_second_start_finds_all_done_and_sends_nothing(
     assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (0, 3)
 
 
+@pytest.mark.parametrize("run_id", ["manual__1", "manual__2", None])
+def test_a_start_of_what_was_sent_before_warns_and_plans_nothing(
+    create: Callable[..., str],
+    start: Callable[..., str],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    capfd: pytest.CaptureFixture[str],
+    run_id: str | None,
+) -> None:
+    time = in_minutes(60)
+    ledger = create()
+    start(scheduled_for=time)
+    assert f"Scheduled for {to_api_format(time)}" in capfd.readouterr().out
+    if run_id is None:  # as an earlier version wrote it
+        (saved,) = Path(ledger).rglob("start.json")
+        saved.write_text(saved.read_text().replace('"dag/manual__1"', "null"))
+    context["ti"].run_id = run_id or "manual__2"
+    start(scheduled_for=time)
+    assert "Nothing was sent" not in capfd.readouterr().out  # its time is still to come
+    with time_machine.travel(timedelta(days=7)):
+        start(scheduled_for=time)
+    logged = capfd.readouterr().out
+    assert "Scheduled for" not in logged
+    sender = "dag/manual__1" if run_id else "an earlier one"
+    assert (f"Nothing was sent: run {sender} sent this broadcast on {to_api_format(time)}" in logged) == (
+        run_id != "manual__1"
+    )
+    assert messaged(sandbox) == everybody()
+
+
+def test_a_start_that_sends_what_another_run_left_out_does_not_warn(
+    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    create()
+    start(shard=0, shards=3)
+    context["ti"].run_id = "manual__2"
+    with time_machine.travel(timedelta(minutes=15)):
+        start()
+    logged = capfd.readouterr().out
+    assert "Nothing was sent" not in logged
+    assert "Scheduled for" in logged
+
+
 def test_a_shard_that_nobody_works_on_is_told_of_and_a_start_without_shards_makes_up_for_it(
     create: Callable[..., str],
     start: Callable[..., str],
@@ -87,6 +133,20 @@ def test_a_time_is_taken_in_the_dags_timezone(
     naive = pendulum.now("Asia/Baghdad").add(days=1).format("YYYY-MM-DD 09:00:00")
     start(scheduled_for=naive)
     assert {each["scheduledFor"][11:16] for each in sandbox.campaigns} == {"06:00"}
+
+
+def test_a_naive_time_of_a_dag_without_timezone_is_warned_of(
+    create: Callable[..., str],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    dag = DAG("utc", schedule=None)
+    ledger = create()
+    naive = pendulum.now("UTC").add(days=1).format("YYYY-MM-DD 09:00:00")
+    operator = StartBroadcastOperator(task_id="start", dag=dag, broadcast=ledger, scheduled_for=naive)
+    execute(operator, context | {"dag": dag})
+    assert f"taken as {naive[:10]}T09:00:00Z ({naive[:10]} 12:00:00 in Asia/Baghdad)" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(("seconds", "ahead_of_us"), [(30, 0), (5 * 60, 7 * 60)])
@@ -264,6 +324,26 @@ def test_a_later_time_is_kept_while_it_is_ahead(
         assert sandbox.campaigns[0]["scheduledFor"] == later
 
 
+def test_a_start_that_finds_out_what_became_of_another_runs_does_not_warn(
+    create: Callable[..., str],
+    start: Callable[..., str],
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    sleep_calls: list[float],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    create()
+    time = in_minutes(60)
+    start_in_part(start, sandbox, time, "after")
+    capfd.readouterr()
+    context["ti"].run_id = "manual__2"
+    with time_machine.travel(timedelta(minutes=100)):
+        start(scheduled_for=time, shard=1, shards=3)
+    logged = capfd.readouterr().out
+    assert "Nothing was sent" not in logged
+    assert f"The broadcast was sent on {to_api_format(time)}" in logged
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_hours_late_is_an_error_that_lists_what_is_not_scheduled(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sleep_calls: list[float], when: str
@@ -310,6 +390,35 @@ def test_a_wrong_field_of_a_start_sends_nothing(
     with pytest.raises(OtpiqValidationError, match=error):
         start(**fields)
     assert not sandbox.requests
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("empty", ["{{ none }}", "{{ '' }}", "{{ ti.xcom_pull(task_ids='strat') }}"])
+@pytest.mark.parametrize(
+    ("operator", "field"), [("create", "ledger"), ("create", "shards"), ("start", "shards"), ("start", "scheduled_for")]
+)
+def test_a_field_that_decides_who_gets_it_and_when_is_never_lost(
+    request: pytest.FixtureRequest,
+    dag: DAG,
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    operator: str,
+    field: str,
+    empty: str,
+    *,
+    native: bool,
+) -> None:
+    context["ti"].xcom_pull = lambda **_: None
+    dag.render_template_as_native_obj = native  # then the field becomes Python's None, as by an XCom
+    with pytest.raises(OtpiqValidationError, match=f"{field}: is set and rendered to an empty value"):
+        request.getfixturevalue(operator)(**{field: empty})
+    assert not sandbox.requests
+
+
+def test_a_mapped_field_that_is_empty_is_an_error(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
+    mapped = StartBroadcastOperator.partial(task_id="start", dag=dag, broadcast="/ledger").expand(shards=[None, 2])
+    with pytest.raises(OtpiqValidationError, match="shards: is set and rendered to an empty value"):
+        execute(mapped.unmap({"shards": None}), context)
 
 
 def test_no_time_falls_into_quiet_hours(

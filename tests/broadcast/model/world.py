@@ -189,13 +189,13 @@ def summary(content: bytes) -> str:
 
 def http(method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
     """Respond as OTPIQ does."""
-    world, template = _world, resources.to_api()["businesses"][0]["whatsappAccounts"][0]["templates"]
+    world = _world
     if path == "/info":
         return 200, {"projectName": "Sandbox project", "credit": world.credit}
     if path == "/whatsapp/resources":
-        return 200, {"success": True, "data": resources.to_api()}
+        return 200, _resources()
     if "recipient-payload" in path:
-        return 200, _payload(next(t["id"] for t in template if (t["name"], t["language"]) == ("summer_promo", "ar")))
+        return 200, _payload(path.rpartition("templateId=")[2])
     if path == CAMPAIGNS:
         campaign = Campaign(f"{len(world.campaigns) + 1:024x}", body["name"])
         world.campaigns[campaign.id] = campaign
@@ -212,6 +212,8 @@ def _update(world: World, campaign: Campaign, body: dict[str, Any]) -> tuple[int
         if world.has_started(Campaign("", "", body["scheduledFor"])):
             return 400, _PAST
         campaign.time = body["scheduledFor"]
+    if body.get("scheduleType") == "now":
+        campaign.time = None
     campaign.name = body.get("name", campaign.name)
     return 200, _response(campaign)
 
@@ -228,6 +230,11 @@ def _attach(world: World, campaign: Campaign, body: dict[str, Any]) -> tuple[int
 def _response(campaign: Campaign) -> dict[str, Any]:
     totals = {"totalRecipients": len(campaign.people), "estimatedTotalCost": PRICE * len(campaign.people)}
     return {"success": True, "data": {"_id": campaign.id, "name": campaign.name, **totals}}
+
+
+@cache
+def _resources() -> dict[str, Any]:
+    return {"success": True, "data": resources.to_api(resources.ResourceChanges())}
 
 
 @cache

@@ -1,0 +1,201 @@
+"""What a file looks like, by its first bytes: if it is not what was expected, the error names the field to set."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import NamedTuple
+
+from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+HEAD_SIZE = 1 << 16
+"""How many bytes of a file, after decompression, the functions need at most."""
+
+_BLANK = b" \t\r\n"
+_BYTE_ORDER_MARKS = {  # those of UTF-32 begin with those of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8",
+}
+_GUESS = "cp1256"
+"""What Excel writes in Arabic, where bytes are not UTF-8."""
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+_QUOTED = re.compile(r'"[^"]*"?')
+_FIRST_LINE = re.compile(rb"[^\n]*\n?\0{0,3}")  # of UTF-16 and UTF-32 too
+
+
+class _Binary(NamedTuple):
+    magic: bytes
+    looks_like: str
+    remedy: str
+
+
+_PARQUET = _Binary(b"PAR1", "a Parquet file", "Set file_format='parquet', or let its name end in .parquet.")
+_BINARIES = (
+    _PARQUET,
+    _Binary(b"\x1f\x8b", "a gzip file", "Let its name end in .gz, or decompress it."),
+    _Binary(b"\x28\xb5\x2f\xfd", "a zstd file", "Let its name end in .zst, or decompress it."),
+    _Binary(b"PK\x03\x04", "an Excel workbook (.xlsx), or another zip archive", "Save it as CSV, or extract it."),
+    _Binary(b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", "Save it as CSV."),
+)
+
+
+def is_blank(content: bytes) -> bool:
+    """Tell whether a text file has no rows: no bytes, only a byte order mark, or only blank lines."""
+    mark, encoding = _byte_order_mark(content)
+    # A null byte is a part of a line break in UTF-16 and UTF-32 only; elsewhere it is damage.
+    blank = _BLANK + b"\0" if _is_wide(encoding) else _BLANK
+    return not content.removeprefix(mark).strip(blank)
+
+
+def undecodable_reason(encoding: str) -> str:
+    """Return the reason for rejecting a row that has bytes which are not text in an encoding."""
+    remedy = f"set encoding, such as {_GUESS} for Arabic from Excel" if _is_utf_8(encoding) else "set another encoding"
+    return f"has bytes that are not text in {codecs.lookup(encoding).name}; {remedy}"
+
+
+def require_parquet(head: bytes, name: str) -> None:
+    """
+    Make sure that a file can be Parquet.
+
+    :param head: its first bytes, decompressed.
+    :param name: what errors call the file.
+    :raises OtpiqValidationError: if it looks like another kind of file; the text names the field to set.
+    """
+    if head.startswith(_PARQUET.magic):
+        return
+    _refuse_binary(head, name)
+    raise _refusal(
+        name, "looks like text; a Parquet file was expected", "Set file_format='csv' or file_format='jsonl'."
+    )
+
+
+def require_text(head: bytes, name: str, encoding: str) -> None:
+    """
+    Make sure that a file, such as JSON Lines, can be text of an encoding.
+
+    :param head: its first bytes, decompressed; :data:`HEAD_SIZE` of them are enough.
+    :param name: what errors call the file.
+    :param encoding: the field.
+    :raises OtpiqValidationError: if it looks like another kind of file; the text names the field to set.
+    """
+    _refuse_binary(head, name)
+    if found := _other_encoding(_first_line(head), encoding):
+        raise _refusal_of_fields(name, encoding=(encoding, found))
+
+
+def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
+    """
+    Make sure that a file can be CSV of an encoding, with a delimiter.
+
+    Bytes below the header that are not text in the encoding are left to the rows: see :func:`undecodable_reason`.
+
+    :param head: its first bytes, decompressed; :data:`HEAD_SIZE` of them are enough.
+    :param name: what errors call the file.
+    :param encoding: the field.
+    :param delimiter: the field.
+    :raises OtpiqValidationError: if it looks like another kind of file; the text names the fields to set.
+    """
+    _refuse_binary(head, name)
+    line = _first_line(head)
+    if line.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b'{"'):
+        raise _refusal(name, "looks like JSON Lines; CSV was expected", "Set file_format='jsonl'.")
+    found_encoding = _other_encoding(line, encoding)
+    found_delimiter = _other_delimiter(line.decode(found_encoding or encoding, "replace"), delimiter)
+    if found_delimiter and not found_encoding:  # then both are told at once
+        found_encoding = _other_8_bit_encoding(head, encoding)
+    if found_encoding or found_delimiter:
+        raise _refusal_of_fields(name, encoding=(encoding, found_encoding), delimiter=(delimiter, found_delimiter))
+
+
+def _first_line(head: bytes) -> bytes:
+    found = _FIRST_LINE.match(head)
+    return found[0] if found else b""
+
+
+def _refuse_binary(head: bytes, name: str) -> None:
+    for magic, looks_like, remedy in _BINARIES:
+        if head.startswith(magic):
+            raise _refusal(name, f"looks like {looks_like}", remedy)
+
+
+def _byte_order_mark(content: bytes) -> tuple[bytes, str]:
+    found = ((mark, encoding) for mark, encoding in _BYTE_ORDER_MARKS.items() if content.startswith(mark))
+    return next(found, (b"", ""))
+
+
+def _other_encoding(line: bytes, encoding: str) -> str | None:
+    """Guess the encoding of a line that cannot be in the expected one."""
+    _, marked = _byte_order_mark(line)
+    if marked:
+        return None if _family(marked) == _family(encoding) else marked
+    if b"\0" in line:
+        return None if _is_wide(encoding) else _utf_16_by_null_bytes(line)
+    if _is_wide(encoding) and line:
+        return "utf-8" if _is_utf_8_text(line) else _GUESS
+    return _other_8_bit_encoding(line, encoding)
+
+
+def _other_8_bit_encoding(content: bytes, encoding: str) -> str | None:
+    return _GUESS if _is_utf_8(encoding) and not _is_utf_8_text(content) else None
+
+
+def _utf_16_by_null_bytes(line: bytes) -> str:
+    """Tell the byte order by where Latin letters, delimiters and line breaks have their null byte."""
+    return "utf-16-le" if line[1::2].count(0) >= line[::2].count(0) else "utf-16-be"
+
+
+def _other_delimiter(header: str, delimiter: str) -> str | None:
+    """Find the delimiter of a header in which the expected one does not occur outside of quotes."""
+    bare = _QUOTED.sub("", header)
+    found = [each for each in _DELIMITERS if each in bare]
+    return None if delimiter in bare else max(found, key=bare.count, default=None)
+
+
+def _family(encoding: str) -> str:
+    """Return ``utf-16`` for ``UTF_16-LE`` too: which byte order it is, a byte order mark says."""
+    return "-".join(codecs.lookup(encoding).name.split("-")[:2])
+
+
+def _is_wide(encoding: str) -> bool:
+    return bool(encoding) and _family(encoding) in ("utf-16", "utf-32")
+
+
+def _is_utf_8(encoding: str) -> bool:
+    return _family(encoding) == "utf-8"
+
+
+def _is_utf_8_text(content: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(content)  # which may end within a character
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refusal_of_fields(
+    name: str, encoding: tuple[str, str | None], delimiter: tuple[str, str | None] = ("", None)
+) -> OtpiqValidationError:
+    """Make the error of fields that do not fit the file: of each what is set, and what was found, if it is wrong."""
+    wrong = {field: pair for field, pair in (("encoding", encoding), ("delimiter", delimiter)) if pair[1]}
+    expected, found = ({field: pair[at] or "" for field, pair in wrong.items()} for at in (0, 1))
+    remedy = " and ".join(f"{field}={value!r}" for field, value in found.items())
+    is_guess = found.get("encoding") == _GUESS
+    error = f"looks like {_describe(found, is_guess=is_guess)}; {_describe(expected)} was expected"
+    return _refusal(name, error, f"Set {remedy}{', or the encoding that the file really has' if is_guess else ''}.")
+
+
+def _describe(fields: dict[str, str], *, is_guess: bool = False) -> str:
+    encoding, delimiter = fields.get("encoding", ""), fields.get("delimiter")
+    text = f"{'non-UTF-8' if is_guess else encoding.upper()} text".lstrip()
+    return f"{text} with {_DELIMITERS.get(delimiter, repr(delimiter))}" if delimiter else text
+
+
+def _refusal(name: str, error: str, remedy: str) -> OtpiqValidationError:
+    error = f"{name}: {error}"
+    return OtpiqValidationError(
+        f"The audience was not prepared, because of:{bullet_list([error])}\n{remedy}", errors=[error]
+    )

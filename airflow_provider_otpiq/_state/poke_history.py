@@ -1,0 +1,50 @@
+"""What the pokes of a sensor before this one have found, also where Airflow rescheduled it in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_otpiq._state.saved_state import SavedState
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+_KEY = "otpiq_pokes"
+
+
+class PokeHistory:
+    """
+    How many pokes have failed in a row, and the counts of the last one that has not.
+
+    A sensor in mode ``reschedule`` is a new process for each poke, and Airflow deletes its XCom before it. So both are
+    saved in ``task_state_store``, with the number of the try: a reschedule keeps it; a retry or a clear begins anew.
+    Airflow before 3.3 has no such store: there, only the pokes of one process are known.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._state = SavedState(context, _KEY, durable=True)
+        self._try_number = context["ti"].try_number
+        saved = self._state.load() or {}
+        is_of_this_try = saved.get("try_number") == self._try_number
+        self.failed: int = saved["failed"] if is_of_this_try else 0
+        """How many pokes in a row have failed."""
+        self.counts: dict[str, Any] | None = saved["counts"] if is_of_this_try else None
+        """The counts of the last poke that has not failed; None if there was none."""
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether it survives a reschedule."""
+        return self._state.is_available
+
+    def succeed(self, counts: dict[str, Any]) -> None:
+        """Save what a poke has counted."""
+        self.failed, self.counts = 0, counts
+        self._save()
+
+    def fail(self) -> None:
+        """Save that a poke has failed."""
+        self.failed += 1
+        self._save()
+
+    def _save(self) -> None:
+        self._state.settle({"try_number": self._try_number, "failed": self.failed, "counts": self.counts})

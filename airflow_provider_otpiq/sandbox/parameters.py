@@ -1,0 +1,29 @@
+"""What WhatsApp refuses as the text of a parameter: not when recipients are attached, but when a message is sent."""
+
+from __future__ import annotations
+
+import re
+
+LINE_BREAK_REASON = (
+    "132018: There's an issue with the parameters in your template, Param text cannot have new-line/tab characters or"
+    " more than 4 consecutive spaces"
+)
+EMPTY_REASON = "131008: Required parameter is missing, Parameter of type text is missing text value"
+
+_REFUSED = re.compile(r"[\n\r\t\v\f\x85\u2028\u2029]| {5}")
+
+
+def refusal_of(parameters: object) -> str | None:
+    """Return why WhatsApp refuses a message with these parameters; None if it does not."""
+    values = [parameters]
+    while values:  # not a recursion, because a body may be nested deeply
+        value = values.pop()
+        if isinstance(value, dict):
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+        elif isinstance(value, str) and not value.strip():
+            return EMPTY_REASON
+        elif isinstance(value, str) and _REFUSED.search(value):
+            return LINE_BREAK_REASON
+    return None

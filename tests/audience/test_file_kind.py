@@ -1,0 +1,171 @@
+"""What files look like by their first bytes, and which field an error names."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_otpiq._audience.file_kind import (
+    is_blank,
+    require_csv,
+    require_parquet,
+    require_text,
+    undecodable_reason,
+)
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+REAL_FILES = Path(__file__).parent / "real_files"
+ROWS = "customer_id,phone,name\n1,07701234501,علي\n"
+ZSTD = b"\x28\xb5\x2f\xfd\x04\x00"
+SECRETS = ("07701234501", "علي", "9647701234501", "\\x", "\ufffd")
+
+
+def refused(head: bytes, encoding: str = "utf-8", delimiter: str = ",") -> str:
+    with pytest.raises(OtpiqValidationError) as caught:
+        require_csv(head, "people.csv", encoding, delimiter)
+    text = str(caught.value)
+    assert caught.value.errors[0].startswith("people.csv: looks like ")
+    assert [secret for secret in SECRETS if secret in text] == []
+    return text
+
+
+def test_excels_utf_16_with_tabs_names_both_fields() -> None:
+    head = (REAL_FILES / "excel_utf16_tabs.csv").read_bytes()
+    text = refused(head)
+    assert "looks like UTF-16 text with tabs; UTF-8 text with commas was expected" in text
+    assert "Set encoding='utf-16' and delimiter='\\t'." in text
+    assert "Set delimiter='\\t'." in refused(head, encoding="utf-16")
+    assert "Set encoding='utf-16'." in refused(head, delimiter="\t")
+    require_csv(head, "people.csv", "utf-16", "\t")
+
+
+def test_excels_semicolons_in_arabic_name_both_fields() -> None:
+    head = (REAL_FILES / "excel_semicolons_cp1256.csv").read_bytes()
+    text = refused(head)
+    assert "looks like non-UTF-8 text with semicolons; UTF-8 text with commas was expected" in text
+    assert "Set encoding='cp1256' and delimiter=';', or the encoding that the file really has." in text
+    assert "Set delimiter=';'." in refused(head, encoding="cp1256")
+    require_csv(head, "people.csv", "cp1256", ";")
+    require_csv(head, "people.csv", "utf-8", ";")  # each row that cannot be read is rejected with its reason
+
+
+def test_a_header_that_is_not_utf_8_names_the_encoding() -> None:
+    text = refused("الاسم,phone\nعلي,07701234501\n".encode("cp1256"))
+    assert "Set encoding='cp1256', or the encoding that the file really has." in text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "found"),
+    [("utf-16", "utf-16"), ("utf-16-le", "utf-16-le"), ("utf-16-be", "utf-16-be"), ("utf-32", "utf-32")],
+)
+@pytest.mark.parametrize("rows", [ROWS, ROWS.replace("\n", "\r\n"), "الاسم,الهاتف\nعلي,07701234501\n"])
+@pytest.mark.parametrize("expected", ["utf-8", "UTF8", "cp1256", "latin-1"])
+def test_wide_encodings_are_found_with_and_without_a_byte_order_mark(
+    encoding: str, found: str, rows: str, expected: str
+) -> None:
+    assert f"Set encoding={found!r}." in refused(rows.encode(encoding), encoding=expected)
+    require_csv(rows.encode(encoding), "people.csv", encoding, ",")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "UTF_32"])
+def test_a_wide_encoding_that_the_file_does_not_have_is_named(encoding: str) -> None:
+    assert "Set encoding='utf-8'." in refused(ROWS.encode(), encoding=encoding)
+    assert "Set encoding='cp1256', or" in refused("الاسم,phone\n".encode("cp1256"), encoding=encoding)
+
+
+def test_a_mark_of_utf_8_is_believed() -> None:
+    assert "looks like UTF-8 text; CP1256 text was expected" in refused(ROWS.encode("utf-8-sig"), encoding="cp1256")
+
+
+@pytest.mark.parametrize(
+    ("head", "looks_like", "remedy"),
+    [
+        (gzip.compress(ROWS.encode(), mtime=0), "a gzip file", "Let its name end in .gz"),
+        (ZSTD, "a zstd file", "Let its name end in .zst"),
+        (b"PK\x03\x04\x14\x00", "an Excel workbook (.xlsx)", "Save it as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)", "Save it as CSV"),
+        ((REAL_FILES / "pandas_types.parquet").read_bytes(), "a Parquet file", "Set file_format='parquet'"),
+        (b'{"phone": "07701234501"}\n', "JSON Lines; CSV was expected", "Set file_format='jsonl'"),
+    ],
+)
+def test_another_kind_of_file_is_named_with_what_to_do(head: bytes, looks_like: str, remedy: str) -> None:
+    text = refused(head)
+    assert f"people.csv: looks like {looks_like}" in text
+    assert remedy in text
+
+
+@pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "pipes")])
+def test_another_delimiter_is_named(delimiter: str, name: str) -> None:
+    text = refused(ROWS.replace(",", delimiter).encode())
+    assert f"looks like text with {name}; text with commas was expected" in text
+    assert f"Set delimiter={delimiter!r}." in text
+    assert "Set delimiter=','." in refused(ROWS.encode(), delimiter=delimiter)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        ROWS,
+        "\ufeff" + ROWS,
+        "phone\n07701234501;x\n",
+        '"phone;number",name\n',
+        '"phone;number"\n07701234501\n',
+        "a;b,c\n",
+        "",
+        "\n",
+        "phone,name\n07701234501,\0\n",
+        "phone,name\n07701234501,علي"[:-1],
+    ],
+)
+def test_what_can_be_csv_passes(head: str) -> None:
+    require_csv(head.encode(), "people.csv", "utf-8", ",")
+    require_csv(head.encode()[:-1], "people.csv", "utf-8", ",")  # in the middle of a character
+
+
+@pytest.mark.parametrize("name", ["crm_names", "excel_cleared_rows", "whatsapp_export", "spark/part-00000"])
+def test_real_files_of_csv_pass(name: str) -> None:
+    require_csv((REAL_FILES / f"{name}.csv").read_bytes(), name, "utf-8", ",")
+
+
+def test_json_lines_and_parquet_name_the_fields_too() -> None:
+    line = '{"phone": "07701234501", "name": "علي"}\n'
+    require_text(line.encode(), "people.jsonl", "utf-8")
+    with pytest.raises(OtpiqValidationError, match=re.escape("Set encoding='utf-16'.")):
+        require_text(line.encode("utf-16"), "people.jsonl", "utf-8")
+    with pytest.raises(OtpiqValidationError, match="looks like a gzip file"):
+        require_text(gzip.compress(line.encode(), mtime=0), "people.jsonl", "utf-8")
+    parquet = (REAL_FILES / "pandas_types.parquet").read_bytes()
+    require_parquet(parquet, "people.parquet")
+    for head in (ROWS.encode(), line.encode("utf-16")):
+        with pytest.raises(OtpiqValidationError, match="looks like text; a Parquet file was expected"):
+            require_parquet(head, "people.parquet")
+    with pytest.raises(OtpiqValidationError, match="looks like an Excel workbook"):
+        require_parquet(b"PK\x03\x04", "people.parquet")
+
+
+def test_a_rejected_rows_reason_names_the_encoding() -> None:
+    assert undecodable_reason("utf-8") == (
+        "has bytes that are not text in utf-8; set encoding, such as cp1256 for Arabic from Excel"
+    )
+    assert undecodable_reason("CP1252") == "has bytes that are not text in cp1252; set another encoding"
+
+
+@pytest.mark.parametrize(
+    ("content", "blank"),
+    [
+        (b"", True),
+        (b"\r\n \n\t", True),
+        (b"\xef\xbb\xbf\n", True),
+        ("\ufeff\r\n".encode("utf-16-le"), True),
+        ("\n\n".encode("utf-32"), True),
+        (b"\0\0", False),
+        (b"\nphone", False),
+        ("\ufeffphone".encode("utf-16-be"), False),
+        (b",,\n", False),
+    ],
+)
+def test_a_blank_file_has_no_rows(content: bytes, blank: bool) -> None:
+    assert is_blank(content) is blank

@@ -1,0 +1,97 @@
+"""Random CSV files, which are read as Python's own reader does, or refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_otpiq._audience.csv_counter import CsvCounter
+from airflow_provider_otpiq._audience.database import Database
+from airflow_provider_otpiq._audience.decisions import Decisions
+from airflow_provider_otpiq._audience.readers import read_csv
+from airflow_provider_otpiq._audience.request import AudienceRequest
+from airflow_provider_otpiq._audience.sources import find_files
+from airflow_provider_otpiq._progress import Progress
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EXAMPLES = 400 if os.environ.get("OTPIQ_TEST_FUZZ") == "whole" else 60
+FIELD = st.sampled_from(
+    ["", "x", "a b", '"a,b"', '"two\nlines"', '"two\r\nlines"', '"a ""quote"""', '5" pipe', '""', "ع", " ", '"']
+)
+LINE_END = st.sampled_from(["\n", "\r\n", "\r", "\n\n", ""])
+
+
+@st.composite
+def csv_text(draw: st.DrawFn) -> str:
+    """A file of two columns, with what files have that were edited by several programs."""
+    usual_end = draw(LINE_END.filter(bool))
+    lines = []
+    for _ in range(draw(st.integers(0, 8))):
+        fields = draw(st.lists(FIELD, min_size=draw(st.sampled_from([0, 1, 2, 2, 2, 2])), max_size=3))
+        end = draw(LINE_END) if draw(st.integers(0, 9)) == 0 else usual_end
+        lines.append(",".join(fields) + end)
+    return f"phone,name{usual_end}" + "".join(lines)
+
+
+def rows_by_python(text: str) -> list[list[str]] | None:
+    """The rows as Python's reader finds them; None if some cannot be read, or have another number of fields."""
+    try:
+        _, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except csv.Error:
+        return None
+    rows = [row for row in rows if any(row)]
+    return rows if all(len(row) == 2 for row in rows) else None
+
+
+@pytest.fixture
+def decisions(tmp_path: Path) -> Iterator[Decisions]:
+    """The tables of an audience, in which nothing has been decided."""
+    with Database("256MB") as database:
+        request = AudienceRequest.parse(source="x", phone_number="phone", reference="name", output=str(tmp_path))
+        yield Decisions(database, request)
+
+
+@given(csv_text())
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_a_file_is_read_as_python_reads_it(decisions: Decisions, tmp_path: Path, text: str) -> None:
+    (tmp_path / "people.csv").write_text(text, newline="")
+    (file,) = find_files([str(tmp_path / "people.csv")], None)
+    loader = decisions.loader("source", Progress())
+    loader.database.execute("DELETE FROM source")
+    loader.database.execute("DELETE FROM malformed")
+    expected = rows_by_python(text)
+    try:
+        read_csv(file, ["phone", "name"], ",", "utf-8", loader)
+    except OtpiqValidationError:
+        assert expected is None
+        return
+    found: list[Any] = list(loader.database.query("SELECT phone, reference FROM source ORDER BY rowid"))
+    malformed = list(loader.database.query("FROM malformed"))
+    if expected is None:
+        assert malformed
+    else:
+        assert ([list(row) for row in found], malformed) == (expected, [])
+
+
+@given(csv_text(), st.integers(1, 7))
+def test_rows_are_counted_alike_in_pieces_of_any_size(text: str, size: int) -> None:
+    content = text.encode()
+    whole, pieces = CsvCounter(b","), CsvCounter(b",")
+    whole.add(content)
+    for first in range(0, len(content), size):
+        pieces.add(content[first : first + size])
+    assert pieces.rows(2) == whole.rows(2)
