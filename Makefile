@@ -6,7 +6,7 @@ NEWEST := $(lastword $(VERSIONS))
 OLDER := $(filter-out $(NEWEST),$(VERSIONS))
 UV_VERSION := 0.13.9
 AIRFLOW_PORT ?= 8080
-FAST := not scheduler and not object_store and not pods and not celery and not browser
+FAST := not model and not scheduler and not object_store and not pods and not celery and not browser
 # Where a machine sets this, each process compiles Airflow again, which takes longer than the tests themselves.
 unexport PYTHONDONTWRITEBYTECODE
 IN_PARALLEL := -n 2 --dist loadgroup
@@ -32,6 +32,9 @@ $(OLDER:%=test-%): test-%: .venv-%/ready
 	.venv-$*/bin/pytest $(IN_PARALLEL) -m '$(FAST)'
 
 test-$(NEWEST): test
+
+test-model: .venv/ready  ## what can happen to a broadcast, explored further than in `make unit`: minutes
+	.venv/bin/pytest $(IN_PARALLEL) -m model
 
 test-scheduler: .venv/ready  ## faults and killed tasks under a real scheduler, on SQLite
 	.venv/bin/pytest -m scheduler
@@ -106,5 +109,5 @@ define install
 	touch $(1)/ready
 endef
 
-.PHONY: help demo airflow unit test test-matrix $(VERSIONS:%=test-%) test-scheduler test-postgresql test-object-store \
+.PHONY: help demo airflow unit test test-matrix $(VERSIONS:%=test-%) test-model test-scheduler test-postgresql test-object-store \
     test-celery test-pods test-browser docs bench dist audit check format constraints clean

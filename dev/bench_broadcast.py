@@ -56,7 +56,7 @@ def broadcast() -> Iterator[str]:
             start = StartBroadcast.parse(
                 broadcast=str(drafts.ledger), lead_time=timedelta(hours=1), max_delay=timedelta()
             )
-            BroadcastStart(OtpiqHook(), start, replace=False).schedule()
+            BroadcastStart(OtpiqHook(), start).schedule()
             own += time.perf_counter() - began
             began = time.perf_counter()
             _bare_loop(url, Path(audience).parent / "parts")

@@ -142,6 +142,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
         "_storage",
         "_models",
         "_http",
+        "_state",
         "_audience",
     },
     "_http": {"exceptions", "_redaction", "_validation_errors", "_http", "__version__"},

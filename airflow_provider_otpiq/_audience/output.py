@@ -10,6 +10,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq._audience.decisions import Excluded
+from airflow_provider_otpiq._audience.in_use import checksums_in_use
 from airflow_provider_otpiq._audience.manifest import IN_USE, MANIFEST, Audience, Manifest, Part
 from airflow_provider_otpiq._models.recipient_rows import safe_reference
 from airflow_provider_otpiq._storage import Folder
@@ -94,7 +95,13 @@ class Output:
         return part
 
     def publish(self, manifest: Manifest) -> None:
-        """Write the manifest."""
+        """
+        Write the manifest.
+
+        :raises OtpiqValidationError: if campaigns of another audience were created here meanwhile.
+        """
+        if self._is_in_use():
+            self.require_same(manifest)
         self.folder.write(MANIFEST, manifest.to_json())
 
     def restore(self, parts: Iterable[tuple[Part, bytes]], manifest: Manifest) -> int:
@@ -109,18 +116,22 @@ class Output:
 
     def require_same(self, manifest: Manifest) -> None:
         """
-        Make sure that an audience which has campaigns stays as it is; one that lost its manifest, its ledger knows.
+        Make sure that an audience which has campaigns stays as it is.
 
-        :raises OtpiqValidationError: if the manifest there is another one.
+        If its manifest is missing or is not the one that the campaigns were created from, the ledgers know that one.
+
+        :raises OtpiqValidationError: if it would be another audience.
         """
-        is_there = self.folder.read(MANIFEST) is not None
-        changes = list(_changes(Audience(self.location).manifest, manifest)) if is_there else []
-        if changes:
-            raise OtpiqValidationError(
-                f"{self.folder} has campaigns already, and what was prepared now differs from them:"
-                f"{bullet_list(changes)}\nNothing was changed. Set another output for another audience.",
-                errors=changes,
-            )
+        content = self.folder.read(MANIFEST)
+        if content == manifest.to_json() or manifest.checksum in checksums_in_use(self.folder):
+            return
+        lost = f"{MANIFEST} is missing, and the campaigns were created from another audience than this one"
+        changes = [lost] if content is None else list(_changes(Audience(self.location).manifest, manifest))
+        raise OtpiqValidationError(
+            f"{self.folder} has campaigns already, and what was prepared now differs from them:{bullet_list(changes)}\n"
+            "It was not published. Set another output for another audience.",
+            errors=changes,
+        )
 
 
 def _changes(old: Manifest, new: Manifest) -> Iterator[str]:

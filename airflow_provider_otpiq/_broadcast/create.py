@@ -6,8 +6,9 @@ import logging
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
+from airflow_provider_otpiq._audience.in_use import ledgers_of
 from airflow_provider_otpiq._audience.manifest import IN_USE, Audience
 from airflow_provider_otpiq._broadcast.parts import (
     MAX_LISTED,
@@ -45,7 +46,7 @@ class BroadcastDrafts:
 
     :param hook: the hook of the connection.
     :param request: what the broadcast says, and to whom.
-    :param replace: whether a changed request takes the place of the saved one, as long as no start has begun.
+    :param replace: whether a changed request replaces the saved one, if no start has begun.
     """
 
     def __init__(self, hook: OtpiqHook, request: CreateBroadcast, *, replace: bool) -> None:
@@ -70,9 +71,11 @@ class BroadcastDrafts:
         require_allowed(self._hook, self._audience, self._own)
         self._require_short_name()
         self.broadcast = self._begin()
+        start = self.ledger.start()  # before the campaigns: a start begins only if each part has one
         self.campaigns = self.ledger.campaigns(map(part_name, self._own))
         missing = [part for part in self._own if not is_attached(part, self.campaigns)]
-        self._require_none_before_a_start(missing)
+        if start:
+            self._require_none_lost(missing)
         if len(missing) < len(self._own):
             log.info("%d of %d campaigns hold their part already.", len(self._own) - len(missing), len(self._own))
         work_through(missing, self._ensure_attached, "Created and attached")
@@ -90,7 +93,7 @@ class BroadcastDrafts:
 
     def _begin(self) -> Broadcast:
         """Save the request before the first campaign, or make sure that it is the saved one."""
-        marks = self._marks()  # are written after their ledgers, so they are read before
+        marks = ledgers_of(self._audience.folder)  # are written after their ledgers, so they are read before
         saved = self.ledger.read()
         if saved is None or not self.ledger.is_whole():
             self._require_no_lost_ledger(marks)
@@ -103,7 +106,7 @@ class BroadcastDrafts:
         if not self._replace:
             raise _changed(self.ledger, changes)
         wanted = self._checked_request()
-        self.ledger.replace(saved, wanted)
+        self.ledger.replace(wanted)
         log.warning("%s. The drafts that were made before stay behind, and send nothing.", "; ".join(changes))
         return wanted
 
@@ -157,22 +160,8 @@ class BroadcastDrafts:
                     errors=[error],
                 )
 
-    def _marks(self) -> dict[str, str]:
-        """Read which ledgers have marked the audience."""
-        folder = self._audience.folder
-        names = [name for name in folder.list("") if name.startswith("in_use") and name.endswith(".json")]
-        return {name: self._ledger_of(name, content) for name, content in folder.read_all(names).items()}
-
-    def _ledger_of(self, mark: str, content: bytes) -> str:
-        try:
-            return str(from_json(content)["ledger"])
-        except (ValueError, KeyError, TypeError):
-            error = f"{self._audience.folder.location_of(mark)}: was changed, and says which ledger the audience has"
-            raise OtpiqValidationError(f"Nothing was sent: {error}. Restore it.", errors=[error]) from None
-
-    def _require_none_before_a_start(self, missing: list[Part]) -> None:
-        """Make sure that no campaign was lost from the ledger: a start begins only where each part has its own."""
-        if missing and self.ledger.start():
+    def _require_none_lost(self, missing: list[Part]) -> None:
+        if missing:
             names = list_some([part_name(part) for part in missing], MAX_LISTED)
             error = f"the ledger {self.ledger} has lost the campaigns of parts {names}: its start had begun"
             raise OtpiqValidationError(

@@ -57,17 +57,16 @@ class BroadcastStart:
 
     :param hook: the hook of the connection.
     :param request: which broadcast, and when.
-    :param replace: whether another time takes the place of the saved one, as long as nothing was scheduled.
     :param run_id: the DAG and its run that starts it, for the log.
     """
 
-    def __init__(self, hook: OtpiqHook, request: StartBroadcast, *, replace: bool, run_id: str | None = None) -> None:
+    def __init__(self, hook: OtpiqHook, request: StartBroadcast, *, run_id: str | None = None) -> None:
         self._hook = hook
         self._request = request
-        self._replace = replace
         self._run_id = run_id
         self.ledger = Ledger(request.broadcast)
         self.broadcast, self._audience = read_broadcast(self.ledger)
+        self._saved_start = self.ledger.start()
         self._parts = self._audience.manifest.parts
         self._own: list[Part] = request.parts_of_shard(self._parts)
         self._campaigns = self.ledger.campaigns(map(part_name, self._parts))
@@ -80,8 +79,8 @@ class BroadcastStart:
         """
         Schedule the campaigns of this shard that are not scheduled yet.
 
-        :raises OtpiqValidationError: if its create has not finished, another time was set before, it is too late, the
-            connection's guard rails do not allow it, or its template or number cannot be used any more.
+        :raises OtpiqValidationError: if its create has not finished, another time or another request has begun, it is
+            too late, the connection's guard rails do not allow it, or its template or number cannot be used any more.
         :raises OtpiqCreditError: if the project's credit does not cover the campaigns that are to be scheduled.
         :raises OtpiqRequestError: if OTPIQ refuses some of them, or it is too late for some; the text lists those.
         :raises OtpiqConfigurationError: if the connection is of another project, which does not know the campaigns.
@@ -152,30 +151,30 @@ class BroadcastStart:
 
     def _begin(self, missing: list[Part]) -> Start:
         """Decide when the broadcast starts, or take what was decided; money is counted before anything is scheduled."""
-        saved, wanted = self.ledger.start(), self._request.scheduled_for
-        if saved and saved.requested == wanted:
+        if self._saved_start:
+            start = self._require_same_time(self._saved_start)
             self._require_credit(missing)
-            return saved
-        if saved and (self._schedules or not self._replace):
-            raise self._another_time(saved)
+            return start
         self._require_credit(self._parts)
-        start = Start(requested=wanted, scheduled_for=wanted or self._later(), run_id=self._run_id)
-        self._hook.guard_rails.check_time(self._time_of(start), "scheduled_for")
-        if saved:
-            self.ledger.save_start(start)
-        else:
-            start = self.ledger.claim_start(start)
-            if start.requested != wanted:  # of another process, this very moment
-                raise self._another_time(start)
+        wanted = self._request.scheduled_for
+        time = wanted or self._later()
+        start = Start(request=self.broadcast.id, requested=wanted, scheduled_for=time, run_id=self._run_id)
+        self._hook.guard_rails.check_time(self._time_of(start, time), "scheduled_for")
+        start = self._require_same_time(self.ledger.claim_start(start))
         if self.ledger.read() != self.broadcast:
-            raise self._refusal(f"the broadcast in {self.ledger} was replaced this very moment", "Clear the task.")
+            raise self._refusal(
+                f"the broadcast in {self.ledger} was replaced just before its start",
+                "Set another ledger for the new message. To send the replaced one, create it again with replace=True.",
+            )
         return start
 
-    def _another_time(self, saved: Start) -> OtpiqValidationError:
-        error = f"scheduled_for was {_format_time(saved.requested)}, and is {_format_time(self._request.scheduled_for)}"
-        if self._schedules:
-            return self._refusal(error, "Some campaigns have their time already, so set what it was.")
-        return self._refusal(error, "Set what it was; replace=True takes the new time, as nothing is scheduled yet.")
+    def _require_same_time(self, start: Start) -> Start:
+        if start.requested == self._request.scheduled_for:
+            return start
+        raise self._refusal(
+            f"scheduled_for was {_format_time(start.requested)}, and is {_format_time(self._request.scheduled_for)}",
+            "A start that has begun keeps its time: set what it was.",
+        )
 
     def _require_credit(self, parts: list[Part]) -> None:
         if not parts:
@@ -204,13 +203,12 @@ class BroadcastStart:
             )
             log.warning("%s, unless that was renamed.", self._other_project)
 
-    def _time_of(self, start: Start, pending: Schedule | None = None) -> DateTime:
+    def _time_of(self, start: Start, before: DateTime) -> DateTime:
         """
-        Return the time to ask OTPIQ for: the one before, or a little ahead where that has passed.
+        Return the time to ask OTPIQ for: the one before, or a little ahead if that has passed.
 
         :raises OtpiqValidationError: if that would be too late.
         """
-        before = pending.scheduled_for if pending else start.scheduled_for
         if before > pendulum.now("UTC") + _MARGIN:
             return before
         later = self._later()
@@ -233,41 +231,49 @@ class BroadcastStart:
 
     def _ensure_scheduled(self, part: Part) -> None:
         name = part_name(part)
-        pending = self._schedules.get(name)
-        try:
-            time = self._time_of(self._start, pending)
-        except OtpiqValidationError:
-            # What was asked for before may have arrived, and the campaign may have started.
-            if pending is None or not self._has_started(part, pending):
-                raise
-        else:
-            pending = self._schedule(name, pending or self._claim(name, time), time)
-        self._schedules[name] = pending.model_copy(update={"confirmed": True})
+        schedule = self._schedule(part, self._schedules.get(name) or self._claim(name))
+        self._schedules[name] = schedule.model_copy(update={"confirmed": True})
         self.ledger.save_schedule(name, self._schedules[name])
 
-    def _claim(self, name: str, time: DateTime) -> Schedule:
+    def _claim(self, name: str) -> Schedule:
+        """Decide which campaign sends a part, or take what another process has decided."""
         campaign_id = self._campaigns[name].campaign_id
+        time = self._time_of(self._start, self._start.scheduled_for)
         schedule = Schedule(campaign_id=campaign_id, scheduled_for=time, first_scheduled_for=time)
         return self.ledger.claim_schedule(name, schedule)
 
-    def _schedule(self, name: str, pending: Schedule, time: DateTime) -> Schedule:
-        """Schedule a part's campaign; where OTPIQ takes the time for past, a little later."""
-        try:
-            return self._request_time(name, pending, time)
-        except OtpiqRequestError:
-            later = self._later()
-            if later <= time or later - self._start.scheduled_for > self._request.max_delay:
-                raise
-            return self._request_time(name, pending, later)
+    def _schedule(self, part: Part, schedule: Schedule) -> Schedule:
+        """Schedule a part's campaign; if the time passes before OTPIQ has it, a little later."""
+        name, before = part_name(part), schedule.scheduled_for
+        while time := self._time_unless_started(part, schedule, before):
+            schedule = self._save_time(name, schedule, time)
+            try:
+                campaign = self._update_unless_started(schedule, schedule_type="schedule", scheduled_for=time)
+            except OtpiqRequestError:
+                if self._later() < time + _MARGIN:
+                    raise  # the time is not what OTPIQ refuses
+                before = pendulum.now("UTC")
+            else:
+                if campaign is not None:
+                    require_part_size(self._hook, campaign, self._sizes[name])
+                break
+        return schedule
 
-    def _request_time(self, name: str, pending: Schedule, time: DateTime) -> Schedule:
-        if pending.scheduled_for != time:
-            pending = pending.model_copy(update={"scheduled_for": time})
-            self.ledger.save_schedule(name, pending)
-        campaign = self._update_unless_started(pending, schedule_type="schedule", scheduled_for=time)
-        if campaign is not None:
-            require_part_size(self._hook, campaign, self._sizes[name])
-        return pending
+    def _time_unless_started(self, part: Part, schedule: Schedule, before: DateTime) -> DateTime | None:
+        try:
+            return self._time_of(self._start, before)
+        except OtpiqValidationError:
+            # It is too late. What was asked for before may have arrived, and the campaign may have started.
+            if self._has_started(part, schedule):
+                return None
+            raise
+
+    def _save_time(self, name: str, schedule: Schedule, time: DateTime) -> Schedule:
+        if schedule.scheduled_for == time:
+            return schedule
+        changed = schedule.model_copy(update={"scheduled_for": time})
+        self.ledger.save_schedule(name, changed)
+        return changed
 
     def _has_started(self, part: Part, pending: Schedule) -> bool:
         """Call a campaign what it is called already, which OTPIQ refuses where it has started."""

@@ -4,18 +4,21 @@ The ledger of a broadcast: what was done for each part of its audience, in small
 It survives failed tries, killed workers, clears and new DAG runs, on every version of Airflow. Below its folder:
 
 - ``broadcast.json``: the request, and the audience that it was made for;
-- ``<id of the request>/request.json``: the same, which shows that this folder was not lost;
+- ``start.json``: which request starts, and when;
+- ``<id of the request>/request.json``: the same as ``broadcast.json``, which shows that this folder was not lost;
 - ``<id of the request>/campaigns/00000.json``: the campaign of a part, and what OTPIQ says that it holds;
-- ``<id of the request>/start.json``: when the broadcast starts;
 - ``<id of the request>/schedule/00000.json``: which campaign sends a part, and when.
 
 What several processes could decide differently is created exclusively: the first one decides, the others follow. Which
-campaign *holds* a part may still change, as a draft that may hold the wrong people is given up. Which campaign
-*sends* a part is decided once, before OTPIQ is asked to schedule it, and never changes.
+campaign *holds* a part may still change, as a draft that may hold the wrong people is given up. Which request *starts*
+is decided once, and so is which campaign *sends* a part, before OTPIQ is asked to schedule it. Neither ever changes.
+
+Up to version 0.6.0, ``start.json`` was in the folder of its request. It is still read there.
 """
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _BROADCAST = "broadcast.json"
+_START = "start.json"
 _REQUEST = "request"
 _ID_LENGTH = 12
+_ID = re.compile(rf"[0-9a-f]{{{_ID_LENGTH}}}")
 
 
 class _Record(BaseModel):
@@ -86,8 +91,10 @@ class Campaign(_Record):
 
 
 class Start(_Record):
-    """When a broadcast starts."""
+    """Which request of a ledger starts, and when."""
 
+    request: str = ""
+    """The request's id; empty in a ledger of version 0.6.0 or earlier, where the folder's name is the id."""
     requested: Time | None
     """The time as it was set; None where it was left to the lead time."""
     scheduled_for: Time
@@ -150,32 +157,20 @@ class Ledger:
         self._save_id(saved)
         return saved
 
-    def replace(self, saved: Broadcast, broadcast: Broadcast) -> None:
+    def replace(self, broadcast: Broadcast) -> None:
         """
-        Save a changed request in the place of the saved one, as long as its start has not begun.
+        Save a changed request instead of the saved one.
 
-        :raises OtpiqValidationError: if its start has begun, maybe this very moment.
+        :raises OtpiqValidationError: if the start of another request has begun.
         """
-        self._require_not_begun()
-        Ledger(str(self))._save_id(broadcast)  # first, as a ledger without it is one that was damaged
-        self._write(_BROADCAST, broadcast)
-        try:
-            self._require_not_begun()
-        except OtpiqValidationError:
-            self._write(_BROADCAST, saved)
-            raise
         self._id = broadcast.id
+        self.start()
+        self._save_id(broadcast)  # first, as a ledger without it is one that was damaged
+        self._write(_BROADCAST, broadcast)
 
     def _save_id(self, broadcast: Broadcast) -> None:
         self._id = broadcast.id
         self._write(self._place(_REQUEST), broadcast)
-
-    def _require_not_begun(self) -> None:
-        if self.start() is not None:
-            error = f"the broadcast in {self} is being started, or was"
-            raise OtpiqValidationError(
-                f"Nothing was changed: {error}. Set another ledger for another message.", errors=[error]
-            )
 
     def campaigns(self, parts: Iterable[str]) -> dict[str, Campaign]:
         """Read the campaigns of those parts that have one."""
@@ -190,16 +185,50 @@ class Ledger:
         self._write(self._place("campaigns", part), campaign)
 
     def start(self) -> Start | None:
-        """Read when the broadcast starts; None if that was not decided yet."""
-        return self._read(Start, self._place("start"))
+        """
+        Read when the broadcast starts; None if that was not decided yet.
+
+        :raises OtpiqValidationError: if another request starts, so that this one never does.
+        """
+        start = self._any_start()
+        return self._require_same_request(start) if start else None
 
     def claim_start(self, start: Start) -> Start:
-        """Save when the broadcast starts; where another process was earlier, that one's is returned."""
-        return self._claim(self._place("start"), start)
+        """
+        Decide which request starts, and when; if another process was earlier, its decision is returned.
 
-    def save_start(self, start: Start) -> None:
-        """Save another time."""
-        self._write(self._place("start"), start)
+        :raises OtpiqValidationError: if another request starts, so that this one never does.
+        """
+        return self._require_same_request(self._claim(_START, start))
+
+    def audience_checksum(self) -> str | None:
+        """Read the checksum of the audience that is sent, or would be; None if there is no request yet."""
+        start = self._any_start()
+        started = start and self._read(Broadcast, f"{start.request}/{_REQUEST}.json")
+        broadcast = started or self._read(Broadcast, _BROADCAST)
+        return broadcast.audience_checksum if broadcast else None
+
+    def _any_start(self) -> Start | None:
+        return self._read(Start, _START) or self._start_below_a_request()
+
+    def _start_below_a_request(self) -> Start | None:
+        """Read the start in a ledger of version 0.6.0 or earlier; of several, one of another request."""
+        ids = [name for name in self._folder.list("") if _ID.fullmatch(name)]
+        for request in sorted(ids, key=self._id.__eq__):
+            if start := self._read(Start, f"{request}/{_START}"):
+                return start.model_copy(update={"request": request})
+        return None
+
+    def _require_same_request(self, start: Start) -> Start:
+        if start.request == self._id:
+            return start
+        request = self._folder.location_of(f"{start.request}/{_REQUEST}.json")
+        error = f"the start of {self} has begun with another request: {request}"
+        raise OtpiqValidationError(
+            f"Nothing was sent: {error}. Set another ledger for another message. To continue the other request, create"
+            " it again with replace=True.",
+            errors=[error],
+        )
 
     def schedules(self, parts: Iterable[str]) -> dict[str, Schedule]:
         """Read when and by which campaign those parts are sent for which that was decided."""

@@ -88,8 +88,8 @@ class CreateBroadcastOperator(_BroadcastOperator):
     :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. If it is set and renders to an empty value,
         that is an error. (templated)
-    :param replace: whether a changed request takes the place of the one in the ledger, as long as no start has begun;
-        False by default, when it is an error. The drafts of the old one stay behind, and send nothing.
+    :param replace: whether a changed request replaces the one in the ledger, False by default, when it is an error. It
+        is an error too once a start of the other one has begun. The drafts of the other one remain but are never sent.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
@@ -185,7 +185,7 @@ class StartBroadcastOperator(_BroadcastOperator):
         (templated)
     :param scheduled_for: when the campaigns start. A datetime or an ISO 8601 string; a naive time is in the DAG's
         timezone. ``lead_time`` from now if it is not set; if it is set and renders to an empty value, that is an error.
-        (templated)
+        A start that has begun keeps its time: another one is an error. (templated)
     :param lead_time: how far ahead a campaign is scheduled where ``scheduled_for`` is not set, or has passed: two
         minutes or more, ten minutes by default.
     :param max_delay: how late a campaign may start, 30 minutes by default.
@@ -196,8 +196,6 @@ class StartBroadcastOperator(_BroadcastOperator):
     :param shards: over how many tasks the parts are divided, 1 by default. Each shard needs a task: put one more start
         without shards after them, which schedules what they left out. If it is set and renders to an empty value, that
         is an error. (templated)
-    :param replace: whether another ``scheduled_for`` takes the place of the one in the ledger, as long as nothing was
-        scheduled; False by default, when it is an error.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
@@ -222,7 +220,6 @@ class StartBroadcastOperator(_BroadcastOperator):
         check_health: bool | Text = True,
         shard: Whole | None = None,
         shards: Whole = 1,
-        replace: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -233,7 +230,6 @@ class StartBroadcastOperator(_BroadcastOperator):
         self.check_health = check_health
         self.shard = shard
         self.shards = shards
-        self.replace = replace
 
     def execute(self, context: Context) -> str:
         """
@@ -260,7 +256,7 @@ class StartBroadcastOperator(_BroadcastOperator):
             shards=self.shards,
         )
         ti: Any = context["ti"]
-        start = BroadcastStart(self.hook, request, replace=self.replace, run_id=f"{ti.dag_id}/{ti.run_id}")
+        start = BroadcastStart(self.hook, request, run_id=f"{ti.dag_id}/{ti.run_id}")
         start.schedule()
         self._log_start(context, start)
         return self._push_broadcast(context, start)

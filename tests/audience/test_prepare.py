@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_otpiq._audience.output import Output
 from airflow_provider_otpiq._models.recipient_rows import all_in_api_form
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.conftest import as_json_lines
+from tests.audience.ledgers import use
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -482,8 +484,7 @@ def test_a_part_that_was_lost_or_edited_is_restored(run: Run, output: Path, dama
 
 
 def test_a_manifest_that_was_lost_is_restored(run: Run, output: Path) -> None:
-    run(TEN)
-    (output / "in_use.json").write_text("{}")
+    use(Output(str(output)), run(TEN).audience.manifest)
     manifest = output / "manifest.json"
     before = manifest.read_bytes()
     manifest.unlink()
@@ -493,7 +494,7 @@ def test_a_manifest_that_was_lost_is_restored(run: Run, output: Path) -> None:
 
 def test_another_audience_is_refused_once_there_are_campaigns(run: Run, output: Path) -> None:
     prepared = run(TEN)
-    (output / "in_use.json").write_text("{}")
+    use(Output(str(output)), prepared.audience.manifest)
     with pytest.raises(OtpiqValidationError, match="Set another output") as caught:
         run(TEN.replace("96477", "96478"), "other.csv", template_parameters={"body": {"2": "name"}})
     changed = [error.partition(":")[0] for error in caught.value.errors]

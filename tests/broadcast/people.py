@@ -11,12 +11,11 @@ from airflow_provider_otpiq._audience.manifest import MANIFEST, Counts, Manifest
 from airflow_provider_otpiq._storage import Folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
 PART_SIZE = 3
+PRICE = 12
+"""Of a message, in IQD."""
 TEMPLATE: dict[str, Any] = {
     "template_name": "summer_promo",
     "template_language": "ar",
@@ -61,44 +60,3 @@ def messaged(sandbox: Sandbox) -> Counter[str]:
 
 def everybody(parts: int = 3, part_size: int = PART_SIZE) -> Counter[str]:
     return Counter({number(each): 1 for each in range(parts * part_size)})
-
-
-class KilledError(BaseException):
-    """The end of a process."""
-
-
-class HookAt:
-    """
-    A hook at one of whose calls something happens: before it is sent, or after it was, when nothing was saved yet.
-
-    Call number ``at``, from 0, counted twice: even numbers are before a call, odd ones after it.
-    """
-
-    def __init__(self, hook: OtpiqHook, at: int, action: Callable[[], Any]) -> None:
-        self._hook = hook
-        self._left = at
-        self._action = action
-        self.happened = False
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._hook, name)
-        if not callable(value):
-            return value
-
-        def call(**fields: Any) -> Any:
-            self._pass_by()
-            result = value(**fields)
-            self._pass_by()
-            return result
-
-        return call
-
-    def _pass_by(self) -> None:
-        if self._left == 0:
-            self.happened = True
-            self._action()
-        self._left -= 1
-
-
-def killed() -> None:
-    raise KilledError

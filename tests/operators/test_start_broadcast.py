@@ -24,7 +24,7 @@ from airflow_provider_otpiq.operators.broadcast import StartBroadcastOperator
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import everybody, messaged, write_audience
 from tests.fakes import execute
-from tests.operators.broadcasts import in_minutes, pushed, sent
+from tests.operators.broadcasts import in_minutes, later, pushed, sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -242,7 +242,7 @@ def test_credit_that_runs_out_in_the_middle_stops_at_once(
     assert not messaged(sandbox)
 
 
-def test_another_time_is_an_error_unless_nothing_is_scheduled_and_replace_is_set(
+def test_another_time_is_an_error_once_a_start_has_begun(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
 ) -> None:
     create()
@@ -250,26 +250,38 @@ def test_another_time_is_an_error_unless_nothing_is_scheduled_and_replace_is_set
     sandbox.arm("update", status=429, headers={"Retry-After": "600"})
     with pytest.raises(OtpiqRateLimitError):
         start(scheduled_for=first)
-    with pytest.raises(OtpiqValidationError, match=r"scheduled_for was .*Z, and is .*Some campaigns have their time"):
-        start(scheduled_for=second, replace=True)  # OTPIQ may have the first one's
+    with pytest.raises(OtpiqValidationError, match=r"scheduled_for was .*Z, and is .*Z\. A start .* keeps its time"):
+        start(scheduled_for=second)
     with pytest.raises(OtpiqValidationError, match=r"scheduled_for was .*Z, and is left to lead_time"):
         start()
     start(scheduled_for=first)
     assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {first}
 
 
-def test_replace_sets_another_time_as_long_as_nothing_is_scheduled(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
+def test_a_start_has_30_minutes_to_make_up_for_a_time_that_has_passed(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
 ) -> None:
     create()
-    first, second = in_minutes(60), in_minutes(90)
-    start(scheduled_for=first)
-    for claim in Path(audience).parent.rglob("schedule/*.json"):  # as if the process had died before the first one
-        claim.unlink()
-    with pytest.raises(OtpiqValidationError, match="replace=True takes the new time"):
-        start(scheduled_for=second)
-    start(scheduled_for=second, replace=True)
-    assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {second}
+    time = in_minutes(60)
+    with (
+        later(minutes=80.2),  # and ten minutes of lead time
+        pytest.raises(OtpiqValidationError, match=r"it is too late: .* is 30 minutes after"),
+    ):
+        start(scheduled_for=time)
+    with later(minutes=79.8):
+        start(scheduled_for=time)
+    assert messaged(sandbox) == everybody()
+
+
+@pytest.mark.parametrize(("seconds", "is_kept"), [(62, True), (58, False)])
+def test_a_time_that_is_nearer_than_a_minute_is_not_asked_for(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, seconds: int, is_kept: bool
+) -> None:
+    create()
+    time = pendulum.now("UTC").add(seconds=seconds)
+    start(scheduled_for=time)
+    asked = {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns}
+    assert (max(asked) <= time) == is_kept
 
 
 def start_in_part(start: Callable[..., str], sandbox: Sandbox, time: pendulum.DateTime, when: str) -> None:

@@ -13,9 +13,7 @@ import pytest
 
 from airflow_provider_otpiq._storage import Folder
 from dev.local_airflow import REPOSITORY
-from tests.broadcast.chaos import PART_SIZE, PARTS, PRICE, SHARDS, Chaos, check_books
-from tests.broadcast.people import TEMPLATE, messaged, number, write_audience
-from tests.broadcast.processes import Launcher, Processes, SecondProcesses
+from tests.broadcast.people import PRICE, TEMPLATE, messaged, number
 from tests.system.object_store import an_object_store, new_bucket
 
 if TYPE_CHECKING:
@@ -157,13 +155,3 @@ def test_what_another_process_has_just_written_is_seen(store: Store, tmp_path: P
     assert folder.read_all(["000", "001", "before"]) == {"000": b"anew", "before": b"1"}
     assert folder.create("000", b"late") is False
     assert folder.read("000") == b"anew"
-
-
-def test_whatever_happens_each_person_is_in_one_campaign_that_starts(
-    store: Store, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    audience = write_audience(f"{store.url}/audience", PARTS, PART_SIZE)
-    launcher = Launcher(audience, SHARDS, sandbox, tmp_path / "log", environment=store.environment)
-    tasks = Processes(launcher, tmp_path)
-    Chaos(1, sandbox, tasks, SecondProcesses(launcher), pause=0.06).run(seconds=10)
-    check_books(sandbox, tasks.xcoms())

@@ -49,9 +49,7 @@ def cluster(
     with a_postgresql(airflow.environment):
         airflow.migrate()
         otpiq = {"conn_type": "otpiq", "host": cluster_sandbox.url, "password": KEY}
-        for name, retries in (("otpiq_default", 2), ("otpiq_chaos", 1)):
-            extra = {"allow_insecure_http": True, "max_retries": retries}
-            add_connection(airflow, name, **otpiq, extra=extra)
+        add_connection(airflow, "otpiq_default", **otpiq, extra={"allow_insecure_http": True})
         add_connection(airflow, "aws_default", **bucket.connection)
         cluster = Cluster(folder, airflow, network)
         with cluster.started():

@@ -9,8 +9,7 @@ import pytest
 
 from airflow_provider_otpiq._storage import Folder
 from dev.running_airflow import wait_until
-from tests.broadcast.chaos import PRICE
-from tests.broadcast.people import messaged, number
+from tests.broadcast.people import PRICE, messaged, number
 from tests.system.celery.events import (
     check_books,
     end_of_tasks,

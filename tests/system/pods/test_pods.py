@@ -21,8 +21,7 @@ from airflow_provider_otpiq._models.phone_numbers import normalize
 from airflow_provider_otpiq._storage import Folder
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from dev.running_airflow import wait_until
-from tests.broadcast.chaos import PRICE
-from tests.broadcast.people import TEMPLATE, messaged, number
+from tests.broadcast.people import PRICE, TEMPLATE, messaged, number
 from tests.system.observing import KEY, everything_that_airflow_has_written, sent, the_task
 from tests.system.pods.executor import UNSHARE, pod_command, pod_environment, pod_name
 

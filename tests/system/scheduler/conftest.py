@@ -40,7 +40,6 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, scheduler_sandbox: Sandbox
     airflow = RunningAirflow(home, home / "dags")
     airflow.environment["AIRFLOW__CORE__FERNET_KEY"] = Fernet.generate_key().decode()
     airflow.connect("otpiq_default", host=scheduler_sandbox.url, password=KEY)
-    airflow.connect("otpiq_chaos", host=scheduler_sandbox.url, password=KEY, extra={"max_retries": 1})
     airflow.connect("otpiq_wrong_key", host=scheduler_sandbox.url, password=WRONG_KEY)
     # What a task leaves in its temporary folder is found with all else that Airflow has written.
     airflow.environment["TMPDIR"] = str(home / "temporary")

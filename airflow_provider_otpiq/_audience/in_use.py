@@ -1,0 +1,41 @@
+"""Which ledgers use an audience: each is named by an object ``in_use*.json`` beside the audience's manifest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic_core import from_json
+
+from airflow_provider_otpiq._state.ledger import Ledger
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq._storage import Folder
+
+
+def ledgers_of(folder: Folder) -> dict[str, str]:
+    """
+    Read the locations of the ledgers that use the audience in a folder, by the objects that name them.
+
+    :raises OtpiqValidationError: if one of the objects was changed.
+    """
+    names = [name for name in folder.list("") if name.startswith("in_use") and name.endswith(".json")]
+    return {name: _ledger_of(folder, name, content) for name, content in folder.read_all(names).items()}
+
+
+def checksums_in_use(folder: Folder) -> set[str]:
+    """
+    Read the checksums of the audiences that the ledgers send, or would.
+
+    :raises OtpiqValidationError: if a ledger, or an object that names one, was changed.
+    """
+    checksums = {Ledger(location).audience_checksum() for location in ledgers_of(folder).values()}
+    return {checksum for checksum in checksums if checksum}
+
+
+def _ledger_of(folder: Folder, name: str, content: bytes) -> str:
+    try:
+        return str(from_json(content)["ledger"])
+    except (ValueError, KeyError, TypeError):
+        error = f"{folder.location_of(name)}: was changed, and says which ledger the audience has"
+        raise OtpiqValidationError(f"Nothing was sent: {error}. Restore it.", errors=[error]) from None

@@ -1,0 +1,28 @@
+"""What a create does to an audience before its first campaign."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from airflow_provider_otpiq._audience.manifest import IN_USE, Manifest
+from airflow_provider_otpiq._state.ledger import Broadcast, Ledger
+from tests.fakes import CAMPAIGN_ID
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq._audience.output import Output
+
+
+def use(output: Output, manifest: Manifest) -> Ledger:
+    """Begin a ledger of an audience, and mark the audience as in use."""
+    ledger = Ledger(f"{output.folder}/ledger")
+    request = Broadcast(
+        request={"name": "Summer"},
+        audience=output.location,
+        audience_checksum=manifest.checksum,
+        template_id=CAMPAIGN_ID,
+        phone_number_id=CAMPAIGN_ID,
+    )
+    ledger.begin(request)
+    output.folder.write(IN_USE, json.dumps({"ledger": ledger.location}).encode())
+    return ledger

@@ -1,0 +1,153 @@
+"""The mutants of the protocol: each takes one of its rules away, and the model has to find what happens then."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.broadcast.model.choices import Budget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PACKAGE = "airflow_provider_otpiq"
+# In the order of their imports: each is loaded again once one before it has changed.
+_MODULES = [
+    f"{_PACKAGE}._state.ledger",
+    f"{_PACKAGE}._audience.in_use",
+    f"{_PACKAGE}._audience.output",
+    f"{_PACKAGE}._broadcast.parts",
+    f"{_PACKAGE}._broadcast.create",
+    f"{_PACKAGE}._broadcast.start",
+]
+
+
+class Mutant(NamedTuple):
+    """A changed line of the package, and what comes of it."""
+
+    module: str
+    old: str
+    new: str
+    scenario: str
+    """In which it is found."""
+    wrong: str
+    """What is found."""
+    budget: Budget = Budget(1, 1)
+
+
+_TWICE = "somebody gets it twice"
+MUTANTS = {
+    "a schedule is saved after it was requested": Mutant(
+        "_broadcast.start",
+        "return self.ledger.claim_schedule(name, schedule)",
+        "return schedule",
+        "one run, and the clock",
+        "stuck",
+    ),
+    "a claim is not exclusive": Mutant(
+        "_state.ledger",
+        "if self._folder.create(name, record.to_json()):",
+        "if self._folder.write(name, record.to_json()) is None:",
+        "two runs",
+        _TWICE,
+        Budget(2, 0),
+    ),
+    "any conflict means that the campaign has started": Mutant(
+        "_broadcast.start",
+        "raise  # so somebody else has started or ended it, or OTPIQ means something else",
+        "pass",
+        "two starts, and refusals",
+        "somebody gets nothing, and all is green",
+    ),
+    "the credit is not compared": Mutant(
+        "_broadcast.start",
+        "if credit is not None and required > credit:",
+        "if False:",
+        "too little credit",
+        "started without credit",
+    ),
+    "the request is not read again after the start was claimed": Mutant(
+        "_broadcast.start",
+        "if self.ledger.read() != self.broadcast:",
+        "if False:",
+        "a replace beside a start",
+        "although a create had replaced it",
+    ),
+    "a start does not wait for its create": Mutant(
+        "_broadcast.start",
+        'if missing:\n            raise self._refusal(\n                f"{len(missing)} of',
+        'if False:\n            raise self._refusal(\n                f"{len(missing)} of',
+        "a create in three shards, one of which waits",
+        "crash",
+    ),
+    "each request has a start": Mutant(
+        "_state.ledger",
+        "self._claim(_START, start)",
+        'self._claim(self._place("start"), start)',
+        "a replace and its start beside a start",
+        "stuck",
+    ),
+    "a start of another request counts": Mutant(
+        "_state.ledger",
+        "if start.request == self._id:",
+        "if True:",
+        "a replace and its start beside a start",
+        _TWICE,
+    ),
+    "the start of version 0.6.0 is not read": Mutant(
+        "_state.ledger",
+        "or self._start_below_a_request()",
+        "",
+        "a replace beside a start of version 0.6.0",
+        _TWICE,
+    ),
+    "a start is read after the campaigns": Mutant(
+        "_broadcast.create",
+        "        if start:\n",
+        "        if self.ledger.start():\n",
+        "a create beside a run",
+        "an error says that something is lost",
+    ),
+    "an audience that lost its manifest does not get it back": Mutant(
+        "_audience.output",
+        " or manifest.checksum in checksums_in_use(self.folder)",
+        "",
+        "the same rows prepared beside a run",
+        "stuck",
+    ),
+    "a time that has passed is asked for once": Mutant(
+        "_broadcast.start",
+        "if self._later() < time + _MARGIN:",
+        "if True:",
+        "a start that is frozen twice",
+        "a time had passed when OTPIQ was asked for it",
+    ),
+}
+
+
+@contextmanager
+def applied(mutant: Mutant) -> Iterator[None]:
+    """Load the package's modules with the mutant's line, and afterwards without it."""
+    changed = f"{_PACKAGE}.{mutant.module}"
+    source = _source(changed)
+    assert source.count(mutant.old) == 1, f"the line of the mutant is not in {changed}: {mutant.old!r}"
+    try:
+        _load({changed: source.replace(mutant.old, mutant.new)})
+        yield
+    finally:
+        _load({})
+
+
+def _load(sources: dict[str, str]) -> None:
+    for name in _MODULES:
+        module = import_module(name)
+        code = compile(sources.get(name) or _source(name), str(module.__file__), "exec")
+        exec(code, module.__dict__)  # noqa: S102  # it is the package's own source
+
+
+def _source(name: str) -> str:
+    import_module(name)
+    return Path(str(sys.modules[name].__file__)).read_text()

@@ -1,0 +1,158 @@
+"""The scenarios of the model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tests.broadcast.model.execution import ALL, REFUSALS
+from tests.broadcast.model.scenario import LOST, Aftermath, Scenario, request_of
+from tests.broadcast.model.tasks import RELEASES, SECOND_LEDGER, clock, create, delete, people, prepare, start
+
+
+class EitherAudience(Scenario):
+    """Of two audiences that are prepared in one place, one gets it as a whole, and nobody of the other one."""
+
+    def _wrong_people(self, aftermath: Aftermath) -> list[str]:
+        sent = {number for campaign in aftermath.campaigns for number in campaign.people}
+        self.first = OTHERS if any(sent.intersection(part) for part in people(self.parts, OTHERS)) else 0
+        return super()._wrong_people(aftermath)
+
+
+class EitherTime(Scenario):
+    """Of two times, all campaigns start at one."""
+
+    def _wrong_times(self, aftermath: Aftermath) -> list[str]:
+        times = {campaign.time for campaign in aftermath.campaigns}
+        return ["several times"] * (len(times) > 1 and not aftermath.was_too_late)
+
+
+class TwoMessages(Scenario):
+    """Two messages to one audience, each with a ledger: each person gets each of them once."""
+
+    def _wrong_books(self, aftermath: Aftermath) -> list[str]:
+        books = super()._wrong_books
+        names = {request_of(campaign) for campaign in aftermath.campaigns} | {"Summer", "Autumn"}
+        each = [[c for c in aftermath.campaigns if request_of(c) == name] for name in sorted(names)]
+        return [wrong for campaigns in each for wrong in books(replace(aftermath, campaigns=campaigns))]
+
+
+OTHERS = 500
+"""The first number of another audience."""
+RUN = [create(), start()]
+AUTUMN = [create("Autumn", replace=True), start()]
+SUMMER_AGAIN = [create(replace=True), start()]
+SECOND: dict[str, Any] = {"ledger": SECOND_LEDGER}
+PREPARE_AGAIN = [
+    RUN,
+    [prepare(first=OTHERS), *RUN],
+    [prepare(), *RUN],
+    [prepare(first=OTHERS), *SUMMER_AGAIN],
+    SUMMER_AGAIN,
+]
+
+
+def _shard(shard: int, shards: int) -> dict[str, Any]:
+    return {"shard": shard, "shards": shards}
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "one run": Scenario({"A": RUN}, faults=ALL, tries=3, parts=3),
+    "one run, and the clock": Scenario({"A": RUN, "C": [clock(11)]}, faults=ALL, tries=3),
+    "one run, and attaches that return nothing": Scenario(
+        {"A": RUN}, faults=ALL, tries=3, world={"attach_returns_totals": False}
+    ),
+    "two runs": Scenario({"A": RUN, "B": RUN}, parts=1),
+    "a create beside a run": Scenario({"A": [create()], "B": RUN}),
+    "a create beside a run, and attaches that return nothing": Scenario(
+        {"A": [create()], "B": RUN}, parts=1, world={"attach_returns_totals": False}
+    ),
+    "a create beside a run, and refusals": Scenario({"A": [create()], "B": RUN}, faults=REFUSALS),
+    "a create in three shards, one of which waits": Scenario(
+        {"A": [create(**_shard(0, 3)), start(**_shard(0, 3))], "B": [create(**_shard(1, 3)), create(**_shard(2, 3))]},
+        parts=3,
+        clears_failed=True,
+        tries=2,
+    ),
+    "two shards": Scenario(
+        {f"A{shard}": [create(**_shard(shard, 2)), start(**_shard(shard, 2))] for shard in (0, 1)},
+        clears_failed=True,
+        tries=2,
+    ),
+    "another number of shards": Scenario(
+        {"A": [create(**_shard(0, 2)), start(**_shard(0, 2))], "B": [create(**_shard(1, 2)), create(), start()]},
+    ),
+    "two starts, and the clock": Scenario({"A": [start()], "B": [start()], "C": [clock(11)]}, [create()]),
+    "two starts at a time, and the clock": Scenario(
+        {"A": [start(20)], "B": [start(20)], "C": [clock(19.5), clock(21)]},
+        [create()],
+        [[create(), start(20)]],
+        minutes=20,
+        parts=1,
+    ),
+    "two starts, and OTPIQ's clock is ahead": Scenario(
+        {"A": [start()], "B": [start()], "C": [clock(9.5)]}, [create()], world={"otpiq_is_ahead": 120}, parts=1
+    ),
+    "two starts, and OTPIQ's clock is behind": Scenario(
+        {"A": [start()], "B": [start()], "C": [clock(11)]}, [create()], world={"otpiq_is_ahead": -120}, parts=1
+    ),
+    "a start that is frozen twice": Scenario(
+        {"A": [start(10)], "C": [clock(11), clock(22)]}, [create()], [[start(10)]], minutes=10
+    ),
+    "a start that is frozen for too long": Scenario(
+        {"A": [start(10)], "C": [clock(11), clock(60)]}, [create()], [[start(10)]], minutes=10
+    ),
+    "too little credit": Scenario(
+        {"A": [start()], "B": [start()]}, [create()], world={"credit": 30}, may_end_in="the credit is 30 IQD"
+    ),
+    "two starts, and refusals": Scenario({"A": [start()], "B": [start()]}, [create()], faults=REFUSALS),
+    "two starts at different times": EitherTime(
+        {"A": [start(20)], "B": [start(60)]}, [create()], [[start(20)], [start(60)]]
+    ),
+    "a replace beside a start": Scenario({"A": [start()], "B": AUTUMN[:1]}, [create()], [AUTUMN, RUN, SUMMER_AGAIN]),
+    "a replace and its start beside a start": Scenario(
+        {"A": [start()], "B": AUTUMN}, [create()], [AUTUMN, RUN, SUMMER_AGAIN]
+    ),
+    "two replaces": Scenario(
+        {"A": AUTUMN[:1], "B": [create("Winter", replace=True), start()]},
+        [create()],
+        [[create("Winter", replace=True), start()], AUTUMN, SUMMER_AGAIN],
+        parts=1,
+    ),
+    "two replaces beside a start": Scenario(
+        {"A": AUTUMN[:1], "B": [create("Winter", replace=True)], "S": [start()]},
+        [create()],
+        [[create("Winter", replace=True), start()], AUTUMN, SUMMER_AGAIN],
+        parts=1,
+    ),
+    "two requests": Scenario({"A": RUN, "B": [create("Autumn"), start()]}, then=[RUN, [create("Autumn"), start()]]),
+    "a replace beside a run": Scenario({"A": RUN, "B": AUTUMN}, then=[AUTUMN, RUN, SUMMER_AGAIN], parts=1),
+    **{
+        f"a replace beside a start of version {release}": Scenario(
+            {"A": [start()], "B": AUTUMN}, then=[AUTUMN, RUN, SUMMER_AGAIN], release=release
+        )
+        for release in RELEASES
+    },
+    "the same rows prepared beside a run": Scenario(
+        {"P": [prepare()], "A": RUN}, then=[[prepare(), *RUN]], watches_audience=True
+    ),
+    "other rows prepared beside a run": EitherAudience(
+        {"P": [prepare(first=OTHERS)], "A": RUN}, then=PREPARE_AGAIN, watches_audience=True
+    ),
+    "other rows prepared beside a start": EitherAudience(
+        {"P": [prepare(first=OTHERS)], "A": [start()]}, [create()], PREPARE_AGAIN, watches_audience=True
+    ),
+    "two ledgers": TwoMessages(
+        {"A": RUN, "B": [create("Autumn", **SECOND), start(**SECOND)]},
+        then=[[*RUN, create("Autumn", **SECOND), start(**SECOND)]],
+        parts=1,
+    ),
+    "the ledger deleted beside a run": Scenario({"A": RUN, "D": [delete()]}, may_end_in=LOST),
+    "the ledger deleted beside a start": Scenario({"A": [start()], "D": [delete()]}, [create()], may_end_in=LOST),
+    "the request's folder deleted beside a run": Scenario(
+        {"A": RUN, "D": [delete(only_request=True)]}, may_end_in=LOST
+    ),
+    "the request's folder deleted beside a start": Scenario(
+        {"A": [start()], "D": [delete(only_request=True)]}, [create()], may_end_in=LOST
+    ),
+}

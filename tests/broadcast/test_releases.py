@@ -1,0 +1,65 @@
+"""An audience and a broadcast that an earlier release has written: half of it was started, and the rest follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_otpiq._audience.manifest import Audience
+from airflow_provider_otpiq._state.ledger import Ledger
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from tests.broadcast.model import world as worlds
+from tests.broadcast.model.tasks import FOLDER, LEDGER, RELEASES, create, restore, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.parametrize("release", RELEASES)
+
+
+@pytest.fixture
+def world(release: str) -> Iterator[worlds.World]:
+    with worlds.installed():
+        world = worlds.enter(worlds.World())
+        restore(release).run()
+        yield world
+
+
+def test_all_of_it_is_read(world: worlds.World) -> None:
+    ledger, audience = Ledger(LEDGER), Audience(f"{FOLDER}/manifest.json")
+    broadcast = ledger.read()
+    assert broadcast
+    assert broadcast.audience_checksum == audience.manifest.checksum == ledger.audience_checksum()
+    assert [len(audience.read_part(part)) for part in audience.manifest.parts] == [2, 2]
+    assert ledger.is_whole()
+    found = ledger.start()
+    assert found
+    assert found.request == broadcast.id
+    assert set(ledger.campaigns(["00000", "00001"])) == {"00000", "00001"}
+    assert set(ledger.schedules(["00000", "00001"])) == {"00000"}
+
+
+def test_its_start_is_continued_with_the_same_campaigns_and_the_same_time(world: worlds.World) -> None:
+    create().run()
+    start().run()
+    assert {(campaign.time, len(campaign.people)) for campaign in world.campaigns.values()} == {
+        ("2026-06-01T06:10:00Z", 2)
+    }
+    assert len(world.campaigns) == 2
+
+
+def test_another_request_is_refused_as_the_start_has_begun(world: worlds.World) -> None:
+    before = world.key
+    with pytest.raises(OtpiqValidationError, match="has begun with another request"):
+        create("Autumn", replace=True).run()
+    with pytest.raises(OtpiqValidationError, match="A start that has begun keeps its time"):
+        start(20).run()
+    assert world.key == before
+
+
+def test_of_two_requests_whose_starts_have_begun_none_is_continued(world: worlds.World) -> None:
+    (path,) = [path for path in world.objects if path.endswith("/start.json")]
+    world.objects["audience/ledger/fedcba987654/start.json"] = world.objects[path]
+    with pytest.raises(OtpiqValidationError, match=r"has begun with another request: .*/fedcba987654/request\.json"):
+        start().run()
