@@ -97,13 +97,15 @@ class OtpiqClient:
         path: str,
         response_model: type[BaseModel],
         body: SerialisedBody | None,
+        check: Callable[[], None],
         marker: PendingMarker | None,
     ) -> dict[str, Any]:
         """
         Send a non-idempotent request that costs money: never again once it may have taken effect.
 
-        The marker is saved before each attempt, and deleted after one that provably had no effect: there is none during
-        the delay before an HTTP retry.
+        ``check`` is called before each attempt, and raises if the request may not be sent now. The marker is saved
+        before each attempt, and deleted after one that provably had no effect: there is none during the delay before an
+        HTTP retry.
 
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqOutcomeUnknownError: if the request may have taken effect.
@@ -111,6 +113,7 @@ class OtpiqClient:
         """
 
         def attempt() -> dict[str, Any]:
+            check()
             if marker:
                 marker.save_pending_marker(_SLACK + self._settings.connect_timeout + 2 * self._settings.read_timeout)
             try:

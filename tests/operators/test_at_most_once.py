@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 import pytest
+import time_machine
 from airflow.providers.common.compat.sdk import DAG, AirflowNotFoundException
 
 from airflow_provider_otpiq.exceptions import (
@@ -107,6 +108,28 @@ def be_quiet(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> Callable[[]
 
 
 @needs_task_state
+def test_quiet_hours_are_checked_before_an_http_retry_too(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    connect: Callable[..., OtpiqHook],
+    sandbox: Sandbox,
+    action: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    start = pendulum.now("UTC").at(4, 3, 27)
+    with time_machine.travel(start, tick=False) as clock:
+        monkeypatch.setattr("time.sleep", clock.shift)
+        connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": "04:04-09:00 UTC"})
+        sandbox.arm(action, status=429, headers={"Retry-After": "55"})
+        with pytest.raises(OtpiqValidationError, match=f"the {action}: .* 04:04:22.* is in .* quiet_hours"):
+            spend()
+    assert sent(sandbox, action) == 1
+    assert not any(campaign["startedAt"] for campaign in sandbox.campaigns)
+    assert store.stored == {}
+
+
+@needs_task_state
 @pytest.mark.parametrize("map_index", [-1, 3])
 def test_what_quiet_hours_refuse_leaves_no_pending_marker(
     spend: Callable[..., Any],
@@ -197,7 +220,7 @@ def test_an_unknown_outcome_stays_unknown(
     spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str, fault: dict[str, Any]
 ) -> None:
     context["task_state_store"] = store = StateStore()
-    sandbox.arm(action, **fault)
+    sandbox.arm(action, status=429, headers={"Retry-After": "55"})
     with pytest.raises(OtpiqOutcomeUnknownError) as first:
         spend()
     with pytest.raises(OtpiqOutcomeUnknownError, match="Nothing was sent now") as later:
@@ -260,7 +283,7 @@ def test_a_refusal_deletes_the_pending_marker(
     error: type[Exception],
 ) -> None:
     context["task_state_store"] = store = StateStore()
-    sandbox.arm(action, **fault)
+    sandbox.arm(action, status=429, headers={"Retry-After": "55"})
     with pytest.raises(error):
         spend()
     assert store.stored == {}
