@@ -93,7 +93,6 @@ class OtpiqClient:
 
     def request_at_most_once(
         self,
-        method: str,
         path: str,
         response_model: type[BaseModel],
         body: SerialisedBody | None,
@@ -101,7 +100,7 @@ class OtpiqClient:
         marker: PendingMarker | None,
     ) -> dict[str, Any]:
         """
-        Send a non-idempotent request that costs money: never again once it may have taken effect.
+        Send a POST that is not idempotent and costs money: never again once it may have taken effect.
 
         ``check`` is called before each attempt, and raises if the request may not be sent now. The marker is saved
         before each attempt, and deleted after one that provably had no effect: there is none during the delay before an
@@ -117,10 +116,10 @@ class OtpiqClient:
             if marker:
                 marker.save_pending_marker(_SLACK + self._settings.connect_timeout + 2 * self._settings.read_timeout)
             try:
-                return self.attempt(method, path, response_model, body)  # type: ignore[no-any-return]
+                return self.attempt("POST", path, response_model, body)  # type: ignore[no-any-return]
             except BaseException as error:  # Airflow's timeout, and its end of a task, are no Exceptions
                 if error.may_have_taken_effect if isinstance(error, OtpiqError) else was_handed_over():
-                    unknown = _outcome_unknown(self._describe(method, path), error)
+                    unknown = _outcome_unknown(self._describe("POST", path), error)
                     raise unknown from error
                 if marker:
                     marker.delete_pending_marker()

@@ -243,14 +243,14 @@ class OtpiqHook(BaseHook):
         )
         path = f"{_CAMPAIGNS}/{campaign_id}/sample"
         check = partial(self.guard_rails.check_now, "the sample")  # after an HTTP retry's delay it may be quiet
-        return _data(self._client.request_at_most_once("POST", path, CampaignResponse, valid, check, pending_marker))
+        return _data(self._client.request_at_most_once(path, CampaignResponse, valid, check, pending_marker))
 
     def start_campaign(self, *, campaign_id: str, pending_marker: PendingMarker | None = None) -> dict[str, Any]:
         """
         Start a campaign now, even if it is scheduled for later (``POST /whatsapp/campaigns/{_id}/start``).
 
-        Its messages go out immediately. It costs money and is not idempotent, so it is sent at most once. The campaign's
-        recipients cannot be read, so the connection's guard rails do not see those that were attached elsewhere.
+        Its messages go out immediately. It costs money and is not idempotent, so it is sent at most once. The
+        campaign's recipients cannot be read: guard rails do not see those that were attached elsewhere.
 
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
         :param pending_marker: as for :meth:`send_sample`.
@@ -261,7 +261,7 @@ class OtpiqHook(BaseHook):
         request = StartCampaign.parse(campaign_id=campaign_id)
         path = f"{_CAMPAIGNS}/{request.campaign_id}/start"
         check = partial(self.guard_rails.check_now, "the start")
-        return _data(self._client.request_at_most_once("POST", path, CampaignResponse, None, check, pending_marker))
+        return _data(self._client.request_at_most_once(path, CampaignResponse, None, check, pending_marker))
 
     def get_recipient_payload(
         self, *, campaign_id: str | None = None, template_id: str | None = None

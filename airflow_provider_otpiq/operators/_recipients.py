@@ -189,10 +189,9 @@ class AttachRecipientsOperator(_RecipientsOperator):
         recipient in errors and logs. A list, an ``XComArg`` of one, or a callable that returns or yields them when the
         task executes, and may take variables of the task's context by their names. Or the path of a file with a JSON
         list of them, such as a part of a prepared audience (``…/parts/00000.json``), which is read when the task
-        executes: a string that ends in ``.json``, an absolute path or a URL, or an ``ObjectStoragePath``. Strings inside of a
-        list are never rendered. A number may
-        be written as ``+964 771…``, ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic digits.
-        (templated)
+        executes: a string that ends in ``.json``, an absolute path or a URL, or an ``ObjectStoragePath``. What is
+        inside of a list is data, and never rendered. A number may be written as ``+964 771…``,
+        ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic digits. (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.
     :param validate_parameters: whether to check the template's required parameters, True by default; False saves the
         call.

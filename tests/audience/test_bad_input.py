@@ -172,8 +172,39 @@ def test_a_column_that_is_there_twice_is_an_error(run: Run) -> None:
     assert "has more than one column 'phone'" in refused(run, "id,phone,phone,name\n1,2,3,4\n")
 
 
-def test_a_row_in_the_place_of_the_header_is_not_shown(run: Run) -> None:
-    assert "3 columns, which look like a row" in refused(run, "1,9647701234567,Ali\n")
+@pytest.mark.parametrize(
+    ("first_line", "columns"),
+    [
+        ("1,9647701234567,Ali\n", 3),
+        ("id,9647701234567,Ali\n", 3),
+        ("Ali,ali@example.com\n", 2),
+        ("ali,Basra\n", 2),
+        ("Zaynab\n", 1),
+        ("DB_PASSWORD=Zaynab\n", 1),
+    ],
+)
+@pytest.mark.parametrize("field", ["source", "suppress"])
+def test_a_row_in_the_place_of_the_header_is_not_shown(
+    run: Run, tmp_path: Path, field: str, first_line: str, columns: int
+) -> None:
+    (tmp_path / "opt_outs.csv").write_text(first_line)
+    suppress = {"suppress": f"{tmp_path}/opt_outs.csv"} if field == "suppress" else {}
+    text = refused(run, first_line if field == "source" else GOOD, **suppress)
+    assert f"It has {columns} columns, which look like a row" in text
+    assert not any(cell in text for cell in ("ali", "Basra", "example.com", "PASSWORD"))
+
+
+@pytest.mark.parametrize("rows", [[{"Zaynab": "Basra"}], [{"DB_PASSWORD": "x"}]])
+def test_keys_that_may_be_people_are_not_shown(run: Run, rows: list[dict[str, str]]) -> None:
+    for text in (refused(run, lambda: rows), refused(run, as_json_lines(rows), "x.jsonl")):
+        assert "It has 1 columns, which look like a row" in text
+        assert "PASSWORD" not in text
+
+
+@pytest.mark.parametrize("header", ["ID,Mobile,Full name", "phone_,mobile,Full name"])
+def test_a_header_with_a_wanted_column_in_another_spelling_is_shown(run: Run, header: str) -> None:
+    text = refused(run, f"{header}\n1,9647701234567,Ali\n")
+    assert f"It has {', '.join(map(repr, header.split(',')))}." in text
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.fakes import CREATE, TaskInstance, execute
 try:
     from airflow.sdk.definitions._internal.mixins import ResolveMixin
 except ImportError:  # Airflow 2
-    from airflow.utils.mixins import ResolveMixin
+    from airflow.utils.mixins import ResolveMixin  # type: ignore[import-not-found,no-redef]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
