@@ -220,7 +220,7 @@ def test_an_unknown_outcome_stays_unknown(
     spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str, fault: dict[str, Any]
 ) -> None:
     context["task_state_store"] = store = StateStore()
-    sandbox.arm(action, status=429, headers={"Retry-After": "55"})
+    sandbox.arm(action, **fault)
     with pytest.raises(OtpiqOutcomeUnknownError) as first:
         spend()
     with pytest.raises(OtpiqOutcomeUnknownError, match="Nothing was sent now") as later:
@@ -283,7 +283,7 @@ def test_a_refusal_deletes_the_pending_marker(
     error: type[Exception],
 ) -> None:
     context["task_state_store"] = store = StateStore()
-    sandbox.arm(action, status=429, headers={"Retry-After": "55"})
+    sandbox.arm(action, **fault)
     with pytest.raises(error):
         spend()
     assert store.stored == {}
