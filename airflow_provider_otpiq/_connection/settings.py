@@ -33,6 +33,7 @@ from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
+CONNECTION_TYPE = "otpiq"
 DEFAULT_BASE_URL = "https://api.otpiq.com/api"
 
 _PATH = re.compile(r"[\w./-]*", re.ASCII)
@@ -123,8 +124,15 @@ class ConnectionSettings(BaseModel):
         """
         Read a connection.
 
-        :raises OtpiqConfigurationError: if anything in it cannot be used; the text lists all of it.
+        :raises OtpiqConfigurationError: if it is a connection of another type, or anything in it cannot be used; the
+            text lists all of it.
         """
+        if connection.conn_type != CONNECTION_TYPE:  # the password of another one is not OTPIQ's to see
+            found = sanitize(str(connection.conn_type))
+            raise OtpiqConfigurationError(
+                f"Connection {connection.conn_id!r} cannot be used, and nothing was sent: its type is {found!r}; it must"
+                f" be {CONNECTION_TYPE!r}. Set another connection id, or the connection's type."
+            )
         try:
             extra = _extra(connection)
             fields = {name: value for name, value in extra.items() if value not in (None, "")}
