@@ -130,8 +130,8 @@ class ConnectionSettings(BaseModel):
         if connection.conn_type != CONNECTION_TYPE:  # the password of another one is not OTPIQ's to see
             found = sanitize(str(connection.conn_type))
             raise OtpiqConfigurationError(
-                f"Connection {connection.conn_id!r} cannot be used, and nothing was sent: its type is {found!r}; it must"
-                f" be {CONNECTION_TYPE!r}. Set another connection id, or the connection's type."
+                f"Connection {connection.conn_id!r} cannot be used, and nothing was sent: its type is {found!r}; it"
+                f" must be {CONNECTION_TYPE!r}. Set another connection id, or the connection's type."
             )
         try:
             extra = _extra(connection)

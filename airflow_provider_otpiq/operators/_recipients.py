@@ -222,7 +222,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
             self.log.info("Attached %d recipients to campaign %s%s.", len(recipients), campaign["_id"], total)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="recipients", value=_counts(campaign, recipients))
-        return self._push(context, documented_fields(campaign))
+        return self._push(context, campaign)
 
 
 def _counts(campaign: AttachedCampaign, recipients: ValidRecipients) -> dict[str, int | None]:
