@@ -22,7 +22,7 @@ _PHONE_NUMBER = re.compile(
     r"|(?<!\d)[+(]{0,3}\d(?:[ ()./-]{0,2}\d){8,}"
 )
 _API_KEY = re.compile(r"sk_[!-~]+", re.IGNORECASE)
-_IN_A_PHONE_NUMBER = "+ ()./-0123456789٠١٢٣٤٥٦٧٨٩"
+_IN_A_PHONE_NUMBER = "+ ()./-0123456789" + "".join(map(chr, range(0x660, 0x66A)))  # Arabic digits too
 _URL = re.compile(r"""[^\s"'<>]+""")
 _DATE_OR_TIME = re.compile(r"\b(?:19|20)\d\d-\d\d?-\d\d?|\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?")
 _PUNCTUATION = re.compile(r"[\s+()./-]")
