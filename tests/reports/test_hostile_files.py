@@ -106,7 +106,7 @@ def write_report(folder: Path, **fields: Any) -> dict[str, Any]:
     return report
 
 
-@pytest.mark.parametrize("cost", ["abc", "12 IQD", '"1,200"', "NaN", "inf", "1e30", "true", "٣", "12.5"])
+@pytest.mark.parametrize("cost", ["abc", "12 IQD", '"1,200"', "NaN", "inf", "1e30", "true", "٣", "12.5", "\ufdd1" * 3])
 def test_a_cost_that_is_no_whole_number_is_an_error(otpiq: Otpiq, tmp_path: Path, cost: str) -> None:
     otpiq.file = response(csv_of({"Cost (IQD)": cost}))
     with pytest.raises(OtpiqReportError, match=r"Cost \(IQD\): 1 values are not a whole number"):
