@@ -208,8 +208,9 @@ def _written_aside(path: str, content: bytes) -> Iterator[str]:
     folder = Path(path).parent
     folder.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=folder, prefix=".", suffix=".part", delete=False) as file:
-        file.write(content)
+        aside = Path(file.name)
     try:
+        aside.write_bytes(content)  # the disk may be full
         yield file.name
     finally:
-        Path(file.name).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +93,20 @@ def test_nothing_else_is_left_in_a_local_folder(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         folder.write("two.json", b"1")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.json", "two.json"]
+
+
+@pytest.mark.parametrize("write", [Folder.write, Folder.create])
+def test_a_full_disk_leaves_nothing(tmp_path: Path, write: Any) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="large"):
+            write(Folder(str(tmp_path)), "x", b"x" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_without_exclusive_creation_is_refused() -> None:

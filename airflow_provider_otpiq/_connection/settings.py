@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -118,6 +118,9 @@ class ConnectionSettings(BaseModel):
                 " allow_insecure_http for a sandbox on a network of your own"
             )
         return host
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("the settings of a connection hold its API key and cannot be pickled")
 
     @classmethod
     def from_connection(cls, connection: Connection) -> ConnectionSettings:

@@ -188,10 +188,9 @@ def _no_row(header: Header) -> str:
 def _read_csv(header: Header) -> str:
     columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(header.titles)))
     # In parallel, DuckDB takes some line breaks within quotes for the end of a row, and refuses the file.
-    texts = ", ".join(f"coalesce(c{at}, '{NEVER}') AS c{at}" for at in range(len(header.titles)))
     return (
-        f"(SELECT {texts} FROM read_csv(?, auto_detect = false, parallel = false, header = false, skip = 1, delim = ',', quote = '\"',"
-        f" escape = '\"', nullstr = '{NEVER}', buffer_size = {_BUFFER}, columns = {{{columns}}}))"
+        "read_csv(?, auto_detect = false, parallel = false, header = false, skip = 1, delim = ',', quote = '\"',"
+        f" escape = '\"', nullstr = '{NEVER}', buffer_size = {_BUFFER}, columns = {{{columns}}})"
     )
 
 

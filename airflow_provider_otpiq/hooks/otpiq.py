@@ -72,6 +72,9 @@ class OtpiqHook(BaseHook):
         super().__init__()
         self.otpiq_conn_id = otpiq_conn_id
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("settings", "_client")}  # no API key
+
     @cached_property
     def settings(self) -> ConnectionSettings:
         """

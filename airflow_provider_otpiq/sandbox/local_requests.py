@@ -20,9 +20,9 @@ class LocalRequestsMiddleware:
     """
     ASGI middleware that refuses requests of web pages, whether they name the sandbox's address or a name of their own.
 
-    The ``Host`` of a request must be loopback or the bound address. If all addresses are bound, as in a container, it may
-    be any address, or a name that public DNS does not have: a page cannot make such a name its own. An ``Origin``, which
-    browsers add, must be the sandbox's own.
+    The ``Host`` of a request must be loopback or the bound address. If all addresses are bound, as in a container, it
+    may be any address, or a name that public DNS does not have: a page cannot make such a name its own. An ``Origin``,
+    which browsers add, must be the sandbox's own.
 
     :param app: the application that it wraps.
     :param bound: the addresses and names that the sandbox was told to listen on.

@@ -163,6 +163,26 @@ def test_a_column_with_spaces_around_its_name_is_shown_with_them(run: Run) -> No
     assert "It has 'id', ' phone ', 'name'." in refused(run, GOOD.replace("phone", " phone "))
 
 
+@pytest.mark.parametrize(
+    ("reference", "written"),
+    [
+        ('=HYPERLINK("http://x")', '\'=HYPERLINK("http://x")'),
+        ("+1+cmd|x!A0", "'+1+cmd|x!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\t=1", "'=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("-5", "-5"),
+        ("C-1", "C-1"),
+    ],
+)
+def test_a_spreadsheet_runs_no_reference_of_excluded_csv(run: Run, reference: str, written: str) -> None:
+    rows = [{"id": reference, "phone": phone, "name": "Ali"} for phone in ("9647701234567", "9647701234567", "07")]
+    excluded = run(lambda: rows).excluded
+    assert [row["reference"] for row in excluded] == [written, written]
+    assert excluded[0]["kept_reference"] == written
+
+
 def test_all_missing_columns_are_named_at_once(run: Run) -> None:
     text = refused(run, "a,b\n1,2\n")
     assert all(f"has no column {name!r}" in text for name in ("phone", "id", "name"))

@@ -79,7 +79,7 @@ def test_its_own_address_is_served(sandbox: Sandbox, method: str, path: str, hea
         ("internal.evil.example", 403),
     ],
 )
-@pytest.mark.parametrize("bound", ["0.0.0.0", "::"])
+@pytest.mark.parametrize("bound", ["0.0.0.0", "::"])  # noqa: S104
 def test_on_all_addresses_a_name_of_public_dns_is_refused(bound: str, host: str, expected: int) -> None:
     statuses: list[int] = []
 
