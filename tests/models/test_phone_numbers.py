@@ -4,6 +4,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -281,3 +282,11 @@ def test_numbers_in_the_apis_form_do_not_load_the_library() -> None:
         "normalize('+447400123456'); assert 'phonenumbers' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("pattern", ["(", "( ", "1", "1 ", "+", "\u0661(", "\u200e"])
+def test_a_long_string_is_refused_at_once(pattern: str) -> None:
+    began = time.process_time()
+    with pytest.raises(ValueError, match="phone number"):
+        normalize(pattern * 200_000)
+    assert time.process_time() - began < 0.5

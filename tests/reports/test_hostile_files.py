@@ -8,11 +8,13 @@ import os
 import socket
 import tempfile
 import tracemalloc
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
@@ -218,8 +220,6 @@ def test_who_has_several_messages_is_listed_without_a_phone_number(
     otpiq: Otpiq, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     audience = Path(write_audience(str(tmp_path / "audience"), parts=1, part_size=1))
-    from hashlib import sha256
-
     person = json.dumps([{"phoneNumber": number(0), "reference": f"+{number(0)}\nINFO all is well"}]).encode()
     part = audience.parent / "parts" / "00000.json"
     old = sha256(part.read_bytes()).hexdigest()
@@ -230,6 +230,21 @@ def test_who_has_several_messages_is_listed_without_a_phone_number(
     assert "several messages" in caplog.text
     assert number(0) not in caplog.text
     assert "\nINFO all is well" not in caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_spreadsheet_runs_nothing_of_a_csv_report(otpiq: Otpiq, tmp_path: Path, suffix: str) -> None:
+    audience = Path(write_audience(str(tmp_path / "audience"), parts=1, part_size=1))
+    part = audience.parent / "parts" / "00000.json"
+    person = json.dumps([{"phoneNumber": number(0), "reference": "=1+1"}]).encode()
+    audience.write_text(audience.read_text().replace(sha256(part.read_bytes()).hexdigest(), sha256(person).hexdigest()))
+    part.write_bytes(person)
+    otpiq.file = response(csv_of({"Sender ID": "@SUM(1)", "Error Reason": "-5", "Message ID": "\uff1d1"}))
+    write_report(tmp_path, audience=str(audience), destination=f"{tmp_path}/report.{suffix}")
+    sql = f"SELECT reference, sender_id, error_reason::VARCHAR, message_id FROM '{tmp_path}/report.{suffix}'"  # noqa: S608
+    apostrophe = "'" if suffix == "csv" else ""
+    texts = (f"{apostrophe}=1+1", f"{apostrophe}@SUM(1)", "-5", f"{apostrophe}\uff1d1")
+    assert duckdb.sql(sql).fetchall() == [texts]
 
 
 def test_nobody_else_of_the_machine_reads_a_report(otpiq: Otpiq, tmp_path: Path) -> None:
