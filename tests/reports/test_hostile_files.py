@@ -233,18 +233,20 @@ def test_who_has_several_messages_is_listed_without_a_phone_number(
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_spreadsheet_runs_nothing_of_a_csv_report(otpiq: Otpiq, tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("reference", "written"), [("=1+1", "'=1+1"), ("\uff1d1", "'\uff1d1"), ("-2+3", "'-2+3"), ("C-1", "C-1")]
+)
+def test_a_spreadsheet_runs_no_reference_of_a_csv_report(
+    otpiq: Otpiq, tmp_path: Path, suffix: str, reference: str, written: str
+) -> None:
     audience = Path(write_audience(str(tmp_path / "audience"), parts=1, part_size=1))
     part = audience.parent / "parts" / "00000.json"
-    person = json.dumps([{"phoneNumber": number(0), "reference": "=1+1"}]).encode()
+    person = json.dumps([{"phoneNumber": number(0), "reference": reference}]).encode()
     audience.write_text(audience.read_text().replace(sha256(part.read_bytes()).hexdigest(), sha256(person).hexdigest()))
     part.write_bytes(person)
-    otpiq.file = response(csv_of({"Sender ID": "@SUM(1)", "Error Reason": "-5", "Message ID": "\uff1d1"}))
     write_report(tmp_path, audience=str(audience), destination=f"{tmp_path}/report.{suffix}")
-    sql = f"SELECT reference, sender_id, error_reason::VARCHAR, message_id FROM '{tmp_path}/report.{suffix}'"  # noqa: S608
-    apostrophe = "'" if suffix == "csv" else ""
-    texts = (f"{apostrophe}=1+1", f"{apostrophe}@SUM(1)", "-5", f"{apostrophe}\uff1d1")
-    assert duckdb.sql(sql).fetchall() == [texts]
+    sql = f"SELECT reference FROM '{tmp_path}/report.{suffix}'"  # noqa: S608
+    assert duckdb.connect().execute(sql).fetchall() == [(written if suffix == "csv" else reference,)]
 
 
 def test_nobody_else_of_the_machine_reads_a_report(otpiq: Otpiq, tmp_path: Path) -> None:
