@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+# Strings from outside may be long and hostile, so none of these patterns takes more than linear time.
 # What has the digits of a phone number and is none comes first, so that it is passed over: a date, an id, an address.
 _PHONE_NUMBER = re.compile(
     r"(?P<other>\b(?:19|20)\d\d-\d\d-\d\d\b(?:[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?)?"
     r"|\b[0-9a-fA-F]{24}\b"
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b)"
-    r"|(?<!\d)[+(]*\d(?:[ ()./-]{0,2}\d){8,}"
+    r"|(?<!\d)[+(]{0,3}\d(?:[ ()./-]{0,2}\d){8,}"
 )
 _API_KEY = re.compile(r"sk_[!-~]+", re.IGNORECASE)
-# A password can hold `#` and `/` unescaped, so everything up to the last `@` is taken for it.
-_USER_IN_URL = re.compile(r"""//[^\s"'<>]*@""")
+_IN_A_PHONE_NUMBER = "+ ()./-0123456789" + "".join(map(chr, range(0x660, 0x66A)))  # Arabic digits too
+_URL = re.compile(r"""[^\s"'<>]+""")
 _DATE_OR_TIME = re.compile(r"\b(?:19|20)\d\d-\d\d?-\d\d?|\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?")
 _PUNCTUATION = re.compile(r"[\s+()./-]")
 _QUOTES = "\"'`\u00ab\u00bb\u2018\u2019\u201c\u201d"
@@ -73,11 +74,27 @@ def mask_phone_number(value: object) -> str:
 def sanitize(text: str, api_key: SecretStr | None = None) -> str:
     """Put a string from outside on one short line, without phone numbers, API keys and users of URLs."""
     without_key = text.replace(api_key.get_secret_value(), "•••") if api_key else text
-    without_user = _USER_IN_URL.sub("//•••@", without_key)
+    without_user = _URL.sub(_without_user, _start_of(without_key))
     one_line = " ".join(_API_KEY.sub("•••", without_user).split())
     printable = "".join(character if character.isprintable() else "�" for character in one_line)
     masked = mask_phone_numbers(printable)
     return masked if len(masked) <= _MAX_TEXT_LENGTH else f"{masked[:_MAX_TEXT_LENGTH]}…"
+
+
+def _start_of(text: str) -> str:
+    """Cut a long string, before a phone number or a URL with a user that would be cut too and not be recognized."""
+    if len(text) <= _MAX_SEARCHED_LENGTH:
+        return text
+    start = text[:_MAX_SEARCHED_LENGTH].rstrip(_IN_A_PHONE_NUMBER)
+    url = start.find("//", max(start.rfind(space) for space in " \t\n") + 1)
+    return f"{start if url < 0 else start[:url]}…"
+
+
+def _without_user(match: re.Match[str]) -> str:
+    """Hide the user of a URL: a password can hold `#` and `/` unescaped, so it is everything up to the last `@`."""
+    url = match.group()
+    start, end = url.find("//"), url.rfind("@")
+    return f"{url[:start]}//•••{url[end:]}" if 0 <= start < end else url
 
 
 def name_of_callable(function: object) -> str:
@@ -89,10 +106,14 @@ def safe_repr(value: object) -> str:
     """Say what was found in a field, without repeating what could be a key or a phone number in the wrong place."""
     if not isinstance(value, str):
         return str(value) if isinstance(value, datetime) else f"a {type(value).__name__}"
-    digits = sum(map(str.isdigit, _DATE_OR_TIME.sub("", value)))
-    if len(value) > _MAX_VALUE_LENGTH or digits >= _DIGITS_OF_A_PHONE_NUMBER or _API_KEY.search(value):
+    if len(value) > _MAX_VALUE_LENGTH or _is_sensitive(value):
         return f"a string of {len(value)} characters"
     return repr(value)
+
+
+def _is_sensitive(value: str) -> bool:
+    digits = sum(map(str.isdigit, _DATE_OR_TIME.sub("", value)))
+    return digits >= _DIGITS_OF_A_PHONE_NUMBER or bool(_API_KEY.search(value))
 
 
 def _written_forms(value: str) -> set[str]:

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
 
-from airflow_provider_otpiq._redaction import hide_values, mask_phone_numbers, sanitize
+from airflow_provider_otpiq._redaction import (
+    hide_values,
+    mask_phone_number,
+    mask_phone_numbers,
+    safe_repr,
+    sanitize,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.mark.parametrize(
@@ -85,6 +95,40 @@ def test_what_a_request_said_of_people_is_hidden_in_the_servers_message(
     said: str, values: list[str], shown: str
 ) -> None:
     assert hide_values(said, values) == shown
+
+
+@pytest.mark.parametrize(
+    "pattern", ["//", "(", "+", "+(", "1 ", "1-", "1", "sk_", "://@", "2026-01-01T", "\u0661(", "x"]
+)
+@pytest.mark.parametrize("end", ["", "@", "0"])
+@pytest.mark.parametrize("function", [sanitize, mask_phone_numbers, safe_repr, mask_phone_number])
+def test_a_string_that_is_eight_times_as_long_takes_about_eight_times_as_long(
+    function: Callable[[str], str], pattern: str, end: str
+) -> None:
+    def seconds(length: int) -> float:
+        text = pattern * (length // len(pattern)) + end
+        began = time.process_time()
+        function(text)
+        return time.process_time() - began
+
+    short = max(min(seconds(50_000) for _ in range(3)), 0.005)
+    assert seconds(400_000) < 24 * short  # quadratic: 64
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{'x ' * 100}https://user:{'secret/' * 400}@proxy",
+        f"https://user:{'secret/' * 400}@proxy",
+        f"{'sk_live_' * 249}9647701234567",  # so that little is left before the cut
+        f"{'sk_live_' * 240} {'x' * 70} 0770 123 4567",
+        f"a@b.example {'y' * 1970}https://user:secret@proxy",
+    ],
+)
+def test_a_secret_that_is_cut_is_not_shown(text: str) -> None:
+    shown = sanitize(text)
+    assert not any(part in shown for part in ("secret", "user", "9647", "0770"))
+    assert len(shown) <= 501
 
 
 def test_a_value_at_the_end_of_what_is_looked_at_is_hidden_too() -> None:

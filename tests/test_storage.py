@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
+import signal
 import stat
 import tempfile
 import threading
@@ -167,6 +169,20 @@ def test_a_file_of_another_user_names_its_owner_and_what_to_do(foreign: Path, ac
     assert f"{place} belongs to user {owner!r} and group " in str(caught.value)
     assert f"with mode {mode}. Run all tasks of a broadcast as the same user" in str(caught.value)
     assert caught.value.errno == errno.EACCES
+
+
+@pytest.mark.parametrize("write", [Folder.write, Folder.create])
+def test_a_full_disk_leaves_nothing(tmp_path: Path, write: Any) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="large"):
+            write(Folder(str(tmp_path)), "x", b"x" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_without_exclusive_creation_is_refused() -> None:

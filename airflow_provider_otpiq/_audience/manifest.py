@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
+from airflow_provider_otpiq._models.recipient_rows import MAX_RECIPIENTS
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
@@ -16,17 +17,25 @@ IN_USE = "in_use.json"
 """An object beside the manifest: the audience has campaigns, so it must not change any more."""
 VERSION: Literal[1] = 1
 
+_Count = Annotated[int, Field(ge=0)]
+
 
 class Counts(BaseModel):
     """What became of the rows: ``rows`` is the sum of the others."""
 
     model_config = ConfigDict(frozen=True)
 
-    rows: int
-    recipients: int
-    duplicates: int
-    suppressed: int
-    rejected: int
+    rows: _Count
+    recipients: _Count
+    duplicates: _Count
+    suppressed: _Count
+    rejected: _Count
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        if self.rows != self.recipients + self.duplicates + self.suppressed + self.rejected:
+            raise ValueError("rows must be the sum of the others")
+        return self
 
 
 class Part(BaseModel):
@@ -34,10 +43,10 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    path: str
-    """Where it is below the manifest's folder, such as ``parts/00000.json``."""
-    recipients: int
-    sha256: str
+    path: Annotated[str, Field(pattern=r"^parts/[0-9]{5,9}\.json$")]
+    """Where it is below the manifest's folder, such as ``parts/00000.json``: never outside of it."""
+    recipients: Annotated[int, Field(ge=1, le=MAX_RECIPIENTS)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Manifest(BaseModel):
@@ -52,6 +61,14 @@ class Manifest(BaseModel):
     """The parameters that each recipient has, by section: ``{"body": ["1"]}``."""
     counts: Counts
     parts: Annotated[list[Part], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_each_recipient_once(self) -> Self:
+        if len({part.path for part in self.parts}) < len(self.parts):
+            raise ValueError("a part is listed twice")  # the campaign of one would be taken for that of the other
+        if sum(part.recipients for part in self.parts) != self.counts.recipients:
+            raise ValueError("the parts must have all recipients")
+        return self
 
     def to_json(self) -> bytes:
         """Write it as it is stored."""
@@ -106,7 +123,8 @@ def _read_manifest(folder: Folder, name: str) -> Manifest:
         return Manifest.model_validate_json(content)
     except ValidationError:
         raise _unusable(
-            f"{location}: is no manifest of version {VERSION} of an audience", "Prepare the audience again."
+            f"{location}: is not a manifest of version {VERSION} of an audience, or was edited",
+            "Prepare the audience again.",
         ) from None
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._progress import Progress
 
 EXCLUDED = "excluded.csv"
+_BEGIN_A_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBER = re.compile(r"[+-]\d+(\.\d+)?", re.ASCII)
 _PARTS = "parts"
 _WRITERS = 4  # to an object store, each takes its time
 # With what a killed process has left of one that it was writing.
@@ -68,8 +70,8 @@ class Output:
             writer.writerow(Excluded._fields)
             writer.writerows(
                 row._replace(
-                    reference=row.reference and safe_reference(row.reference),
-                    kept_reference=row.kept_reference and safe_reference(row.kept_reference),
+                    reference=row.reference and _as_text(safe_reference(row.reference)),
+                    kept_reference=row.kept_reference and _as_text(safe_reference(row.kept_reference)),
                 )
                 for row in excluded
             )
@@ -132,6 +134,12 @@ class Output:
             "It was not published. Set another output for another audience.",
             errors=changes,
         )
+
+
+def _as_text(cell: str) -> str:
+    """Put an apostrophe before what a spreadsheet would run as a formula."""
+    is_formula = cell.startswith(_BEGIN_A_FORMULA) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell
 
 
 def _changes(old: Manifest, new: Manifest) -> Iterator[str]:

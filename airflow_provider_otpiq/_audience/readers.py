@@ -146,7 +146,7 @@ def read_parquet(file: SourceFile, columns: Sequence[str], loader: Loader) -> No
         except OtpiqError:
             raise _refusal(
                 f"{file}: a value cannot be read, such as bytes that are not UTF-8",
-                remedy=f"It is in one of {_listed(sorted(columns))}. Write these columns as strings.",
+                remedy=f"It is in one of {_shown(sorted(columns))}. Write these columns as strings.",
             ) from None
     finally:
         path.unlink(missing_ok=True)
@@ -246,23 +246,37 @@ def require_columns(
     name: str, wanted: Iterable[str], available: Sequence[str], key: Callable[[str], str] = lambda column: column
 ) -> None:
     """
-    Make sure that each column is there once; of names with the same key, any may be meant.
+    Make sure that each column appears exactly once; of names with the same key, any may be meant.
 
-    :raises OtpiqValidationError: if not; it names what there is.
+    :raises OtpiqValidationError: if not; it lists the available columns, unless they may be a row.
     """
+    wanted = list(dict.fromkeys(wanted))
     errors = [
         f"{name}: has {'no column' if column not in available else 'more than one column'} {column!r}"
-        for column in dict.fromkeys(wanted)
+        for column in wanted
         if column not in available or list(map(key, available)).count(key(column)) != 1
     ]
     if errors:
-        raise _refusal(*errors, remedy=f"It has {_listed(available)}.")
+        raise _refusal(*errors, remedy=f"It has {_listed(list(map(str, available)), wanted)}.")
 
 
-def _listed(columns: Sequence[str]) -> str:
-    if any(sum(map(str.isdecimal, column)) >= _DIGITS_OF_A_PHONE_NUMBER for column in map(str, columns)):
+def _listed(columns: Sequence[str], wanted: Iterable[str]) -> str:
+    # A file without a header begins with a row. Only a wanted column shows for certain that these are columns' names.
+    if {*map(_spelling, columns)}.isdisjoint(map(_spelling, wanted)) or any(map(_has_phone_number, columns)):
         return f"{len(columns)} columns, which look like a row: the first line must name the columns"
-    shown = [mask_phone_numbers(repr(column)) for column in dict.fromkeys(map(str, columns))]
+    return _shown(columns)
+
+
+def _spelling(column: str) -> str:
+    return "".join(filter(str.isalnum, column.casefold()))
+
+
+def _has_phone_number(column: str) -> bool:
+    return sum(map(str.isdecimal, column)) >= _DIGITS_OF_A_PHONE_NUMBER
+
+
+def _shown(columns: Iterable[str]) -> str:
+    shown = [mask_phone_numbers(repr(column)) for column in dict.fromkeys(columns)]
     return list_some(shown, _MAX_COLUMNS_LISTED)
 
 

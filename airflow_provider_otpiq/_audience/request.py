@@ -24,6 +24,10 @@ Source = tuple[str, ...] | Callable[[], Any]
 DEFAULT_MAX_REJECTED = 0.05
 """A share of the rows: more of them are rather a broken file than a few wrong numbers."""
 _SECTIONS = ("body", "header", "buttons")
+_DIGITS_OF_A_PHONE_NUMBER = 9
+_ROWS = re.compile(r"""^\s*[\[({]\s*(?:[\[({'"]|\d{9})|\n""")
+"""What the text of a list or a dict has, which a template makes of an XCom, and a path does not."""
+_SUFFIX = re.compile(r"\.[a-z]", re.IGNORECASE)
 _PARAMETER_KEY = re.compile(r"[\w-]+", re.ASCII)
 
 
@@ -50,10 +54,21 @@ def _source(value: object) -> Source:
     if callable(value):
         return value
     values = value if isinstance(value, list | tuple) else [value]
-    if values and all(isinstance(each, str | PathLike) and is_set(str(each).strip()) for each in values):
+    if values and all(map(is_path, values)):
         return tuple(map(str, values))
     found = "an empty list" if value in ([], ()) else f"a {type(value).__name__}"
     raise ValueError(f"must be a path, a glob, a list of them (none of them blank), or a callable; found {found}")
+
+
+def is_path(value: object) -> bool:
+    """Tell whether a value may be a path or a glob: not blank, and not rows or phone numbers, as of an XCom."""
+    text = str(value) if isinstance(value, str | PathLike) else ""
+    return is_set(text.strip()) and not _ROWS.search(text) and not _is_phone_number(text)
+
+
+def _is_phone_number(text: str) -> bool:
+    has_digits = sum(map(str.isdecimal, text)) >= _DIGITS_OF_A_PHONE_NUMBER
+    return has_digits and "/" not in text and not _SUFFIX.search(text)
 
 
 def _parameter(value: object) -> Parameter:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -33,6 +33,7 @@ from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
+CONNECTION_TYPE = "otpiq"
 DEFAULT_BASE_URL = "https://api.otpiq.com/api"
 
 _PATH = re.compile(r"[\w./-]*", re.ASCII)
@@ -118,13 +119,23 @@ class ConnectionSettings(BaseModel):
             )
         return host
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("the settings of a connection hold its API key and cannot be pickled")
+
     @classmethod
     def from_connection(cls, connection: Connection) -> ConnectionSettings:
         """
         Read a connection.
 
-        :raises OtpiqConfigurationError: if anything in it cannot be used; the text lists all of it.
+        :raises OtpiqConfigurationError: if it is a connection of another type, or anything in it cannot be used; the
+            text lists all of it.
         """
+        if connection.conn_type != CONNECTION_TYPE:  # the password of another one is not OTPIQ's to see
+            found = sanitize(str(connection.conn_type))
+            raise OtpiqConfigurationError(
+                f"Connection {connection.conn_id!r} cannot be used, and nothing was sent: its type is {found!r}; it"
+                f" must be {CONNECTION_TYPE!r}. Set another connection id, or the connection's type."
+            )
         try:
             extra = _extra(connection)
             fields = {name: value for name, value in extra.items() if value not in (None, "")}

@@ -93,17 +93,18 @@ class OtpiqClient:
 
     def request_at_most_once(
         self,
-        method: str,
         path: str,
         response_model: type[BaseModel],
         body: SerialisedBody | None,
+        check: Callable[[], None],
         marker: PendingMarker | None,
     ) -> dict[str, Any]:
         """
-        Send a non-idempotent request that costs money: never again once it may have taken effect.
+        Send a POST that is not idempotent and costs money: never again once it may have taken effect.
 
-        The marker is saved before each attempt, and deleted after one that provably had no effect: there is none during
-        the delay before an HTTP retry.
+        ``check`` is called before each attempt, and raises if the request may not be sent now. The marker is saved
+        before each attempt, and deleted after one that provably had no effect: there is none during the delay before an
+        HTTP retry.
 
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqOutcomeUnknownError: if the request may have taken effect.
@@ -111,13 +112,14 @@ class OtpiqClient:
         """
 
         def attempt() -> dict[str, Any]:
+            check()
             if marker:
                 marker.save_pending_marker(_SLACK + self._settings.connect_timeout + 2 * self._settings.read_timeout)
             try:
-                return self.attempt(method, path, response_model, body)  # type: ignore[no-any-return]
+                return self.attempt("POST", path, response_model, body)  # type: ignore[no-any-return]
             except BaseException as error:  # Airflow's timeout, and its end of a task, are no Exceptions
                 if error.may_have_taken_effect if isinstance(error, OtpiqError) else was_handed_over():
-                    unknown = _outcome_unknown(self._describe(method, path), error)
+                    unknown = _outcome_unknown(self._describe("POST", path), error)
                     raise unknown from error
                 if marker:
                     marker.delete_pending_marker()

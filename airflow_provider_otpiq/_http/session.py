@@ -19,7 +19,7 @@ import zlib
 from contextvars import ContextVar
 from functools import cache
 from http.client import HTTPResponse, LineTooLong
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -219,6 +219,9 @@ class BearerAuth(AuthBase):
 
     def __init__(self, api_key: str) -> None:
         self._api_key = api_key
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("the API key cannot be pickled")
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Put the key into a request, as requests has it."""

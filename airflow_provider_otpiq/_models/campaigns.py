@@ -215,4 +215,4 @@ class ProjectInfo(BaseModel):
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     project_name: Annotated[str, Field(alias="projectName")]
-    credit: float | None = None
+    credit: Annotated[float, Field(allow_inf_nan=False)] | None = None

@@ -67,7 +67,7 @@ def normalize(value: object, default_region: str = DEFAULT_REGION) -> str:
     :raises ValueError: if it is not a valid phone number.
     """
     if isinstance(value, str) and default_region == DEFAULT_REGION and is_in_api_form(value):
-        return value
+        return str.__str__(value)  # never a subclass: one could pass the guard rails as another number
     return parse_phone_number(value, default_region).digits
 
 
@@ -82,6 +82,7 @@ def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> P
     :raises AmbiguousNumberError: if it may be several people's number, or has something behind it.
     :raises ValueError: if it is not a valid phone number either way; the text says why, without the number.
     """
+    value = str.__str__(value) if isinstance(value, str) else value  # as in `normalize`
     if usual := default_region == DEFAULT_REGION and _read_usual_spelling(value):
         return PhoneNumber(usual, DEFAULT_REGION)
     if isinstance(value, str) and len(value) > _MAX_LENGTH:

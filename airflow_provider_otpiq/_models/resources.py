@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Listed = TypeVar("Listed", "Template", "PhoneNumber")
 
 _MAX_CANDIDATES = 30
-_TIER = re.compile(r"TIER_(?P<count>\d+)(?P<thousands>K?)")
+_TIER = re.compile(r"TIER_(?P<count>\d{1,9})(?P<thousands>K?)")
 
 
 def _list(value: object) -> object:

@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 _TIME_IN_CSV = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {0}"  # of a database in UTC
 _BUFFER = 4_000_000  # bytes, of which DuckDB takes 32 MB by default, for each thread; twice its longest line
 _TIMES = ("created_at", "sent_at")
+_REFERENCE_IN_CSV = (  # with an apostrophe before what a spreadsheet would run as a formula
+    r"CASE WHEN regexp_matches({0}, '^[=+@\t\r\x{{FF1D}}\x{{FF0B}}\x{{FF0D}}\x{{FF20}}-]')"
+    " AND NOT regexp_full_match({0}, '[+-][0-9]+([.][0-9]+)?') THEN chr(39) || {0} ELSE {0} END AS {0}"
+)
 _FINAL = "delivery_status IN ('delivered', 'read', 'failed')"
 _TYPE = "lower(trim(message_type))"
 _MAX_LISTED = 5
@@ -190,7 +194,7 @@ class MessageTable:
         columns = [self._written(name, file_format) for name in self._columns()]
         source = "messages"
         if self._has_people:
-            columns += ["reference"]
+            columns += [self._written("reference", file_format)]
             columns += [f"CASE WHEN ambiguous IS NULL THEN {name} END AS {name}" for name in ("part", "campaign_id")]
             columns += ["ambiguous IS NOT NULL AS ambiguous"]
             source += (
@@ -206,7 +210,8 @@ class MessageTable:
 
     def _written(self, name: str, file_format: str) -> str:
         quoted = _quoted(name)
-        return _TIME_IN_CSV.format(quoted) if file_format == "csv" and name in _TIMES else quoted
+        in_csv = _TIME_IN_CSV if name in _TIMES else _REFERENCE_IN_CSV if name == "reference" else "{0}"
+        return in_csv.format(quoted) if file_format == "csv" else quoted
 
 
 def _select(header: Header) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
@@ -71,6 +71,9 @@ class OtpiqHook(BaseHook):
     def __init__(self, otpiq_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.otpiq_conn_id = otpiq_conn_id
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("settings", "_client")}  # no API key
 
     @cached_property
     def settings(self) -> ConnectionSettings:
@@ -238,34 +241,33 @@ class OtpiqHook(BaseHook):
         :param pending_marker: what is saved before each attempt, and deleted after one that provably had no effect; the
             operators save it in the task's state. None saves nothing.
         :return: the sample campaign as OTPIQ returns it; its id is ``_id``, the other's ``sampleOfCampaign``.
-        :raises OtpiqValidationError: also in the connection's quiet hours.
+        :raises OtpiqValidationError: also in the connection's quiet hours, which are checked before each attempt.
         :raises OtpiqOutcomeUnknownError: if whether it was sent is unknown.
         """
         valid = self.check_recipients(
             campaign_id=campaign_id, recipients=recipients, default_region=default_region, validate_parameters=False
         )
-        self.guard_rails.check_now("the sample")
         path = f"{_CAMPAIGNS}/{campaign_id}/sample"
-        return _data(self._client.request_at_most_once("POST", path, CampaignResponse, valid, pending_marker))
+        check = partial(self.guard_rails.check_now, "the sample")  # after an HTTP retry's delay it may be quiet
+        return _data(self._client.request_at_most_once(path, CampaignResponse, valid, check, pending_marker))
 
     def start_campaign(self, *, campaign_id: str, pending_marker: PendingMarker | None = None) -> dict[str, Any]:
         """
         Start a campaign now, even if it is scheduled for later (``POST /whatsapp/campaigns/{_id}/start``).
 
-        Its messages go out immediately. It costs money and is not idempotent, so it is sent at most once. Whom the
-        campaign holds cannot be read, so recipients that were attached elsewhere are not seen by the connection's guard
-        rails.
+        Its messages go out immediately. It costs money and is not idempotent, so it is sent at most once. The
+        campaign's recipients cannot be read: guard rails do not see those that were attached elsewhere.
 
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
         :param pending_marker: as for :meth:`send_sample`.
         :return: the campaign as OTPIQ returns it.
-        :raises OtpiqValidationError: also in the connection's quiet hours.
+        :raises OtpiqValidationError: as for :meth:`send_sample`.
         :raises OtpiqOutcomeUnknownError: if whether it has started is unknown.
         """
         request = StartCampaign.parse(campaign_id=campaign_id)
-        self.guard_rails.check_now("the start")
         path = f"{_CAMPAIGNS}/{request.campaign_id}/start"
-        return _data(self._client.request_at_most_once("POST", path, CampaignResponse, None, pending_marker))
+        check = partial(self.guard_rails.check_now, "the start")
+        return _data(self._client.request_at_most_once(path, CampaignResponse, None, check, pending_marker))
 
     def get_recipient_payload(
         self, *, campaign_id: str | None = None, template_id: str | None = None

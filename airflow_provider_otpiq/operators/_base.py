@@ -105,9 +105,9 @@ class OtpiqBaseOperator(BaseOperator):
         return describe(time, dag.timezone if dag else UTC)
 
     def _push(self, context: Context, campaign: Mapping[str, Any]) -> str:
-        """Push the campaign object beside the id, and return the id for ``return_value``."""
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="campaign", value=campaign)
+        """Push the campaign's documented fields beside the id, and return the id for ``return_value``."""
+        if self.do_xcom_push:  # what an earlier release saved in the task's state may have more fields
+            context["ti"].xcom_push(key="campaign", value=documented_fields(campaign))
         campaign_id = str(campaign["_id"])
         self._publish(context, campaign_id, {"campaign_id": campaign_id})
         return campaign_id
@@ -120,7 +120,7 @@ class OtpiqBaseOperator(BaseOperator):
 
 def documented_fields(campaign: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Select the documented fields of a campaign: a response about recipients could echo them.
+    Select the documented fields of a campaign: a response could echo its recipients.
 
     :param campaign: the campaign as OTPIQ returns it.
     :return: its documented fields, and its ``status`` if it has one.

@@ -39,12 +39,18 @@ class RedactedRecipients:
 
     def render(self, render: Callable[[Any], Any]) -> None:
         """
-        Render what the field holds, unless it is a callable: that is called when the task executes.
+        Render a field that is a string or a path, and resolve XComArgs, also inside of collections.
+
+        A string inside of a collection is a person's data, never a template. A callable is called when the task
+        executes.
 
         :param render: renders a value.
         """
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
         if not callable(self.value):
-            self.value = render(self.value)
+            is_template = isinstance(self.value, str | ObjectStoragePath)
+            self.value = render(self.value) if is_template else _resolve_xcom_args(self.value, render)
 
     @property
     def path(self) -> str | None:
@@ -64,6 +70,14 @@ class RedactedRecipients:
         if isinstance(self.value, Sized) and not isinstance(self.value, str | bytes):
             return f"{len(self.value)} recipients"
         return f"recipients as a {type(self.value).__name__}"
+
+
+def _resolve_xcom_args(value: Any, resolve: Callable[[Any], Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: _resolve_xcom_args(item, resolve) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_resolve_xcom_args(item, resolve) for item in value]
+    return resolve(value) if hasattr(value, "iter_references") else value  # of Airflow's mixin, which has moved
 
 
 class _RecipientsOperator(OtpiqBaseOperator):
@@ -187,10 +201,11 @@ class AttachRecipientsOperator(_RecipientsOperator):
         recipient in errors and logs. A list, an ``XComArg`` of one, or a callable that returns or yields them when the
         task executes, and may take variables of the task's context by their names. Or the path of a file with a JSON
         list of them, such as a part of a prepared audience (``…/parts/00000.json``), which is read when the task
-        executes: a string that ends in ``.json``, an absolute path or a URL, or an ``ObjectStoragePath``. A number may
-        be written as ``+964 771…``, ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic digits. A value
-        of ``templateParameters`` is a string, a number, a bool or missing; those of ``header`` and ``buttons`` may be
-        nested, such as ``{"buttons": {"0": {"1": "A-1042"}}}``. (templated)
+        executes: a string that ends in ``.json``, an absolute path or a URL, or an ``ObjectStoragePath``. What is
+        inside a list is data, and never rendered. A number may be written as ``+964 771…``, ``00964771…``, ``0771…`` or
+        ``964771…``, with spaces and in Arabic digits. A value of ``templateParameters`` is a string, a number, a bool
+        or missing; those of ``header`` and ``buttons`` may be nested, such as ``{"buttons": {"0": {"1": "A-1042"}}}``.
+        (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.
     :param validate_parameters: whether to check the template's required parameters, True by default; False saves the
         call.
@@ -226,7 +241,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
             self.log.info("Attached %d recipients to campaign %s%s.", len(recipients), campaign["_id"], total)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="recipients", value=_counts(campaign, recipients))
-        return self._push(context, documented_fields(campaign))
+        return self._push(context, campaign)
 
 
 def _counts(campaign: AttachedCampaign, recipients: ValidRecipients) -> dict[str, int | None]:

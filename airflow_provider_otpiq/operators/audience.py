@@ -165,15 +165,22 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
-        # Airflow would call a callable before the task executes, and show what it holds.
         if parent is self:
             for name in (*_SOURCES, "output_folder"):
                 if isinstance(value := getattr(self, name), PathLike | list | tuple):
                     setattr(self, name, _without_path_objects(value))
-            for name in _SOURCES:
-                if callable(value := getattr(self, name)):
-                    setattr(self, name, RedactedRecipients(value))
-        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            self._redact_sources(_is_template)  # Airflow would call a callable before the task executes
+        try:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        finally:
+            if parent is self:
+                self._redact_sources(_is_shown)
+
+    def _redact_sources(self, is_kept: Callable[[Any], bool]) -> None:
+        """Wrap what Airflow must neither render nor show: callables, rows and phone numbers."""
+        for name in _SOURCES:
+            if not is_kept(value := getattr(self, name)) and not isinstance(value, RedactedRecipients):
+                setattr(self, name, RedactedRecipients(value))
 
     def execute(self, context: Context) -> str:
         """
@@ -229,7 +236,7 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
     def _source(self, source: Any, context: Context) -> Any:
         function = source.value if isinstance(source, RedactedRecipients) else source
         if not callable(function):
-            return source
+            return function
 
         from airflow_provider_otpiq._redaction import name_of_callable
 
@@ -238,6 +245,21 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
 
         read.__qualname__ = name_of_callable(function)  # for the manifest
         return read
+
+
+def _is_template(value: Any) -> bool:
+    """Tell whether Airflow may render a source: a path, an XComArg, or a list of these."""
+    if isinstance(value, list):
+        return all(map(_is_template, value))
+    return value is None or isinstance(value, str) or hasattr(value, "iter_references")
+
+
+def _is_shown(value: Any) -> bool:
+    """Tell whether a rendered source may be shown: it is blank, or names files."""
+    from airflow_provider_otpiq._audience.request import is_path
+
+    values = value if isinstance(value, list | tuple) else [value]
+    return all(item is None or is_path(item) or (isinstance(item, str) and not item.strip()) for item in values)
 
 
 def _without_path_objects(value: Any) -> Any:

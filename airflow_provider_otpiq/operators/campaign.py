@@ -42,7 +42,7 @@ class CreateCampaignOperator(_ScheduledOperator):
     """
     Create a WhatsApp campaign, without recipients.
 
-    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is the whole campaign, a dict.
+    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` holds its documented fields, a dict.
 
     All fields are validated when the task executes; if any breaks a rule, one error lists every validation error,
     nothing is sent, and no retry is used. None, an empty string and the string ``None`` mean "not set".
@@ -127,7 +127,7 @@ class CreateCampaignOperator(_ScheduledOperator):
         if campaign := state.campaign:
             self.log.info("An earlier try created campaign %s from the same fields; nothing was sent.", campaign["_id"])
         else:
-            campaign = self.hook.create_campaign(**fields)
+            campaign = documented_fields(self.hook.create_campaign(**fields))
             state.save(campaign)
             self.log.info("Created campaign %s.", campaign["_id"])
             self._log_time(context, fields["scheduled_for"])
@@ -142,7 +142,7 @@ class UpdateCampaignOperator(_ScheduledOperator):
     mean "not set". All fields are validated when the task executes; if any breaks a rule, one error lists every
     validation error, nothing is sent, and no retry is used.
 
-    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is the whole campaign, a dict.
+    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` holds its documented fields, a dict.
 
     Rules of the fields: https://docs.otpiq.com, *Update draft or scheduled campaign*.
 

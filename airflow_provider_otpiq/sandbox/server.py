@@ -12,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from airflow_provider_otpiq.sandbox.app import make_app
 from airflow_provider_otpiq.sandbox.faults import Fault
+from airflow_provider_otpiq.sandbox.local_requests import LocalRequestsMiddleware
 from airflow_provider_otpiq.sandbox.request_log import KEEP_REQUESTS
 from airflow_provider_otpiq.sandbox.service import CREDIT
 from airflow_provider_otpiq.sandbox.state import SandboxState
@@ -54,7 +55,8 @@ class Sandbox:
         # For the connections too: older releases of uvicorn send head and body apart, and the second would wait 40 ms.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
-            make_app(self._state),
+            LocalRequestsMiddleware(make_app(self._state), host, self._socket.getsockname()[0]),
+            ws="none",
             http="h11",  # its connections have a transport that can drop them
             log_level="critical",  # a fault's incomplete response is no error of the server
             lifespan="off",

@@ -168,6 +168,26 @@ def test_a_column_with_spaces_around_its_name_is_shown_with_them(run: Run) -> No
     assert "It has 'id', ' phone ', 'name'." in refused(run, GOOD.replace("phone", " phone "))
 
 
+@pytest.mark.parametrize(
+    ("reference", "written"),
+    [
+        ('=HYPERLINK("http://x")', '\'=HYPERLINK("http://x")'),
+        ("+1+cmd|x!A0", "'+1+cmd|x!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\t=1", "'=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("-5", "-5"),
+        ("C-1", "C-1"),
+    ],
+)
+def test_a_spreadsheet_runs_no_reference_of_excluded_csv(run: Run, reference: str, written: str) -> None:
+    rows = [{"id": reference, "phone": phone, "name": "Ali"} for phone in ("9647701234567", "9647701234567", "07")]
+    excluded = run(lambda: rows).excluded
+    assert [row["reference"] for row in excluded] == [written, written]
+    assert excluded[0]["kept_reference"] == written
+
+
 def test_all_missing_columns_are_named_at_once(run: Run) -> None:
     text = refused(run, "a,b\n1,2\n")
     assert all(f"has no column {name!r}" in text for name in ("phone", "id", "name"))
@@ -177,8 +197,39 @@ def test_a_column_that_is_there_twice_is_an_error(run: Run) -> None:
     assert "has more than one column 'phone'" in refused(run, "id,phone,phone,name\n1,2,3,4\n")
 
 
-def test_a_row_in_the_place_of_the_header_is_not_shown(run: Run) -> None:
-    assert "3 columns, which look like a row" in refused(run, "1,9647701234567,Ali\n")
+@pytest.mark.parametrize(
+    ("first_line", "columns"),
+    [
+        ("1,9647701234567,Ali\n", 3),
+        ("id,9647701234567,Ali\n", 3),
+        ("Ali,ali@example.com\n", 2),
+        ("ali,Basra\n", 2),
+        ("Zaynab\n", 1),
+        ("DB_PASSWORD=Zaynab\n", 1),
+    ],
+)
+@pytest.mark.parametrize("field", ["source", "suppress"])
+def test_a_row_in_the_place_of_the_header_is_not_shown(
+    run: Run, tmp_path: Path, field: str, first_line: str, columns: int
+) -> None:
+    (tmp_path / "opt_outs.csv").write_text(first_line)
+    suppress = {"suppress": f"{tmp_path}/opt_outs.csv"} if field == "suppress" else {}
+    text = refused(run, first_line if field == "source" else GOOD, **suppress)
+    assert f"It has {columns} columns, which look like a row" in text
+    assert not any(cell in text for cell in ("ali", "Basra", "example.com", "PASSWORD"))
+
+
+@pytest.mark.parametrize("rows", [[{"Zaynab": "Basra"}], [{"DB_PASSWORD": "x"}]])
+def test_keys_that_may_be_people_are_not_shown(run: Run, rows: list[dict[str, str]]) -> None:
+    for text in (refused(run, lambda: rows), refused(run, as_json_lines(rows), "x.jsonl")):
+        assert "It has 1 columns, which look like a row" in text
+        assert "PASSWORD" not in text
+
+
+@pytest.mark.parametrize("header", ["ID,Mobile,Full name", "phone_,mobile,Full name"])
+def test_a_header_with_a_wanted_column_in_another_spelling_is_shown(run: Run, header: str) -> None:
+    text = refused(run, f"{header}\n1,9647701234567,Ali\n")
+    assert f"It has {', '.join(map(repr, header.split(',')))}." in text
 
 
 @pytest.mark.parametrize(

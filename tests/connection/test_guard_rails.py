@@ -333,6 +333,31 @@ def test_in_quiet_hours_recipients_are_attached(guarded: Callable[..., Any]) -> 
     assert calls["attach"](TEAM)["totalRecipients"] == 2
 
 
+class Disguised(str):
+    """A string that says of itself what the guard rails would like to hear."""
+
+    def startswith(self, *args: Any) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        return TEAM
+
+    def replace(self, *args: Any) -> str:
+        return TEAM
+
+
+@pytest.mark.parametrize("number", [STRANGER, f"+{STRANGER}", "0780 999 9999", "+90 532 123 4567"])
+@pytest.mark.parametrize("call", ["attach", "sample"])
+def test_a_subclass_of_str_is_no_way_around_allowed_recipients(
+    guarded: Callable[..., Any], sandbox: Sandbox, call: str, number: str
+) -> None:
+    _, _, calls = guarded(allowed_recipients=[TEAM])
+    for recipient in (Disguised(number), {"phoneNumber": Disguised(number)}):
+        with pytest.raises(OtpiqValidationError, match="allowed_recipients"):
+            calls[call](recipient)
+    assert sent(sandbox) == []
+
+
 SCHEDULE: dict[str, Any] = {"schedule_type": "schedule", "scheduled_for": tomorrow()}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -31,6 +32,25 @@ def from_uri(uri: str) -> Any:
     from airflow.models.connection import Connection as ConnectionOfTheDatabase
 
     return ConnectionOfTheDatabase(conn_id="c", uri=uri)
+
+
+@pytest.mark.parametrize("kind", ["slack", "postgres", "http", "generic", "OTPIQ", "", None])
+@pytest.mark.parametrize("extra", [None, {"warehouse": "x"}])
+def test_a_connection_of_another_type_is_refused(kind: Any, extra: Any) -> None:
+    connection = Connection(conn_id="c", conn_type=kind or "x", password="xoxb-secret", extra=json.dumps(extra or {}))
+    connection.conn_type = kind
+    error = re.escape(
+        f"Connection 'c' cannot be used, and nothing was sent: its type is {str(kind)!r}; it must be 'otpiq'"
+    )
+    with pytest.raises(OtpiqConfigurationError, match=error) as caught:
+        ConnectionSettings.from_connection(connection)
+    assert "xoxb" not in str(caught.value)
+    assert "warehouse" not in str(caught.value)
+
+
+def test_the_type_of_a_uri_is_checked_too() -> None:
+    with pytest.raises(OtpiqConfigurationError, match="its type is 'postgres'; it must be 'otpiq'"):
+        ConnectionSettings.from_connection(from_uri("postgres://app:secret@db.example.com:5432/app"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from traceback import TracebackException
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from requests_mock import Mocker
+
+    from airflow_provider_otpiq.sandbox import Sandbox
 
 CREATE_URL = f"{BASE_URL}/whatsapp/campaigns"
 UPDATE_URL = f"{CREATE_URL}/{CAMPAIGN_ID}"
@@ -481,3 +484,21 @@ def test_the_test_button_says_what_is_wrong_with_the_connection(connect: Callabl
     works, message = connect(password="").test_connection()
     assert not works
     assert "password: is empty" in message
+
+
+def test_nothing_of_a_hook_that_is_pickled_holds_the_key(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> None:
+    hook = connect(host=sandbox.url, password=sandbox.api_key)
+    hook.get_project_info()
+    pickled = pickle.dumps(hook)
+    assert sandbox.api_key.encode() not in pickled
+    assert pickle.loads(pickled).get_project_info()["credit"] == sandbox.credit  # noqa: S301
+    for holder in (hook.settings, hook.get_conn(), hook._client):
+        with pytest.raises((TypeError, AttributeError)):
+            pickle.dumps(holder)
+
+
+@pytest.mark.parametrize("credit", ["nan", "inf", "NaN"])
+def test_a_credit_that_is_not_a_number_is_an_error(sandbox_hook: OtpiqHook, sandbox: Sandbox, credit: str) -> None:
+    sandbox.arm("info", status=200, body={"projectName": "x", "credit": credit})
+    with pytest.raises(OtpiqResponseError, match="credit"):
+        sandbox_hook.get_project_info()

@@ -4,6 +4,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -257,3 +258,11 @@ def test_a_trunk_zero_and_the_country_code_may_stand_apart(written: str) -> None
 def test_a_negative_number_is_refused() -> None:
     with pytest.raises(ValueError, match="has characters"):
         normalize("-7701234567")
+
+
+@pytest.mark.parametrize("pattern", ["(", "( ", "1", "1 ", "+", "\u0661(", "\u200e"])
+def test_a_long_string_is_refused_at_once(pattern: str) -> None:
+    began = time.process_time()
+    with pytest.raises(ValueError, match="phone number"):
+        normalize(pattern * 200_000)
+    assert time.process_time() - began < 0.5

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 import pytest
+import time_machine
 from airflow.providers.common.compat.sdk import DAG, AirflowNotFoundException
 
 from airflow_provider_otpiq.exceptions import (
@@ -104,6 +105,28 @@ def be_quiet(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> Callable[[]
         connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": window})
 
     return be_quiet
+
+
+@needs_task_state
+def test_quiet_hours_are_checked_before_an_http_retry_too(
+    spend: Callable[..., Any],
+    context: dict[str, Any],
+    connect: Callable[..., OtpiqHook],
+    sandbox: Sandbox,
+    action: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    start = pendulum.now("UTC").at(4, 3, 27)
+    with time_machine.travel(start, tick=False) as clock:
+        monkeypatch.setattr("time.sleep", clock.shift)
+        connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": "04:04-09:00 UTC"})
+        sandbox.arm(action, status=429, headers={"Retry-After": "55"})
+        with pytest.raises(OtpiqValidationError, match=f"the {action}: .* 04:04:22.* is in .* quiet_hours"):
+            spend()
+    assert sent(sandbox, action) == 1
+    assert not any(campaign["startedAt"] for campaign in sandbox.campaigns)
+    assert store.stored == {}
 
 
 @needs_task_state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
+from jinja2 import UndefinedError
 
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
@@ -245,6 +247,60 @@ def test_a_callable_is_called_when_the_task_executes_and_shows_nobody(
     assert name in json.loads(Path(location).read_text())["source"][0]
     assert name in before
     assert not any(secret in before + rendered(operator) for secret in SECRETS)
+
+
+NUMBERS = ["9647701234567", "0770 999 1234"]
+BROKEN = "{{ nothing.at.all }}"
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("broken", [{}, {"reference": BROKEN}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        NUMBERS,
+        list(map(int, [NUMBERS[0]])),
+        PEOPLE,
+        tuple(PEOPLE),
+        [PEOPLE],
+        PEOPLE[0],
+        NUMBERS[1],
+        "٠٧٧٠ ١٢٣ ٤٥٦٧",
+        f"Zaynab {NUMBERS[0]}",
+        "{{ params.people }}",
+        "{{ params.numbers }}",
+        "{{ params.people | tojson }}",
+        "{{ params.numbers | join('\n') }}",
+        [*PEOPLE, {"phone": BROKEN}],
+    ],
+)
+@pytest.mark.parametrize("field", ["source", "suppress"])
+def test_people_in_the_place_of_a_path_are_shown_nowhere(
+    context: dict[str, Any],
+    tmp_path: Path,
+    people: str,
+    field: str,
+    value: Any,
+    broken: dict[str, str],
+    native: bool,
+    capfd: pytest.CaptureFixture[str],
+    caplog: Any,
+) -> None:
+    dag = DAG("dag", schedule=None, render_template_as_native_obj=native)
+    context |= {"dag": dag, "params": {"folder": "summer", "people": PEOPLE, "numbers": [*NUMBERS, None][: 2 + native]}}
+    operator = prepare(dag, tmp_path, **({"source": people, field: value} | broken))
+    with pytest.raises(UndefinedError if broken else OtpiqValidationError) as caught:
+        execute(operator, context)
+    seen = f"{caught.value}{rendered(operator)}{''.join(capfd.readouterr())}{caplog.text}"
+    assert [secret for secret in (*SECRETS, "٤٥٦٧") if secret in seen] == []
+
+
+@pytest.mark.parametrize("path", ["9647701234567.csv", "exports/20261128123000", "/data/*", "[0-9]*.csv", "parts-2026"])
+def test_a_path_with_digits_is_a_path(dag: DAG, context: dict[str, Any], tmp_path: Path, path: str) -> None:
+    operator = prepare(dag, tmp_path, path, file_format="csv")
+    with pytest.raises(FileNotFoundError, match=re.escape(path)):
+        execute(operator, context)
+    assert path in rendered(operator)
 
 
 def test_nobody_is_logged_pushed_or_raised(

@@ -10,7 +10,12 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqServerError, OtpiqValidationError
-from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator, UpdateCampaignOperator
+from airflow_provider_otpiq.operators.campaign import (
+    CreateCampaignOperator,
+    SendSampleOperator,
+    StartCampaignOperator,
+    UpdateCampaignOperator,
+)
 from tests.conftest import needs_task_state
 from tests.fakes import (
     CAMPAIGN_ID,
@@ -54,6 +59,35 @@ def test_update_pushes_the_same_two(dag: DAG, context: dict[str, Any], sandbox: 
     assert execute(update, context) == campaign_id
     assert context["ti"].pushed["campaign"]["name"] == "Autumn"
     assert [request["method"] for request in sandbox.requests] == ["POST", "PATCH"]
+
+
+@needs_task_state
+@pytest.mark.parametrize("saved_before", [False, True])
+@pytest.mark.parametrize("call", ["create", "update", "start", "sample"])
+def test_people_that_a_response_echoes_are_neither_pushed_nor_saved(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, call: str, saved_before: bool
+) -> None:
+    context["task_state_store"] = store = StateStore()
+    number = "9647701234567"
+    own = "665f1c2ab3d4e5f60123456a" if call == "sample" else CAMPAIGN_ID
+    echo = {"_id": own, "name": "x", "recipients": [number], "data": {"phoneNumber": number}}
+    sandbox.arm(call, status=200, body={"success": True, "data": echo})
+    operators: dict[str, Any] = {
+        "create": create(dag),
+        "update": UpdateCampaignOperator(task_id="update", dag=dag, campaign_id=CAMPAIGN_ID, name="Autumn"),
+        "start": StartCampaignOperator(task_id="start", dag=dag, campaign_id=CAMPAIGN_ID),
+        "sample": SendSampleOperator(
+            task_id="sample", dag=dag, campaign_id=CAMPAIGN_ID, recipients=[number], validate_parameters=False
+        ),
+    }
+    assert execute(operators[call], context) == own
+    assert number not in json.dumps([context["ti"].pushed, store.stored])
+    if saved_before and call != "update":  # by an earlier release, with all fields
+        (key, saved), context["ti"] = next(iter(store.stored.items())), TaskInstance(2)
+        store.set(key, json.loads(saved) | {"campaign": echo})
+        assert execute(operators[call], context) == own
+        assert number not in json.dumps(context["ti"].pushed)
+    assert context["ti"].pushed["campaign"] == {"_id": own, "name": "x"}
 
 
 def test_do_xcom_push_off_pushes_nothing(dag: DAG, context: dict[str, Any]) -> None:

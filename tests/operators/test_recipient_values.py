@@ -88,7 +88,7 @@ def test_what_is_nobodys_number_sends_nothing(
 def test_a_number_in_scientific_notation_is_not_a_strangers(
     create: Create, send: Send, sandbox: Sandbox, native: DAG, kind: Any
 ) -> None:
-    with pytest.raises(OtpiqValidationError, match="its last digits may be lost"):
+    with pytest.raises(OtpiqValidationError, match="its last digits"):
         send(kind, create("order_update"), "9.6477E+12", dag=native)  # which renders to a float
     assert nothing_was_sent(sandbox)
 

@@ -18,6 +18,11 @@ from airflow_provider_otpiq.operators._recipients import RedactedRecipients
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
 from tests.fakes import CREATE, TaskInstance, execute
 
+try:
+    from airflow.sdk.definitions._internal.mixins import ResolveMixin
+except ImportError:  # Airflow 2
+    from airflow.utils.mixins import ResolveMixin  # type: ignore[import-not-found,no-redef]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -94,7 +99,6 @@ class Reader:
         of_the_context,
         as_airflow_calls_it,
         of_all,
-        [{"phoneNumber": "{{ '0770 123 4567' }}"}, *PEOPLE[1:]],
     ],
 )
 def test_recipients_are_a_list_or_a_callable(
@@ -113,6 +117,57 @@ def test_an_xcom_arg_makes_the_dependency(dag: DAG) -> None:
 
         operator = attach(dag, "{{ 1 }}", read())
     assert operator.upstream_task_ids == {"read"}
+
+
+KEY = "{{ conn.otpiq_default.password }}"
+
+
+def of_a_person(name: str) -> list[dict[str, Any]]:
+    return [{"phoneNumber": "0770 123 4567", "templateParameters": {"body": {"1": name, "2": name}}}]
+
+
+@pytest.mark.parametrize("kind", [AttachRecipientsOperator, SendSampleOperator])
+@pytest.mark.parametrize("given_as", ["list", "tuple", "callable", "file", "xcom", "nested xcom", "mapped", "partial"])
+@pytest.mark.parametrize("native", [True, False])
+def test_what_is_inside_of_recipients_is_never_a_template(
+    context: dict[str, Any], sandbox: Sandbox, campaign_id: str, tmp_path: Path, native: bool, given_as: str, kind: Any
+) -> None:
+    dag = DAG("dag", schedule=None, render_template_as_native_obj=native)
+    context |= {"dag": dag, "conn": {"otpiq_default": {"password": "sk_live_secret"}}}
+    rows, path = of_a_person(KEY), tmp_path / "recipients.json"
+    path.write_text(json.dumps(rows))
+    fields = {"task_id": "reach", "dag": dag, "campaign_id": campaign_id, "validate_parameters": False}
+    if given_as in ("mapped", "partial"):
+        fields |= {"recipients": rows} if given_as == "partial" else {}
+        expanded = {"recipients": [rows]} if given_as == "mapped" else {"otpiq_conn_id": ["otpiq_default"]}
+        operator = kind.partial(**fields).expand(**expanded).unmap({name: value[0] for name, value in expanded.items()})
+        operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set())
+        operator.execute(context)
+    else:
+        ways = {"list": rows, "tuple": tuple(rows), "callable": lambda: rows, "file": str(path)}
+        ways |= {"xcom": XCom(rows), "nested xcom": [XCom(rows[0])]}
+        execute(kind(**fields, recipients=ways[given_as]), context)
+    body = sandbox.requests[-1]["body"]
+    assert body["recipients"][0]["templateParameters"]["body"] == {"1": KEY, "2": KEY}
+
+
+class XCom(ResolveMixin):
+    """What a task has returned."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def iter_references(self) -> Iterator[Any]:
+        return iter(())
+
+    def resolve(self, context: Any) -> Any:
+        return self.value
+
+
+def test_xcoms_in_a_list_are_resolved(dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str) -> None:
+    first, *others = PEOPLE
+    execute(attach(dag, campaign_id, [{"phoneNumber": XCom(first)}, *map(XCom, others)]), context)
+    assert attached(sandbox) == DIGITS
 
 
 def test_native_rendering_makes_a_list(context: dict[str, Any], sandbox: Sandbox, campaign_id: str) -> None:
@@ -352,7 +407,7 @@ def test_nothing_of_a_person_is_logged_pushed_or_raised(
 
 
 @pytest.mark.parametrize(
-    "broken", [{"otpiq_conn_id": "{{ nothing.at.all }}"}, {"recipients": [*PEOPLE, "{{ nothing.at.all }}"]}]
+    "broken", [{"otpiq_conn_id": "{{ nothing.at.all }}"}, {"recipients": "{{ nothing.at[9647501234567] }}"}]
 )
 def test_where_a_field_cannot_be_rendered_nobody_is_shown(
     dag: DAG, context: dict[str, Any], campaign_id: str, broken: dict[str, Any], capfd: pytest.CaptureFixture[str]
@@ -360,7 +415,7 @@ def test_where_a_field_cannot_be_rendered_nobody_is_shown(
     operator = attach(dag, campaign_id, **({"recipients": PEOPLE} | broken))
     with pytest.raises(UndefinedError):
         operator.render_template_fields(context)  # type: ignore[arg-type]
-    assert re.fullmatch(r"\d recipients", as_airflow_stores_it(operator))
+    assert re.fullmatch(r"\d recipients|recipients as a str", as_airflow_stores_it(operator))
     logged = capfd.readouterr()
     assert not any(number in logged.out + logged.err for number in map(str, PEOPLE))
 

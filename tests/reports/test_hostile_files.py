@@ -10,11 +10,13 @@ import tempfile
 import time
 import tracemalloc
 import zlib
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
@@ -108,7 +110,7 @@ def write_report(folder: Path, **fields: Any) -> dict[str, Any]:
     return report
 
 
-@pytest.mark.parametrize("cost", ["abc", "12 IQD", '"1,200"', "NaN", "inf", "1e30", "true", "٣", "12.5"])
+@pytest.mark.parametrize("cost", ["abc", "12 IQD", '"1,200"', "NaN", "inf", "1e30", "true", "٣", "12.5", "\ufdd1" * 3])
 def test_a_cost_that_is_no_whole_number_is_an_error(otpiq: Otpiq, tmp_path: Path, cost: str) -> None:
     otpiq.file = response(csv_of({"Cost (IQD)": cost}))
     with pytest.raises(OtpiqReportError, match=r"Cost \(IQD\): 1 values are not a whole number"):
@@ -291,8 +293,6 @@ def test_who_has_several_messages_is_listed_without_a_phone_number(
     otpiq: Otpiq, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     audience = Path(write_audience(str(tmp_path / "audience"), parts=1, part_size=1))
-    from hashlib import sha256
-
     person = json.dumps([{"phoneNumber": number(0), "reference": f"+{number(0)}\nINFO all is well"}]).encode()
     part = audience.parent / "parts" / "00000.json"
     old = sha256(part.read_bytes()).hexdigest()
@@ -303,6 +303,23 @@ def test_who_has_several_messages_is_listed_without_a_phone_number(
     assert "several messages" in caplog.text
     assert number(0) not in caplog.text
     assert "\nINFO all is well" not in caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("reference", "written"), [("=1+1", "'=1+1"), ("\uff1d1", "'\uff1d1"), ("-2+3", "'-2+3"), ("C-1", "C-1")]
+)
+def test_a_spreadsheet_runs_no_reference_of_a_csv_report(
+    otpiq: Otpiq, tmp_path: Path, suffix: str, reference: str, written: str
+) -> None:
+    audience = Path(write_audience(str(tmp_path / "audience"), parts=1, part_size=1))
+    part = audience.parent / "parts" / "00000.json"
+    person = json.dumps([{"phoneNumber": number(0), "reference": reference}]).encode()
+    audience.write_text(audience.read_text().replace(sha256(part.read_bytes()).hexdigest(), sha256(person).hexdigest()))
+    part.write_bytes(person)
+    write_report(tmp_path, audience=str(audience), destination=f"{tmp_path}/report.{suffix}")
+    sql = f"SELECT reference FROM '{tmp_path}/report.{suffix}'"  # noqa: S608
+    assert duckdb.connect().execute(sql).fetchall() == [(written if suffix == "csv" else reference,)]
 
 
 def test_nobody_else_of_the_machine_reads_a_report(otpiq: Otpiq, tmp_path: Path) -> None:

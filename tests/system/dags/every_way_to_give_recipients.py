@@ -36,7 +36,7 @@ with DAG(
 ):
     read = people()
     ways: dict[str, Any] = {
-        "literal": ["{{ '0770 123 4567' }}", "+964 770 123 4568"],
+        "literal": ["0770 123 4567", "+964 770 123 4568"],
         "xcom_arg": read,
         "callable": from_the_context,
         "template": "{{ ti.xcom_pull(task_ids='people') }}",
