@@ -81,8 +81,8 @@ class Decisions:
         """Decide about each row."""
         encoding = self._request.encoding
         self._normalize_numbers(progress)
-        self._read_rows("source", f"{sql_text.unreadable(self._columns, encoding)}, {self._reasons()}")
-        self._read_rows("suppress", f"{sql_text.unreadable(['phone'], encoding)}, {_PHONE_NUMBER}")
+        self._read_rows("source", sql_text.unreadable(self._columns, encoding), self._missing())
+        self._read_rows("suppress", sql_text.unreadable(["phone"], encoding), "NULL")
         self._database.execute(_EXCLUDED)
         self._database.execute(_RECIPIENTS)
         outcomes = dict(self._database.query("SELECT outcome, count(*) FROM excluded GROUP BY outcome"))
@@ -188,22 +188,24 @@ class Decisions:
             return text, None, None, f"phoneNumber {error}"
         return text, int(digits), region, None
 
-    def _read_rows(self, table: str, reasons: str) -> None:
+    def _read_rows(self, table: str, unreadable: str, missing: str) -> None:
+        # The values themselves are not joined: rows of megabytes would need as much memory.
+        rows = f"SELECT rowid AS id, phone, number, {unreadable} AS unreadable, {missing} AS missing FROM {table}"
         self._database.execute(
-            f"CREATE TABLE {table}_rows AS SELECT {table}.rowid AS id,"
-            f" coalesce({table}.number, numbers.number) AS number, region,"
-            f" coalesce(malformed.reason, {reasons}) AS reason"
-            f" FROM {table} LEFT JOIN numbers ON phone = written AND {table}.number IS NULL"
-            f" LEFT JOIN malformed ON origin = '{table}' AND malformed.id = {table}.rowid"
+            f"CREATE TABLE {table}_rows AS SELECT rows.id, coalesce(rows.number, numbers.number) AS number, region,"
+            " coalesce(malformed.reason, unreadable, nullif(concat_ws('; ', numbers.reason, missing), '')) AS reason"
+            f" FROM ({rows}) AS rows LEFT JOIN numbers ON phone = written AND rows.number IS NULL"
+            f" LEFT JOIN malformed ON origin = '{table}' AND malformed.id = rows.id"
         )
 
-    def _reasons(self) -> str:
-        missing = [
+    def _missing(self) -> str:
+        """Write the SQL that names the parameters without a value."""
+        names = [
             f"CASE WHEN {sql_text.is_blank(column, self._request.null_values)}"
             f" THEN {literal(f'{name} is required, and is not set')} END"
             for column, name in self._parameters.items()
         ]
-        return f"nullif(concat_ws('; ', {', '.join([_PHONE_NUMBER, *missing])}), '')"
+        return f"nullif(concat_ws('; ', {', '.join(names)}), '')" if names else "NULL"
 
     def _as_json(self) -> str:
         """Write the SQL that writes a recipient; of all ways to make JSON in DuckDB this measured fastest."""
@@ -211,7 +213,7 @@ class Decisions:
         sections = self._request.template_parameters
         written = _json_object(sections, columns)
         parameters = f" || ',\"templateParameters\":' || {written}" if sections else ""
-        has_reference = f"NOT {sql_text.is_blank(sql_text.cleaned('reference'), self._request.null_values)}"
+        has_reference = f"NOT {sql_text.is_blank('reference', self._request.null_values)}"
         reference = f"CASE WHEN {has_reference} THEN ',\"reference\":' || {_json_of('reference')} ELSE '' END"
         return (
             f"""'{{"phoneNumber":"' || recipients.number || '"'{parameters}"""
@@ -238,7 +240,6 @@ def _json_of(expression: str) -> str:
     return f"to_json({expression})::VARCHAR"
 
 
-_PHONE_NUMBER = "numbers.reason"
 _MISSING_NUMBER = f"phoneNumber {MISSING}"
 _NO_SUPPRESSIONS = f"""
     SELECT id, reason, reason = '{_MISSING_NUMBER}' AS is_blank FROM suppress_rows WHERE reason IS NOT NULL

@@ -31,8 +31,10 @@ def cleaned(column: str) -> str:
 
 
 def is_blank(column: str, null_values: Iterable[str]) -> str:
-    """Write the condition that a cleaned text means "no value"."""
-    return f"{column} IN ({', '.join(map(literal, ['', *null_values]))})"
+    """Write the condition that a text means "no value"."""
+    # Not IN: DuckDB makes a join of a long list, which takes memory for the whole row.
+    words = "|".join(map(_escape, null_values))
+    return f"regexp_full_match({column}, '{_ANY}*(?:{words})?{_ANY}*')"
 
 
 def unreadable(columns: Sequence[str], encoding: str) -> str:
@@ -47,15 +49,15 @@ def unreadable(columns: Sequence[str], encoding: str) -> str:
     return f"CASE {' '.join(cases)} END"
 
 
-def _class(characters: str) -> str:
+def _escape(characters: str) -> str:
     return "".join(f"\\x{{{ord(character):x}}}" for character in characters)
 
 
 _REPLACED = "has U+FFFD in the place of bytes that an earlier program could not read; correct the source"
-_ANY = f"[{_class(SPACES + MARKS)}]"
-_SPACE = f"[{_class(SPACES)}]"
-_OTHER_SPACE = f"[{_class(SPACES.replace(' ', ''))}]"
-_MARK = f"[{_class(MARKS)}]"
+_ANY = f"[{_escape(SPACES + MARKS)}]"
+_SPACE = f"[{_escape(SPACES)}]"
+_OTHER_SPACE = f"[{_escape(SPACES.replace(' ', ''))}]"
+_MARK = f"[{_escape(MARKS)}]"
 _UNCLEAN = f"^{_ANY}|{_ANY}$|{_OTHER_SPACE}|{_SPACE}{_ANY}|{_MARK}{_SPACE}"
 _RUN = f"{_MARK}*{_SPACE}{_ANY}*"
 _ENDS = f"^{_ANY}+|{_ANY}+$"

@@ -160,7 +160,7 @@ class XCom(ResolveMixin):
     def iter_references(self) -> Iterator[Any]:
         return iter(())
 
-    def resolve(self, context: Any) -> Any:
+    def resolve(self, context: Any, **_: Any) -> Any:  # Airflow 2 has one more argument
         return self.value
 
 
