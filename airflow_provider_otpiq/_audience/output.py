@@ -131,7 +131,8 @@ class Output:
         changes = [lost] if content is None else list(_changes(Audience(self.location).manifest, manifest))
         raise OtpiqValidationError(
             f"{self.folder} has campaigns already, and what was prepared now differs from them:{bullet_list(changes)}\n"
-            "It was not published. Set another output for another audience.",
+            "It was not published. To continue the broadcast of these campaigns, clear only the tasks after this one."
+            " Set another output only for another broadcast: its recipients get a message again.",
             errors=changes,
         )
 

@@ -171,9 +171,12 @@ class BroadcastStart:
     def _require_same_time(self, start: Start) -> Start:
         if start.requested == self._request.scheduled_for:
             return start
-        raise self._refusal(
-            f"scheduled_for was {_format_time(start.requested)}, and is {_format_time(self._request.scheduled_for)}",
-            "A start that has begun keeps its time: set what it was.",
+        was, wanted = _format_time(start.requested), _format_time(self._request.scheduled_for)
+        error = f"scheduled_for: the start of {self.ledger} has begun with {was}; found {wanted}"
+        raise OtpiqValidationError(
+            f"Nothing was changed: {error}. A start that has begun keeps its time. To finish it, set that time; for"
+            " another broadcast, set an output of the audience for each run, such as one with {{ run_id }}.",
+            errors=[error],
         )
 
     def _require_credit(self, parts: list[Part]) -> None:
@@ -203,7 +206,9 @@ class BroadcastStart:
             )
             log.warning("%s, unless that was renamed.", self._other_project)
 
-    def _time_of(self, start: Start, before: DateTime) -> DateTime:
+    def _time_of(
+        self, start: Start, before: DateTime, remedy: str = "A start that has begun keeps its time."
+    ) -> DateTime:
         """
         Return the time to ask OTPIQ for: the one before, or a little ahead if that has passed.
 
@@ -215,10 +220,10 @@ class BroadcastStart:
         delay = later - start.scheduled_for
         if delay <= self._request.max_delay:
             return later
-        minutes = f"{delay.total_seconds() / 60:.0f} minutes"
+        late = delay.in_words()
         raise self._refusal(
-            f"it is too late: {to_api_format(later)} is {minutes} after {to_api_format(start.scheduled_for)}",
-            f"If it may go out all the same, set max_delay to more than {minutes} plus the time until you clear the"
+            f"it is too late: {to_api_format(later)} is {late} after {to_api_format(start.scheduled_for)}",
+            f"{remedy} To send it all the same, set max_delay to more than {late} plus the time until you clear the"
             " task, and clear it.",
         )
 

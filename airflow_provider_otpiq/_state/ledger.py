@@ -225,8 +225,8 @@ class Ledger:
         request = self._folder.location_of(f"{start.request}/{_REQUEST}.json")
         error = f"the start of {self} has begun with another request: {request}"
         raise OtpiqValidationError(
-            f"Nothing was sent: {error}. Set another ledger for another message. To continue the other request, create"
-            " it again with replace=True.",
+            f"Nothing was sent: {error}. Set another ledger for another message. To continue the other request, set"
+            " the create's fields to those in that file, with replace=True.",
             errors=[error],
         )
 
