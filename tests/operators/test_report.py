@@ -254,7 +254,7 @@ def test_naive_times_of_a_dag_without_timezone_are_warned_of(
     execute(operator, context | {"dag": dag})
     logged = capfd.readouterr().out
     for field, time in (("start", "2026-11-20T00:00:00Z"), ("end", "2026-11-21T00:00:00Z")):
-        assert f"{field} has no offset, and the DAG's timezone is UTC, so it is taken as {time}" in logged
+        assert f"{field} has no offset, and the DAG's timezone is UTC, so it is {time}" in logged
 
 
 @pytest.mark.parametrize(

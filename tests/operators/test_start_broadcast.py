@@ -118,7 +118,7 @@ def test_a_shard_that_nobody_works_on_is_told_of_and_a_start_without_shards_make
     for shard, left in ((0, 2), (1, 1)):
         caplog.clear()
         start(shard=shard, shards=3)
-        assert f"{left} of the broadcast's 3 campaigns are of other shards, and not scheduled yet" in caplog.text
+        assert f"{left} of the broadcast's 3 campaigns belong to other shards and are not scheduled yet" in caplog.text
     caplog.clear()
     start()
     assert "other shards" not in caplog.text

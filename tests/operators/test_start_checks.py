@@ -239,7 +239,7 @@ def test_fewer_are_a_warning_and_what_is_unknown_is_not_compared(
     (campaign,) = sandbox.campaigns
     sandbox.arm("update", status=200, body={"success": True, "data": {"_id": campaign["_id"], "totalRecipients": held}})
     start(broadcast=one_person)
-    assert caplog.text.count(f"OTPIQ says that campaign {campaign['_id']} holds") == warnings
+    assert caplog.text.count(f"OTPIQ reports that campaign {campaign['_id']} holds") == warnings
 
 
 @pytest.mark.parametrize("held", [6, "6", 6.0])
