@@ -1,4 +1,4 @@
-"""The rows of a CSV file, counted by quotes, delimiters and line breaks alone: a check of what a reader reads."""
+"""Count the rows of a CSV file by quotes, delimiters and line breaks, to check the number that a reader reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _ORDINARY = b"\0"
 
 class CsvCounter:
     """
-    What counts the rows of a CSV file as it passes.
+    Counts the rows of a CSV file chunk by chunk.
 
     :param delimiter: one byte.
     """
@@ -25,7 +25,7 @@ class CsvCounter:
         self._last_unquoted = b"\n"
 
     def add(self, chunk: bytes) -> None:
-        """Count what is in the next chunk."""
+        """Count the rows in the next chunk."""
         if not chunk:
             return
         self._last = chunk[-1:]
@@ -39,7 +39,7 @@ class CsvCounter:
 
     def rows(self, width: int) -> int | None:
         """
-        Return the number of rows below a header of so many columns.
+        Return the number of rows below a header of ``width`` columns.
 
         :return: None if it is uncertain: a quote is not closed or within a value, a line ends with a carriage return
             alone, or some row has more or fewer delimiters.
@@ -49,7 +49,7 @@ class CsvCounter:
         return lines - 1 if self._is_regular and has_all_delimiters and not self._in_quotes else None
 
     def _check(self, unquoted: bytes) -> None:
-        """Notice quotes that do not enclose a whole value, and carriage returns that no line feed follows."""
+        """Detect quotes that do not enclose a whole value, and carriage returns that no line feed follows."""
         has_bare_quote = _ORDINARY + b'"' in unquoted or b'"' + _ORDINARY in unquoted
-        returns = unquoted.count(b"\r") - unquoted.endswith(b"\r")  # the next chunk tells of the last one
+        returns = unquoted.count(b"\r") - unquoted.endswith(b"\r")  # the next chunk decides about the last one
         self._is_regular = self._is_regular and not has_bare_quote and returns == unquoted.count(b"\r\n")

@@ -24,7 +24,7 @@ class ParquetColumn(NamedTuple):
 
     name: str
     alias: str
-    """What DuckDB calls it: another name if several columns have the same one, in upper or lower case."""
+    """Its name in DuckDB, which differs if several columns have the same name, in upper or lower case."""
     kind: str
     """Its type, as DuckDB writes it."""
 
@@ -130,7 +130,7 @@ class Database:
         return [ParquetColumn(next(names), alias, kind) for alias, kind, *_ in described]
 
     def parquet_metadata(self, path: Path, key: str) -> str | None:
-        """Read what the writer of a Parquet file has noted in it; None if there is no such key."""
+        """Read a value of the metadata of a Parquet file; None if there is no such key."""
         rows = self.fetch("SELECT decode(value) FROM parquet_kv_metadata($1) WHERE decode(key) = $2", [str(path), key])
         return rows[0][0] if rows else None
 

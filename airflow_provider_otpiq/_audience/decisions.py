@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._progress import Progress
 
 _ENOUGH_FLOATS = 3
-_FLOAT_STEP = 512  # between two floats of 32 bits from 2^32 on, as ten digits are; of thirteen it is a multiple
+_FLOAT_STEP = (
+    512  # between two floats of 32 bits from 2^32 on, for ten digits; for thirteen, their step is a multiple of it
+)
 _PARTS_AT_ONCE = 50
 _QUERIES_AT_ONCE = 2
 _BATCH = 10_000
@@ -37,9 +39,9 @@ class Excluded(NamedTuple):
     reference: str
     outcome: Literal["rejected", "suppressed", "duplicate"]
     reason: str
-    """Of a rejected row."""
+    """Why a row is rejected; empty for the other outcomes."""
     kept_row: int | None
-    """Of a duplicate, the row of the same person that is a recipient."""
+    """The row of the same person that is a recipient; None unless the outcome is ``duplicate``."""
     kept_reference: str
 
 
@@ -65,7 +67,7 @@ class Decisions:
             database.execute(f"CREATE TABLE {table} ({columns})")
 
     def loader(self, table: Literal["source", "suppress"], progress: Progress) -> Loader:
-        """Return what loads rows: the columns in the order of :attr:`.AudienceRequest.columns`."""
+        """Return the loader of a table; rows have the columns of :attr:`.AudienceRequest.columns`, in this order."""
         is_iraq = self._request.default_region == DEFAULT_REGION
         number = f"CASE WHEN regexp_full_match(k0, '{API_FORM}') THEN k0::BIGINT END" if is_iraq else "NULL"
         if table == "suppress":
@@ -97,7 +99,7 @@ class Decisions:
         )
 
     def parts(self) -> Iterator[tuple[int, bytes]]:
-        """Write the recipients as JSON, in the order of their rows: how many are in each part, and its content."""
+        """Write the recipients as JSON, in the order of their rows: each part's number of recipients and content."""
         ranges = iter(self._database.fetch(_RANGES, []))
         sql = (
             f"SELECT count(*), encode('[' || string_agg({self._as_json()}, ',\n' ORDER BY id) || ']\n')"

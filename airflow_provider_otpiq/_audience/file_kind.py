@@ -1,4 +1,4 @@
-"""What a file looks like, by its first bytes: if it is not what was expected, the error names the field to set."""
+"""Detect the kind of a file by its first bytes: if another one was expected, the error names the field to set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BYTE_ORDER_MARKS = {  # those of UTF-32 begin with those of UTF-16
     codecs.BOM_UTF8: "utf-8",
 }
 _GUESS = "cp1256"
-"""What Excel writes in Arabic, where bytes are not UTF-8."""
+"""The encoding that Excel in Arabic writes, guessed if bytes are not UTF-8."""
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 _QUOTED = re.compile(r'"[^"]*"?')
 _FIRST_LINE = re.compile(rb"[^\n]*\n?\0{0,3}")  # of UTF-16 and UTF-32 too
@@ -44,7 +44,7 @@ _BINARIES = (
 
 
 def is_blank(content: bytes) -> bool:
-    """Tell whether a text file has no rows: no bytes, only a byte order mark, or only blank lines."""
+    """Return whether a text file has no rows: no bytes, only a byte order mark, or only blank lines."""
     mark, encoding = _byte_order_mark(content)
     # A null byte is a part of a line break in UTF-16 and UTF-32 only; elsewhere it is damage.
     blank = _BLANK + b"\0" if _is_wide(encoding) else _BLANK
@@ -105,7 +105,7 @@ def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
         raise _refusal(name, "looks like JSON Lines; CSV was expected", "Set file_format='jsonl'.")
     found_encoding = _other_encoding(line, encoding)
     found_delimiter = _other_delimiter(line.decode(found_encoding or encoding, "replace"), delimiter)
-    if found_delimiter and not found_encoding:  # then both are told at once
+    if found_delimiter and not found_encoding:  # so that one error names both
         found_encoding = _other_8_bit_encoding(head, encoding)
     if found_encoding or found_delimiter:
         raise _refusal_of_fields(name, encoding=(encoding, found_encoding), delimiter=(delimiter, found_delimiter))
@@ -144,7 +144,7 @@ def _other_8_bit_encoding(content: bytes, encoding: str) -> str | None:
 
 
 def _utf_16_by_null_bytes(line: bytes) -> str:
-    """Tell the byte order by where Latin letters, delimiters and line breaks have their null byte."""
+    """Guess the byte order by the position of the null byte in Latin letters, delimiters and line breaks."""
     return "utf-16-le" if line[1::2].count(0) >= line[::2].count(0) else "utf-16-be"
 
 
@@ -156,7 +156,7 @@ def _other_delimiter(header: str, delimiter: str) -> str | None:
 
 
 def _family(encoding: str) -> str:
-    """Return ``utf-16`` for ``UTF_16-LE`` too: which byte order it is, a byte order mark says."""
+    """Return ``utf-16`` for ``UTF_16-LE`` too, because a byte order mark states the byte order."""
     return "-".join(codecs.lookup(encoding).name.split("-")[:2])
 
 
@@ -179,7 +179,7 @@ def _is_utf_8_text(content: bytes) -> bool:
 def _refusal_of_fields(
     name: str, encoding: tuple[str, str | None], delimiter: tuple[str, str | None] = ("", None)
 ) -> OtpiqValidationError:
-    """Make the error of fields that do not fit the file: of each what is set, and what was found, if it is wrong."""
+    """Return the error of fields that do not fit the file; each is a pair of the set and the found value, if wrong."""
     wrong = {field: pair for field, pair in (("encoding", encoding), ("delimiter", delimiter)) if pair[1]}
     expected, found = ({field: pair[at] or "" for field, pair in wrong.items()} for at in (0, 1))
     remedy = " and ".join(f"{field}={value!r}" for field, value in found.items())

@@ -25,7 +25,7 @@ def ledgers_of(folder: Folder) -> dict[str, str]:
 
 def checksums_in_use(folder: Folder) -> set[str]:
     """
-    Read the checksums of the audiences that the ledgers send, or would.
+    Read the checksums of the audiences of the ledgers' requests, started or not.
 
     :raises OtpiqValidationError: if a ledger, or an object that names one, was changed.
     """
@@ -37,5 +37,5 @@ def _ledger_of(folder: Folder, name: str, content: bytes) -> str:
     try:
         return str(from_json(content)["ledger"])
     except (ValueError, KeyError, TypeError):
-        error = f"{folder.location_of(name)}: was changed, and says which ledger the audience has"
+        error = f"{folder.location_of(name)}: was changed; it must name the ledger of the audience"
         raise OtpiqValidationError(f"Nothing was sent: {error}. Restore it.", errors=[error]) from None

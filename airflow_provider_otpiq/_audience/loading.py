@@ -1,4 +1,4 @@
-"""Rows on their way into DuckDB's tables."""
+"""Load rows into DuckDB's tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Row = Sequence[str]
 
 MAX_LENGTH = 131_072
-"""Of a value, in characters: the limit of Python's CSV reader."""
+"""The most characters of a value: the limit of Python's CSV reader."""
 
 _CHUNK = 300_000  # rows that DuckDB reads at once: smaller files cost it more
 _BATCH = 1000
@@ -30,11 +30,11 @@ _MAX_BYTES = 2_000_000  # of a row: DuckDB takes 2 MiB, and needs memory for man
 
 
 class Malformed(NamedTuple):
-    """A row that cannot be read, in its place."""
+    """Replaces a row that cannot be read."""
 
     reason: str
     row: Row | None = None
-    """What can be read of it."""
+    """The values that can be read."""
 
 
 class Layout(NamedTuple):
@@ -43,7 +43,7 @@ class Layout(NamedTuple):
     delimiter: str
     width: int
     positions: tuple[int, ...]
-    """Of the wanted columns, the phone number first."""
+    """The positions of the wanted columns, the phone number first."""
 
 
 class Loader:
@@ -79,7 +79,7 @@ class Loader:
         """
         Append the rows below the header of a CSV file, if DuckDB reads exactly the expected number.
 
-        :return: False if it does not, or refuses the file, or a row is blank. Nothing is appended then.
+        :return: False if the number differs, DuckDB refuses the file, or a row is blank. Nothing is appended then.
         """
         is_blank = f"k0 = '' AND concat({', '.join(f'c{position}' for position in range(layout.width))}) = ''"
         source = f"(FROM {_csv(layout, has_header=True)} WHERE CASE WHEN {is_blank} THEN error('blank') ELSE true END)"
@@ -102,7 +102,7 @@ class Loader:
     def _append(self, path: Path, layout: Layout, rows: int) -> None:
         source, parameters = _csv(layout, has_header=False), [str(path), layout.delimiter]
         if self.database.append(self._table, self._select, source, parameters, rows) != rows:
-            raise OtpiqError("DuckDB did not read the rows that were written for it, and nothing was prepared.")
+            raise OtpiqError("The audience was not prepared: DuckDB read another number of rows than were written.")
         path.unlink()
 
     def _write(self, path: Path, rows: Iterator[Row | Malformed], width: int) -> int:

@@ -44,7 +44,7 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     path: Annotated[str, Field(pattern=r"^parts/[0-9]{5,9}\.json$")]
-    """Where it is below the manifest's folder, such as ``parts/00000.json``: never outside of it."""
+    """Its path in the manifest's folder, such as ``parts/00000.json``, never outside of it."""
     recipients: Annotated[int, Field(ge=1, le=MAX_RECIPIENTS)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -65,9 +65,9 @@ class Manifest(BaseModel):
     @model_validator(mode="after")
     def _has_each_recipient_once(self) -> Self:
         if len({part.path for part in self.parts}) < len(self.parts):
-            raise ValueError("a part is listed twice")  # the campaign of one would be taken for that of the other
+            raise ValueError("a part is listed twice")  # both would have the same campaign
         if sum(part.recipients for part in self.parts) != self.counts.recipients:
-            raise ValueError("the parts must have all recipients")
+            raise ValueError("the recipients of the parts must add up to the count")
         return self
 
     def to_json(self) -> bytes:

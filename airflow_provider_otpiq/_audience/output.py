@@ -1,4 +1,4 @@
-"""Where an audience is written: its parts, the rows that get no message, and last the manifest, which makes it one."""
+"""Write an audience: its parts, the rows that get no message, and last the manifest, which completes it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NAME_OF_A_PART = re.compile(r"\d{5,}\.json|\..*\.part")
 
 
 def name_parts(contents: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Part, bytes]]:
-    """Name the parts of an audience, of which ``contents`` are the number of recipients and the JSON."""
+    """Name the parts of an audience; ``contents`` has the number of recipients and the JSON of each."""
     for number, (recipients, content) in enumerate(contents):
         path = f"{_PARTS}/{number:05}.json"
         yield Part(path=path, recipients=recipients, sha256=sha256(content).hexdigest()), content
@@ -120,9 +120,9 @@ class Output:
         """
         Make sure that an audience which has campaigns stays as it is.
 
-        If its manifest is missing or is not the one that the campaigns were created from, the ledgers know that one.
+        If the manifest is missing or was replaced, the ledgers have the checksum of the audience of the campaigns.
 
-        :raises OtpiqValidationError: if it would be another audience.
+        :raises OtpiqValidationError: if the manifest is of another audience.
         """
         content = self.folder.read(MANIFEST)
         if content == manifest.to_json() or manifest.checksum in checksums_in_use(self.folder):
@@ -138,7 +138,7 @@ class Output:
 
 
 def _as_text(cell: str) -> str:
-    """Put an apostrophe before what a spreadsheet would run as a formula."""
+    """Put an apostrophe before a cell that a spreadsheet would run as a formula."""
     is_formula = cell.startswith(_BEGIN_A_FORMULA) and not _NUMBER.fullmatch(cell)
     return f"'{cell}" if is_formula else cell
 

@@ -129,7 +129,7 @@ class _Preparation:
     def _require_exact_numbers(self) -> None:
         tables: tuple[Literal["source", "suppress"], ...] = ("source", "suppress")
         errors = [
-            f"{table}: the phone numbers are floats of 32 bits, which have lost their last digits"
+            f"{table}: the phone numbers are floats of 32 bits, whose last digits are lost"
             for table in tables
             if self._decisions.has_rounded_numbers(table)
         ]

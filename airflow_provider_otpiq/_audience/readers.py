@@ -46,7 +46,7 @@ _PARQUET_TEXT = re.compile(
     r"|UUID|ENUM\(.*\)",
     re.DOTALL,
 )
-"""The types of DuckDB whose values are text as they are, or become text in one way."""
+"""The types of DuckDB whose values have exactly one form as text."""
 _NUMPY_KINDS = frozenset("biuf")
 
 
@@ -77,7 +77,7 @@ def _layout(file: SourceFile, path: Path, columns: Sequence[str], delimiter: str
 
 
 def _parsed(file: SourceFile, path: Path, layout: Layout) -> Iterator[Row | Malformed]:
-    """Parse the rows with Python's own reader: those that are blank are not rows."""
+    """Parse the rows with Python's reader, without blank ones."""
     with path.open(encoding="utf-8", errors=DECODE_ERROR_HANDLER, newline="") as lines:
         rows = csv.reader(lines, delimiter=layout.delimiter, strict=True)
         next(rows)
@@ -136,7 +136,7 @@ def read_parquet(file: SourceFile, columns: Sequence[str], loader: Loader) -> No
             found = loader.database.columns_of_parquet(path)
             untold = _untold_by_pandas(loader.database.parquet_metadata(path, "pandas"))
         except (OSError, OtpiqError):
-            raise _refusal(f"{file}: is not a Parquet file, or a damaged one") from None
+            raise _refusal(f"{file}: is not a valid Parquet file") from None
         require_columns(str(file), columns, [column.name for column in found], str.casefold)
         expressions = _parquet_expressions(file, [_find(found, name) for name in columns], untold)
         try:
@@ -146,7 +146,7 @@ def read_parquet(file: SourceFile, columns: Sequence[str], loader: Loader) -> No
         except OtpiqError:
             raise _refusal(
                 f"{file}: a value cannot be read, such as bytes that are not UTF-8",
-                remedy=f"It is in one of {_shown(sorted(columns))}. Write these columns as strings.",
+                remedy=f"Write the columns {_shown(sorted(columns))} as strings: one of them has it.",
             ) from None
     finally:
         path.unlink(missing_ok=True)
@@ -163,7 +163,7 @@ def _parquet_expressions(file: SourceFile, columns: Sequence[ParquetColumn], unt
         wrong[columns[0].name] = "floats of 32 bits, which have lost the last digits of phone numbers"
     errors = [f"{file}: column {name!r} holds {why}" for name, why in wrong.items() if why]
     if errors:
-        raise _refusal(*errors, remedy="Write it as a string in the source, as it is to be sent.")
+        raise _refusal(*errors, remedy="Write it as a string in the source, as it should be sent.")
     phone_number, *others = columns
     return [_plain_text(phone_number), *map(_parquet_text, others)]
 
@@ -172,14 +172,14 @@ def _untold_by_pandas(metadata: str | None) -> dict[str, str]:
     """Find the columns that pandas has written as plain integers, because Parquet has no such type."""
     try:
         columns = [(column["name"], str(column["numpy_type"])) for column in from_json(metadata or "{}")["columns"]]
-    except (KeyError, TypeError, ValueError):  # it is a note of some program, and may be anything
+    except (KeyError, TypeError, ValueError):  # any program may write this metadata
         return {}
     kinds = {"timedelta": "durations", "period": "periods"}
     return {name: why for name, numpy_type in columns for kind, why in kinds.items() if numpy_type.startswith(kind)}
 
 
 def _untold(kind: str) -> str | None:
-    """Say why values of a type of DuckDB have no text of their own."""
+    """Return why values of a type of DuckDB have no unique form as text; None if they have."""
     if "TIME ZONE" in kind or "TZ" in kind:
         return "times with a timezone, which Parquet keeps in UTC"
     if kind == "INTERVAL":
@@ -219,7 +219,7 @@ def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], loader: L
                     available.update(dict.fromkeys(row))
                 yield _as_row(row, columns)
             else:
-                yield Malformed("is not a JSON object" if row is None else f"is a {type(row).__name__}, and not a dict")
+                yield Malformed("is not a JSON object" if row is None else f"is a {type(row).__name__}, not a dict")
 
     wanted = set(columns)
     loader.append_rows(read(), len(columns))
@@ -228,7 +228,7 @@ def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], loader: L
 
 
 def _as_row(values: Mapping[Any, Any], columns: Sequence[str]) -> Row | Malformed:
-    if columns[0] not in values:  # and not a blank number: of a suppression list, nobody knows whom it would name
+    if columns[0] not in values:  # not a blank number: the row of a suppression list may name somebody
         return Malformed(f"has no {columns[0]!r}")
     texts, errors = [], []
     for column in columns:
@@ -246,7 +246,7 @@ def require_columns(
     name: str, wanted: Iterable[str], available: Sequence[str], key: Callable[[str], str] = lambda column: column
 ) -> None:
     """
-    Make sure that each column appears exactly once; of names with the same key, any may be meant.
+    Make sure that each column appears exactly once; names with the same key are ambiguous.
 
     :raises OtpiqValidationError: if not; it lists the available columns, unless they may be a row.
     """
@@ -261,7 +261,7 @@ def require_columns(
 
 
 def _listed(columns: Sequence[str], wanted: Iterable[str]) -> str:
-    # A file without a header begins with a row. Only a wanted column shows for certain that these are columns' names.
+    # A file without a header begins with a row. Only a wanted column proves that these are the names of columns.
     if {*map(_spelling, columns)}.isdisjoint(map(_spelling, wanted)) or any(map(_has_phone_number, columns)):
         return f"{len(columns)} columns, which look like a row: the first line must name the columns"
     return _shown(columns)
@@ -320,7 +320,7 @@ def _as_text(value: Any) -> str:
     if isinstance(value, float):
         return _float_as_text(value)
     if isinstance(value, datetime | time) and value.tzinfo is not None:
-        raise ValueError("holds a time with a timezone; write it as a string, as it is to be sent")
+        raise ValueError("holds a time with a timezone; write it as a string, as it should be sent")
     if isinstance(value, int | Decimal | date | time | UUID):
         return _require_characters(str(value))
     raise ValueError(f"holds a {type(value).__name__}; a string, a number or a date is needed")

@@ -22,11 +22,11 @@ from airflow_provider_otpiq._redaction import safe_repr
 Source = tuple[str, ...] | Callable[[], Any]
 
 DEFAULT_MAX_REJECTED = 0.05
-"""A share of the rows: more of them are rather a broken file than a few wrong numbers."""
+"""A share of the rows: more rejected rows mean a broken file rather than a few wrong numbers."""
 _SECTIONS = ("body", "header", "buttons")
 _DIGITS_OF_A_PHONE_NUMBER = 9
 _ROWS = re.compile(r"""^\s*[\[({]\s*(?:[\[({'"]|\d{9})|\n""")
-"""What the text of a list or a dict has, which a template makes of an XCom, and a path does not."""
+"""Matches a list or a dict as text, such as a rendered XCom, and never a path."""
 _SUFFIX = re.compile(r"\.[a-z]", re.IGNORECASE)
 _PARAMETER_KEY = re.compile(r"[\w-]+", re.ASCII)
 
@@ -35,7 +35,7 @@ def _sendable(value: str) -> str:
     if is_blank(value):
         raise ValueError("is blank, and a template parameter must not be")
     if REPLACEMENT_CHARACTER in value:
-        raise ValueError("has U+FFFD in the place of bytes that could not be decoded")
+        raise ValueError("has U+FFFD instead of bytes that could not be decoded")
     return clean(value)
 
 
@@ -61,7 +61,7 @@ def _source(value: object) -> Source:
 
 
 def is_path(value: object) -> bool:
-    """Tell whether a value may be a path or a glob: not blank, and not rows or phone numbers, as of an XCom."""
+    """Return whether a value may be a path or a glob: not blank, no rows and no phone numbers, such as of an XCom."""
     text = str(value) if isinstance(value, str | PathLike) else ""
     return is_set(text.strip()) and not _ROWS.search(text) and not _is_phone_number(text)
 
@@ -72,7 +72,7 @@ def _is_phone_number(text: str) -> bool:
 
 
 def _parameter(value: object) -> Parameter:
-    """Read a column, a constant, or parameters below it, as those of a button: ``{"0": {"1": "link"}}``."""
+    """Read a column, a constant, or nested parameters, such as those of a button: ``{"0": {"1": "link"}}``."""
     if isinstance(value, Mapping) and set(value) != {"value"}:
         return _parameters(value)
     if isinstance(value, Mapping) and not isinstance(value["value"], Mapping):
@@ -147,9 +147,9 @@ class AudienceRequest(RequestModel):
     never_blank: ClassVar[dict[str, str]] = {
         "suppress": "people who opted out would get the message",
         "suppress_phone_number": "another column would decide who opted out",
-        "max_rejected": "another limit would hold",
+        "max_rejected": "another limit would apply",
         "template_parameters": "the recipients would have no parameters",
-        "default_region": "national numbers would be taken for those of another country",
+        "default_region": "national numbers would be read as those of another country",
         "encoding": "names would be read in another encoding",
     }
 

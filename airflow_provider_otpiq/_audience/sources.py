@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _FORMATS = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "parquet": "parquet"}
 _COMPRESSIONS = {"gz": "gzip", "zst": "zstd"}
 _MAX_BLANK_BYTES = 4096
-"""Of a file that is read to tell whether it is empty: a larger one is not."""
+"""The largest file that is read to check whether it is empty; a larger one is not empty."""
 _MAX_LISTED = 20
 _MAGIC = re.compile(r"[*?\[]")
 # By which of these a file system tells that a file has changed: each has some of them.
@@ -61,8 +61,8 @@ class SourceFile(NamedTuple):
             raise OSError(f"{self.path} was changed while it was read. Nothing was prepared; a retry reads it again.")
 
     def is_empty(self) -> bool:
-        """Tell whether the file has nothing to read: no bytes, only a byte order mark, or only blank lines."""
-        size: int | None = self.filesystem.info(self.path).get("size")  # None: this store does not tell it
+        """Return whether the file has nothing to read: no bytes, only a byte order mark, or only blank lines."""
+        size: int | None = self.filesystem.info(self.path).get("size")  # None: this store does not return it
         if not size or size > _MAX_BLANK_BYTES:
             return size == 0
         with self.open() as content:
@@ -96,7 +96,7 @@ def without_empty(files: list[SourceFile], field: str) -> list[SourceFile]:
     """
     Leave out the empty files of globs, which Spark writes, and log them.
 
-    :raises OtpiqValidationError: if a file that is named itself is empty, or all files are.
+    :raises OtpiqValidationError: if a file that is named directly is empty, or all files are.
     """
     empty: list[SourceFile] = []
     filled: list[SourceFile] = []

@@ -1,4 +1,4 @@
-"""The rules of :mod:`._models.text` as SQL of DuckDB, which holds to them for many rows at once."""
+"""The rules of :mod:`._models.text` as SQL of DuckDB, which applies them to many rows at once."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def literal(text: str) -> str:
 
 
 def needs_cleaning(column: str) -> str:
-    """Write the condition that :func:`.clean` changes a text."""
+    """Write the SQL condition that :func:`.clean` changes a string."""
     return f"regexp_matches({column}, {literal(_UNCLEAN)})"
 
 
 def cleaned(column: str) -> str:
-    """Write what :func:`.clean` makes of a text."""
+    """Write the SQL that returns the same as :func:`.clean`."""
     one_space = f"regexp_replace({column}, {literal(_RUN)}, ' ', 'g')"
     stripped = f"regexp_replace({one_space}, {literal(_ENDS)}, '', 'g')"
     return f"CASE WHEN {needs_cleaning(column)} THEN {stripped} ELSE {column} END"
@@ -53,7 +53,7 @@ def _escape(characters: str) -> str:
     return "".join(f"\\x{{{ord(character):x}}}" for character in characters)
 
 
-_REPLACED = "has U+FFFD in the place of bytes that an earlier program could not read; correct the source"
+_REPLACED = "has U+FFFD instead of bytes that an earlier program could not decode; correct the source"
 _ANY = f"[{_escape(SPACES + MARKS)}]"
 _SPACE = f"[{_escape(SPACES)}]"
 _OTHER_SPACE = f"[{_escape(SPACES.replace(' ', ''))}]"

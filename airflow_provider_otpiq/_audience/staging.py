@@ -1,4 +1,4 @@
-"""A source file as a copy in the temporary folder: decompressed, and text as UTF-8."""
+"""Copy a source file to the temporary folder: decompressed, and text as UTF-8."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _VALID_FOR_EACH_INVALID = 9
 
 def copy(file: SourceFile, path: Path, check: Callable[[bytes], None]) -> None:
     """
-    Copy a file as it is, decompressed.
+    Copy a file without changes, decompressed.
 
     :param check: is called with the first bytes, and raises an error if they are not of the expected kind of file.
     """
@@ -86,7 +86,7 @@ def _transcoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[b
             detector.add(piece)
             yield decoder.decode(piece).encode("utf-8", DECODE_ERROR_HANDLER)
         yield decoder.decode(b"", final=True).encode("utf-8", DECODE_ERROR_HANDLER)
-    except UnicodeError:  # no byte order mark, by which the encoding tells its variant
+    except UnicodeError:  # the encoding needs a byte order mark, which is missing
         raise _refusal(f"encoding: {name} is not {encoding}", "Set the exact encoding, such as utf-16-le.") from None
     if detector.is_utf8():
         raise _refusal(f"encoding: {encoding!r} is set, but {name} is UTF-8", "Remove `encoding`.")
@@ -97,7 +97,7 @@ def _refusal(error: str, remedy: str) -> OtpiqValidationError:
 
 
 class _Utf8Detector:
-    """What notices UTF-8, a few damaged bytes aside: text in another encoding is hardly ever valid UTF-8."""
+    """Detects UTF-8, even with a few damaged bytes: text in another encoding is hardly ever valid UTF-8."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -185,8 +185,10 @@ class BroadcastDrafts:
         if not folder.create(IN_USE, self._user) and folder.read(IN_USE) != self._user:
             folder.create(self._further_mark, self._user)
         if Audience(self._request.audience).manifest != self._audience.manifest:
-            error = f"audience: {self._request.audience} was prepared anew this very moment"
-            raise OtpiqValidationError(f"Nothing was sent: {error}. Set replace=True and clear it.", errors=[error])
+            error = f"audience: {self._request.audience} was prepared again at the same time"
+            raise OtpiqValidationError(
+                f"Nothing was sent: {error}. Set replace=True and clear the task.", errors=[error]
+            )
 
     def _ensure_attached(self, part: Part) -> None:
         name = part_name(part)
@@ -231,7 +233,7 @@ class BroadcastDrafts:
         return campaign_name(self._request.name, part, len(self._audience.manifest.parts))
 
     def _attach(self, campaign_id: str, part: Part) -> Campaign:
-        # What means "no value" was decided when the audience was prepared.
+        # The prepare has decided already which values mean "no value".
         recipients = self._hook.check_recipients(
             campaign_id=campaign_id,
             recipients=self._audience.read_part(part),
@@ -249,7 +251,7 @@ class BroadcastDrafts:
             raise OtpiqRequestError(f"campaign {campaign_id} holds {held} recipients, and the part {part.recipients}.")
         if held is not None and held < part.recipients:
             log.warning(
-                "OTPIQ says that campaign %s holds %s of the %d recipients of part %s.",
+                "OTPIQ reports that campaign %s holds %s of the %d recipients of part %s.",
                 campaign_id,
                 held,
                 part.recipients,
@@ -293,7 +295,7 @@ def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
 
 
 def _nested(paths: Iterable[str]) -> dict[str, Any]:
-    """Write the paths of parameters, such as ``0.1`` of a button, as the dicts that they lead through."""
+    """Convert the paths of parameters, such as ``0.1`` of a button, to nested dicts."""
     nested: dict[str, Any] = {}
     for path in paths:
         *above, last = path.split(".")
@@ -306,8 +308,8 @@ def _nested(paths: Iterable[str]) -> dict[str, Any]:
 
 def _changed(ledger: Ledger, changes: list[str]) -> OtpiqValidationError:
     return OtpiqValidationError(
-        f"Nothing was sent: the broadcast in {ledger} was created with another request:{bullet_list(changes)}\nSet what"
-        " it was, or another ledger for another message; replace=True takes the new one, as long as no start"
+        f"Nothing was sent: the broadcast in {ledger} was created with another request:{bullet_list(changes)}\nRestore"
+        " the earlier fields, set another ledger for another message, or set replace=True, which works until a start"
         " has begun.",
         errors=changes,
     )

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# OTPIQ documents the fields, and not their values. That they are Meta's is **an assumption**: one that is unknown here
-# is a warning.
+# OTPIQ documents the fields, and not their values. That these are Meta's is **an assumption**: an unknown value is a
+# warning.
 _UNUSABLE_NUMBER = frozenset({"BANNED", "DISABLED", "DELETED", "DISCONNECTED"})
 _USABLE_NUMBER = frozenset({"CONNECTED", ""})
 _BANNED_ACCOUNT = frozenset({"BANNED", "BAN", "DISABLED", "DISABLE"})
@@ -32,10 +32,10 @@ class _Findings(NamedTuple):
 
 def require_healthy(hook: OtpiqHook, broadcast: Broadcast) -> None:
     """
-    Refuse a template that is not approved any more, and a number or an account that is banned; warn of what is risky.
+    Refuse a template that is no longer approved, and a banned number or account; warn of other risks.
 
-    Between the lookup of a create and a start lie hours, in which WhatsApp may pause a template or disable a number.
-    Messages that are scheduled nevertheless fail, each of them.
+    Hours may pass between a create and a start, in which WhatsApp may pause a template or disable a number. Then every
+    scheduled message fails.
 
     :raises OtpiqValidationError: if the broadcast would fail; the text lists why.
     :raises OtpiqError: as :meth:`.OtpiqHook.get_resources`.
@@ -46,11 +46,11 @@ def require_healthy(hook: OtpiqHook, broadcast: Broadcast) -> None:
     _check_number(findings, resources.phone_number(broadcast.phone_number_id), broadcast.phone_number_id)
     _check_account(findings, resources.account(broadcast.template_id, broadcast.phone_number_id))
     for warning in findings.warnings:
-        log.warning("%s. The broadcast is scheduled all the same.", warning)
+        log.warning("%s. The broadcast is scheduled anyway.", warning)
     if findings.errors:
         raise OtpiqValidationError(
             f"Not scheduled, because of:{bullet_list(findings.errors)}\nFix it in WhatsApp Manager, or ask OTPIQ, and"
-            " clear the task. To schedule it all the same, set check_health=False.",
+            " clear the task. To schedule it anyway, set check_health=False.",
             errors=findings.errors,
         )
 
@@ -72,7 +72,7 @@ def _check_number(findings: _Findings, number: PhoneNumber | None, number_id: st
     elif status not in _USABLE_NUMBER:
         findings.warnings.append(f"The number {number} is not CONNECTED")
     if _plain(number.quality_rating) == "RED":
-        findings.warnings.append(f"The quality of the number {number} is RED: WhatsApp may disable it any time")
+        findings.warnings.append(f"The quality of the number {number} is RED: WhatsApp may disable it at any time")
 
 
 def _check_account(findings: _Findings, account: Account | None) -> None:

@@ -1,4 +1,4 @@
-"""What a campaign holds, compared with its part, once it is scheduled: others may have attached people to it."""
+"""Compare a scheduled campaign with its part: somebody else may have attached recipients to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], recipients: 
     """
     Take a scheduled campaign back to a draft if it holds more recipients than its part; warn if it holds fewer.
 
-    What a campaign holds can only be read from the response to a change. So the campaign is scheduled for a moment.
+    The number can only be read from the response to a change. So the campaign is scheduled until then.
 
     :param campaign: the campaign as OTPIQ returns it.
     :param recipients: how many its part has.
@@ -32,12 +32,12 @@ def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], recipients: 
         return
     found = f"campaign {campaign_id} holds {held:.0f} recipients, and its part has {recipients}"
     if held < recipients:
-        log.warning("OTPIQ says that %s.", found)
+        log.warning("OTPIQ reports that %s.", found)
         return
     _take_back(hook, campaign_id, found)
     raise OtpiqValidationError(
         f"{found}: somebody else has attached the others. It is a draft again, and sends nothing. Delete it in OTPIQ's"
-        " dashboard, and send its part in a campaign of its own.",
+        " dashboard, and send its part in a separate campaign.",
         errors=[found],
     )
 
@@ -53,7 +53,7 @@ def _take_back(hook: OtpiqHook, campaign_id: str, found: str) -> None:
 
 
 def _still_scheduled(found: str) -> str:
-    return f"{found}, and it could not be taken back to a draft: take it back in OTPIQ's dashboard before it starts."
+    return f"{found}, and it could not be taken back to a draft. Take it back in OTPIQ's dashboard before it starts."
 
 
 def _held(campaign: Mapping[str, Any]) -> float | None:

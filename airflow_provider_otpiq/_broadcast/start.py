@@ -79,12 +79,12 @@ class BroadcastStart:
         """
         Schedule the campaigns of this shard that are not scheduled yet.
 
-        :raises OtpiqValidationError: if its create has not finished, another time or another request has begun, it is
-            too late, the connection's guard rails do not allow it, or its template or number cannot be used any more.
+        :raises OtpiqValidationError: if its create has not finished, a start with another time or request has begun, it
+            is too late, the connection's guard rails do not allow it, or its template or number can no longer be used.
         :raises OtpiqCreditError: if the project's credit does not cover the campaigns that are to be scheduled.
         :raises OtpiqRequestError: if OTPIQ refuses some of them, or it is too late for some; the text lists those.
         :raises OtpiqConfigurationError: if the connection is of another project, which does not know the campaigns.
-        :raises OtpiqApiError: if a request fails that may be retried: the next try carries on.
+        :raises OtpiqApiError: if a request fails that may be retried: the next try continues.
         """
         self._require_created()
         missing = [part for part in self._own if not self._is_scheduled(part)]
@@ -122,7 +122,7 @@ class BroadcastStart:
 
     @property
     def sent_by(self) -> str | None:
-        """The other DAG run that sent everything of this shard; None if there is something that it did not send."""
+        """The other DAG run that sent all parts of this shard; None if it did not send all of them."""
         is_sent = 0 < len(self._own) == self.already_scheduled and self.scheduled_for <= pendulum.now("UTC")
         is_of_this_run = self._start.run_id is not None and self._start.run_id == self._run_id
         return (self._start.run_id or "an earlier one") if is_sent and not is_of_this_run else None
@@ -133,8 +133,8 @@ class BroadcastStart:
         done = sum(schedule.confirmed for schedule in schedules.values())
         if done < len(self._parts):
             log.info(
-                "%d of the broadcast's %d campaigns are of other shards, and not scheduled yet. Each of the %d shards"
-                " needs a task; a start without shards after them schedules what they left out.",
+                "%d of the broadcast's %d campaigns belong to other shards and are not scheduled yet. Each of the %d"
+                " shards needs a task; a start without shards after them schedules what they left out.",
                 len(self._parts) - done,
                 len(self._parts),
                 self._request.shards,
@@ -223,7 +223,7 @@ class BroadcastStart:
         late = delay.in_words()
         raise self._refusal(
             f"it is too late: {to_api_format(later)} is {late} after {to_api_format(start.scheduled_for)}",
-            f"{remedy} To send it all the same, set max_delay to more than {late} plus the time until you clear the"
+            f"{remedy} To send it anyway, set max_delay to more than {late} plus the time until you clear the"
             " task, and clear it.",
         )
 
@@ -241,14 +241,14 @@ class BroadcastStart:
         self.ledger.save_schedule(name, self._schedules[name])
 
     def _claim(self, name: str) -> Schedule:
-        """Decide which campaign sends a part, or take what another process has decided."""
+        """Decide which campaign sends a part, or return the decision of another process."""
         campaign_id = self._campaigns[name].campaign_id
         time = self._time_of(self._start, self._start.scheduled_for)
         schedule = Schedule(campaign_id=campaign_id, scheduled_for=time, first_scheduled_for=time)
         return self.ledger.claim_schedule(name, schedule)
 
     def _schedule(self, part: Part, schedule: Schedule) -> Schedule:
-        """Schedule a part's campaign; if the time passes before OTPIQ has it, a little later."""
+        """Schedule a part's campaign; if the time passes before the request arrives, schedule it a little later."""
         name, before = part_name(part), schedule.scheduled_for
         while time := self._time_unless_started(part, schedule, before):
             schedule = self._save_time(name, schedule, time)
@@ -256,7 +256,7 @@ class BroadcastStart:
                 campaign = self._update_unless_started(schedule, schedule_type="schedule", scheduled_for=time)
             except OtpiqRequestError:
                 if self._later() < time + _MARGIN:
-                    raise  # the time is not what OTPIQ refuses
+                    raise  # OTPIQ does not refuse the time
                 before = pendulum.now("UTC")
             else:
                 if campaign is not None:
@@ -268,7 +268,7 @@ class BroadcastStart:
         try:
             return self._time_of(self._start, before)
         except OtpiqValidationError:
-            # It is too late. What was asked for before may have arrived, and the campaign may have started.
+            # It is too late. An earlier request may have arrived, and the campaign may have started.
             if self._has_started(part, schedule):
                 return None
             raise
@@ -286,7 +286,7 @@ class BroadcastStart:
         return self._update_unless_started(pending, name=name) is None
 
     def _update_unless_started(self, pending: Schedule, **changes: Any) -> dict[str, Any] | None:
-        """Change a campaign and return it; None if OTPIQ refuses because it has started at a time it was asked for."""
+        """Change a campaign and return it; None if OTPIQ refuses because it has started at its time."""
         try:
             return self._hook.update_campaign(campaign_id=pending.campaign_id, **changes)
         except OtpiqNotFoundError:

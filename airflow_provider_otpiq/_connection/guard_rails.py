@@ -42,7 +42,7 @@ def _prefix(entry: object) -> str:
     text = str(entry) if isinstance(entry, int) and not isinstance(entry, bool) and entry > 0 else entry
     try:
         return normalize(text)  # a whole number, written in any way
-    except AmbiguousNumberError as error:  # as a prefix it would allow strangers
+    except AmbiguousNumberError as error:  # as a prefix it would allow other people
         raise ValueError(f"has an entry that {error}") from None
     except ValueError:
         pass

@@ -130,7 +130,7 @@ class ConnectionSettings(BaseModel):
         :raises OtpiqConfigurationError: if it is a connection of another type, or anything in it cannot be used; the
             text lists all of it.
         """
-        if connection.conn_type != CONNECTION_TYPE:  # the password of another one is not OTPIQ's to see
+        if connection.conn_type != CONNECTION_TYPE:  # OTPIQ must not receive the password of another service
             found = sanitize(str(connection.conn_type))
             raise OtpiqConfigurationError(
                 f"Connection {connection.conn_id!r} cannot be used, and nothing was sent: its type is {found!r}; it"

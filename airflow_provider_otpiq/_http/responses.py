@@ -42,7 +42,7 @@ _REMEDY_FOR_HTML = (
     "Check the proxy and the firewall between the worker and OTPIQ, and the connection's host, then clear the task."
 )
 _BLAME_THE_DAG = (OtpiqAuthenticationError, OtpiqConflictError, OtpiqRequestError)
-# An API sends HTML too for an address that it does not know, and a redirect or a rate limit says what to do.
+# An API may send HTML for an unknown address too, and a redirect or a rate limit has its usual remedy.
 _EXPLAINED = (HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS)
 _FIRST_ERROR = HTTPStatus.BAD_REQUEST
 _CAMPAIGN_IN_PATH = re.compile(r"/whatsapp/campaigns/(?P<id>[0-9a-fA-F]{24})(?:/(?P<action>\w+))?$")
@@ -160,7 +160,7 @@ def _kind(response: RawResponse) -> str:
 
 
 def _sender_of_html(response: RawResponse) -> str:
-    """Say who has probably sent HTML, which OTPIQ's API does not; nothing for a status with another explanation."""
+    """Return the probable sender of HTML, which is not OTPIQ's API; empty for a status with another explanation."""
     is_html = "html" in response.headers.get("Content-Type", "").lower() and bool(response.content)
     is_explained = response.status in _EXPLAINED or HTTPStatus.MULTIPLE_CHOICES <= response.status < _FIRST_ERROR
     if not is_html or is_explained or _json(response):

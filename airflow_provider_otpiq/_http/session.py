@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
 _MAX_LINE = 64 * 1024
-"""Bytes of a line: http.client has the same limit, and urllib3 before 2.8 none for those of a chunked body."""
+"""The most bytes of a line, as in http.client; urllib3 before 2.8 has no limit for lines of a chunked body."""
 _GZIP = ("gzip", "x-gzip")
 
 _handed_over: ContextVar[bool] = ContextVar("otpiq_request_handed_over", default=True)
@@ -97,7 +97,7 @@ class _ResponseReader(io.BufferedReader):
         super().__init__(self._stream)
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Read a line, which ends: a body's limit does not count the sizes of its chunks, nor its trailers."""
+        """Read a line with a limit: the limit of a body does not count its chunks' sizes and its trailers."""
         if size is not None and size >= 0:
             return super().readline(size)
         line = super().readline(_MAX_LINE + 1)

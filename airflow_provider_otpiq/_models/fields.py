@@ -33,7 +33,7 @@ def is_set(value: object) -> bool:
 
 
 def is_empty(value: object) -> bool:
-    """Tell whether a rendered value is empty: not set, white space only, an empty collection, or a list of such."""
+    """Return whether a rendered value is empty: not set, only whitespace, an empty collection, or a list of these."""
     if isinstance(value, str):
         return not is_set(value.strip())
     if isinstance(value, list | tuple):

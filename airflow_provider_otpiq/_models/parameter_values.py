@@ -1,5 +1,5 @@
 """
-The values of a recipient's template parameters: from a DAG's types to the text and numbers that are sent.
+Convert the values of a recipient's template parameters from a DAG's types to the strings and numbers to send.
 
 Sections (``body``, ``header``, ``buttons``) hold values by their keys, and those of buttons are nested once more:
 ``{"buttons": {"0": {"1": "A-1042"}}}``. Any depth up to a limit is accepted outside of the body.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
 SCALAR = "must be a string, a number or a bool"
-"""The rule for a value, as an error begins."""
+"""The rule for a value, with which an error begins."""
 MAX_DEPTH = 10
 
 _SECTIONS = ("body", "header", "buttons")
@@ -38,13 +38,13 @@ class ParameterParser:
     def __init__(self, null_values: Collection[str]) -> None:
         self._null_values = null_values
         self.cleaned = 0
-        """How many texts had characters that WhatsApp refuses, or spaces at their ends."""
+        """How many strings had characters that WhatsApp refuses, or spaces at their ends."""
         self.missing = 0
         """How many values were left out, because they mean "no value"."""
 
     def parse(self, parameters: Any) -> tuple[Any, list[str]]:
         """Copy a recipient's parameters as they are sent, and list their errors."""
-        # The methods of dict itself: those of a subclass could show one thing now and another one later.
+        # The methods of dict: those of a subclass could return different values in two calls.
         if not isinstance(parameters, dict) or not all(map(_is_section, dict.items(parameters))):
             return parameters, ['templateParameters must be like {"body": {"1": "Ali"}}']
         errors: list[str] = []
@@ -91,7 +91,7 @@ def are_sendable(parameters: Sequence[Any], null_values: Collection[str]) -> boo
     Return whether recipients' parameters can be sent as they are, in a fraction of the time that parsing them takes.
 
     All of them are checked at once, in loops that run in C, and nothing is copied. Types are exact, because a subclass
-    could show one thing and send another.
+    could pass the check with one value and send another.
     """
     keys: set[Any] = set()
     values = _collect(parameters, keys) if are_all(dict, parameters) else None
@@ -108,7 +108,7 @@ def are_sendable(parameters: Sequence[Any], null_values: Collection[str]) -> boo
 
 
 def _collect(parameters: Sequence[dict[Any, Any]], keys: set[Any]) -> tuple[list[str], list[Any]] | None:
-    """Collect the keys, the texts and the other values of all levels; None if a dict is empty or in a text's place."""
+    """Collect the keys, strings and other values of all levels; None if a dict is empty or replaces a string."""
     keys.update(chain.from_iterable(parameters))
     levels = list(chain.from_iterable(map(dict.values, parameters)))
     if not are_all(dict, levels):
@@ -169,7 +169,7 @@ def _parse_number(value: Any) -> bool | int | float | str:
 
 
 def _name(path: tuple[str, ...]) -> str:
-    """Name a parameter by keys that can be nothing else than the API's: others may be a person's data."""
+    """Name a parameter only by keys of the API: other keys may be personal data."""
     section, *keys = path
     if section not in _SECTIONS:
         return "templateParameters"

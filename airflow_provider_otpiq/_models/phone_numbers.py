@@ -1,5 +1,5 @@
 """
-Phone numbers, in the ways that people and programs write them, and in the form that OTPIQ accepts.
+Parse phone numbers as people and programs write them, into the form that OTPIQ accepts.
 
 One function decides for recipients, audiences, suppression lists, reports and guard rails.
 """
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 DEFAULT_REGION = "IQ"
 
 API_FORM = "9647[3-9][0-9]{8}"
-"""A regular expression for mobile numbers of Iraq in the API's form: all that it matches are valid."""
+"""A regular expression for mobile numbers of Iraq in the API's form; every match is valid."""
 
 MISSING = "is required, and is not set"
 
 _IN_API_FORM = re.compile(API_FORM)
 _MIN_DIGITS = 10
 _MIN_MOBILE_DIGITS = 7
-_MAX_LENGTH = 100  # of what a number is written in; the patterns below are not meant for long texts
+_MAX_LENGTH = 100  # of a written number; the patterns below are slow on long strings
 _BEYOND_PHONE_NUMBERS = 10**15
 _ROUNDED = "00000"
 _PLUS_SIGNS = frozenset("+\uff0b")
@@ -43,7 +43,7 @@ _SUFFIXES = ("@c.us", "@s.whatsapp.net")  # of a person's WhatsApp id; those of 
 
 
 class AmbiguousNumberError(ValueError):
-    """It may be the number of several people, or a number with something else behind it."""
+    """The number may be that of several people, or have something after it."""
 
 
 class PhoneNumber(NamedTuple):
@@ -76,10 +76,10 @@ def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> P
     Parse a phone number, which must be valid by `phonenumbers <https://github.com/daviddrysdale/python-phonenumbers>`__.
 
     Digits without a plus are a national number of the default region, or an international one. If both readings are
-    valid, or a mobile number of the default region has further digits behind it, the number is ambiguous. A number
+    valid, or a mobile number of the default region has further digits after it, the number is ambiguous. A number
     type is read as its digits, if it is whole.
 
-    :raises AmbiguousNumberError: if it may be several people's number, or has something behind it.
+    :raises AmbiguousNumberError: if it may be the number of several people, or has something after it.
     :raises ValueError: if it is not a valid phone number either way; the text says why, without the number.
     """
     value = str.__str__(value) if isinstance(value, str) else value  # as in `normalize`
@@ -127,7 +127,7 @@ def _refuse_counters(text: str, default_region: str) -> None:
     """
     Refuse a mobile number of the default region with digits before or behind it, apart from it: ``1) 770…``.
 
-    :raises AmbiguousNumberError: if it is one; together they may be a number abroad.
+    :raises AmbiguousNumberError: if one of them is; together they may be a foreign number.
     """
     groups = [_ascii_digits(group) for group in re.findall(r"\d+", text)]
     is_mobile = _mobile(default_region).fullmatch
@@ -191,9 +191,9 @@ def _without_invisible_marks(text: str) -> str:
 
 def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[str, str | None]]:
     """
-    List what the digits may mean.
+    List the numbers that the digits may mean.
 
-    :raises AmbiguousNumberError: if a mobile number of the default region has further digits behind it.
+    :raises AmbiguousNumberError: if a mobile number of the default region has further digits after it.
     """
     if has_plus:
         return [(f"+{digits}", None)]

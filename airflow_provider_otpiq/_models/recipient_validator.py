@@ -51,7 +51,7 @@ class RecipientValidator:
 
     def __init__(self, rows: Iterable[Any], default_region: str, null_values: Collection[str] = NULL_VALUES) -> None:
         if isinstance(rows, ValidRecipients):
-            null_values = ()  # what means "no value" was decided when they were validated
+            null_values = ()  # the validation has decided already which values mean "no value"
         self._default_region = default_region
         self._errors: dict[int, list[str]] = {}
         self._foreign: dict[int, str] = {}
@@ -124,7 +124,7 @@ class RecipientValidator:
     def _find_repeated(self) -> dict[int, int]:
         """Find the rows whose person has an earlier row, each with the position of that one."""
         if not self._errors and len(set(map(itemgetter("phoneNumber"), self._recipients))) == len(self):
-            return {}  # as most lists are
+            return {}  # most lists have none
         first: dict[str, int] = {}
         kept = {position: first.setdefault(row["phoneNumber"], position) for position, row in self.valid.items()}
         return {position: earlier for position, earlier in kept.items() if earlier != position}

@@ -63,7 +63,7 @@ def message_statuses(value: object) -> list[str]:
 
 def type_names(value: object) -> list[str]:
     """
-    Take types of messages, as a report calls them: one, or several in a list.
+    Read the types of messages, named as in a report: one, or several in a list.
 
     :raises ValueError: if there is none, or one is blank.
     """

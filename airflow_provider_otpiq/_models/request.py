@@ -34,9 +34,9 @@ class RequestModel(BaseModel):
 
     never_blank: ClassVar[dict[str, str]] = {}
     """
-    Fields of which only Python's None is "not set": an empty value is an error.
+    Fields that are an error if they render to an empty value; only Python's None means "not set".
 
-    With each of them what would happen otherwise, as it follows "so".
+    The value is the consequence of an empty field, as it follows "so" in the error.
     """
 
     model_config = ConfigDict(

@@ -51,7 +51,7 @@ class RequiredParameter:
         self.name = sanitize(f"{field.path} ({field.label})" if field.label else field.path)
 
     def problems(self, recipients: Sequence[Mapping[str, Any]]) -> dict[int, str]:
-        """Find the recipients that lack it, by their position, each with its error. Blank values are not set before."""
+        """Find the recipients that lack it, by their position, each with its error. Blank values are removed before."""
         if self._all_have_a_string(recipients):
             return {}
         found = {position: self._problem_of(recipient) for position, recipient in enumerate(recipients)}

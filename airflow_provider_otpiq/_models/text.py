@@ -1,5 +1,5 @@
 """
-The text of a template parameter: what WhatsApp accepts, and what means "no value".
+The strings of template parameters: which ones WhatsApp accepts, and which ones mean "no value".
 
 WhatsApp refuses a parameter with a line break, a tab or more than four spaces in a row when the message is sent, so
 only the delivery report would show it. An empty parameter is refused too.
@@ -42,13 +42,13 @@ NULL_VALUES = (
     "\\N", "NaT", "none", "undefined", "inf", "-inf", "(null)", "<null>", "[object Object]", "Invalid Date",
     # Errors of spreadsheets.
     "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#ERROR!",
-    # Characters that look like nothing.
+    # Characters that are displayed as blank.
     "\u2800", "\u3164",
 )  # fmt: skip
 """Strings that mean "no value", compared with the whole cleaned text, by case."""
 
 REPLACEMENT_CHARACTER = "\ufffd"
-"""What a decoder has put in the place of bytes that it could not read."""
+"""The character that a decoder writes instead of bytes that it cannot read."""
 
 _NO_VALUES_OF_PANDAS = ("NAType", "NaTType")
 _RUN = re.compile(f"[{re.escape(SPACES + MARKS)}]+")
@@ -68,7 +68,7 @@ def are_clean(texts: Sequence[str]) -> bool:
 
     Some that are clean are not recognized, such as those with a mark within a word.
     """
-    joined = f" {' '.join(texts)} "  # two spaces come of a run, of a space at an end, and of a text without characters
+    joined = f" {' '.join(texts)} "  # a run, a space at an end and an empty string each cause two spaces
     return not texts or (joined.isprintable() and "  " not in joined)
 
 

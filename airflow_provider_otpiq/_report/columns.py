@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MAX_LISTED = 20
 _MAX_COLUMNS = 100
 _MAX_HEADER = 64 * 1024
-"""Characters of the header: an endless line would need as much memory."""
+"""The most characters of the header: an endless line would fill the memory."""
 _WITH_OFFSET = r"'.*[T ].*(Z|[+-]\d\d(:?\d\d)?)'"
 
 
@@ -98,12 +98,12 @@ def read_header(path: Path, name: str) -> Header:
     Read the header of a file.
 
     :param name: what errors call the report.
-    :raises OtpiqReportError: if a documented column is not there once, or there are too many columns.
+    :raises OtpiqReportError: if a documented column does not appear exactly once, or there are too many columns.
     """
     titles = _titles(path)
     if len(titles) > _MAX_COLUMNS:
         raise OtpiqReportError(
-            f"The file of {name} has {len(titles):,} columns, and at most {_MAX_COLUMNS} are read. It has"
+            f"The file of {name} has {len(titles):,} columns; at most {_MAX_COLUMNS} are allowed. It has"
             f" {_listed(titles)}."
         )
     wrong = [column.title for column in COLUMNS if titles.count(column.title) != 1]

@@ -85,7 +85,7 @@ def people_of(messages: MessageSelection) -> People | None:
         return None
     ledger = Ledger(messages.broadcast)
     broadcast, audience = read_broadcast(ledger)
-    ledger.start()  # an error if another request was started, so that nobody has a message of this one
+    ledger.start()  # an error if another request was started: then nobody has a message of this one
     schedules = ledger.schedules(map(part_name, audience.manifest.parts))
     if not schedules:
         error = f"broadcast: nothing of {ledger} was scheduled, so nobody has a message"

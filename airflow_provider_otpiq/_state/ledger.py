@@ -165,7 +165,7 @@ class Ledger:
         """
         self._id = broadcast.id
         self.start()
-        self._save_id(broadcast)  # first, as a ledger without it is one that was damaged
+        self._save_id(broadcast)  # first: a ledger without it is damaged
         self._write(_BROADCAST, broadcast)
 
     def _save_id(self, broadcast: Broadcast) -> None:
@@ -195,14 +195,14 @@ class Ledger:
 
     def claim_start(self, start: Start) -> Start:
         """
-        Decide which request starts, and when; if another process was earlier, its decision is returned.
+        Decide which request starts, and when; if another process was earlier, return its decision.
 
         :raises OtpiqValidationError: if another request starts, so that this one never does.
         """
         return self._require_same_request(self._claim(_START, start))
 
     def audience_checksum(self) -> str | None:
-        """Read the checksum of the audience that is sent, or would be; None if there is no request yet."""
+        """Read the checksum of the request's audience, started or not; None if there is no request yet."""
         start = self._any_start()
         started = start and self._read(Broadcast, f"{start.request}/{_REQUEST}.json")
         broadcast = started or self._read(Broadcast, _BROADCAST)

@@ -1,4 +1,4 @@
-"""What the pokes of a sensor before this one have found, also where Airflow rescheduled it in between."""
+"""The results of a sensor's earlier pokes, also if Airflow has rescheduled it in between."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PokeHistory:
     How many pokes have failed in a row, and the counts of the last one that has not.
 
     A sensor in mode ``reschedule`` is a new process for each poke, and Airflow deletes its XCom before it. So both are
-    saved in ``task_state_store``, with the number of the try: a reschedule keeps it; a retry or a clear begins anew.
+    saved in ``task_state_store``, with the number of the try: a reschedule keeps it; a retry or a clear resets it.
     Airflow before 3.3 has no such store: there, only the pokes of one process are known.
     """
 

@@ -106,7 +106,7 @@ class OtpiqHook(BaseHook):
         """
         Return the session that all calls go over, with the API key in it.
 
-        It sends the key wherever it is used: only the hook's methods take care of addresses, timeouts and retries.
+        It sends the key to every address. Only the hook's methods handle addresses, timeouts and retries.
 
         :return: the session, the same one each time.
         :raises OtpiqConfigurationError: if the connection cannot be used.
@@ -248,7 +248,7 @@ class OtpiqHook(BaseHook):
             campaign_id=campaign_id, recipients=recipients, default_region=default_region, validate_parameters=False
         )
         path = f"{_CAMPAIGNS}/{campaign_id}/sample"
-        check = partial(self.guard_rails.check_now, "the sample")  # after an HTTP retry's delay it may be quiet
+        check = partial(self.guard_rails.check_now, "the sample")  # before each attempt
         return _data(self._client.request_at_most_once(path, CampaignResponse, valid, check, pending_marker))
 
     def start_campaign(self, *, campaign_id: str, pending_marker: PendingMarker | None = None) -> dict[str, Any]:

@@ -76,13 +76,13 @@ class OtpiqBaseOperator(BaseOperator):
         return time
 
     def _warn_of_utc(self, name: str, time: object) -> None:
-        """Log what a naive time means in a DAG that sets no timezone: UTC is what Airflow takes then."""
+        """Log what a naive time means in a DAG that sets no timezone, for which Airflow uses UTC."""
         from pendulum import timezone
 
         from airflow_provider_otpiq._models.datetimes import describe
 
         self.log.warning(
-            "%s has no offset, and the DAG's timezone is UTC, so it is taken as %s. If it is meant in another timezone,"
+            "%s has no offset, and the DAG's timezone is UTC, so it is %s. If you mean another timezone,"
             " give it an offset (+03:00), or set the timezone of the DAG's start_date (tz='Asia/Baghdad').",
             name,
             describe(time, timezone("Asia/Baghdad")),

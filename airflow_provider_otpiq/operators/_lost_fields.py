@@ -1,4 +1,4 @@
-"""Fields that must not pass for "not set" if they render to an empty value: other people would be meant."""
+"""Fields that must not count as "not set" if they render to an empty value: other people would get the message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class KeepsLostFields:
-    """An operator with fields that become blank, which is refused, if they were set and render to None."""
+    """An operator that refuses some fields if they were set and render to None."""
 
     never_lost: ClassVar[tuple[str, ...]]
     """The names of these fields: those of its request's ``never_blank``."""

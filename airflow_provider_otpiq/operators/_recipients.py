@@ -81,7 +81,7 @@ def _resolve_xcom_args(value: Any, resolve: Callable[[Any], Any]) -> Any:
 
 
 class _RecipientsOperator(OtpiqBaseOperator):
-    """What the operators share that accept recipients."""
+    """The base of the operators that accept recipients."""
 
     template_fields: Sequence[str] = ("campaign_id", "recipients", "null_values", "otpiq_conn_id")
     # What a callable returns is known only after the task has executed. Airflow 2 never looks again.
@@ -144,7 +144,7 @@ class _RecipientsOperator(OtpiqBaseOperator):
 
             return read_recipients(path)
         recipients = self._redacted.value
-        if isinstance(recipients, ObjectStoragePath):  # of a file that is refused by its suffix
+        if isinstance(recipients, ObjectStoragePath):  # its suffix is refused
             return str(recipients)
         return call_with_context(recipients, context, self) if callable(recipients) else recipients
 
@@ -171,14 +171,14 @@ def call_with_context(function: Callable[..., Any], context: Context, operator: 
 
 class AttachRecipientsOperator(_RecipientsOperator):
     r"""
-    Attach recipients to a campaign that is a draft or scheduled. It sends no messages, unless that is scheduled.
+    Attach recipients to a campaign that is a draft or scheduled. It sends no messages before the campaign starts.
 
     Every recipient is validated before anything is sent: the phone number, the values of template parameters, and
     whether those are set that the campaign's template requires, which are read from OTPIQ once. One error lists all
     invalid ones by their position, with the numbers masked. Of several rows with the same number, the first valid one
     is kept. It is idempotent: OTPIQ skips the numbers that are on the campaign already.
 
-    What WhatsApp refuses is removed from texts: runs of whitespace, line breaks and tabs included, become one space. A
+    Strings are cleaned as WhatsApp requires: runs of whitespace, including line breaks and tabs, become one space. A
     value that is blank or means "no value" is left out. The log counts both, and the numbers outside of
     ``default_region``.
 
@@ -201,9 +201,9 @@ class AttachRecipientsOperator(_RecipientsOperator):
         recipient in errors and logs. A list, an ``XComArg`` of one, or a callable that returns or yields them when the
         task executes, and may take variables of the task's context by their names. Or the path of a file with a JSON
         list of them, such as a part of a prepared audience (``…/parts/00000.json``), which is read when the task
-        executes: a string that ends in ``.json``, an absolute path or a URL, or an ``ObjectStoragePath``. What is
-        inside a list is data, and never rendered. A number may be written as ``+964 771…``, ``00964771…``, ``0771…`` or
-        ``964771…``, with spaces and in Arabic digits. A value of ``templateParameters`` is a string, a number, a bool
+        executes: a string that ends in ``.json``, an absolute path or a URL, or an ``ObjectStoragePath``. Strings
+        inside a list are data, and never rendered. A number may be written as ``+964 771…``, ``00964771…``,
+        ``0771…`` or ``964771…``, with spaces and in Arabic digits. A value of ``templateParameters`` is a string, a number, a bool
         or missing; those of ``header`` and ``buttons`` may be nested, such as ``{"buttons": {"0": {"1": "A-1042"}}}``.
         (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.

@@ -41,7 +41,7 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
 
     Values of template parameters are sent as WhatsApp accepts them: each run of whitespace is one space, and the ends
     are stripped. A whole float is written without ``.0``. A time with a timezone, a duration or a nested value is an
-    error: write it as a string in the source, as it is to be sent.
+    error: write it as a string in the source, as it should be sent.
 
     If ``suppress``, ``suppress_phone_number``, ``max_rejected``, ``template_parameters``, ``default_region`` or
     ``encoding`` is set and renders to an empty value (``None``, a blank string, an empty list or dict), or a mapping
@@ -177,7 +177,7 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
                 self._redact_sources(_is_shown)
 
     def _redact_sources(self, is_kept: Callable[[Any], bool]) -> None:
-        """Wrap what Airflow must neither render nor show: callables, rows and phone numbers."""
+        """Wrap values that Airflow must neither render nor show: callables, rows and phone numbers."""
         for name in _SOURCES:
             if not is_kept(value := getattr(self, name)) and not isinstance(value, RedactedRecipients):
                 setattr(self, name, RedactedRecipients(value))
@@ -248,14 +248,14 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
 
 
 def _is_template(value: Any) -> bool:
-    """Tell whether Airflow may render a source: a path, an XComArg, or a list of these."""
+    """Return whether Airflow may render a source: a path, an XComArg, or a list of these."""
     if isinstance(value, list):
         return all(map(_is_template, value))
     return value is None or isinstance(value, str) or hasattr(value, "iter_references")
 
 
 def _is_shown(value: Any) -> bool:
-    """Tell whether a rendered source may be shown: it is blank, or names files."""
+    """Return whether a rendered source may be shown: it is blank, or names files."""
     from airflow_provider_otpiq._audience.request import is_path
 
     values = value if isinstance(value, list | tuple) else [value]

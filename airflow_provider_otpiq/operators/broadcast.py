@@ -169,8 +169,8 @@ class StartBroadcastOperator(_BroadcastOperator):
     on, and each person still gets the message once. A campaign that OTPIQ refuses does not stop the others: the task
     fails at the end with a list of them, and a cleared task takes up only those.
 
-    What OTPIQ returns of each campaign is compared with its part. One that holds more recipients, which somebody else
-    has attached, is taken back to a draft, and is an error.
+    The number of recipients that OTPIQ returns for each campaign is compared with its part. A campaign with more, which
+    somebody else has attached, is taken back to a draft, and is an error.
 
     Where the time has passed when a try comes to a campaign, it goes out ``lead_time`` from now, as long as that is at
     most ``max_delay`` late; later than that it is an error that lists those that are not scheduled.
@@ -190,7 +190,7 @@ class StartBroadcastOperator(_BroadcastOperator):
         minutes or more, ten minutes by default.
     :param max_delay: how late a campaign may start, 30 minutes by default.
     :param check_health: whether to look the template and the number up again before the first campaign is scheduled,
-        True by default. A template that is not approved any more, and a number or an account that is banned, are
+        True by default. A template that is no longer approved, and a number or an account that is banned, are
         errors; a number whose quality is RED, and what OTPIQ does not list, are warnings. (templated)
     :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. Each shard needs a task: put one more start

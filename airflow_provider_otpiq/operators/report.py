@@ -28,10 +28,10 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
     The messages are those of a broadcast, of an audience in a window, or all of the project's in a window. Of a
     broadcast or an audience, OTPIQ is asked for its own people only, in one report for each part, and each message gets
     the columns ``reference``, ``part``, ``campaign_id`` (null for an audience) and ``ambiguous``. A report has all
-    messages of these people, also OTPs: of a broadcast, only template messages count, see ``message_types``. OTPIQ's
+    messages of these people. For a broadcast, only template messages count, not OTPs: see ``message_types``. OTPIQ's
     reports name no campaign: a person who has several such messages in the window counts several times, ``ambiguous``
-    is true for these messages, their part and campaign are null, and the log lists who it is. Which messages are in a
-    window is taken to follow from when they were created, **an assumption**.
+    is true for these messages, their part and campaign are null, and the log lists these people. That a window
+    selects messages by the time of their creation is **an assumption**.
 
     The columns are OTPIQ's in snake_case: ``message_id``, ``phone_number`` (digits), ``sender_id``, ``cost_iqd`` (an
     integer), ``message_type``, ``delivery_status``, ``error_reason`` (the last error of the message's flow, null if

@@ -21,7 +21,7 @@ PRICES = {"MARKETING": 12, "UTILITY": 6}
 FAILING_SUFFIX = "000"
 UNDELIVERABLE_REASON = "131026: Message undeliverable, the number may not be on WhatsApp"
 DELAYED_SUFFIX = "001"
-"""Of numbers that a message reaches although its flow had an error."""
+"""The end of numbers whose messages are delivered although their flow had an error."""
 
 
 class PhoneNumbers:

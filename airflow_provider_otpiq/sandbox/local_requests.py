@@ -1,4 +1,4 @@
-"""The middleware that refuses web pages: a browser sends their requests to this machine too."""
+"""The middleware that refuses requests of web pages, which a browser also sends to this machine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _PRIVATE_DOMAINS = (".internal", ".local", ".localhost", ".test")
 
 class LocalRequestsMiddleware:
     """
-    ASGI middleware that refuses requests of web pages, whether they name the sandbox's address or a name of their own.
+    ASGI middleware that refuses requests of web pages, whether to the sandbox's address or to a name of the page.
 
     The ``Host`` of a request must be loopback or the bound address. If all addresses are bound, as in a container, it
-    may be any address, or a name that public DNS does not have: a page cannot make such a name its own. An ``Origin``,
+    may be any address, or a name that public DNS does not have: a page cannot register such a name. An ``Origin``,
     which browsers add, must be the sandbox's own.
 
     :param app: the application that it wraps.

@@ -1,4 +1,4 @@
-"""What WhatsApp refuses as the text of a parameter: not when recipients are attached, but when a message is sent."""
+"""The strings that WhatsApp refuses as a parameter: when a message is sent, not when recipients are attached."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ REPORT_ASSUMPTIONS = [
     f"A message is sent when it goes out, delivered {DELIVERED_AFTER.seconds} seconds later, and read"
     f" {READ_AFTER.seconds} seconds later if its number ends in an even digit. A campaign's deliveredCount counts it"
     " as soon as it goes out.",
-    f"Error Reason is the last error of a message's flow: a failed message has one, and one to a number that ends in"
-    f" {DELAYED_SUFFIX}, although it arrives.",
+    f"Error Reason is the last error of a message's flow. A failed message has one. A message to a number that ends in"
+    f" {DELAYED_SUFFIX} has one too, although it is delivered.",
     "A failed message has a Sent At, and a cost also after the refund, which comes when its campaign is completed.",
     "A report is of the moment at which it was generated: each download of it is the same. It may be empty, and returns"
     " 201. An empty phoneNumbers or statuses returns 400. A filter that was not set is not in filters.",

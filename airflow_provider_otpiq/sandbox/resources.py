@@ -21,7 +21,7 @@ class Parameter:
 
     @property
     def path(self) -> str:
-        """Where a recipient carries it."""
+        """Its path in a recipient."""
         place = "body" if self.button is None else f"buttons.{self.button}"
         return f"templateParameters.{place}.{self.key}"
 
@@ -170,7 +170,7 @@ def sender_name(number_id: str) -> str:
 
 
 class ResourceChanges:
-    """What was changed of the resources, such as the status of a template."""
+    """The changed fields of resources, such as the status of a template."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, dict[str, str | None]] = {}
@@ -194,7 +194,7 @@ class ResourceChanges:
         resource.update(self._by_id.get(resource["id"], {}))
 
     def clear(self) -> None:
-        """Take all changes back."""
+        """Undo all changes."""
         self._by_id.clear()
 
 

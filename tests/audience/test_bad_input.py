@@ -122,7 +122,7 @@ def test_what_a_callable_yields_that_is_no_row_is_rejected(run: Run) -> None:
     prepared = run(lambda: [good, good | {"phone": b"0770", "id": 2}, "9647701234567", good | {"name": "\ud800"}])
     assert [reason for _, _, reason in prepared.rejected] == [
         "column 'phone' holds a bytes; a string, a number or a date is needed",
-        "is a str, and not a dict",
+        "is a str, not a dict",
         "column 'name' holds half a character",
     ]
 

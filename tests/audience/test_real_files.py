@@ -77,7 +77,7 @@ def test_names_of_a_crm_are_cleaned_or_missing(
     }
     assert {row: reason for row, _, reason in prepared.rejected} == {
         **dict.fromkeys(["5", "6", "7", "8", "11"], "templateParameters.body.1 is required, and is not set"),
-        "10": "has U+FFFD in the place of bytes that an earlier program could not read; correct the source",
+        "10": "has U+FFFD instead of bytes that an earlier program could not decode; correct the source",
     }
     logged = "".join(capsys.readouterr()) + caplog.text
     assert "Cleaned the whitespace of 5 template parameters" in logged

@@ -210,7 +210,7 @@ def test_a_campaign_that_cannot_be_taken_back_is_told_and_taken_back_by_the_next
     with pytest.raises(OtpiqConnectionError):
         start(broadcast=one_person)
     assert f"campaign {campaign['_id']} holds 6 recipients" in caplog.text
-    assert "take it back in OTPIQ's dashboard before it starts" in caplog.text
+    assert "Take it back in OTPIQ's dashboard before it" in caplog.text
     with pytest.raises(OtpiqRequestError, match="is a draft again"):
         start(broadcast=one_person)
     assert sandbox.campaigns[0]["status"] == "draft"
@@ -239,7 +239,7 @@ def test_fewer_are_a_warning_and_what_is_unknown_is_not_compared(
     (campaign,) = sandbox.campaigns
     sandbox.arm("update", status=200, body={"success": True, "data": {"_id": campaign["_id"], "totalRecipients": held}})
     start(broadcast=one_person)
-    assert caplog.text.count(f"OTPIQ says that campaign {campaign['_id']} holds") == warnings
+    assert caplog.text.count(f"OTPIQ reports that campaign {campaign['_id']} holds") == warnings
 
 
 @pytest.mark.parametrize("held", [6, "6", 6.0])
