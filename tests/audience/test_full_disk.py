@@ -49,17 +49,17 @@ def repetitive_file(tmp_path: Path) -> str:
     """Write a Parquet file that is far smaller than the table that DuckDB makes of it."""
     import duckdb
 
-    rows = f"SELECT range AS id, 9647700000000 + range AS phone, repeat('Zaynab', 100) AS name FROM range({ROWS})"
-    path = tmp_path / "people.parquet"
-    duckdb.execute(f"COPY ({rows}) TO '{path}' (FORMAT parquet)")
-    return str(path)
+    path = str(tmp_path / "people.parquet")
+    rows = "SELECT range AS id, 9647700000000 + range AS phone, repeat('Zaynab', 100) AS name FROM range($1)"
+    duckdb.execute(f"COPY ({rows}) TO $2 (FORMAT parquet)", [ROWS, path])
+    return path
 
 
 def test_the_rows_can_be_prepared(run: Run, repetitive_file: str) -> None:
     assert run([repetitive_file], memory_limit="1GB").counts["recipients"] == ROWS
 
 
-@pytest.mark.parametrize("size", [600_000, 4_000_000, 16_000_000])  # as it loads rows, and as it decides about them
+@pytest.mark.parametrize("size", [600_000, 4_000_000])
 def test_a_disk_that_is_full_below_duckdb_is_an_error(
     run: Run, output: Path, temporary_folder: Path, repetitive_file: str, size: int
 ) -> None:
