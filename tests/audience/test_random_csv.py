@@ -107,6 +107,7 @@ def test_rows_are_counted_alike_in_pieces_of_any_size(text: str, size: int) -> N
         ('phone,name\n1,"Ali\n', None),
         ("phone,name\n1,Ali,x\n", None),
         ('phone,name\n1,5" pipe\n', None),
+        ('phone,name\n1,a "b" c\n', None),
         ("phone,name\r1,Ali\r", None),
     ],
 )
