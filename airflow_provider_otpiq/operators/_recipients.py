@@ -203,9 +203,9 @@ class AttachRecipientsOperator(_RecipientsOperator):
         list of them, such as a part of a prepared audience (``…/parts/00000.json``), which is read when the task
         executes: a string that ends in ``.json``, an absolute path or a URL, or an ``ObjectStoragePath``. Strings
         inside a list are data, and never rendered. A number may be written as ``+964 771…``, ``00964771…``,
-        ``0771…`` or ``964771…``, with spaces and in Arabic digits. A value of ``templateParameters`` is a string, a number, a bool
-        or missing; those of ``header`` and ``buttons`` may be nested, such as ``{"buttons": {"0": {"1": "A-1042"}}}``.
-        (templated)
+        ``0771…`` or ``964771…``, with spaces and in Arabic digits. A value of ``templateParameters`` is a string, a
+        number, a bool or missing; those of ``header`` and ``buttons`` may be nested, such as
+        ``{"buttons": {"0": {"1": "A-1042"}}}``. (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.
     :param validate_parameters: whether to check the template's required parameters, True by default; False saves the
         call.

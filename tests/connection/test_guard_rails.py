@@ -41,6 +41,7 @@ def rails(**extras: Any) -> GuardRails:
         ("٠٧٧٠ ١٢٣ ٤٥٦٧", (TEAM,)),
         ("7701234567", (TEAM,)),  # a spreadsheet has taken the zero
         ("9647701234", ("9647701234",)),
+        ("999999999999999", ("999999999999999",)),  # as long as a number can be
     ],
 )
 def test_numbers_and_prefixes_are_read_as_people_write_them(allowed: Any, prefixes: tuple[str, ...]) -> None:
@@ -89,7 +90,7 @@ NO_LIST: list[Any] = [
     964,
     True,
 ]
-NO_NUMBER: list[Any] = [None, "", True, 1.5, [], "staff@example.com", -964, 0]
+NO_NUMBER: list[Any] = [None, "", True, 1.5, [], "staff@example.com", "9999999999999999", -964, 0]
 NO_COUNT: list[Any] = ["", 0, -1, 1001, True, False, "many", "None", [], 1.5, "nan"]
 BROKEN: list[dict[str, Any]] = [
     *({"allowed_recipients": value} for value in NO_LIST),

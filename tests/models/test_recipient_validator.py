@@ -87,10 +87,13 @@ def test_skipping_reads_on_to_the_last_valid_recipient() -> None:
 
 
 @pytest.mark.parametrize("row", ["nobody", "9647701234567"])
-def test_what_never_ends_is_refused(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_otpiq._models.recipient_validator.MAX_ROWS", 2000)  # to save time
-    with pytest.raises(OtpiqValidationError, match="are more than 2000, which is more than is read"):
+def test_what_never_ends_is_refused(row: str) -> None:
+    with pytest.raises(OtpiqValidationError, match="are more than 100000, which is more than is read"):
         RecipientValidator(repeat(row), "IQ")
+
+
+def test_a_hundred_thousand_rows_are_read() -> None:
+    assert len(RecipientValidator(repeat("9647701234567", 100_000), "IQ")) == 100_000
 
 
 def test_a_dict_that_a_generator_uses_again_keeps_what_it_had() -> None:

@@ -388,6 +388,18 @@ def test_a_mapped_tasks_audience_is_replaced_by_another_run_and_found_under_anot
     assert references(run_mapped(dag, context, tmp_path, 0, lambda: PEOPLE[1:])) == ["C-2", "C-3"]
 
 
+def test_each_run_of_a_mapped_task_claims_its_output_anew(
+    dag: DAG, context: dict[str, Any], tmp_path: Path, people: str
+) -> None:
+    run_mapped(dag, context, tmp_path, 0, people)
+    for run_id in ("manual__2", "manual__3"):
+        context["ti"].run_id = run_id
+        location = run_mapped(dag, context, tmp_path, 0, people)
+        with pytest.raises(OtpiqValidationError, match="map index 0 of this task"):
+            run_mapped(dag, context, tmp_path, 1, lambda: PEOPLE[1:])
+        assert references(location) == ["C-1", "C-2"]
+
+
 def test_init_only_assigns(dag: DAG, tmp_path: Path) -> None:
     operator = prepare(dag, tmp_path, None, phone_number=None, output=None)
     assert operator.output_folder is None

@@ -190,6 +190,20 @@ def test_too_little_credit_schedules_nothing(
     assert messaged(sandbox) == everybody()
 
 
+def test_a_start_that_continues_compares_the_credit_with_what_is_left(
+    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+) -> None:
+    create()
+    start(shard=0, shards=3)
+    sandbox.credit = 71
+    with pytest.raises(OtpiqCreditError, match="2 campaigns cost 72 IQD, and the credit is 71 IQD"):
+        start()
+    assert sent(sandbox).count("PATCH {_id}") == 1
+    sandbox.credit = 72
+    start()
+    assert messaged(sandbox) == everybody()
+
+
 def test_a_credit_that_is_a_string_is_compared(
     create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import socket
 import tempfile
 import time
@@ -218,8 +219,12 @@ def test_a_header_of_many_columns_is_an_error_at_once(otpiq: Otpiq, tmp_path: Pa
     with pytest.raises(
         OtpiqReportError, match=r"columns; at most 100 are allowed. It has 'Message ID',.* and \d+ more"
     ):
+
+    with pytest.raises(OtpiqReportError, match=r"columns, and at most 100 are read\. It has 'Message ID',") as caught:
         write_report(tmp_path)
     assert time.process_time() - began < 2  # 25 s as it was
+    columns, more = re.findall(r"has ([0-9,]+) columns|and (\d+) more", str(caught.value))
+    assert int(columns[0].replace(",", "")) - int(more[1]) == 20
 
 
 def test_a_hundred_columns_are_read(otpiq: Otpiq, tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""What a full or faulty disk below DuckDB does: an error, and never an audience without some of its people."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_otpiq.exceptions import OtpiqError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.audience.test_prepare import Run
+
+ROWS = 60_000
+TOO_SMALL = "32MB"
+"""Less memory than the rows need: DuckDB writes some of them to its temporary folder."""
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let the kernel refuse to write beyond so many bytes of a file, as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.fixture
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def repetitive_file(tmp_path: Path) -> str:
+    """Write a Parquet file that is far smaller than the table that DuckDB makes of it."""
+    import duckdb
+
+    path = str(tmp_path / "people.parquet")
+    rows = "SELECT range AS id, 9647700000000 + range AS phone, repeat('Zaynab', 100) AS name FROM range($1)"
+    duckdb.execute(f"COPY ({rows}) TO $2 (FORMAT parquet)", [ROWS, path])
+    return path
+
+
+def test_the_rows_can_be_prepared(run: Run, repetitive_file: str) -> None:
+    assert run([repetitive_file], memory_limit="1GB").counts["recipients"] == ROWS
+
+
+@pytest.mark.parametrize("size", [600_000, 4_000_000])
+def test_a_disk_that_is_full_below_duckdb_is_an_error(
+    run: Run, output: Path, temporary_folder: Path, repetitive_file: str, size: int
+) -> None:
+    with files_of_at_most(size), pytest.raises(OSError, match=f"DuckDB cannot write to {temporary_folder}"):
+        run([repetitive_file], memory_limit=TOO_SMALL)
+    assert list(temporary_folder.iterdir()) == []
+    assert not output.exists()
+
+
+def test_too_much_for_the_memory_and_the_disk_names_both(run: Run, temporary_folder: Path) -> None:
+    rows = ({"id": at, "phone": f"96477{at:08}", "name": "Zaynab"} for at in range(20_000))
+    with pytest.raises(OtpiqError, match=f"memory_limit: 1MB is too little, or no space is left in {temporary_folder}"):
+        run(lambda: rows, memory_limit="1MB")
+    assert list(temporary_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kept", "added"), [(0, ""), (None, "x\n")], ids=["some are lost", "one is added"])
+def test_rows_that_duckdb_does_not_read_as_they_were_written_are_an_error(
+    run: Run, output: Path, temporary_folder: Path, kept: int | None, added: str
+) -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        for at in range(3000):
+            yield {"id": at, "phone": f"96477{at:08}", "name": "Zaynab"}
+        (written,) = temporary_folder.glob("*/rows0.csv")
+        with written.open("r+") as file:  # a faulty disk, of which the writer notices nothing
+            file.truncate(kept)
+            file.seek(0)
+            file.write(added)
+
+    with pytest.raises(OtpiqError, match="DuckDB did not read the rows that were written for it"):
+        run(rows)
+    assert not output.exists()
