@@ -312,7 +312,9 @@ def test_values_of_a_callable_are_written_as_people_read_them(run: Run) -> None:
     reasons = [reason for _, _, reason in prepared.rejected]
     assert [reason for reason in reasons[9:] if not reason.startswith("column 'name' holds a ")] == []
     assert reasons[:5] == ["templateParameters.body.1 is required, and is not set"] * 5
-    assert reasons[5:7] == ["column 'name' holds a time with a timezone; write it as a string, as it should be sent"] * 2
+    assert (
+        reasons[5:7] == ["column 'name' holds a time with a timezone; write it as a string, as it should be sent"] * 2
+    )
     assert reasons[7].startswith("column 'name' holds a timedelta")
     assert reasons[8].startswith("column 'name' holds a tuple")
 

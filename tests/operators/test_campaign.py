@@ -157,7 +157,7 @@ def test_a_time_without_offset_in_a_dag_without_timezone_is_warned_of(
     dag = DAG("utc", schedule=None, **fields)
     context |= {"dag": dag}
     campaign_id = execute(create(dag, schedule_type="schedule", scheduled_for="2099-12-01 09:00"), context)
-    expected = "taken as 2099-12-01T09:00:00Z (2099-12-01 12:00:00 in Asia/Baghdad)"
+    expected = "so it is 2099-12-01T09:00:00Z (2099-12-01 12:00:00 in Asia/Baghdad)"
     assert expected in capsys.readouterr().out
     execute(
         UpdateCampaignOperator(task_id="u", dag=dag, campaign_id=campaign_id, scheduled_for="2099-12-01 09:00"), context

@@ -146,7 +146,7 @@ def test_a_naive_time_of_a_dag_without_timezone_is_warned_of(
     naive = pendulum.now("UTC").add(days=1).format("YYYY-MM-DD 09:00:00")
     operator = StartBroadcastOperator(task_id="start", dag=dag, broadcast=ledger, scheduled_for=naive)
     execute(operator, context | {"dag": dag})
-    assert f"taken as {naive[:10]}T09:00:00Z ({naive[:10]} 12:00:00 in Asia/Baghdad)" in capfd.readouterr().out
+    assert f"so it is {naive[:10]}T09:00:00Z ({naive[:10]} 12:00:00 in Asia/Baghdad)" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(("seconds", "ahead_of_us"), [(30, 0), (5 * 60, 7 * 60)])

@@ -210,7 +210,7 @@ def test_a_campaign_that_cannot_be_taken_back_is_told_and_taken_back_by_the_next
     with pytest.raises(OtpiqConnectionError):
         start(broadcast=one_person)
     assert f"campaign {campaign['_id']} holds 6 recipients" in caplog.text
-    assert "take it back in OTPIQ's dashboard before it starts" in caplog.text
+    assert "Take it back in OTPIQ's dashboard before it starts" in caplog.text
     with pytest.raises(OtpiqRequestError, match="is a draft again"):
         start(broadcast=one_person)
     assert sandbox.campaigns[0]["status"] == "draft"
