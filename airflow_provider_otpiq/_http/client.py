@@ -103,8 +103,8 @@ class OtpiqClient:
         Send a POST that is not idempotent and costs money. It is not sent again once it may have taken effect.
 
         ``check`` is called before each attempt, and raises if the request may not be sent now. The marker is saved
-        before each attempt, and deleted after one that provably had no effect: there is no marker during the delay before
-        an HTTP retry.
+        before each attempt, and deleted after one that provably had no effect: there is no marker during the delay
+        before an HTTP retry.
 
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqOutcomeUnknownError: if the request may have taken effect.

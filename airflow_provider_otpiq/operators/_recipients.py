@@ -202,7 +202,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
         task executes, and may take variables of the task's context by their names. Or the path of a file with a JSON
         list of them, such as a part of a prepared audience (``…/parts/00000.json``), which is read when the task
         executes: a string that ends in ``.json``, an absolute path or a URL, or an ``ObjectStoragePath``. Strings
-        inside a list are data, and never rendered. A number may be written as ``+964 771…``, ``00964771…``, ``0771…`` or
+        inside a list are data and never rendered. A number may be written as ``+964 771…``, ``00964771…``, ``0771…`` or
         ``964771…``, with spaces and in Arabic digits. A value of ``templateParameters`` is a string, a number, a bool
         or missing; those of ``header`` and ``buttons`` may be nested, such as ``{"buttons": {"0": {"1": "A-1042"}}}``.
         (templated)
