@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -71,10 +72,11 @@ class BroadcastDrafts:
         require_allowed(self._hook, self._audience, self._own)
         self._require_short_name()
         self.broadcast = self._begin()
-        start = self.ledger.start()  # before the campaigns: a start begins only if each part has one
+        # Before the campaigns: a start begins only if each part has one.
+        has_begun = self.ledger.start() is not None or self.ledger.has_schedules()
         self.campaigns = self.ledger.campaigns(map(part_name, self._own))
         missing = [part for part in self._own if not is_attached(part, self.campaigns)]
-        if start:
+        if has_begun:
             self._require_none_lost(missing)
         if len(missing) < len(self._own):
             log.info("%d of %d campaigns hold their part already.", len(self._own) - len(missing), len(self._own))
@@ -320,4 +322,11 @@ def _held_and_cost(campaign: Mapping[str, Any]) -> tuple[int | float | None, int
 
 
 def _number(value: object) -> int | float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None
+    """Read a number, which OTPIQ may send as a string."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    if not math.isfinite(number) or number < 0:
+        return None
+    return int(number) if number.is_integer() else number

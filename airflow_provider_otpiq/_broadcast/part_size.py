@@ -28,6 +28,10 @@ def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], recipients: 
     :raises OtpiqApiError: if taking it back fails and may be retried: the next try compares and takes it back again.
     """
     held, campaign_id = _held(campaign), str(campaign["_id"])
+    if held is None:
+        log.warning(
+            "OTPIQ does not report how many recipients campaign %s holds; its part has %d.", campaign_id, recipients
+        )
     if held is None or held == recipients:
         return
     found = f"campaign {campaign_id} holds {held:.0f} recipients, and its part has {recipients}"

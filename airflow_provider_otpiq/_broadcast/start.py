@@ -8,6 +8,8 @@ and where it has started meanwhile, OTPIQ says so and nothing is left to do.
 from __future__ import annotations
 
 import logging
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -49,6 +51,10 @@ log = logging.getLogger(__name__)
 
 _MARGIN = pendulum.duration(seconds=60)
 """A time that is nearer than this may have passed when OTPIQ reads it."""
+
+# The words of the documents. That OTPIQ's refusals use them is an assumption: with others, a start fails.
+_STARTED = re.compile(r"draft or scheduled|started|running|completed", re.IGNORECASE)
+_TIME_ERROR = re.compile(r"future|past|scheduledFor", re.IGNORECASE)
 
 
 class BroadcastStart:
@@ -147,6 +153,12 @@ class BroadcastStart:
                 f"{len(missing)} of {len(self._parts)} campaigns do not hold their part yet:"
                 f" {list_some(missing, MAX_LISTED)}",
                 "The tasks that create the broadcast, in all shards, have to succeed first.",
+            )
+        ids = Counter(campaign.campaign_id for campaign in self._campaigns.values())
+        if repeated := [campaign_id for campaign_id, parts in ids.items() if parts > 1]:
+            raise self._refusal(
+                f"the ledger {self.ledger} was edited: several parts have campaign {list_some(repeated, MAX_LISTED)}",
+                "Restore the ledger.",
             )
 
     def _begin(self, missing: list[Part]) -> Start:
@@ -254,8 +266,9 @@ class BroadcastStart:
             schedule = self._save_time(name, schedule, time)
             try:
                 campaign = self._update_unless_started(schedule, schedule_type="schedule", scheduled_for=time)
-            except OtpiqRequestError:
-                if self._later() < time + _MARGIN:
+            except OtpiqRequestError as error:
+                has_passed = time < pendulum.now("UTC") + _MARGIN or _TIME_ERROR.search(error.server_message or "")
+                if not has_passed or self._later() < time + _MARGIN:
                     raise  # OTPIQ does not refuse the time
                 before = pendulum.now("UTC")
             else:
@@ -297,7 +310,8 @@ class BroadcastStart:
                 f" connection of the first one; the create's was {self.broadcast.request.get('otpiq_conn_id')!r}."
             ) from None
         except OtpiqConflictError as error:
-            if pending.first_scheduled_for > pendulum.now("UTC"):
+            says_started = _STARTED.search(error.server_message or "")
+            if not says_started or pending.first_scheduled_for > pendulum.now("UTC"):
                 raise  # so somebody else has started or ended it, or OTPIQ means something else
             log.info("Campaign %s has started: OTPIQ says %r.", pending.campaign_id, error.server_message)
             return None

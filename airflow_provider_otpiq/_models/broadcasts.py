@@ -26,8 +26,8 @@ def single(value: object) -> object:
         return value
     if isinstance(value, Mapping):
         raise ValueError("must be one path, and is a dict; set the output of the task, not its other XComs")
-    found = set(value)
-    if len(found) != 1:
+    found = {path for path in value if isinstance(path, str)}
+    if len(found) != 1 or not all(isinstance(path, str) for path in value):
         raise ValueError(f"must be one path, which each task of a mapped create returns; found {len(found)}")
     return found.pop()
 

@@ -48,7 +48,9 @@ class ParameterParser:
         if not isinstance(parameters, dict) or not all(map(_is_section, dict.items(parameters))):
             return parameters, ['templateParameters must be like {"body": {"1": "Ali"}}']
         errors: list[str] = []
-        parsed = {str.__str__(name): self._parse_level(level, (name,), errors) for name, level in parameters.items()}
+        parsed = {
+            str.__str__(name): self._parse_level(level, (name,), errors) for name, level in dict.items(parameters)
+        }
         return parsed, errors
 
     def _parse_level(self, level: dict[Any, Any], path: tuple[str, ...], errors: list[str]) -> dict[str, Any]:

@@ -163,10 +163,24 @@ class Ledger:
 
         :raises OtpiqValidationError: if the start of another request has begun.
         """
+        self._require_no_lost_start()
         self._id = broadcast.id
         self.start()
         self._save_id(broadcast)  # first: a ledger without it is damaged
         self._write(_BROADCAST, broadcast)
+
+    def has_schedules(self) -> bool:
+        """Return whether some campaign is scheduled or may be, which a start has decided."""
+        return bool(self._folder.list(f"{self._id}/schedule"))
+
+    def _require_no_lost_start(self) -> None:
+        if self.has_schedules() and self.start() is None:
+            error = f"the ledger {self} has lost its start"
+            raise OtpiqValidationError(
+                f"Nothing was changed: {error}, and campaigns are scheduled. Restore it, or set another ledger for"
+                " another message.",
+                errors=[error],
+            )
 
     def _save_id(self, broadcast: Broadcast) -> None:
         self._id = broadcast.id

@@ -89,6 +89,6 @@ def test_rows_that_duckdb_does_not_read_as_they_were_written_are_an_error(
             file.seek(0)
             file.write(added)
 
-    with pytest.raises(OtpiqError, match="DuckDB did not read the rows that were written for it"):
+    with pytest.raises(OtpiqError, match="DuckDB read another number of rows than were written"):
         run(rows)
     assert not output.exists()

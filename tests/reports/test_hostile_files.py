@@ -216,11 +216,7 @@ def test_a_header_of_many_columns_is_an_error_at_once(otpiq: Otpiq, tmp_path: Pa
     otpiq.file = response(",".join([*ROW, *2_000 * [name]]).encode() + b"\r\n")
     otpiq.report = {"recordCount": 0}
     began = time.process_time()
-    with pytest.raises(
-        OtpiqReportError, match=r"columns; at most 100 are allowed. It has 'Message ID',.* and \d+ more"
-    ):
-
-    with pytest.raises(OtpiqReportError, match=r"columns, and at most 100 are read\. It has 'Message ID',") as caught:
+    with pytest.raises(OtpiqReportError, match=r"columns; at most 100 are allowed. It has 'Message ID',") as caught:
         write_report(tmp_path)
     assert time.process_time() - began < 2  # 25 s as it was
     columns, more = re.findall(r"has ([0-9,]+) columns|and (\d+) more", str(caught.value))
