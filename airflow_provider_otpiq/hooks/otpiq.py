@@ -162,10 +162,7 @@ class OtpiqHook(BaseHook):
         null_values: object = None,
     ) -> ValidRecipients:
         """
-        Validate recipients and write them in the API's form. It sends no messages.
-
-        Each person is kept once: the first valid row. In values of template parameters, runs of whitespace become one
-        space; those that mean "no value" are left out.
+        Validate recipients and write them in the API's form, each person once. It sends no messages.
 
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
         :param recipients: an iterable of recipients, each as for :class:`.AttachRecipientsOperator`.
@@ -173,7 +170,7 @@ class OtpiqHook(BaseHook):
         :param validate_parameters: whether to ask OTPIQ which parameters the template requires, True by default.
         :param on_invalid: ``fail``, the default, refuses all recipients if any is invalid; ``skip`` leaves those out
             of at most 100,000, and logs which and why.
-        :param null_values: as for :class:`.AttachRecipientsOperator`.
+        :param null_values: as for :class:`.AttachRecipientsOperator`, which cleans values in the same way.
         :return: the recipients as they are sent, for :meth:`attach_recipients` or :meth:`send_sample`.
         :raises OtpiqValidationError: also if a recipient is invalid or not allowed; the text lists each by position.
         """
