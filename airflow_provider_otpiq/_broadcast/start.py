@@ -54,7 +54,7 @@ _MARGIN = pendulum.duration(seconds=60)
 
 # The words of the documents. That OTPIQ's refusals use them is an assumption: with others, a start fails.
 _STARTED = re.compile(r"draft or scheduled|started|running|completed", re.IGNORECASE)
-_TIME_ERROR = re.compile(r"future|past|scheduledFor", re.IGNORECASE)
+_TIME_ERROR = re.compile(r"future|past", re.IGNORECASE)
 
 
 class BroadcastStart:
