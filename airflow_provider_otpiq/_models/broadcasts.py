@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import PurePath
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
@@ -50,6 +51,13 @@ def _at_least_the_minimum(value: timedelta) -> timedelta:
     return value
 
 
+def _absolute(location: str) -> str:
+    """Refuse a path that another worker, or another working directory, would resolve to another ledger."""
+    if "://" in location or PurePath(location).is_absolute():
+        return location
+    raise ValueError(f"must be an absolute path or a URL; found {safe_repr(location)}")
+
+
 _Whole = Annotated[int, BeforeValidator(_whole)]
 _Duration = Annotated[timedelta, PlainValidator(_duration)]
 
@@ -88,7 +96,7 @@ class CreateBroadcast(TemplateAndSender, _Sharded):
     }
 
     audience: String
-    ledger: String | None = None
+    ledger: Annotated[String, AfterValidator(_absolute)] | None = None
     name: CampaignName
 
     @property

@@ -82,9 +82,9 @@ class CreateBroadcastOperator(_BroadcastOperator):
     :param phone_number_id: id of the sending number, 24 hexadecimal characters. Either it or ``phone_number`` is
         required. (templated)
     :param phone_number: a connected number, such as ``+964 770 123 4567``. (templated)
-    :param ledger: a local path or a URL of the ledger's folder, ``ledger`` beside the manifest by default. Every worker
-        must reach it. Another message to the same audience needs another ledger. If it is set and renders to an empty
-        value, that is an error. (templated)
+    :param ledger: the absolute local path or the URL of the ledger's folder, ``ledger`` beside the manifest by default.
+        Every worker must reach it. Another message to the same audience needs another ledger. If it is set and renders
+        to an empty value, that is an error. (templated)
     :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
     :param shards: over how many tasks the parts are divided, 1 by default. If it is set and renders to an empty value,
         that is an error. (templated)

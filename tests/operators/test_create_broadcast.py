@@ -99,7 +99,7 @@ def test_a_ledger_that_somebody_deleted_is_an_error(
     assert len(sandbox.campaigns) == 6
 
 
-@pytest.mark.parametrize("respelled", ["{}", "{}/../ledger", "file://{}", "{}2", "link/ledger"])
+@pytest.mark.parametrize("respelled", ["{}", "{}/../ledger", "file://{}", "{}2", "{tmp}/link/ledger"])
 @pytest.mark.parametrize("lost", ["", "*/"])
 def test_a_ledger_that_lost_something_is_an_error_however_it_is_spelled(
     create: Callable[..., str],
@@ -118,14 +118,14 @@ def test_a_ledger_that_lost_something_is_an_error_however_it_is_spelled(
     (tmp_path / "link").symlink_to(tmp_path)
     ledger.mkdir(exist_ok=True)  # so that .. can be followed
     with pytest.raises(OtpiqValidationError, match=r"ledger is lost: .*delete .*in_use\.json and clear the task"):
-        create(ledger=respelled.format(ledger))
+        create(ledger=respelled.format(ledger, tmp=tmp_path))
     assert messaged(sandbox) == everybody()
     (tmp_path / "in_use.json").unlink()
     if lost and "2" not in respelled:  # the same ledger, where the start has been left
         with pytest.raises(OtpiqValidationError, match="has lost the campaigns"):
-            create(ledger=respelled.format(ledger))
+            create(ledger=respelled.format(ledger, tmp=tmp_path))
         (ledger / "start.json").unlink()
-    create(ledger=respelled.format(ledger))
+    create(ledger=respelled.format(ledger, tmp=tmp_path))
     assert len(sandbox.campaigns) == 6
 
 

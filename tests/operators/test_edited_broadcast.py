@@ -99,3 +99,11 @@ def test_a_size_that_otpiq_does_not_report_is_warned_of(
 def test_a_broadcast_that_is_not_a_path_is_an_error(start: Callable[..., str], broadcast: Any) -> None:
     with pytest.raises(OtpiqValidationError, match="broadcast: must be one path"):
         start(broadcast=broadcast)
+
+
+def test_a_ledger_that_depends_on_the_working_directory_is_an_error(
+    create: Callable[..., str], sandbox: Sandbox
+) -> None:
+    with pytest.raises(OtpiqValidationError, match="ledger: must be an absolute path or a URL; found 'ledgers/summer'"):
+        create(ledger="ledgers/summer")
+    assert not sandbox.campaigns
