@@ -102,12 +102,12 @@ MUTANTS = {
         "or self._start_below_a_request()",
         "",
         "a replace beside a start of version 0.6.0",
-        _TWICE,
+        "an error says that something is lost",  # its schedules show that there was a start
     ),
     "a start is read after the campaigns": Mutant(
         "_broadcast.create",
-        "        if start:\n",
-        "        if self.ledger.start():\n",
+        "        if has_begun:\n",
+        "        if self.ledger.start() or self.ledger.has_schedules():\n",
         "a create beside a run",
         "an error says that something is lost",
     ),
@@ -120,7 +120,7 @@ MUTANTS = {
     ),
     "a time that has passed is asked for once": Mutant(
         "_broadcast.start",
-        "if self._later() < time + _MARGIN:",
+        "if not has_passed or self._later() < time + _MARGIN:",
         "if True:",
         "a start that is frozen twice",
         "a time had passed when OTPIQ was asked for it",
