@@ -41,7 +41,7 @@ ROUNDS, CALLS = 40, 25
 # What this provider promises.
 MAX_OF_HTTP_PARSE = 0.1
 MAX_OF_REQUESTS, MAX_OF_HTTP_HOOK = 1.25, 0.9
-MAX_OF_AN_ATTACH = 1.2
+MAX_OF_AN_ATTACH = 1.2  # 1.1, and a tenth for the noise of a busy machine
 
 MODULES = {
     "this provider": "airflow_provider_otpiq.operators.campaign",
