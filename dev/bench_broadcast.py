@@ -37,8 +37,8 @@ SLICES = 10
 def broadcast() -> Iterator[str]:
     """Print what it costs to create, attach and schedule the campaigns, each with a thousand recipients."""
     from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
+    from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
     from airflow_provider_otpiq._broadcast.start import BroadcastStart
-    from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
     logging.getLogger("airflow_provider_otpiq").setLevel(logging.ERROR)

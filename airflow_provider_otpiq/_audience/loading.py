@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from airflow_provider_otpiq._audience.database import Database
+    from airflow_provider_otpiq._duckdb import Database
     from airflow_provider_otpiq._progress import Progress
 
     Row = Sequence[str]

@@ -9,10 +9,10 @@ from hashlib import sha256
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from airflow_provider_otpiq._audience.decisions import Excluded
+from airflow_provider_otpiq._audience.classify import Excluded
 from airflow_provider_otpiq._audience.in_use import checksums_in_use
 from airflow_provider_otpiq._audience.manifest import IN_USE, MANIFEST, Audience, Manifest, Part
-from airflow_provider_otpiq._models.recipient_rows import safe_reference
+from airflow_provider_otpiq._recipients.rows import safe_reference
 from airflow_provider_otpiq._storage import Folder
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError

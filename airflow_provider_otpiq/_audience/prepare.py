@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_otpiq._audience.database import Database
-from airflow_provider_otpiq._audience.decisions import Decisions
+from airflow_provider_otpiq._audience.classify import Decisions
 from airflow_provider_otpiq._audience.manifest import Audience, Counts, Manifest, Part
 from airflow_provider_otpiq._audience.output import EXCLUDED, Output, name_parts
 from airflow_provider_otpiq._audience.readers import read_csv, read_dicts, read_json_lines, read_parquet
 from airflow_provider_otpiq._audience.sources import find_files, without_empty
+from airflow_provider_otpiq._duckdb import Database
 from airflow_provider_otpiq._models.phone_numbers import describe_regions
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._redaction import name_of_callable

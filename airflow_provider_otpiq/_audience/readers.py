@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from airflow_provider_otpiq._audience.database import ParquetColumn
     from airflow_provider_otpiq._audience.loading import Loader, Row
     from airflow_provider_otpiq._audience.sources import SourceFile
+    from airflow_provider_otpiq._duckdb import ParquetColumn
 
 _MAX_COLUMNS_LISTED = 50
 _DIGITS_OF_A_PHONE_NUMBER = 9

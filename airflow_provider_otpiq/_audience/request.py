@@ -13,9 +13,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import to_json
 
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
+from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
-from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._models.text import NULL_VALUES, REPLACEMENT_CHARACTER, clean, is_blank
 from airflow_provider_otpiq._redaction import safe_repr
 

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from airflow_provider_otpiq._audience.in_use import ledgers_of
 from airflow_provider_otpiq._audience.manifest import IN_USE, Audience
+from airflow_provider_otpiq._broadcast.ledger import Broadcast, Campaign, Ledger
 from airflow_provider_otpiq._broadcast.parts import (
     MAX_LISTED,
     REFUSALS,
@@ -23,8 +24,7 @@ from airflow_provider_otpiq._broadcast.parts import (
 )
 from airflow_provider_otpiq._models.fields import MAX_NAME_LENGTH
 from airflow_provider_otpiq._models.resources import Resources
-from airflow_provider_otpiq._models.template_parameters import required_parameters
-from airflow_provider_otpiq._state.ledger import Broadcast, Campaign, Ledger
+from airflow_provider_otpiq._recipients.template_parameters import required_parameters
 from airflow_provider_otpiq._storage import split_location
 from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from airflow_provider_otpiq._audience.manifest import Manifest, Part
-    from airflow_provider_otpiq._models.broadcasts import CreateBroadcast
+    from airflow_provider_otpiq._broadcast.request import CreateBroadcast
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._audience.manifest import MANIFEST, Audience
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
-from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq._progress import Progress
+from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq._storage import split_location
 from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_otpiq._audience.manifest import Part
-    from airflow_provider_otpiq._state.ledger import Broadcast, Campaign, Ledger
+    from airflow_provider_otpiq._broadcast.ledger import Broadcast, Campaign, Ledger
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)

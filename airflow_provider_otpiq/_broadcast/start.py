@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 
 from airflow_provider_otpiq._broadcast.health import require_healthy
+from airflow_provider_otpiq._broadcast.ledger import Ledger, Schedule, Start
 from airflow_provider_otpiq._broadcast.part_size import require_part_size
 from airflow_provider_otpiq._broadcast.parts import (
     MAX_LISTED,
@@ -28,7 +29,6 @@ from airflow_provider_otpiq._broadcast.parts import (
 )
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._redaction import sanitize
-from airflow_provider_otpiq._state.ledger import Ledger, Schedule, Start
 from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from pendulum import DateTime
 
     from airflow_provider_otpiq._audience.manifest import Part
-    from airflow_provider_otpiq._models.broadcasts import StartBroadcast
-    from airflow_provider_otpiq._state.ledger import Campaign
+    from airflow_provider_otpiq._broadcast.ledger import Campaign
+    from airflow_provider_otpiq._broadcast.request import StartBroadcast
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from airflow_provider_otpiq._connection.quiet_hours import Window, end_of_all, parse_windows
 from airflow_provider_otpiq._models.datetimes import describe
 from airflow_provider_otpiq._models.phone_numbers import AmbiguousNumberError, normalize
-from airflow_provider_otpiq._models.recipient_rows import MAX_RECIPIENTS
+from airflow_provider_otpiq._recipients.rows import MAX_RECIPIENTS
 from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
-    from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
+    from airflow_provider_otpiq._recipients.validator import RecipientValidator
 
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _PUNCTUATION = re.compile(r"[\s()./-]")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Required, S
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.fields import (
     CampaignName,
     Category,
@@ -21,7 +22,6 @@ from airflow_provider_otpiq._models.fields import (
     is_set,
 )
 from airflow_provider_otpiq._models.phone_numbers import normalize
-from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._models.resources import ResourceLookup, Resources
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from pydantic import (
     ValidationInfo,
 )
 
+from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._models.fields import Time, is_set
 from airflow_provider_otpiq._models.phone_numbers import normalize
-from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._redaction import safe_repr
 from airflow_provider_otpiq._validation_errors import list_some
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq._audience.database import NEVER
+from airflow_provider_otpiq._duckdb import NEVER
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._report.columns import COLUMNS, read_header
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from airflow_provider_otpiq._audience.database import Database
+    from airflow_provider_otpiq._duckdb import Database
     from airflow_provider_otpiq._report.columns import Header
-    from airflow_provider_otpiq._report.people import PeopleOfPart
+    from airflow_provider_otpiq._report.members import PeopleOfPart
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
-from airflow_provider_otpiq._models.broadcasts import single
+from airflow_provider_otpiq._broadcast.request import single
+from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.fields import String, Time
 from airflow_provider_otpiq._models.reports import (
     STATUSES_ARE_LOST,
@@ -15,7 +16,6 @@ from airflow_provider_otpiq._models.reports import (
     message_statuses,
     type_names,
 )
-from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._redaction import safe_repr
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq._http.client import OtpiqClient
 from airflow_provider_otpiq._http.download import Download
-from airflow_provider_otpiq._models.attach import AttachedCampaign, AttachResponse, all_already_attached
 from airflow_provider_otpiq._models.campaigns import (
     CampaignResponse,
     CreateCampaign,
@@ -22,12 +21,13 @@ from airflow_provider_otpiq._models.campaigns import (
 )
 from airflow_provider_otpiq._models.fields import is_set
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
-from airflow_provider_otpiq._models.recipient_requests import RecipientPayload, RecipientsRequest
-from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq._models.reports import DownloadReport, GenerateReport, ListReports, Report, ReportList
 from airflow_provider_otpiq._models.resources import ResourcesResponse
-from airflow_provider_otpiq._models.template_parameters import PayloadResponse
-from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
+from airflow_provider_otpiq._recipients.attach_response import AttachedCampaign, AttachResponse, all_already_attached
+from airflow_provider_otpiq._recipients.requests import RecipientPayload, RecipientsRequest
+from airflow_provider_otpiq._recipients.template_parameters import PayloadResponse
+from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
+from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._storage import staged
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqRequestError

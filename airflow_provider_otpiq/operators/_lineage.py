@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
     from airflow_provider_otpiq._broadcast.start import BroadcastStart
-    from airflow_provider_otpiq._report.report import WrittenReport
+    from airflow_provider_otpiq._report.collect import WrittenReport
 
 _WILDCARD = re.compile(r"[*?\[]")
 

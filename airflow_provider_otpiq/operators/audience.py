@@ -9,8 +9,8 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_otpiq.operators._asset_events import add_to_asset_events
 from airflow_provider_otpiq.operators._lost_fields import KeepsLostFields
-from airflow_provider_otpiq.operators._recipients import RedactedRecipients, call_with_context
 from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
+from airflow_provider_otpiq.operators.recipients import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

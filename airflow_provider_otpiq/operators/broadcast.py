@@ -150,7 +150,7 @@ class CreateBroadcastOperator(_BroadcastOperator):
             carries on.
         """
         from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
-        from airflow_provider_otpiq._models.broadcasts import CreateBroadcast
+        from airflow_provider_otpiq._broadcast.request import CreateBroadcast
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "otpiq_conn_id"}
         drafts = BroadcastDrafts(self.hook, CreateBroadcast.parse(**fields), replace=self.replace)
@@ -243,8 +243,8 @@ class StartBroadcastOperator(_BroadcastOperator):
         :raises OtpiqRequestError: if OTPIQ refuses some campaigns; the text lists those, the others are scheduled.
         :raises OtpiqError: as :meth:`.OtpiqHook.update_campaign`; a later try carries on.
         """
+        from airflow_provider_otpiq._broadcast.request import StartBroadcast
         from airflow_provider_otpiq._broadcast.start import BroadcastStart
-        from airflow_provider_otpiq._models.broadcasts import StartBroadcast
 
         request = StartBroadcast.parse(
             broadcast=self.broadcast,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq._state.at_most_once import AtMostOnce
-from airflow_provider_otpiq._state.created_campaign import CreatedCampaignState
+from airflow_provider_otpiq._task_state.at_most_once import AtMostOnce
+from airflow_provider_otpiq._task_state.created_campaign import CreatedCampaignState
 from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented_fields
-from airflow_provider_otpiq.operators._recipients import AttachRecipientsOperator, SendSampleOperator
+from airflow_provider_otpiq.operators.recipients import AttachRecipientsOperator, SendSampleOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_otpiq._report.report import WrittenReport
+    from airflow_provider_otpiq._report.collect import WrittenReport
     from airflow_provider_otpiq.operators._base import Text, Time
 
 __all__ = ["DeliveryReportOperator"]
@@ -116,8 +116,8 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
         :raises OtpiqReportError: if a report is not what OTPIQ documents; nothing was written.
         :raises OtpiqError: as :meth:`.OtpiqHook.generate_report` and :meth:`.OtpiqHook.download_report`.
         """
-        from airflow_provider_otpiq._report.people import people_of
-        from airflow_provider_otpiq._report.report import write_report
+        from airflow_provider_otpiq._report.collect import write_report
+        from airflow_provider_otpiq._report.members import people_of
         from airflow_provider_otpiq._report.request import ReportRequest
         from airflow_provider_otpiq._storage import absolute
 

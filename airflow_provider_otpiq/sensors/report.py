@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_provider_otpiq._report.request import AwaitDeliveryRequest
-    from airflow_provider_otpiq._state.poke_history import PokeHistory
+    from airflow_provider_otpiq._task_state.poke_history import PokeHistory
     from airflow_provider_otpiq.operators._base import Text, Time
 
 __all__ = ["DeliverySensor"]
@@ -104,7 +104,7 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
         :raises OtpiqError: as :class:`.DeliveryReportOperator`, if a retry cannot fix it, or too many pokes failed.
         """
         from airflow_provider_otpiq._report.request import AwaitDeliveryRequest
-        from airflow_provider_otpiq._state.poke_history import PokeHistory
+        from airflow_provider_otpiq._task_state.poke_history import PokeHistory
 
         request = AwaitDeliveryRequest.parse(
             broadcast=self.broadcast,
@@ -132,8 +132,8 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
         import pendulum
 
         from airflow_provider_otpiq._models.datetimes import to_api_format
-        from airflow_provider_otpiq._report.people import people_of
-        from airflow_provider_otpiq._report.report import count_messages, not_before
+        from airflow_provider_otpiq._report.collect import count_messages, not_before
+        from airflow_provider_otpiq._report.members import people_of
 
         people = people_of(request)
         time = not_before(request, people)

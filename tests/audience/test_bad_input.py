@@ -541,7 +541,7 @@ def test_an_encoding_that_needs_a_byte_order_mark_is_named(run: Run) -> None:
 
 
 def test_the_folder_is_nobody_elses_and_no_other_file_is_read(tmp_path: Path) -> None:
-    from airflow_provider_otpiq._audience.database import Database
+    from airflow_provider_otpiq._duckdb import Database
     from airflow_provider_otpiq.exceptions import OtpiqError
 
     with Database("64MB") as database:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_otpiq._audience.output import Output
-from airflow_provider_otpiq._models.recipient_rows import all_in_api_form
+from airflow_provider_otpiq._recipients.rows import all_in_api_form
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.conftest import as_json_lines
 from tests.audience.ledgers import use

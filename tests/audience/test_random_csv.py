@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_otpiq._audience.classify import Decisions
 from airflow_provider_otpiq._audience.csv_counter import CsvCounter
-from airflow_provider_otpiq._audience.database import Database
-from airflow_provider_otpiq._audience.decisions import Decisions
 from airflow_provider_otpiq._audience.readers import read_csv
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq._audience.sources import find_files
+from airflow_provider_otpiq._duckdb import Database
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 

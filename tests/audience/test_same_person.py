@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_otpiq._audience.prepare import prepare
 from airflow_provider_otpiq._audience.request import AudienceRequest
-from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
+from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
+from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
 from airflow_provider_otpiq._broadcast.start import BroadcastStart
-from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
 from airflow_provider_otpiq.exceptions import OtpiqApiError
 from tests.broadcast.people import TEMPLATE, everybody, messaged, write_audience
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_otpiq._audience.manifest import Audience
-from airflow_provider_otpiq._state.ledger import Ledger
+from airflow_provider_otpiq._broadcast.ledger import Ledger
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.broadcast.model import world as worlds
 from tests.broadcast.model.tasks import FOLDER, LEDGER, RELEASES, create, restore, start

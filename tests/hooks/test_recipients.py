@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from requests_mock import Mocker
 
-    from airflow_provider_otpiq._models.attach import AttachedCampaign
+    from airflow_provider_otpiq._recipients.attach_response import AttachedCampaign
     from airflow_provider_otpiq.sandbox import Sandbox
 
 CAMPAIGN_URL = f"{BASE_URL}/whatsapp/campaigns/{CAMPAIGN_ID}"

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import DAG, task
 from jinja2 import UndefinedError
 
 from airflow_provider_otpiq._audience.request import AudienceRequest
-from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
+from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
 from airflow_provider_otpiq._report.request import AwaitDeliveryRequest, ReportRequest
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator

@@ -14,8 +14,8 @@ from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, task
 from jinja2 import UndefinedError
 
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqConnectionError, OtpiqValidationError
-from airflow_provider_otpiq.operators._recipients import RedactedRecipients
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
+from airflow_provider_otpiq.operators.recipients import RedactedRecipients
 from tests.fakes import CREATE, TaskInstance, execute
 
 try:

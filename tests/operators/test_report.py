@@ -352,7 +352,7 @@ def test_a_window_that_a_broadcast_does_not_have(report: Callable[..., str], bro
 def test_too_little_memory_is_told_as_that(
     report: Callable[..., str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_otpiq._report.report._MEMORY_LIMIT", "2MB")  # to save time
+    monkeypatch.setattr("airflow_provider_otpiq._report.collect._MEMORY_LIMIT", "2MB")  # to save time
     send_file(sandbox, as_csv({"Message ID": f"m{each}"} for each in range(20_000)), 20_000)
     with pytest.raises(OtpiqValidationError, match="memory_limit: 2MB is too little"):
         report(**WINDOW)

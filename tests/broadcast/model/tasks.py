@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._audience.manifest import Counts, Manifest, Part
-from airflow_provider_otpiq._models.broadcasts import CreateBroadcast, StartBroadcast
+from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
 from airflow_provider_otpiq._progress import Progress
 from tests.broadcast.model import world as worlds
 from tests.broadcast.model.execution import Step

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_otpiq._models.attach import all_already_attached
-from airflow_provider_otpiq._models.recipient_requests import RecipientsRequest
-from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
+from airflow_provider_otpiq._recipients.attach_response import all_already_attached
+from airflow_provider_otpiq._recipients.requests import RecipientsRequest
+from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidationError
 from tests.fakes import CAMPAIGN_ID
-from tests.models.recipients import PAYLOAD, Enumerated, ali, errors, numbers, valid_recipients
+from tests.recipients.recipients import PAYLOAD, Enumerated, ali, errors, numbers, valid_recipients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from airflow_provider_otpiq._models.parameter_values import SCALAR, are_all
+from airflow_provider_otpiq._recipients.parameter_values import SCALAR, are_all
 from airflow_provider_otpiq._redaction import sanitize
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from airflow_provider_otpiq.sensors.report import DeliverySensor
-from tests.reports.test_hostile_files import WINDOW, Otpiq, csv_of, response
+from tests.report.test_hostile_files import WINDOW, Otpiq, csv_of, response
 
 if TYPE_CHECKING:
     import socket

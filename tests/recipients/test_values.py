@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_otpiq._models.recipient_requests import RecipientsRequest
-from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
 from airflow_provider_otpiq._models.text import NULL_VALUES
+from airflow_provider_otpiq._recipients.requests import RecipientsRequest
+from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.fakes import CAMPAIGN_ID
-from tests.models.recipients import OTHER, PAYLOAD, Enumerated, ali, errors, numbers, valid_recipients
 from tests.phone_numbers import ABROAD, NUMBER, REJECTED, SPELLINGS
+from tests.recipients.recipients import OTHER, PAYLOAD, Enumerated, ali, errors, numbers, valid_recipients
 
 # What means "no value"
 

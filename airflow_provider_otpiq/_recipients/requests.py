@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
 
+from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.fields import ObjectId, Region, String, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
-from airflow_provider_otpiq._models.recipient_rows import EMPTY
-from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._models.text import NULL_VALUES, clean
+from airflow_provider_otpiq._recipients.rows import EMPTY
 
 _TABLE = re.compile(r"\S.*?(?!\.json$)((\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx?|gz|zst))+)", re.IGNORECASE)
 """The path of a file of rows, which is not a JSON list of recipients."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_otpiq._models.recipient_validator import RecipientValidator
+from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 OTHER = "9647801234567"

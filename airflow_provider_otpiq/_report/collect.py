@@ -7,13 +7,13 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_otpiq._audience.database import Database
+from airflow_provider_otpiq._duckdb import Database
 from airflow_provider_otpiq._models.datetimes import to_api_format
-from airflow_provider_otpiq._models.recipient_rows import safe_reference
 from airflow_provider_otpiq._progress import Progress
+from airflow_provider_otpiq._recipients.rows import safe_reference
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
+from airflow_provider_otpiq._report.members import window_of
 from airflow_provider_otpiq._report.messages import MessageTable
-from airflow_provider_otpiq._report.people import window_of
 from airflow_provider_otpiq._storage import require_writable, staged
 from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqDownloadError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
-    from airflow_provider_otpiq._report.people import People
+    from airflow_provider_otpiq._report.members import People
     from airflow_provider_otpiq._report.request import AwaitDeliveryRequest, MessageSelection, ReportRequest
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq._state.saved_state import SavedState
+from airflow_provider_otpiq._task_state.saved_state import SavedState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

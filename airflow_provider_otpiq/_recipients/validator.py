@@ -16,23 +16,23 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._models.phone_numbers import describe_regions
-from airflow_provider_otpiq._models.recipient_rows import (
+from airflow_provider_otpiq._models.text import NULL_VALUES
+from airflow_provider_otpiq._recipients.rows import (
     EMPTY,
     MAX_RECIPIENTS,
     RowParser,
     all_in_api_form,
     describe_recipient,
 )
-from airflow_provider_otpiq._models.template_parameters import required_parameters
-from airflow_provider_otpiq._models.text import NULL_VALUES
-from airflow_provider_otpiq._models.valid_recipients import ValidRecipients, request_body
+from airflow_provider_otpiq._recipients.template_parameters import required_parameters
+from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients, request_body
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from airflow_provider_otpiq._models.parameter_values import ParameterParser
+    from airflow_provider_otpiq._recipients.parameter_values import ParameterParser
 
 log = logging.getLogger(__name__)
 

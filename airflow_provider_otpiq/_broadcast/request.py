@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
+from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.campaigns import TemplateAndSender
 from airflow_provider_otpiq._models.fields import CampaignName, String, Time
-from airflow_provider_otpiq._models.request import RequestModel
 from airflow_provider_otpiq._redaction import safe_repr
 
 MIN_LEAD_TIME = timedelta(minutes=2)

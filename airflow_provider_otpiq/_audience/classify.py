@@ -13,14 +13,14 @@ from airflow_provider_otpiq._audience.loading import Loader
 from airflow_provider_otpiq._audience.manifest import Counts
 from airflow_provider_otpiq._audience.sql_text import literal
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION, MISSING, parse_phone_number
-from airflow_provider_otpiq._models.recipient_rows import MAX_RECIPIENTS
 from airflow_provider_otpiq._models.text import is_blank
+from airflow_provider_otpiq._recipients.rows import MAX_RECIPIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow_provider_otpiq._audience.database import Database
     from airflow_provider_otpiq._audience.request import AudienceRequest, Parameter
+    from airflow_provider_otpiq._duckdb import Database
     from airflow_provider_otpiq._progress import Progress
 
 _ENOUGH_FLOATS = 3

@@ -8,7 +8,7 @@ from collections import ChainMap
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from airflow_provider_otpiq._state.at_most_once import AtMostOnce
+from airflow_provider_otpiq._task_state.at_most_once import AtMostOnce
 from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented_fields
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import BaseOperator, Context, ObjectStoragePath, XComArg
 
-    from airflow_provider_otpiq._models.attach import AttachedCampaign
-    from airflow_provider_otpiq._models.valid_recipients import ValidRecipients
+    from airflow_provider_otpiq._recipients.attach_response import AttachedCampaign
+    from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
     from airflow_provider_otpiq.operators._base import Text
 
     Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]] | ObjectStoragePath

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from airflow_provider_otpiq._models.parameter_values import ParameterParser, are_all, are_sendable
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION, parse_phone_number
 from airflow_provider_otpiq._models.text import NULL_VALUES, is_blank
+from airflow_provider_otpiq._recipients.parameter_values import ParameterParser, are_all, are_sendable
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
 
 if TYPE_CHECKING:

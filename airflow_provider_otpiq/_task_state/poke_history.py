@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq._state.saved_state import SavedState
+from airflow_provider_otpiq._task_state.saved_state import SavedState
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

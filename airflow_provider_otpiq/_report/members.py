@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Audience
+from airflow_provider_otpiq._broadcast.ledger import Ledger
 from airflow_provider_otpiq._broadcast.parts import part_name, read_broadcast
 from airflow_provider_otpiq._models.datetimes import to_api_format
-from airflow_provider_otpiq._state.ledger import Ledger
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
+    from airflow_provider_otpiq._broadcast.ledger import Schedule
     from airflow_provider_otpiq._report.request import MessageSelection
-    from airflow_provider_otpiq._state.ledger import Schedule
 
 _CLOCKS_DIFFER_BY = pendulum.duration(minutes=5)
 """How much earlier than by our clock a campaign may have started by OTPIQ's."""

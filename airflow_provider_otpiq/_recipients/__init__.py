@@ -1,0 +1,1 @@
+"""The recipients of a campaign: what is valid, what is sent, and what OTPIQ returns."""
