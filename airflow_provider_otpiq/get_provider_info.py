@@ -110,7 +110,7 @@ def get_provider_info() -> dict[str, object]:
         "sensors": [
             {"integration-name": "OTPIQ", "python-modules": ["airflow_provider_otpiq.sensors.report"]},
         ],
-        "extra-links": ["airflow_provider_otpiq.operators._dashboard.OtpiqDashboardLink"],
+        "extra-links": ["airflow_provider_otpiq.operators._base.OtpiqDashboardLink"],
         "connection-types": [
             {
                 "connection-type": "otpiq",

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from signal import SIGTERM
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
-from airflow_provider_otpiq.operators._asset_events import add_to_asset_events
-from airflow_provider_otpiq.operators._dashboard import OtpiqDashboardLink, push_dashboard_url
+from airflow.providers.common.compat.sdk import BaseOperator, BaseOperatorLink
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.sdk import RetryPolicy
+    from airflow.sdk.types import TaskInstanceKey
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
@@ -30,6 +30,7 @@ except ImportError:  # Airflow before 3.3
 else:
     DEFAULT_RETRY_POLICY = OtpiqRetryPolicy()
 
+_DASHBOARD_KEY = "dashboard_url"
 _UTC = ("UTC", "Etc/UTC")
 
 _DOCUMENTED = frozenset({
@@ -37,6 +38,27 @@ _DOCUMENTED = frozenset({
     "updatedAt", "totalRecipients", "sentCount", "deliveredCount", "failedCount", "estimatedTotalCost",
     "reservedAmount", "reconciledAmount", "isSampleCampaign", "sampleOfCampaign", "status",
 })  # fmt: skip
+
+
+class OtpiqDashboardLink(BaseOperatorLink):
+    """A button of the task in Airflow's UI, where the task has pushed where it leads."""
+
+    name = "OTPIQ dashboard"
+    xcom_key = _DASHBOARD_KEY  # where Airflow 3 looks, without this class
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """
+        Find where the link leads.
+
+        :param operator: the task's operator. Airflow 3 asks right after it has executed, for the UI to find it in XCom.
+        :param ti_key: which task instance.
+        :return: the URL, or an empty string, for which Airflow shows no link: None would become the text ``None``.
+        """
+        if (url := getattr(operator, "_dashboard_url", None)) is not None:
+            return str(url)  # to look for an XCom that is not there would log an error
+        from airflow.providers.common.compat.sdk import XCom
+
+        return XCom.get_value(ti_key=ti_key, key=_DASHBOARD_KEY) or ""  # in the webserver of Airflow 2
 
 
 class OtpiqBaseOperator(BaseOperator):
@@ -118,6 +140,46 @@ class OtpiqBaseOperator(BaseOperator):
         add_to_asset_events(self, context, facts)
 
 
+class KeepsLostFields:
+    """An operator that refuses some fields if they were set and render to None."""
+
+    never_lost: ClassVar[tuple[str, ...]]
+    """The names of these fields: those of its request's ``never_blank``."""
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        were_set = [name for name in self.never_lost if parent is self and _is_set(parent, name)]
+        super()._do_render_template_fields(  # type: ignore[misc]
+            parent, template_fields, context, jinja_env, seen_oids
+        )
+        for name in were_set:
+            if getattr(self, name) is None:  # an XCom that is not there, or native rendering
+                setattr(self, name, "")
+
+
+def _is_set(operator: object, name: str) -> bool:
+    """Tell whether the DAG sets a field; of a mapped task, None is what its mapping gave, which may be an XCom."""
+    own = vars(operator)
+    is_mapped = own.get("_BaseOperator__from_mapped", False) and name in own.get("_BaseOperator__init_kwargs", ())
+    return getattr(operator, name) is not None or is_mapped
+
+
+class RemovesTemporaryFiles:
+    """A task that ends where Airflow ends it, so that its temporary files are removed."""
+
+    def on_kill(self) -> None:
+        """
+        End the task: five seconds after this, Airflow 3 ends its process without a chance to remove anything.
+
+        :raises SystemExit: wherever the task is, so that each ``finally`` runs.
+        """
+        from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+        if not isinstance(sys.exception(), AirflowTaskTimeout):  # which has ended it already
+            raise SystemExit(128 + SIGTERM)
+
+
 def documented_fields(campaign: Mapping[str, Any]) -> dict[str, Any]:
     """
     Select the documented fields of a campaign: a response could echo its recipients.
@@ -126,3 +188,46 @@ def documented_fields(campaign: Mapping[str, Any]) -> dict[str, Any]:
     :return: its documented fields, and its ``status`` if it has one.
     """
     return {name: value for name, value in campaign.items() if name in _DOCUMENTED}
+
+
+def add_to_asset_events(operator: BaseOperator, context: Context, facts: Mapping[str, Any]) -> None:
+    """
+    Add facts to the ``extra`` of the events that Airflow makes for the task's outlets if it succeeds.
+
+    What a user has put there under the same name is kept. An ``AssetAlias`` is left to the user, who says which assets
+    it stands for.
+
+    :param operator: whose outlets these are.
+    :param context: the task's context.
+    :param facts: what to say; nothing of a person, as other DAGs and the UI show it.
+    """
+    if not operator.outlets:
+        return
+    from airflow.providers.common.compat.sdk import Asset  # a Dataset on Airflow 2
+
+    for outlet in operator.outlets:
+        if isinstance(outlet, Asset):
+            event = context["outlet_events"][outlet]
+            event.extra = {**facts, **event.extra}
+
+
+def push_dashboard_url(context: Context, hook: OtpiqHook, campaign_id: str | None) -> str:
+    """
+    Push where the campaign is in OTPIQ's dashboard, if the connection says.
+
+    :param context: the task's context.
+    :param hook: the hook of the connection.
+    :param campaign_id: the campaign's ``_id``; None where there is none.
+    :return: the URL; an empty string if there is none.
+    """
+    from airflow.providers.common.compat.sdk import AirflowException
+
+    try:
+        template = hook.settings.dashboard_url
+    except AirflowException:
+        return ""  # an earlier try did the work, and the connection has gone wrong since: the task has still succeeded
+    if not template or not campaign_id:
+        return ""
+    url = template.replace("{campaign_id}", campaign_id)
+    context["ti"].xcom_push(key=_DASHBOARD_KEY, value=url)
+    return url

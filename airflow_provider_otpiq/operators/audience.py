@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_otpiq.operators._asset_events import add_to_asset_events
-from airflow_provider_otpiq.operators._lost_fields import KeepsLostFields
-from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
+from airflow_provider_otpiq.operators._base import KeepsLostFields, RemovesTemporaryFiles, add_to_asset_events
 from airflow_provider_otpiq.operators.recipients import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:

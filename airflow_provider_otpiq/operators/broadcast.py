@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
-from airflow_provider_otpiq.operators._lost_fields import KeepsLostFields
+from airflow_provider_otpiq.operators._base import KeepsLostFields, OtpiqBaseOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
-from airflow_provider_otpiq.operators._lost_fields import KeepsLostFields
-from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
+from airflow_provider_otpiq.operators._base import KeepsLostFields, OtpiqBaseOperator, RemovesTemporaryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

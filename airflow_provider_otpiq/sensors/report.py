@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseSensorOperator
 
 from airflow_provider_otpiq.exceptions import OtpiqError
-from airflow_provider_otpiq.operators._base import OtpiqBaseOperator
-from airflow_provider_otpiq.operators._lost_fields import KeepsLostFields
-from airflow_provider_otpiq.operators._temporary_files import RemovesTemporaryFiles
+from airflow_provider_otpiq.operators._base import KeepsLostFields, OtpiqBaseOperator, RemovesTemporaryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
