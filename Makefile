@@ -68,10 +68,11 @@ audit: .venv/ready  ## known vulnerabilities of the dependencies; needs the inte
 	    --constraint dev/constraints/$(NEWEST).txt --output-file .venv/audited.txt pyproject.toml
 	.venv/bin/uv tool run pip-audit --strict --disable-pip --no-deps --requirement .venv/audited.txt
 
-check: .venv/ready  ## formatting, ruff with Airflow's rules, strict mypy
+check: .venv/check-ready  ## formatting, ruff with Airflow's rules, strict mypy, the layers of imports
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
 
 format: .venv/ready  ## rewrite the code as `make check` wants it
 	.venv/bin/ruff format .

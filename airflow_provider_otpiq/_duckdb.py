@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _BATCH = 2000
 _MAX_THREADS = 4  # each needs memory of its own
-NEVER = 3 * "\ufdd1"
+NULL_SENTINEL = 3 * "\ufdd1"
 """What stands for NULL in CSV, so that an empty string does not. It must not hold the delimiter."""
 
 

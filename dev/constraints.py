@@ -43,7 +43,7 @@ def main() -> None:
     _pin_lowest(lowest)
     for environment in older:
         _pin(environment, "dev")
-    _pin(newest, "dev", "system", "docs", "dist", "bench")
+    _pin(newest, "dev", "check", "system", "docs", "dist", "bench")
 
 
 def _pin(environment: Environment, *extras: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import re
@@ -10,19 +9,14 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-import airflow_provider_otpiq
 from airflow_provider_otpiq import exceptions
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators import campaign
 from airflow_provider_otpiq.sandbox import Sandbox
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -110,90 +104,8 @@ def test_provider_info_and_the_package_import_nothing() -> None:
     assert loaded.strip() == "['airflow_provider_otpiq', 'airflow_provider_otpiq.get_provider_info']"
 
 
-def test_nothing_imports_the_sandbox_and_the_sandbox_imports_nothing_of_ours() -> None:
-    package = REPOSITORY / "airflow_provider_otpiq"
-    for path in package.rglob("*.py"):
-        imported = re.findall(r"^\s*(?:from|import) (airflow\S*)", path.read_text(), re.MULTILINE)
-        if path.is_relative_to(package / "sandbox"):
-            assert all(name.startswith("airflow_provider_otpiq.sandbox") for name in imported), path
-        else:
-            assert not any("sandbox" in name for name in imported), path
-
-
 @pytest.mark.parametrize("name", [name for name in vars(exceptions) if re.fullmatch("Otpiq.+Error", name)])
 def test_an_error_that_is_made_again_from_its_text_says_nothing_twice(name: str) -> None:
     error = getattr(exceptions, name)("What happened.")
     again = type(error)(str(error))  # as Airflow's own serialisation does
     assert str(again) == str(error)
-
-
-ALLOWED_IMPORTS: dict[str, set[str]] = {
-    # By folder: what of this package it may import. Arrows point one way.
-    "exceptions.py": set(),
-    "_redaction.py": set(),
-    "_validation_errors.py": set(),
-    "_storage.py": {"exceptions"},
-    "_progress.py": set(),
-    "_audience": {
-        "exceptions",
-        "_progress",
-        "_validation_errors",
-        "_redaction",
-        "_storage",
-        "_models",
-        "_http",
-        "_state",
-        "_audience",
-    },
-    "_http": {"exceptions", "_redaction", "_validation_errors", "_http", "__version__"},
-    "_models": {"exceptions", "_redaction", "_validation_errors", "_models"},
-    "_connection": {"exceptions", "_redaction", "_validation_errors", "_models", "_connection", "get_provider_info"},
-    "_state": {"exceptions", "_storage", "_models", "_state"},
-    "_broadcast": {
-        "exceptions",
-        "_redaction",
-        "_progress",
-        "_validation_errors",
-        "_storage",
-        "_models",
-        "_audience",
-        "_state",
-        "_broadcast",
-    },
-    "_report": {
-        "exceptions",
-        "_redaction",
-        "_progress",
-        "_validation_errors",
-        "_storage",
-        "_models",
-        "_audience",
-        "_state",
-        "_broadcast",
-        "_report",
-    },
-    "sandbox": {"sandbox"},
-}
-
-
-@pytest.mark.parametrize("room", ALLOWED_IMPORTS)
-def test_imports_point_one_way(room: str) -> None:
-    package = Path(airflow_provider_otpiq.__file__).parent
-    files = [package / room] if room.endswith(".py") else (package / room).rglob("*.py")
-    for file in files:
-        tree = ast.parse(file.read_text())
-        for node in _runtime_imports(tree):
-            module = node.module or ""
-            assert room not in ("_http", "sandbox") or not module.startswith("airflow."), f"{file}: {module}"
-            if module.split(".")[0] == "airflow_provider_otpiq":
-                names = [module.split(".")[1]] if "." in module else [alias.name for alias in node.names]
-                assert set(names) <= ALLOWED_IMPORTS[room], f"{file}: {module}"
-
-
-def _runtime_imports(tree: ast.AST) -> Iterator[ast.ImportFrom]:
-    """Find the imports that are not there for a type checker alone."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.ImportFrom):
-            yield node
-        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
-            yield from _runtime_imports(node)

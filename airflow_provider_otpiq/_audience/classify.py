@@ -45,7 +45,7 @@ class Excluded(NamedTuple):
     kept_reference: str
 
 
-class Decisions:
+class RowClassifier:
     """
     The tables in which it is decided: ``source`` and ``suppress`` are to be loaded first.
 
@@ -157,7 +157,7 @@ class Decisions:
         """Tell whether ``suppress`` holds any phone number."""
         return any(True for _ in self._database.query("FROM suppress_rows WHERE number IS NOT NULL LIMIT 1"))
 
-    def useless_suppressions(self) -> list[int]:
+    def rows_without_number(self) -> list[int]:
         """List the rows of ``suppress`` that hold no phone number, counted from 1."""
         sql = f"SELECT id + 1 FROM ({_NO_SUPPRESSIONS}) WHERE is_blank ORDER BY 1"
         return [row for (row,) in self._database.query(sql)]

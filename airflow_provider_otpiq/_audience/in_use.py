@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import from_json
 
-from airflow_provider_otpiq._broadcast.ledger import Ledger
+from airflow_provider_otpiq._ledger import Ledger
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_otpiq._audience.classify import Decisions
+from airflow_provider_otpiq._audience.classify import RowClassifier
 from airflow_provider_otpiq._audience.manifest import Audience, Counts, Manifest, Part
 from airflow_provider_otpiq._audience.output import EXCLUDED, Output, name_parts
 from airflow_provider_otpiq._audience.readers import read_csv, read_dicts, read_json_lines, read_parquet
@@ -53,17 +53,17 @@ class _Preparation:
         self._mapped_task = mapped_task
         self._progress = Progress()
         self._output = Output(request.output)
-        self._decisions = Decisions(database, request)
+        self._classifier = RowClassifier(database, request)
 
     def run(self) -> Audience:
         self._load("source", self._request.source, self._request.columns)
         if self._request.suppress is not None:
             self._load("suppress", self._request.suppress, [self._request.suppress_column])
         self._require_exact_numbers()
-        counts = self._decisions.decide(self._progress)
+        counts = self._classifier.decide(self._progress)
         self._log_values()
         self._require_readable_suppressions()
-        self._warn_of_useless_suppressions()
+        self._warn_of_rows_without_number()
         with _clear_errors(self._request.output):
             self._claim_output()
             if self._output.withdraw():
@@ -74,7 +74,7 @@ class _Preparation:
         return Audience(self._output.location)
 
     def _load(self, table: Literal["source", "suppress"], source: Any, columns: Sequence[str]) -> None:
-        loader = self._decisions.loader(table, self._progress)
+        loader = self._classifier.loader(table, self._progress)
         if callable(source):
             read_dicts(name_of_callable(source), source(), columns, loader)
         else:
@@ -92,9 +92,9 @@ class _Preparation:
             read_parquet(file, columns, loader)
 
     def _write(self, counts: Counts) -> None:
-        self._output.write_excluded(self._decisions.excluded())
+        self._output.write_excluded(self._classifier.excluded())
         self._require_recipients(counts)
-        parts = self._output.write_parts(name_parts(self._decisions.parts()), self._progress)
+        parts = self._output.write_parts(name_parts(self._classifier.parts()), self._progress)
         self._claim_output()  # once more, as another may have had the same idea at the same moment
         self._output.publish(self._manifest(counts, parts))
 
@@ -103,10 +103,10 @@ class _Preparation:
             self._mapped_task.claim(self._output.folder)
 
     def _keep(self, counts: Counts) -> None:
-        parts = [part for part, _ in name_parts(self._decisions.parts())]
+        parts = [part for part, _ in name_parts(self._classifier.parts())]
         manifest = self._manifest(counts, parts)
         self._output.require_same(manifest)
-        restored = self._output.restore(name_parts(self._decisions.parts()), manifest)
+        restored = self._output.restore(name_parts(self._classifier.parts()), manifest)
         log.info(
             "%s has campaigns already, and is what was prepared now: %d files were restored.",
             self._output.folder,
@@ -131,7 +131,7 @@ class _Preparation:
         errors = [
             f"{table}: the phone numbers are floats of 32 bits, whose last digits are lost"
             for table in tables
-            if self._decisions.has_rounded_numbers(table)
+            if self._classifier.has_rounded_numbers(table)
         ]
         if errors:
             raise OtpiqValidationError(
@@ -140,9 +140,9 @@ class _Preparation:
             )
 
     def _log_values(self) -> None:
-        if cleaned := self._decisions.cleaned_values():
+        if cleaned := self._classifier.cleaned_values():
             log.info("Cleaned the whitespace of %s template parameters, as WhatsApp requires.", f"{cleaned:,}")
-        if regions := self._decisions.regions():
+        if regions := self._classifier.regions():
             log.info("%s.", describe_regions(regions, self._request.default_region))
 
     def _require_recipients(self, counts: Counts) -> None:
@@ -168,11 +168,11 @@ class _Preparation:
 
     def _by_reason(self) -> str:
         """List the most frequent reasons for rejected rows."""
-        reasons = [f"{count:,} rows: {reason}" for reason, count in islice(self._decisions.reasons(), _MAX_LISTED)]
+        reasons = [f"{count:,} rows: {reason}" for reason, count in islice(self._classifier.reasons(), _MAX_LISTED)]
         return f"\nRejected, by reason:{bullet_list(reasons)}" if reasons else ""
 
     def _require_readable_suppressions(self) -> None:
-        unreadable = self._decisions.unreadable_suppressions().items()
+        unreadable = self._classifier.unreadable_suppressions().items()
         errors = [f"suppress: rows {list_some(list(map(str, rows)), _MAX_LISTED)}: {why}" for why, rows in unreadable]
         if errors:
             raise OtpiqValidationError(
@@ -181,10 +181,10 @@ class _Preparation:
                 errors=errors,
             )
 
-    def _warn_of_useless_suppressions(self) -> None:
-        if self._request.suppress is not None and not self._decisions.has_suppressions():
+    def _warn_of_rows_without_number(self) -> None:
+        if self._request.suppress is not None and not self._classifier.has_suppressions():
             log.warning("suppress holds no phone number at all: nobody is suppressed.")
-        if useless := self._decisions.useless_suppressions():
+        if useless := self._classifier.rows_without_number():
             listed = list_some(list(map(str, useless)), _MAX_LISTED)
             log.warning("%d rows of suppress hold no phone number, and suppress nobody: rows %s.", len(useless), listed)
 

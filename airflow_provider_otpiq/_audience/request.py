@@ -142,9 +142,9 @@ def _memory_limit(value: str) -> str:
 class AudienceRequest(RequestModel):
     """An audience that is to be prepared."""
 
-    title: ClassVar[str] = "The audience"
-    not_done: ClassVar[str] = "was not prepared"
-    never_blank: ClassVar[dict[str, str]] = {
+    subject: ClassVar[str] = "The audience"
+    failure_phrase: ClassVar[str] = "was not prepared"
+    required_if_set: ClassVar[dict[str, str]] = {
         "suppress": "people who opted out would get the message",
         "suppress_phone_number": "another column would decide who opted out",
         "max_rejected": "another limit would apply",

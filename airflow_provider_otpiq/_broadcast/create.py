@@ -11,17 +11,17 @@ from pydantic_core import to_json
 
 from airflow_provider_otpiq._audience.in_use import ledgers_of
 from airflow_provider_otpiq._audience.manifest import IN_USE, Audience
-from airflow_provider_otpiq._broadcast.ledger import Broadcast, Campaign, Ledger
 from airflow_provider_otpiq._broadcast.parts import (
     MAX_LISTED,
     REFUSALS,
     campaign_name,
     is_attached,
     part_name,
+    process_parts,
     require_allowed,
     totals,
-    work_through,
 )
+from airflow_provider_otpiq._ledger import Broadcast, Campaign, Ledger
 from airflow_provider_otpiq._models.fields import MAX_NAME_LENGTH
 from airflow_provider_otpiq._models.resources import Resources
 from airflow_provider_otpiq._recipients.template_parameters import required_parameters
@@ -80,7 +80,7 @@ class BroadcastDrafts:
             self._require_none_lost(missing)
         if len(missing) < len(self._own):
             log.info("%d of %d campaigns hold their part already.", len(self._own) - len(missing), len(self._own))
-        work_through(missing, self._ensure_attached, "Created and attached")
+        process_parts(missing, self._ensure_attached, "Created and attached")
 
     @property
     def totals(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class BroadcastDrafts:
         """Save the request before the first campaign, or make sure that it is the saved one."""
         marks = ledgers_of(self._audience.folder)  # are written after their ledgers, so they are read before
         saved = self.ledger.read()
-        if saved is None or not self.ledger.is_whole():
+        if saved is None or not self.ledger.is_intact():
             self._require_no_lost_ledger(marks)
             saved = self.ledger.begin(saved or self._checked_request())
         if self.ledger.location not in marks.values():
@@ -154,7 +154,7 @@ class BroadcastDrafts:
         for mark, location in marks.items():
             ledger = Ledger(location)
             ledger.read()
-            if not ledger.is_whole():
+            if not ledger.is_intact():
                 error = f"the ledger {location} is lost: campaigns may have been created from it"
                 raise OtpiqValidationError(
                     f"Nothing was sent: {error}, and may have been started. Restore it. If you are sure that none of"
@@ -173,19 +173,19 @@ class BroadcastDrafts:
             )
 
     @property
-    def _further_mark(self) -> str:
+    def _marker_name(self) -> str:
         """What marks the audience where another ledger has done so before."""
-        return f"in_use_{sha256(self._user).hexdigest()[:12]}.json"
+        return f"in_use_{sha256(self._marker_body).hexdigest()[:12]}.json"
 
     @property
-    def _user(self) -> bytes:
+    def _marker_body(self) -> bytes:
         return to_json({"ledger": self.ledger.location})
 
     def _mark_audience_in_use(self) -> None:
         """Mark the audience, so that nothing prepares another one in its place, and see that nothing just has."""
         folder = self._audience.folder
-        if not folder.create(IN_USE, self._user) and folder.read(IN_USE) != self._user:
-            folder.create(self._further_mark, self._user)
+        if not folder.create(IN_USE, self._marker_body) and folder.read(IN_USE) != self._marker_body:
+            folder.create(self._marker_name, self._marker_body)
         if Audience(self._request.audience).manifest != self._audience.manifest:
             error = f"audience: {self._request.audience} was prepared again at the same time"
             raise OtpiqValidationError(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_otpiq._audience.manifest import Part
-    from airflow_provider_otpiq._broadcast.ledger import Broadcast, Campaign, Ledger
+    from airflow_provider_otpiq._ledger import Broadcast, Campaign, Ledger
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def campaign_name(name: str, part: Part, parts: int) -> str:
     return f"{name} {int(part_name(part)) + 1}/{parts}"
 
 
-def work_through(parts: Sequence[Part], work: Callable[[Part], None], done: str) -> None:
+def process_parts(parts: Sequence[Part], work: Callable[[Part], None], done: str) -> None:
     """
     Work on each part, whatever OTPIQ says of the others, and log the progress every few seconds.
 

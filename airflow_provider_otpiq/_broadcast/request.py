@@ -17,7 +17,7 @@ from airflow_provider_otpiq._redaction import safe_repr
 MIN_LEAD_TIME = timedelta(minutes=2)
 
 
-def single(value: object) -> object:
+def unwrap_mapped_path(value: object) -> object:
     """
     Take the one value out of what a mapped task returns: each of its tasks the same.
 
@@ -88,9 +88,9 @@ class _Sharded(RequestModel):
 class CreateBroadcast(TemplateAndSender, _Sharded):
     """What a broadcast says, from which number, and to whom."""
 
-    title = "The broadcast"
-    needs_both = True
-    never_blank: ClassVar[dict[str, str]] = {
+    subject = "The broadcast"
+    requires_template_and_sender = True
+    required_if_set: ClassVar[dict[str, str]] = {
         **_SHARDS_ARE_LOST,
         "ledger": "a second broadcast would send to the same people again",
     }
@@ -109,13 +109,13 @@ class CreateBroadcast(TemplateAndSender, _Sharded):
 class StartBroadcast(_Sharded):
     """When the campaigns of a broadcast start."""
 
-    title = "The broadcast's start"
-    never_blank: ClassVar[dict[str, str]] = {
+    subject = "The broadcast's start"
+    required_if_set: ClassVar[dict[str, str]] = {
         **_SHARDS_ARE_LOST,
         "scheduled_for": "the messages would go out as soon as possible",
     }
 
-    broadcast: Annotated[String, BeforeValidator(single)]
+    broadcast: Annotated[String, BeforeValidator(unwrap_mapped_path)]
     scheduled_for: Time | None = None
     lead_time: Annotated[_Duration, AfterValidator(_at_least_the_minimum)]
     max_delay: _Duration

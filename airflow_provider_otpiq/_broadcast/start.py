@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 
 from airflow_provider_otpiq._broadcast.health import require_healthy
-from airflow_provider_otpiq._broadcast.ledger import Ledger, Schedule, Start
 from airflow_provider_otpiq._broadcast.part_size import require_part_size
 from airflow_provider_otpiq._broadcast.parts import (
     MAX_LISTED,
     campaign_name,
     is_attached,
     part_name,
+    process_parts,
     read_broadcast,
     require_allowed,
     totals,
-    work_through,
 )
+from airflow_provider_otpiq._ledger import Ledger, Schedule, Start
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import list_some
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from pendulum import DateTime
 
     from airflow_provider_otpiq._audience.manifest import Part
-    from airflow_provider_otpiq._broadcast.ledger import Campaign
     from airflow_provider_otpiq._broadcast.request import StartBroadcast
+    from airflow_provider_otpiq._ledger import Campaign
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class BroadcastStart:
         self._start = self._begin(missing)
         if self.already_scheduled:
             log.info("%d of %d campaigns are scheduled already.", self.already_scheduled, len(self._own))
-        work_through(missing, self._ensure_scheduled, "Scheduled")
+        process_parts(missing, self._ensure_scheduled, "Scheduled")
         self._report_other_shards()
 
     @property

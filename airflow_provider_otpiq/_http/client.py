@@ -10,7 +10,7 @@ from airflow_provider_otpiq import __version__
 from airflow_provider_otpiq._http.connection_errors import connection_error, too_large
 from airflow_provider_otpiq._http.responses import RawResponse, parse_response
 from airflow_provider_otpiq._http.retry import IDEMPOTENT_METHODS, RetryState, with_retries
-from airflow_provider_otpiq._http.session import BearerAuth, Session, expect_request, read_body, was_handed_over
+from airflow_provider_otpiq._http.session import BearerAuth, Session, read_body, request_was_sent, reset_sent_flag
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqError, OtpiqOutcomeUnknownError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._http.settings import HttpSettings
 
 
-_SLACK = 60.0
+_UNTIMED_SECONDS = 60.0
 """Seconds that name lookup, several addresses and TLS may take beyond the timeouts, before a request is settled."""
 
 
@@ -114,11 +114,13 @@ class OtpiqClient:
         def attempt() -> dict[str, Any]:
             check()
             if marker:
-                marker.save_pending_marker(_SLACK + self._settings.connect_timeout + 2 * self._settings.read_timeout)
+                marker.save_pending_marker(
+                    _UNTIMED_SECONDS + self._settings.connect_timeout + 2 * self._settings.read_timeout
+                )
             try:
                 return self.attempt("POST", path, response_model, body)  # type: ignore[no-any-return]
             except BaseException as error:  # Airflow's timeout, and its end of a task, are no Exceptions
-                if error.may_have_taken_effect if isinstance(error, OtpiqError) else was_handed_over():
+                if error.may_have_taken_effect if isinstance(error, OtpiqError) else request_was_sent():
                     unknown = _outcome_unknown(self._describe("POST", path), error)
                     raise unknown from error
                 if marker:
@@ -147,7 +149,7 @@ class OtpiqClient:
 
     def _send(self, method: str, path: str, body: dict[str, Any] | SerialisedBody | None) -> RawResponse:
         """Send a request once, and read the complete response."""
-        expect_request()
+        reset_sent_flag()
         settings, call = self._settings, self._describe(method, path)
         content, redact = _serialise(body)
         try:

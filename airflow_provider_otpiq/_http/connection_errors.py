@@ -21,7 +21,7 @@ from urllib3.util import parse_url
 from airflow_provider_otpiq._http.session import (
     MAX_RESPONSE_BYTES,
     CertificateAuthoritiesError,
-    was_handed_over,
+    request_was_sent,
 )
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq.exceptions import (
@@ -80,7 +80,7 @@ def connection_error(
 
     It is to be raised outside of the handler: its context would hold the request, and the API key with it.
     """
-    if was_handed_over():
+    if request_was_sent():
         return OtpiqConnectionError(f"{call} got no complete response: {_how_it_was_lost(error, settings)}.")
     if wrong := _in_the_configuration(error, settings, host_field):
         return OtpiqConfigurationError(f"{call} was not sent: {wrong}.")

@@ -30,8 +30,8 @@ from airflow_provider_otpiq._http.session import (
     Connection,
     Session,
     TimedResponse,
-    expect_request,
     iter_body,
+    reset_sent_flag,
 )
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq.exceptions import (
@@ -197,7 +197,7 @@ class Download:
         """Read the file, following redirects; what a library raises becomes an error of ours."""
         call = f"The download of {self._name} from {sanitize(_host_of(url))}"
         self._require_safe(call, url)
-        expect_request()
+        reset_sent_flag()
         try:
             with self._session(url) as session, self._get(session, url) as response:
                 location = _location(response)

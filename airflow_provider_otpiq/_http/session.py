@@ -42,12 +42,12 @@ _GZIP = ("gzip", "x-gzip")
 _handed_over: ContextVar[bool] = ContextVar("otpiq_request_handed_over", default=True)
 
 
-def expect_request() -> None:
+def reset_sent_flag() -> None:
     """Take note that a request is about to be made, and that none of it was sent yet."""
     _handed_over.set(False)
 
 
-def was_handed_over() -> bool:
+def request_was_sent() -> bool:
     """Tell whether the last request was handed to a connected socket. False: it provably never left this machine."""
     return _handed_over.get()
 
@@ -258,7 +258,7 @@ def iter_body(response: requests.Response, max_bytes: int, chunk_size: int) -> I
             if max(received, produced) > max_bytes:
                 raise BodyTooLargeError
             yield piece
-    if gunzip and not gunzip.is_whole:
+    if gunzip and not gunzip.is_intact:
         raise zlib.error("the end is missing")
 
 
@@ -270,7 +270,7 @@ class _Gunzip:
         self._member = zlib.decompressobj(wbits=31)
 
     @property
-    def is_whole(self) -> bool:
+    def is_intact(self) -> bool:
         return self._member.eof
 
     def pieces(self, compressed: bytes) -> Iterator[bytes]:

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 class RequestModel(BaseModel):
     """A request that follows the contract: parsing the fields validates them."""
 
-    title: ClassVar[str]
+    subject: ClassVar[str]
     """What it is, as an error begins."""
 
-    not_done: ClassVar[str] = "was not sent"
+    failure_phrase: ClassVar[str] = "was not sent"
     """What an error says of it."""
 
-    never_blank: ClassVar[dict[str, str]] = {}
+    required_if_set: ClassVar[dict[str, str]] = {}
     """
     Fields that are an error if they render to an empty value; only Python's None means "not set".
 
@@ -52,18 +52,18 @@ class RequestModel(BaseModel):
         return {
             name: value
             for name, value in fields.items()
-            if is_set(value) or (name in cls.never_blank and value is not None)
+            if is_set(value) or (name in cls.required_if_set and value is not None)
         }
 
     @field_validator("*", mode="before")
     @classmethod
     def _refuse_empty_value(cls, value: object, info: ValidationInfo) -> object:
         name = info.field_name or ""
-        if value is None or name not in cls.never_blank or not is_empty(value):
+        if value is None or name not in cls.required_if_set or not is_empty(value):
             return value
         raise ValueError(
-            f"is set and rendered to an empty value, so {cls.never_blank[name]}; make it render to a value, or leave"
-            f" {name} out"
+            f"is set and rendered to an empty value, so {cls.required_if_set[name]}; make it render to a value, or"
+            f" leave {name} out"
         )
 
     @classmethod
@@ -73,17 +73,19 @@ class RequestModel(BaseModel):
 
         :raises OtpiqValidationError: if any field breaks a rule; the text lists every validation error.
         """
-        errors = cls._errors_between(fields)
+        errors = cls._cross_field_errors(fields)
         try:
             request = cls(**fields)
         except ValidationError as error:
             errors = [*format_errors(error), *errors]
         if not errors:
             return request
-        raise OtpiqValidationError(f"{cls.title} {cls.not_done}, because of:{bullet_list(errors)}", errors=errors)
+        raise OtpiqValidationError(
+            f"{cls.subject} {cls.failure_phrase}, because of:{bullet_list(errors)}", errors=errors
+        )
 
     @classmethod
-    def _errors_between(cls, fields: Mapping[str, object]) -> list[str]:
+    def _cross_field_errors(cls, fields: Mapping[str, object]) -> list[str]:
         """Find what is wrong with the fields together, whatever each of them is."""
         return []
 

@@ -57,7 +57,7 @@ class UpdateCampaignFields(_TemplateAndSenderFields, total=False):
 class TemplateAndSender(RequestModel):
     """A request that names its template and its sending number by id, or by what people call them."""
 
-    needs_both: ClassVar[bool]
+    requires_template_and_sender: ClassVar[bool]
 
     template_name: Annotated[String | None, Field(exclude=True)] = None
     template_language: Annotated[String | None, Field(exclude=True)] = None
@@ -81,7 +81,7 @@ class TemplateAndSender(RequestModel):
         has_name = info.data[by_name] is not None
         if has_name and object_id is not None:
             raise ValueError(f"is set, and so is {by_name}; keep one of them")
-        if cls.needs_both and not has_name and object_id is None:
+        if cls.requires_template_and_sender and not has_name and object_id is None:
             raise ValueError(f"is required, and is not set, nor is {by_name}")
         return object_id
 
@@ -103,8 +103,8 @@ class TemplateAndSender(RequestModel):
 class CreateCampaign(TemplateAndSender):
     """The body of a create."""
 
-    title = "The new campaign"
-    needs_both = True
+    subject = "The new campaign"
+    requires_template_and_sender = True
 
     name: CampaignName
     schedule_type: ScheduleType | None = None
@@ -136,8 +136,8 @@ class CreateCampaign(TemplateAndSender):
 class UpdateCampaign(TemplateAndSender):
     """The body of an update, and the id in its path."""
 
-    title = "The campaign's update"
-    needs_both = False
+    subject = "The campaign's update"
+    requires_template_and_sender = False
 
     campaign_id: Annotated[ObjectId, Field(exclude=True)]
     name: CampaignName | None = None
@@ -169,7 +169,7 @@ class UpdateCampaign(TemplateAndSender):
         return text
 
     @classmethod
-    def _errors_between(cls, fields: Mapping[str, object]) -> list[str]:
+    def _cross_field_errors(cls, fields: Mapping[str, object]) -> list[str]:
         if any(is_set(value) for name, value in fields.items() if name != "campaign_id"):
             return []
         return ["nothing is changed: set at least one field besides campaign_id"]
@@ -187,7 +187,7 @@ class UpdateCampaign(TemplateAndSender):
 class StartCampaign(RequestModel):
     """The id in the path of a start."""
 
-    title = "The campaign's start"
+    subject = "The campaign's start"
 
     campaign_id: ObjectId
 

@@ -108,8 +108,8 @@ def after_start(end: DateTime, info: ValidationInfo) -> DateTime:
 class GenerateReport(RequestModel):
     """The body of a report's request."""
 
-    title: ClassVar[str] = "The report's request"
-    never_blank: ClassVar[dict[str, str]] = {
+    subject: ClassVar[str] = "The report's request"
+    required_if_set: ClassVar[dict[str, str]] = {
         "phone_numbers": "the report would be about everybody",
         "statuses": STATUSES_ARE_LOST,
     }
@@ -123,7 +123,7 @@ class GenerateReport(RequestModel):
 class ListReports(RequestModel):
     """The query of a list of reports."""
 
-    title: ClassVar[str] = "The list of reports"
+    subject: ClassVar[str] = "The list of reports"
 
     limit: Annotated[int, Field(ge=1, le=500)] = 100
     status: Annotated[list[str] | None, PlainValidator(lambda value: _words(value, REPORT_STATUSES))] = None
@@ -171,8 +171,8 @@ Destination = Annotated[str, BeforeValidator(_destination)]
 class DownloadReport(RequestModel):
     """Which report is downloaded, and where to."""
 
-    title: ClassVar[str] = "The report"
-    not_done: ClassVar[str] = "was not downloaded"
+    subject: ClassVar[str] = "The report"
+    failure_phrase: ClassVar[str] = "was not downloaded"
 
     report: Annotated[Report, PlainValidator(_report)]
     destination: Destination

@@ -57,7 +57,7 @@ def _can_be_iterated(recipients: Any) -> bool:
 class RecipientsRequest(RequestModel):
     """Recipients for a campaign, and how they are validated."""
 
-    title = "The list of recipients"
+    subject = "The list of recipients"
 
     campaign_id: ObjectId
     on_invalid: Annotated[Literal["fail", "skip"], one_of("fail", "skip")] = "fail"
@@ -70,7 +70,7 @@ class RecipientsRequest(RequestModel):
 class RecipientPayload(RequestModel):
     """The query of what each recipient must carry."""
 
-    title = "The request for the recipient payload"
+    subject = "The request for the recipient payload"
 
     campaign_id: ObjectId | None = None
     template_id: ObjectId | None = Field(default=None, validate_default=True)

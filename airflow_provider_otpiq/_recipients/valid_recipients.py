@@ -12,8 +12,6 @@ from airflow_provider_otpiq._redaction import hide_values
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_otpiq._connection.guard_rails import GuardRails
-
 # Each of these, alone, names nobody; and without them it could not be told what a refusal is about.
 _ORDINARY_WORDS = frozenset({
     "all", "every", "each", "recipient", "recipients", "number", "numbers", "contact", "contacts",
@@ -34,8 +32,8 @@ class ValidRecipients:
         """How many invalid rows were left out."""
         self.duplicates = duplicates
         """How many rows were left out because an earlier one has the same person."""
-        self.guard_rails: GuardRails | None = None
-        """Those of the connection that allow them; None where none were asked."""
+        self.allowed_by: object = None
+        """The guard rails that allow them; None if none were checked."""
         self._count = count
 
     def __len__(self) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
-    from airflow_provider_otpiq._report.members import People
+    from airflow_provider_otpiq._report.members import AudienceMembers
     from airflow_provider_otpiq._report.request import AwaitDeliveryRequest, MessageSelection, ReportRequest
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
@@ -37,12 +37,12 @@ class WrittenReport(NamedTuple):
     """A report that was written."""
 
     destination: str
-    people: People | None
+    people: AudienceMembers | None
     """Whose messages are in it; None for everybody's."""
     counts: dict[str, Any]
 
 
-def write_report(hook: OtpiqHook, request: ReportRequest, people: People | None) -> WrittenReport:
+def write_report(hook: OtpiqHook, request: ReportRequest, people: AudienceMembers | None) -> WrittenReport:
     """
     Write what became of the messages to a file, and count them.
 
@@ -65,7 +65,7 @@ def write_report(hook: OtpiqHook, request: ReportRequest, people: People | None)
 
 
 def count_messages(
-    hook: OtpiqHook, request: AwaitDeliveryRequest, people: People | None
+    hook: OtpiqHook, request: AwaitDeliveryRequest, people: AudienceMembers | None
 ) -> tuple[dict[str, Any], float]:
     """
     Count what became of the messages by one report, and tell which share of them is final.
@@ -84,12 +84,14 @@ def count_messages(
         return collector.table.counts(), collector.table.final_share()
 
 
-def not_before(request: AwaitDeliveryRequest, people: People | None) -> DateTime | None:
+def not_before(request: AwaitDeliveryRequest, people: AudienceMembers | None) -> DateTime | None:
     """Return when the messages can be final at the earliest: none may be missing in a report."""
     return request.end or (people and people.last_start) or None
 
 
-def _numbers_by_part(people: People | None, table: MessageTable) -> Iterator[tuple[str | None, list[str] | None]]:
+def _numbers_by_part(
+    people: AudienceMembers | None, table: MessageTable
+) -> Iterator[tuple[str | None, list[str] | None]]:
     """
     Divide the people over as many reports as it takes.
 
@@ -146,7 +148,7 @@ class _Collector:
 
 
 @contextmanager
-def _collector(hook: OtpiqHook, messages: MessageSelection, people: People | None) -> Iterator[_Collector]:
+def _collector(hook: OtpiqHook, messages: MessageSelection, people: AudienceMembers | None) -> Iterator[_Collector]:
     with Database(_MEMORY_LIMIT) as database:
         table = MessageTable(database, has_people=people is not None, message_types=messages.counted_types)
         yield _Collector(hook, database, table)

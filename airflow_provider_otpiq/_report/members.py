@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Audience
-from airflow_provider_otpiq._broadcast.ledger import Ledger
 from airflow_provider_otpiq._broadcast.parts import part_name, read_broadcast
+from airflow_provider_otpiq._ledger import Ledger
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
-    from airflow_provider_otpiq._broadcast.ledger import Schedule
+    from airflow_provider_otpiq._ledger import Schedule
     from airflow_provider_otpiq._report.request import MessageSelection
 
 _CLOCKS_DIFFER_BY = pendulum.duration(minutes=5)
 """How much earlier than by our clock a campaign may have started by OTPIQ's."""
 
 
-class PeopleOfPart(NamedTuple):
+class PartMembers(NamedTuple):
     """The people of a part."""
 
     part: str
@@ -34,7 +34,7 @@ class PeopleOfPart(NamedTuple):
     recipients: list[dict[str, Any]]
 
 
-class People:
+class AudienceMembers:
     """
     The people of an audience.
 
@@ -50,10 +50,10 @@ class People:
         self._schedules = schedules or {}
         self.project = project
 
-    def __iter__(self) -> Iterator[PeopleOfPart]:
+    def __iter__(self) -> Iterator[PartMembers]:
         for part in self._audience.manifest.parts:
             schedule = self._schedules.get(part_name(part))
-            yield PeopleOfPart(
+            yield PartMembers(
                 part_name(part), schedule.campaign_id if schedule else None, self._audience.read_part(part)
             )
 
@@ -73,14 +73,14 @@ class People:
         return max((schedule.scheduled_for for schedule in self._schedules.values()), default=None)
 
 
-def people_of(messages: MessageSelection) -> People | None:
+def members_of(messages: MessageSelection) -> AudienceMembers | None:
     """
     Find whose messages are meant; None if they are everybody's.
 
     :raises OtpiqValidationError: if there is no such broadcast or audience, or nothing of a broadcast was scheduled.
     """
     if messages.audience:
-        return People(Audience(messages.audience))
+        return AudienceMembers(Audience(messages.audience))
     if not messages.broadcast:
         return None
     ledger = Ledger(messages.broadcast)
@@ -90,10 +90,10 @@ def people_of(messages: MessageSelection) -> People | None:
     if not schedules:
         error = f"broadcast: nothing of {ledger} was scheduled, so nobody has a message"
         raise OtpiqValidationError(f"{error}. Run the task that starts it first.", errors=[error])
-    return People(audience, schedules, broadcast.project)
+    return AudienceMembers(audience, schedules, broadcast.project)
 
 
-def window_of(messages: MessageSelection, people: People | None) -> tuple[DateTime, DateTime]:
+def window_of(messages: MessageSelection, people: AudienceMembers | None) -> tuple[DateTime, DateTime]:
     """
     Return the window of a report: a broadcast's own begins a little before its first campaign, and ends now.
 

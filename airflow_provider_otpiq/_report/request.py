@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
-from airflow_provider_otpiq._broadcast.request import single
+from airflow_provider_otpiq._broadcast.request import unwrap_mapped_path
 from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.fields import String, Time
 from airflow_provider_otpiq._models.reports import (
@@ -31,15 +31,15 @@ BROADCAST_TYPES = ("WhatsApp Template",)
 class MessageSelection(RequestModel):
     """Which messages: those of a window, of a broadcast, or of an audience in a window."""
 
-    title: ClassVar[str] = "The delivery report"
-    not_done: ClassVar[str] = "was not made"
-    never_blank: ClassVar[dict[str, str]] = {
+    subject: ClassVar[str] = "The delivery report"
+    failure_phrase: ClassVar[str] = "was not made"
+    required_if_set: ClassVar[dict[str, str]] = {
         "broadcast": "the report would be about everybody",
         "audience": "the report would be about everybody",
         "message_types": "messages of other types would be counted",
     }
 
-    broadcast: Annotated[String | None, BeforeValidator(single)] = None
+    broadcast: Annotated[String | None, BeforeValidator(unwrap_mapped_path)] = None
     audience: String | None = None
     start: Annotated[Time | None, Field(validate_default=True)] = None
     end: Annotated[Time | None, Field(validate_default=True)] = None
@@ -79,7 +79,7 @@ def _known_format(location: str) -> str:
 class ReportRequest(MessageSelection):
     """A report that is written to a file."""
 
-    never_blank: ClassVar[dict[str, str]] = {**MessageSelection.never_blank, "statuses": STATUSES_ARE_LOST}
+    required_if_set: ClassVar[dict[str, str]] = {**MessageSelection.required_if_set, "statuses": STATUSES_ARE_LOST}
 
     statuses: Annotated[list[str] | None, PlainValidator(message_statuses)] = None
     destination: Annotated[Destination, AfterValidator(_known_format)]
@@ -115,8 +115,8 @@ MIN_POKE_INTERVAL = 60
 class AwaitDeliveryRequest(MessageSelection):
     """What a sensor waits for."""
 
-    title: ClassVar[str] = "The sensor"
-    not_done: ClassVar[str] = "made no report"
+    subject: ClassVar[str] = "The sensor"
+    failure_phrase: ClassVar[str] = "made no report"
 
     min_final: Annotated[float, PlainValidator(_share)]
     max_failed_pokes: Annotated[int, Field(ge=0)]

@@ -80,7 +80,7 @@ class AtMostOnce:
 
     def delete_pending_marker(self) -> None:
         """Delete the marker of an attempt that provably had no effect."""
-        self._state.settle(self._nothing_sent)
+        self._state.save_best_effort(self._nothing_sent)
 
     def run_once(self, send: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """
@@ -94,7 +94,7 @@ class AtMostOnce:
             wait = f"Wait until {self._in_flight_until}: OTPIQ may still be processing it."
             error.remedy = f"{wait} {error.remedy} {self._how_to_go_on}"
             raise
-        self._state.settle({"campaign_id": self._campaign_id, "campaign": campaign})
+        self._state.save_best_effort({"campaign_id": self._campaign_id, "campaign": campaign})
         return campaign
 
     @property

@@ -49,7 +49,7 @@ class CreatedCampaignState:
 
     def save(self, campaign: dict[str, Any]) -> None:
         """Save the new campaign, and warn if it replaces one of an earlier try."""
-        self._state.settle({"request": self._request, "campaign": campaign})
+        self._state.save_best_effort({"request": self._request, "campaign": campaign})
         if self._saved:
             log.warning(
                 "An earlier try created campaign %s, but %s changed since, so this try created a new one. The old"

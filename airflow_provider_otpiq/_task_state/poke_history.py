@@ -47,4 +47,4 @@ class PokeHistory:
         self._save()
 
     def _save(self) -> None:
-        self._state.settle({"try_number": self._try_number, "failed": self.failed, "counts": self.counts})
+        self._state.save_best_effort({"try_number": self._try_number, "failed": self.failed, "counts": self.counts})

@@ -49,7 +49,7 @@ class SavedState:
         if self._store is not None:
             self._store.delete(self.key)
 
-    def settle(self, value: dict[str, Any] | None) -> None:
+    def save_best_effort(self, value: dict[str, Any] | None) -> None:
         """
         Save what a response told, or delete the saved value if it told that nothing happened (None).
 

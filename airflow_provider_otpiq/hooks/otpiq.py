@@ -183,7 +183,7 @@ class OtpiqHook(BaseHook):
         )
         guard_rails = self.guard_rails  # first of all, because reading them checks everything in the connection
         valid = request.recipients
-        if isinstance(valid, ValidRecipients) and not validate_parameters and valid.guard_rails == guard_rails:
+        if isinstance(valid, ValidRecipients) and not validate_parameters and valid.allowed_by == guard_rails:
             return valid
         validator = RecipientValidator(valid, request.default_region, request.null_values)
         guard_rails.check_allowed(validator)
@@ -191,7 +191,7 @@ class OtpiqHook(BaseHook):
             validator.require(self.get_recipient_payload(campaign_id=request.campaign_id))
         valid = validator.result(skip_invalid=request.on_invalid == "skip")
         guard_rails.check_count(len(valid))
-        valid.guard_rails = guard_rails
+        valid.allowed_by = guard_rails
         return valid
 
     def attach_recipients(

@@ -140,16 +140,16 @@ class OtpiqBaseOperator(BaseOperator):
         add_to_asset_events(self, context, facts)
 
 
-class KeepsLostFields:
+class RejectsEmptyFields:
     """An operator that refuses some fields if they were set and render to None."""
 
-    never_lost: ClassVar[tuple[str, ...]]
-    """The names of these fields: those of its request's ``never_blank``."""
+    required_if_set: ClassVar[tuple[str, ...]]
+    """The names of these fields: those of its request's ``required_if_set``."""
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
-        were_set = [name for name in self.never_lost if parent is self and _is_set(parent, name)]
+        were_set = [name for name in self.required_if_set if parent is self and _is_set(parent, name)]
         super()._do_render_template_fields(  # type: ignore[misc]
             parent, template_fields, context, jinja_env, seen_oids
         )
@@ -165,7 +165,7 @@ def _is_set(operator: object, name: str) -> bool:
     return getattr(operator, name) is not None or is_mapped
 
 
-class RemovesTemporaryFiles:
+class ExitsOnKill:
     """A task that ends where Airflow ends it, so that its temporary files are removed."""
 
     def on_kill(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_otpiq.operators._base import KeepsLostFields, RemovesTemporaryFiles, add_to_asset_events
+from airflow_provider_otpiq.operators._base import ExitsOnKill, RejectsEmptyFields, add_to_asset_events
 from airflow_provider_otpiq.operators.recipients import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["PrepareAudienceOperator"]
 _SOURCES = ("source", "suppress")
 
 
-class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperator):
+class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     """
     Prepare an audience of any size: read its rows, and divide those who may be messaged into parts of at most 1000.
 
@@ -114,7 +114,7 @@ class PrepareAudienceOperator(RemovesTemporaryFiles, KeepsLostFields, BaseOperat
         "null_values",
         "memory_limit",
     )
-    never_lost = (
+    required_if_set = (
         "suppress",
         "suppress_phone_number",
         "max_rejected",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq.operators._base import KeepsLostFields, OtpiqBaseOperator
+from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, RejectsEmptyFields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CreateBroadcastOperator", "StartBroadcastOperator"]
 
 
-class _BroadcastOperator(KeepsLostFields, OtpiqBaseOperator):
+class _BroadcastOperator(RejectsEmptyFields, OtpiqBaseOperator):
     """What the operators share that work on a broadcast."""
 
     _work: BroadcastDrafts | BroadcastStart | None = None
@@ -106,7 +106,7 @@ class CreateBroadcastOperator(_BroadcastOperator):
         "shards",
         "otpiq_conn_id",
     )
-    never_lost = ("ledger", "shards")
+    required_if_set = ("ledger", "shards")
 
     def __init__(
         self,
@@ -207,7 +207,7 @@ class StartBroadcastOperator(_BroadcastOperator):
         "shards",
         "otpiq_conn_id",
     )
-    never_lost = ("scheduled_for", "shards")
+    required_if_set = ("scheduled_for", "shards")
 
     def __init__(
         self,

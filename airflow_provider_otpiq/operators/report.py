@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq.operators._base import KeepsLostFields, OtpiqBaseOperator, RemovesTemporaryFiles
+from airflow_provider_otpiq.operators._base import ExitsOnKill, OtpiqBaseOperator, RejectsEmptyFields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["DeliveryReportOperator"]
 
 
-class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator):
+class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator):
     """
     Write a file of what became of the messages: who got one, what it cost, which failed and why.
 
@@ -79,7 +79,7 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
         "audience",
         "otpiq_conn_id",
     )
-    never_lost = ("broadcast", "audience", "statuses", "message_types")
+    required_if_set = ("broadcast", "audience", "statuses", "message_types")
     _written: WrittenReport | None = None
 
     def __init__(
@@ -115,7 +115,7 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
         :raises OtpiqError: as :meth:`.OtpiqHook.generate_report` and :meth:`.OtpiqHook.download_report`.
         """
         from airflow_provider_otpiq._report.collect import write_report
-        from airflow_provider_otpiq._report.members import people_of
+        from airflow_provider_otpiq._report.members import members_of
         from airflow_provider_otpiq._report.request import ReportRequest
         from airflow_provider_otpiq._storage import absolute
 
@@ -128,7 +128,7 @@ class DeliveryReportOperator(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOp
             broadcast=self.broadcast,
             audience=self.audience,
         )
-        people = people_of(request)
+        people = members_of(request)
         self._written = write_report(self.hook, request, people)
         counts = self._written.counts
         self.log.info("Wrote %s: %s.", request.destination, ", ".join(f"{name} {n}" for name, n in counts.items()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseSensorOperator
 
 from airflow_provider_otpiq.exceptions import OtpiqError
-from airflow_provider_otpiq.operators._base import KeepsLostFields, OtpiqBaseOperator, RemovesTemporaryFiles
+from airflow_provider_otpiq.operators._base import ExitsOnKill, OtpiqBaseOperator, RejectsEmptyFields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["DeliverySensor"]
 
 
-class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, BaseSensorOperator):
+class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSensorOperator):
     """
     Wait until the messages of a broadcast, or of a window, are final: delivered, read or failed.
 
@@ -68,7 +68,7 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
         "max_failed_pokes",
         "otpiq_conn_id",
     )
-    never_lost = ("broadcast", "message_types")
+    required_if_set = ("broadcast", "message_types")
     _pokes: PokeHistory | None = None
 
     def __init__(
@@ -131,9 +131,9 @@ class DeliverySensor(RemovesTemporaryFiles, KeepsLostFields, OtpiqBaseOperator, 
 
         from airflow_provider_otpiq._models.datetimes import to_api_format
         from airflow_provider_otpiq._report.collect import count_messages, not_before
-        from airflow_provider_otpiq._report.members import people_of
+        from airflow_provider_otpiq._report.members import members_of
 
-        people = people_of(request)
+        people = members_of(request)
         time = not_before(request, people)
         if time and time > pendulum.now("UTC"):
             self.log.info("Nothing is final before %s; no report was made.", to_api_format(time))

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq._audience.manifest import IN_USE, Manifest
-from airflow_provider_otpiq._broadcast.ledger import Broadcast, Ledger
+from airflow_provider_otpiq._ledger import Broadcast, Ledger
 from tests.fakes import CAMPAIGN_ID
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_otpiq._audience.manifest import Counts, Manifest, Part
 from airflow_provider_otpiq._audience.output import Output
-from airflow_provider_otpiq._broadcast.ledger import Start
+from airflow_provider_otpiq._ledger import Start
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.ledgers import use

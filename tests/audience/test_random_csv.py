@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_otpiq._audience.classify import Decisions
+from airflow_provider_otpiq._audience.classify import RowClassifier
 from airflow_provider_otpiq._audience.csv_counter import CsvCounter
 from airflow_provider_otpiq._audience.readers import read_csv
 from airflow_provider_otpiq._audience.request import AudienceRequest
@@ -54,11 +54,11 @@ def rows_by_python(text: str) -> list[list[str]] | None:
 
 
 @pytest.fixture
-def decisions(tmp_path: Path) -> Iterator[Decisions]:
+def decisions(tmp_path: Path) -> Iterator[RowClassifier]:
     """The tables of an audience, in which nothing has been decided."""
     with Database("256MB") as database:
         request = AudienceRequest.parse(source="x", phone_number="phone", reference="name", output=str(tmp_path))
-        yield Decisions(database, request)
+        yield RowClassifier(database, request)
 
 
 @given(csv_text())
@@ -67,7 +67,7 @@ def decisions(tmp_path: Path) -> Iterator[Decisions]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_a_file_is_read_as_python_reads_it(decisions: Decisions, tmp_path: Path, text: str) -> None:
+def test_a_file_is_read_as_python_reads_it(decisions: RowClassifier, tmp_path: Path, text: str) -> None:
     (tmp_path / "people.csv").write_text(text, newline="")
     (file,) = find_files([str(tmp_path / "people.csv")], None)
     loader = decisions.loader("source", Progress())

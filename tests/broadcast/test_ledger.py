@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_otpiq._broadcast.ledger import Campaign, Ledger
+from airflow_provider_otpiq._ledger import Campaign, Ledger
 from tests.fakes import CAMPAIGN_ID
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_otpiq._audience.manifest import Audience
-from airflow_provider_otpiq._broadcast.ledger import Ledger
+from airflow_provider_otpiq._ledger import Ledger
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.broadcast.model import world as worlds
 from tests.broadcast.model.tasks import FOLDER, LEDGER, RELEASES, create, restore, start
@@ -32,7 +32,7 @@ def test_all_of_it_is_read(world: worlds.World) -> None:
     assert broadcast
     assert broadcast.audience_checksum == audience.manifest.checksum == ledger.audience_checksum()
     assert [len(audience.read_part(part)) for part in audience.manifest.parts] == [2, 2]
-    assert ledger.is_whole()
+    assert ledger.is_intact()
     found = ledger.start()
     assert found
     assert found.request == broadcast.id

@@ -64,8 +64,8 @@ TAILS = ["0", "1", "99", " (2)", "(2)", "/1", "-2", " 0", " 12", ".1", ".10"]
 @settings(deadline=None)
 def test_an_iraqi_number_with_a_tail_is_never_another_persons(prefix: str, national: str, tail: str) -> None:
     found = normalized(f"{prefix}{national}{tail}")
-    is_whole = tail.rstrip("0") in ("", ".") and tail != "0"
-    assert found in ((f"964{national}",) if not tail else (f"964{national}", None) if is_whole else (None,))
+    is_intact = tail.rstrip("0") in ("", ".") and tail != "0"
+    assert found in ((f"964{national}",) if not tail else (f"964{national}", None) if is_intact else (None,))
 
 
 @pytest.mark.parametrize("region", ["TR", "DE", "US"])

@@ -194,8 +194,8 @@ def test_the_fields_that_are_never_lost_are_those_of_the_requests() -> None:
         (DeliveryReportOperator, ReportRequest),
         (DeliverySensor, AwaitDeliveryRequest),
     ):
-        assert set(operator.never_lost) == request.never_blank.keys() & set(operator.template_fields), operator
-        assert request.never_blank.keys() <= request.model_fields.keys(), operator
+        assert set(operator.required_if_set) == request.required_if_set.keys() & set(operator.template_fields), operator
+        assert request.required_if_set.keys() <= request.model_fields.keys(), operator
 
 
 def test_one_in_twenty_rows_may_be_rejected_by_default(

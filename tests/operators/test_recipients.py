@@ -345,10 +345,10 @@ def test_an_error_of_the_callable_is_its_own(
 def test_what_a_partial_has_chosen_is_not_taken_from_the_context(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
 ) -> None:
-    def people_of(params: list[Any]) -> list[Any]:
+    def members_of(params: list[Any]) -> list[Any]:
         return params
 
-    execute(attach(dag, campaign_id, partial(people_of, params=PEOPLE)), context)
+    execute(attach(dag, campaign_id, partial(members_of, params=PEOPLE)), context)
     assert attached(sandbox) == DIGITS
 
 

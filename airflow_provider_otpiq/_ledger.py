@@ -143,7 +143,7 @@ class Ledger:
             self._id = broadcast.id
         return broadcast
 
-    def is_whole(self) -> bool:
+    def is_intact(self) -> bool:
         """Tell whether it has a request, as it was read, and what belongs to that is there."""
         if not self._id:
             return False
