@@ -1,6 +1,8 @@
 # Everything here needs only Python, make and git: each target sets up what it uses, in this checkout.
 
-# The tests run on the newest Airflow in .venv, and on each other one in an environment of its own.
+# The tests run on the newest Airflow in .venv, and on each other one in an environment of its own. The newest runs on
+# each of these versions of Python, of which the first is taken that is found; an older one on that of its line.
+PYTHONS ?= $(shell awk '!/^\#/ {print $$2}' dev/airflow_versions.txt | sort -ruV)
 VERSIONS := $(shell awk '!/^\#/ {print $$1}' dev/airflow_versions.txt)
 NEWEST := $(lastword $(VERSIONS))
 OLDER := $(filter-out $(NEWEST),$(VERSIONS))
@@ -86,24 +88,23 @@ clean:  ## remove everything that the targets made
 
 # uv alone: a new version of Airflow has no constraints yet.
 .venv-constraints/ready:
-	python=$$(dev/find_python.sh 3.11) && "$$python" -m venv --clear .venv-constraints
+	python=$$(dev/find_python.sh $(PYTHONS)) && "$$python" -m venv --clear .venv-constraints
 	.venv-constraints/bin/pip install --quiet uv==$(UV_VERSION)
 	touch $@
 
 .venv/ready: dev/constraints/$(NEWEST).txt dev/airflow_versions.txt pyproject.toml
-	$(call install,.venv,$(NEWEST))
+	$(call install,.venv,$(NEWEST),$(PYTHONS))
 
 .venv/%-ready: .venv/ready
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --constraint dev/constraints/$(NEWEST).txt --editable '.[$*]'
 	touch $@
 
 $(OLDER:%=.venv-%/ready): .venv-%/ready: dev/constraints/%.txt dev/airflow_versions.txt pyproject.toml
-	$(call install,.venv-$*,$*)
+	$(call install,.venv-$*,$*,$$(awk '$$1 == "$*" {print $$2}' dev/airflow_versions.txt))
 
-# An environment, and the version of Airflow that it holds.
+# An environment, the version of Airflow that it holds, and the versions of Python that it may have.
 define install
-	python=$$(dev/find_python.sh "$$(awk '$$1 == "$(2)" {print $$2}' dev/airflow_versions.txt)") && \
-	    "$$python" -m venv --clear $(1)
+	python=$$(dev/find_python.sh $(3)) && "$$python" -m venv --clear $(1)
 	$(1)/bin/pip install --quiet uv==$(UV_VERSION)
 	$(1)/bin/uv pip install --quiet --compile-bytecode --python $(1)/bin/python \
 	    --constraint dev/constraints/$(2).txt --editable '.[dev]'
