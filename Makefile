@@ -22,8 +22,8 @@ demo: .venv/ready  ## run an example DAG in a real Airflow against the sandbox, 
 airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_PORT=8080)
 	.venv/bin/python -m dev.webui $(AIRFLOW_PORT)
 
-unit: .venv/ready  ## the tests that start no process, for while you write: seconds
-	.venv/bin/pytest $(IN_PARALLEL) -q -m 'not system and $(FAST)'
+unit: .venv/ready  ## the fast tests, which start no process, for while you write: 20 seconds
+	.venv/bin/pytest $(IN_PARALLEL) -q -m 'not system and not slow and $(FAST)'
 
 test: .venv/ready  ## the tests on the newest Airflow, without the slow ones below
 	.venv/bin/pytest $(IN_PARALLEL) -m '$(FAST)'
@@ -35,7 +35,7 @@ $(OLDER:%=test-%): test-%: .venv-%/ready
 
 test-$(NEWEST): test
 
-test-model: .venv/ready  ## what can happen to a broadcast, explored further than in `make unit`: minutes
+test-model: .venv/ready  ## what can happen to a broadcast, explored further than in `make test`: minutes
 	.venv/bin/pytest $(IN_PARALLEL) -m model
 
 test-scheduler: .venv/ready  ## faults and killed tasks under a real scheduler, on SQLite

@@ -372,6 +372,7 @@ def test_a_report_that_is_gone_is_made_once_more(
     assert not isinstance(caught.value, AirflowFailException)
 
 
+@pytest.mark.slow
 def test_nothing_of_people_stays_in_a_temporary_folder(
     report: Callable[..., str], broadcast: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -86,12 +86,14 @@ def test_skipping_reads_on_to_the_last_valid_recipient() -> None:
     assert len(recipients.result(skip_invalid=True)) == 900
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ["nobody", "9647701234567"])
 def test_what_never_ends_is_refused(row: str) -> None:
     with pytest.raises(OtpiqValidationError, match="are more than 100000, which is more than is read"):
         RecipientValidator(repeat(row), "IQ")
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_are_read() -> None:
     assert len(RecipientValidator(repeat("9647701234567", 100_000), "IQ")) == 100_000
 

@@ -231,6 +231,7 @@ def test_a_hundred_columns_are_read(otpiq: Otpiq, tmp_path: Path) -> None:
     assert header.endswith(",x,x_2,x_3," + ",".join(f"x_{each}" for each in range(4, 91)))
 
 
+@pytest.mark.slow
 def test_an_endless_header_is_an_error_and_takes_no_memory(otpiq: Otpiq, tmp_path: Path) -> None:
     def bomb() -> bytes:
         compressor = zlib.compressobj(wbits=31)
@@ -249,6 +250,7 @@ def test_an_endless_header_is_an_error_and_takes_no_memory(otpiq: Otpiq, tmp_pat
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_a_row_without_end_is_an_error(otpiq: Otpiq, tmp_path: Path) -> None:
     otpiq.file = response(csv_of({"Error Reason": "x" * 50_000_000}))
     with pytest.raises(OtpiqReportError, match="holds a row that is no CSV"):
@@ -282,6 +284,7 @@ def test_a_line_without_end_takes_no_memory(
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_a_large_file_whose_quoted_lines_look_like_rows_is_read(otpiq: Otpiq, tmp_path: Path) -> None:
     line = csv_of({"Message ID": "FAKE"}).splitlines()[1].decode()
     rows = [{"Error Reason": f'"{"x" * (at % 97)}{f"{chr(10)}{line}{chr(10)}" * (at % 5)}"'} for at in range(60_000)]
