@@ -30,8 +30,9 @@ test: .venv/ready  ## the tests on the newest Airflow, without the slow ones bel
 
 test-matrix: test $(OLDER:%=test-%)  ## the same on all of dev/airflow_versions.txt; on one: `make test-3.1`
 
+# What is slow is not about Airflow, but may be about another dependency.
 $(OLDER:%=test-%): test-%: .venv-%/ready
-	.venv-$*/bin/pytest $(IN_PARALLEL) -m '$(FAST)'
+	OTPIQ_TEST_FUZZ=small .venv-$*/bin/pytest $(IN_PARALLEL) -m '$(if $(filter lowest,$*),,not slow and )$(FAST)'
 
 test-$(NEWEST): test
 
