@@ -76,6 +76,12 @@ class ChangeResource(BaseModel):
     fields: dict[str, str | None]
 
 
+class SetCredit(BaseModel):
+    """The project's new credit, in IQD."""
+
+    credit: Annotated[int, Field(strict=True)]
+
+
 class MoveClock(BaseModel):
     """How far to move the sandbox's clock."""
 
@@ -255,6 +261,16 @@ def _control_router(state: SandboxState) -> APIRouter:
         except ValueError as error:
             raise BadRequestError(str(error)) from None
         return {"notice": NOTICE, "faults": state.faults}
+
+    @control.delete("/faults")
+    async def disarm() -> dict[str, Any]:
+        state.faults.clear()
+        return {"notice": NOTICE, "faults": state.faults}
+
+    @control.post("/credit")
+    async def set_credit(new: SetCredit) -> dict[str, Any]:
+        state.campaigns.credit = new.credit
+        return {"notice": NOTICE, "credit": state.campaigns.credit}
 
     @control.post("/resources")
     async def change_resource(change: ChangeResource) -> dict[str, Any]:
