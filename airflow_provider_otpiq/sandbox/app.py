@@ -125,7 +125,11 @@ def make_app(state: SandboxState) -> ASGIApp:
     app.include_router(_report_router(state), prefix="/api/reports")
     app.add_api_route("/files/{file_id}/{filename}", partial(_download, state))
     app.include_router(_control_router(state), prefix="/_sandbox")
-    app.add_api_route("/", lambda: HTMLResponse(render_dashboard(state)), response_class=HTMLResponse)
+
+    @app.get("/")
+    async def dashboard(request: Request, refresh: str = "on") -> HTMLResponse:
+        return HTMLResponse(render_dashboard(state, _own_address(request), refreshes=refresh != "off"))
+
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
     return FaultMiddleware(app, state)
