@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 project = "airflow-provider-otpiq"
 author = "the authors of airflow-provider-otpiq"
-copyright = f"2026, {author}"  # noqa: A001
+copyright = f"2026, {author}"
 version = release = airflow_provider_otpiq.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
@@ -29,13 +29,14 @@ html_theme = "furo"
 html_title = f"{project} {release}"
 html_copy_source = False
 html_static_path = ["_static"]
-html_css_files = ["landing.css"]
+html_css_files = ["site.css"]
 
 myst_enable_extensions = ["attrs_block"]  # for {.cards}
 myst_heading_anchors = 4  # a link may end in `#a-heading`, by GitHub's rule
 
 autodoc_default_options = {"member-order": "bysource"}
 autodoc_typehints = "signature"
+maximum_signature_line_length = 80  # one parameter a line
 python_use_unqualified_type_names = True
 
 # Airflow's, Python's and the dependencies' own documentation is not linked: that would need a network.
