@@ -21,6 +21,8 @@ from airflow_provider_otpiq._redaction import safe_repr
 
 MAX_NAME_LENGTH = 80
 """Of a campaign, in characters."""
+MAX_RECIPIENTS = 1000
+"""The most recipients of a campaign, and of one request."""
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _MIN_NAME_LENGTH = 3
