@@ -267,8 +267,8 @@ def test_an_approval_after_the_time_sends_nothing(airflow: RunningAirflow, sandb
     assert statuses(sandbox)[0] == "draft"
 
 
-def test_the_readmes_campaign_is_scheduled_by_a_persons_approval(airflow: RunningAirflow, sandbox: Sandbox) -> None:
-    run = airflow.trigger("summer_offer")
+def test_the_documented_campaign_is_scheduled_after_an_approval(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    run = airflow.trigger("approved_offer")
     wait_for_state(airflow, run, "awaiting_input", "approve")
     draft, sample = sandbox.campaigns
     assert (draft["status"], draft["totalRecipients"]) == ("draft", 11)
