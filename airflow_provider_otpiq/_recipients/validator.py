@@ -84,12 +84,7 @@ class RecipientValidator:
         return len(self._recipients) - len(self._errors)
 
     def require_allowed(self, is_allowed: Callable[[str], bool]) -> None:
-        """
-        Check that a connection allows all valid recipients.
-
-        :param is_allowed: whether it allows a phone number.
-        :raises OtpiqValidationError: if it does not allow one; the text lists those.
-        """
+        """Raise an OtpiqValidationError that lists the valid recipients whose number a connection does not allow."""
         errors = [self._name(position) for position, row in self.valid.items() if not is_allowed(row["phoneNumber"])]
         if errors:
             raise OtpiqValidationError(
