@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_otpiq.exceptions import OtpiqCreditError
 from tests.sandbox.client import (
     attach,
     call,
@@ -25,6 +26,7 @@ from tests.sandbox.client import (
 )
 
 if TYPE_CHECKING:
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
 A_SECOND = 20
@@ -154,12 +156,13 @@ def test_insufficient_credit_returns_400_and_changes_nothing(sandbox: Sandbox, c
     assert (sandbox.campaigns, sandbox.credit) == (before, credit)
 
 
-def test_credit_can_be_topped_up_over_http(sandbox: Sandbox) -> None:
+def test_too_little_credit_can_be_rehearsed_over_http(sandbox: Sandbox, sandbox_hook: OtpiqHook) -> None:
     campaign_id = with_recipients(sandbox, *people(3))
     assert control(sandbox, "POST", "/_sandbox/credit", {"credit": 10})["credit"] == sandbox.credit == 10
-    assert start(sandbox, campaign_id).json()["requiredCredit"] == 36
+    with pytest.raises(OtpiqCreditError):
+        sandbox_hook.start_campaign(campaign_id=campaign_id)
     control(sandbox, "POST", "/_sandbox/credit", {"credit": 36})
-    assert start(sandbox, campaign_id).status_code == 200
+    assert sandbox_hook.start_campaign(campaign_id=campaign_id)["startedAt"]
     assert control(sandbox, "GET", "/_sandbox/state")["credit"] == 0
 
 
