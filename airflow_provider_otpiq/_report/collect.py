@@ -51,7 +51,8 @@ def write_report(hook: OtpiqHook, request: ReportRequest, members: AudienceMembe
         progress = Progress()
         for part, numbers in _numbers_by_part(members, table):
             _add_report(hook, table, part, start=start, end=end, phone_numbers=numbers, statuses=request.statuses)
-            progress.report("Generated the reports of all parts up to %s.", part)
+            if part:
+                progress.report("Generated the reports of all parts up to %s.", part)
         table.log_other_types()
         _log_ambiguous(table)
         with staged(request.destination) as path:
