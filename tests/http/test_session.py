@@ -1,10 +1,9 @@
-"""What a network does to a response, over real sockets: the hook never hangs, never retries a create on a guess."""
+"""Broken responses, over real sockets: the hook never hangs, and never retries a create on a guess."""
 
 from __future__ import annotations
 
 import gzip
 import io
-import json
 import socket
 import threading
 import time
@@ -18,7 +17,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqRedirectError,
 )
 from dev.running_airflow import wait_until
-from tests.fakes import CAMPAIGN_ID, CREATE, RESPONSE
+from tests.fakes import CAMPAIGN_ID, CREATE
 from tests.wire import INTERNALS, persistent, reset, send
 
 if TYPE_CHECKING:
@@ -92,8 +91,7 @@ def endless(connection: socket.socket) -> None:
 
 def endless_redirect(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n")
-    while True:
-        connection.sendall(b" " * 65536)
+    endless(connection)
 
 
 def create_or_update(hook: OtpiqHook, method: str) -> None:
@@ -156,7 +154,7 @@ def test_an_incomplete_response(
 
 
 @pytest.mark.parametrize("location", [b"http://[", b"/\xff\xfe", b"https://example.com/", b""])
-def test_a_redirect_is_not_even_looked_at(connect: Callable[..., OtpiqHook], wire: Any, location: bytes) -> None:
+def test_a_redirect_is_not_parsed(connect: Callable[..., OtpiqHook], wire: Any, location: bytes) -> None:
     head = b"HTTP/1.1 302 Found\r\nContent-Length: 19\r\nLocation: " + location
     server = wire(lambda connection: connection.sendall(head + b'\r\n\r\n{"message":"moved"}'))
     with pytest.raises(OtpiqRedirectError, match="302: moved"):
@@ -227,22 +225,13 @@ def test_garbage_after_a_response_is_not_taken_for_the_next_one(
     assert server.connections == connections
 
 
-def test_a_small_response_that_decompresses_to_much_is_not_taken_into_memory(
-    connect: Callable[..., OtpiqHook], wire: Any
-) -> None:
+def test_a_decompression_bomb_is_not_read_into_memory(connect: Callable[..., OtpiqHook], wire: Any) -> None:
     body = gzip.compress(bytes(100 * 1024 * 1024))  # some 100 KB
     server = wire(send(response(body, b"Content-Encoding: gzip")))
     hook = connect(host=f"http://127.0.0.1:{server.port}/api")
     tracemalloc.start()
-    with pytest.raises(OtpiqConnectionError, match="more than 8388608 bytes"):
+    with pytest.raises(OtpiqConnectionError, match="more than 8,388,608 bytes"):
         hook.create_campaign(**CREATE)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 40 * 1024 * 1024
-
-
-def test_a_response_may_be_compressed(connect: Callable[..., OtpiqHook], wire: Any) -> None:
-    body = gzip.compress(json.dumps(RESPONSE).encode())
-    server = wire(send(response(body, b"Content-Encoding: gzip")))
-    hook = connect(host=f"http://127.0.0.1:{server.port}/api")
-    assert hook.create_campaign(**CREATE)["_id"] == CAMPAIGN_ID
