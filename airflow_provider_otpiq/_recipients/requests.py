@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.base import RequestModel
-from airflow_provider_otpiq._models.fields import ObjectId, Region, String, one_of
+from airflow_provider_otpiq._models.fields import ObjectId, Region, String
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.text import NULL_VALUES, clean
 from airflow_provider_otpiq._recipients.rows import EMPTY
@@ -60,7 +60,7 @@ class RecipientsRequest(RequestModel):
     subject = "The list of recipients"
 
     campaign_id: ObjectId
-    on_invalid: Annotated[Literal["fail", "skip"], one_of("fail", "skip")] = "fail"
+    on_invalid: Literal["fail", "skip"] = "fail"
     default_region: Region = DEFAULT_REGION
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
     # Not read yet: that runs code of the DAG's author, whose errors are not to become ours.
@@ -79,9 +79,9 @@ class RecipientPayload(RequestModel):
     @classmethod
     def _one_of_both(cls, template_id: str | None, info: ValidationInfo) -> str | None:
         if info.data.get("campaign_id", "wrong itself") is not None and template_id is not None:
-            raise ValueError("is set, and so is campaign_id; keep one of them")
+            raise ValueError("is set, and so is `campaign_id`; keep one of them")
         if info.data.get("campaign_id", "wrong itself") is None and template_id is None:
-            raise ValueError("is required, and is not set, nor is campaign_id")
+            raise ValueError("is required: set it or `campaign_id`")
         return template_id
 
     @property
