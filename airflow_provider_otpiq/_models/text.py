@@ -1,8 +1,8 @@
 """
-The strings of template parameters: which ones WhatsApp accepts, and which ones mean "no value".
+The strings of template parameters: how WhatsApp accepts them, and which ones mean "no value".
 
-WhatsApp refuses a parameter with a line break, a tab or more than four spaces in a row when the message is sent, so
-only the delivery report would show it. An empty parameter is refused too.
+WhatsApp refuses a parameter that is empty or has a line break, a tab or more than four spaces in a row. It does so when
+the message is sent, so only the delivery report shows it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ MARKS = _characters(
 """
 Invisible marks: direction, joiners, soft hyphens.
 
-They are kept within a word, where Kurdish and Persian need them, and removed beside whitespace and at the ends.
+They are kept within a word, as Kurdish and Persian need them, and removed beside whitespace and at the ends.
 """
 
 NULL_VALUES = (
-    # What pandas.read_csv reads as missing by default.
+    # Missing values of pandas.read_csv by default.
     "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
     "NaN", "None", "n/a", "nan", "null",
     # Databases, pandas' times, JavaScript and other languages.
@@ -45,10 +45,10 @@ NULL_VALUES = (
     # Characters that are displayed as blank.
     "\u2800", "\u3164",
 )  # fmt: skip
-"""Strings that mean "no value", compared with the whole cleaned text, by case."""
+"""Strings that mean "no value". The whole cleaned text is compared, with its case."""
 
 REPLACEMENT_CHARACTER = "\ufffd"
-"""The character that a decoder writes instead of bytes that it cannot read."""
+"""The character that a decoder writes for bytes that it cannot decode."""
 
 _NO_VALUES_OF_PANDAS = ("NAType", "NaTType")
 _RUN = re.compile(f"[{re.escape(SPACES + MARKS)}]+")
@@ -56,7 +56,7 @@ _SPACE = re.compile(f"[{re.escape(SPACES)}]")
 
 
 def clean(text: str) -> str:
-    """Return the text as WhatsApp accepts it: each run of whitespace is one space, and the ends are stripped."""
+    """Return the text as WhatsApp accepts it: runs of whitespace become one space, and the ends are stripped."""
     if are_clean([text]):
         return text
     return _RUN.sub(lambda run: " " if _SPACE.search(run[0]) else run[0], text.strip(SPACES + MARKS))
@@ -64,9 +64,9 @@ def clean(text: str) -> str:
 
 def are_clean(texts: Sequence[str]) -> bool:
     """
-    Return whether no text needs cleaning, in a fraction of the time that cleaning takes.
+    Return whether no text needs cleaning, in a fraction of the time of cleaning.
 
-    Some that are clean are not recognized, such as those with a mark within a word.
+    Some clean texts are not recognized, such as those with a mark within a word.
     """
     joined = f" {' '.join(texts)} "  # a run, a space at an end and an empty string each cause two spaces
     return not texts or (joined.isprintable() and "  " not in joined)
