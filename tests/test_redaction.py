@@ -103,6 +103,7 @@ def test_a_text_that_repeats_a_value_is_found(text: str, values: list[str], repe
     assert repeats_value(text, values) is repeats
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pattern", ["//", "(", "+", "+(", "1 ", "1-", "1", "sk_", "://@", "2026-01-01T", "\u0661(", "x"]
 )
@@ -137,6 +138,7 @@ def test_a_secret_that_is_cut_is_not_shown(text: str) -> None:
     assert len(shown) <= 501
 
 
+@pytest.mark.slow
 def test_finding_values_takes_no_time_however_long_the_text_is() -> None:
     values = [f"Person {number} of Baghdad" for number in range(10_000)]
     began = time.process_time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -49,7 +50,12 @@ def with_retries(attempt: Callable[[], Result], log: Log, max_retries: int, *, i
             was_rate_limited |= is_rate_limit
             delays.append(delay)
             log.warning("%s HTTP retry %d in %.0f s.", error, len(delays), delay)
-        time.sleep(delays[-1])
+        _wait(delays[-1])
+
+
+def _wait(seconds: float) -> None:
+    if os.environ.get("OTPIQ_SKIP_RETRY_WAITS") != "1":  # the pytest plugin sets it, so that tests of DAGs are fast
+        time.sleep(seconds)
 
 
 def _delay(error: OtpiqApiError, retries: int, is_idempotent: bool) -> float:

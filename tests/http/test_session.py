@@ -225,6 +225,7 @@ def test_garbage_after_a_response_is_not_taken_for_the_next_one(
     assert server.connections == connections
 
 
+@pytest.mark.slow
 def test_a_decompression_bomb_is_not_read_into_memory(connect: Callable[..., OtpiqHook], wire: Any) -> None:
     body = gzip.compress(bytes(100 * 1024 * 1024))  # some 100 KB
     server = wire(send(response(body, b"Content-Encoding: gzip")))
