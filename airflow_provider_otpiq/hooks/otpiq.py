@@ -217,8 +217,8 @@ class OtpiqHook(BaseHook):
         """
         Start a campaign now, even if it is scheduled for later (``POST /whatsapp/campaigns/{_id}/start``).
 
-        Its messages are sent immediately. It costs money and is not idempotent, so it is sent at most once. The
-        campaign's recipients cannot be read, so guard rails do not cover those that were attached elsewhere.
+        It costs money and is not idempotent, so it is sent at most once. Guard rails do not cover recipients that were
+        attached elsewhere: they cannot be read.
 
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
         :param pending_marker: as for :meth:`send_sample`.
@@ -264,7 +264,7 @@ class OtpiqHook(BaseHook):
         """
         Generate a report of the messages in a time window (``POST /reports/generate``), with delivery and cost.
 
-        It is free and deleted after 30 days, so it is retried: a lost response may leave a second report.
+        It is free and deleted after 30 days, so it is retried, which may leave a second report.
 
         :param start: the start of the window: a datetime or an ISO 8601 string, with an offset.
         :param end: its end, after ``start``.

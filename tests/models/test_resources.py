@@ -33,7 +33,7 @@ def account(templates: list[Any] | None, numbers: list[Any] | None) -> Any:
     return {"phoneNumbers": numbers, "templates": templates}
 
 
-def found(*accounts: Any, **wanted: str) -> dict[str, str]:
+def found(*accounts: Any, **wanted: Any) -> dict[str, str]:
     """Return the ids that an update would send."""
     request = UpdateCampaign.model_construct(campaign_id=SHOP, **wanted)
     resolved = request.resolve_ids({"businesses": [{"whatsappAccounts": list(accounts)}]})

@@ -81,6 +81,7 @@ def told(operator: Any) -> tuple[list[tuple[str, str]], dict[tuple[str, str], in
 )
 def test_an_asset_is_a_dataset_named_like_a_campaign(uri: str, dataset: tuple[str, str]) -> None:
     translated = translate_airflow_asset(Asset(uri), None)
+    assert translated
     assert (translated.namespace, translated.name) == dataset
 
 
