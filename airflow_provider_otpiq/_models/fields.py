@@ -84,7 +84,7 @@ def _name(value: object) -> str:
 def _region(region: str) -> str:
     if not re.fullmatch("[A-Z]{2}", region):
         raise ValueError(
-            f"must be a country code of two capital letters, such as {DEFAULT_REGION}; found {safe_repr(region)}"
+            f"must be a country's two capital letters, such as {DEFAULT_REGION}; found {safe_repr(region)}"
         )
     return region
 

@@ -174,7 +174,7 @@ class OtpiqHook(BaseHook):
             campaign_id=campaign_id, recipients=recipients, default_region=default_region, validate_parameters=False
         )
         path = f"{_CAMPAIGNS}/{campaign_id}/recipients"
-        if_lost = "The recipients may be attached. A retry attaches the missing ones; OTPIQ skips the others."
+        if_lost = "The recipients may be attached. A retry attaches those that are missing; OTPIQ skips the others."
         try:
             response = self._client.request("POST", path, AttachResponse, valid, if_lost=if_lost)
         except OtpiqRequestError as error:
