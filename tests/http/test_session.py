@@ -38,15 +38,10 @@ def silence(connection: socket.socket) -> None:
     connection.recv(1)
 
 
-def cut_short(connection: socket.socket) -> None:
-    connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"success": true')
-
-
-def cut_short_in_a_chunk(connection: socket.socket) -> None:
-    connection.sendall(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n63\r\n{"success": true')
-
-
 HEAD = b"HTTP/1.1 200 OK\r\n"
+cut_short = send(HEAD + b'Content-Length: 99\r\n\r\n{"success": true')
+cut_short_in_a_chunk = send(HEAD + b'Transfer-Encoding: chunked\r\n\r\n63\r\n{"success": true')
+no_http = send(b"220 smtp.example.com ESMTP\r\n")
 two_lengths = send(HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ")
 length_and_list_of_lengths = send(HEAD + b"Content-Length: 2, 3\r\n\r\n{} ")
 malformed_status_line = send(b"HTTP/1.1 two hundred\r\n\r\n{}")
@@ -54,10 +49,6 @@ malformed_chunk_size = send(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}"
 header_line_without_a_colon = send(HEAD + b"X-Broken\r\nContent-Length: 2\r\n\r\n{}")
 header_line_without_end = send(HEAD + b"X-A: " + b"a" * 70000)
 damaged_gzip = send(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}")
-
-
-def no_http(connection: socket.socket) -> None:
-    connection.sendall(b"220 smtp.example.com ESMTP\r\n")
 
 
 def drip(head: bytes, part: bytes) -> Callable[[socket.socket], None]:
@@ -72,15 +63,15 @@ def drip(head: bytes, part: bytes) -> Callable[[socket.socket], None]:
 
 GZIP_WITHOUT_END = b"\x1f\x8b\x08\x08\0\0\0\0\0\x03"  # its header holds a name that goes on and on
 
-drip_headers = drip(b"HTTP/1.1 200 OK\r\nX-A: ", b"a")
+drip_headers = drip(HEAD + b"X-A: ", b"a")
 drip_a_status_line = drip(b"HTTP/1.1 200 O", b"K")
 drip_interim_responses = drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
-drip_a_chunk_size = drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"a")
-drip_gzip = drip(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 99999\r\n\r\n" + GZIP_WITHOUT_END, b"a")
+drip_a_chunk_size = drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;", b"a")
+drip_gzip = drip(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 99999\r\n\r\n" + GZIP_WITHOUT_END, b"a")
 drip_a_redirect = drip(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 9999\r\n\r\n", b" ")
-drip_a_body = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b" ")
-drip_chunks = drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n")
-drip_one_chunk = drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n", b" ")
+drip_a_body = drip(HEAD + b"Content-Length: 9999\r\n\r\n", b" ")
+drip_chunks = drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n")
+drip_one_chunk = drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n", b" ")
 
 
 def endless(connection: socket.socket) -> None:
