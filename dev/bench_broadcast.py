@@ -36,9 +36,9 @@ SLICES = 10
 
 def broadcast() -> Iterator[str]:
     """Print what it costs to create, attach and schedule the campaigns, each with a thousand recipients."""
-    from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
+    from airflow_provider_otpiq._broadcast.create import create_broadcast
     from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
-    from airflow_provider_otpiq._broadcast.start import BroadcastStart
+    from airflow_provider_otpiq._broadcast.start import start_broadcast
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
     logging.getLogger("airflow_provider_otpiq").setLevel(logging.ERROR)
@@ -51,12 +51,11 @@ def broadcast() -> Iterator[str]:
             create = CreateBroadcast.parse(
                 audience=audience, name="Bench", template_id=IDS["templateId"], phone_number_id=IDS["phoneNumberId"]
             )
-            drafts = BroadcastDrafts(OtpiqHook(), create, replace=False)
-            drafts.create()
+            created = create_broadcast(OtpiqHook(), create)
             start = StartBroadcast.parse(
-                broadcast=str(drafts.ledger), lead_time=timedelta(hours=1), max_delay=timedelta()
+                broadcast=str(created.ledger), lead_time=timedelta(hours=1), max_delay=timedelta()
             )
-            BroadcastStart(OtpiqHook(), start).schedule()
+            start_broadcast(OtpiqHook(), start)
             own += time.perf_counter() - began
             began = time.perf_counter()
             _bare_loop(url, Path(audience).parent / "parts")

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Audience
-from airflow_provider_otpiq._broadcast.parts import part_name, read_broadcast
-from airflow_provider_otpiq._ledger import Ledger
+from airflow_provider_otpiq._broadcast.result import open_broadcast
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -52,10 +51,8 @@ class AudienceMembers:
 
     def __iter__(self) -> Iterator[PartMembers]:
         for part in self._audience.manifest.parts:
-            schedule = self._schedules.get(part_name(part))
-            yield PartMembers(
-                part_name(part), schedule.campaign_id if schedule else None, self._audience.read_part(part)
-            )
+            schedule = self._schedules.get(part.name)
+            yield PartMembers(part.name, schedule.campaign_id if schedule else None, self._audience.read_part(part))
 
     @property
     def campaign_ids(self) -> list[str]:
@@ -83,14 +80,13 @@ def members_of(messages: MessageSelection) -> AudienceMembers | None:
         return AudienceMembers(Audience(messages.audience))
     if not messages.broadcast:
         return None
-    ledger = Ledger(messages.broadcast)
-    broadcast, audience = read_broadcast(ledger)
+    ledger, audience = open_broadcast(messages.broadcast)
     ledger.start()  # an error if another request was started: then nobody has a message of this one
-    schedules = ledger.schedules(map(part_name, audience.manifest.parts))
+    schedules = ledger.schedules(audience.manifest.parts)
     if not schedules:
         error = f"broadcast: nothing of {ledger} was scheduled, so nobody has a message"
         raise OtpiqValidationError(f"{error}. Run the task that starts it first.", errors=[error])
-    return AudienceMembers(audience, schedules, broadcast.project)
+    return AudienceMembers(audience, schedules, ledger.broadcast.project)
 
 
 def window_of(messages: MessageSelection, people: AudienceMembers | None) -> tuple[DateTime, DateTime]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
+from airflow_provider_otpiq._broadcast.create import create_broadcast
 from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
-from airflow_provider_otpiq._broadcast.start import BroadcastStart
+from airflow_provider_otpiq._broadcast.start import start_broadcast
 from airflow_provider_otpiq.exceptions import OtpiqApiError
 from tests.broadcast.people import TEMPLATE, everybody, messaged, write_audience
 
@@ -50,8 +50,8 @@ def test_a_fault_of_any_call_leaves_nobody_out_and_nobody_twice(
     sandbox.arm(call, times=times, **fault)
     for _ in range(8):
         try:
-            BroadcastDrafts(sandbox_hook, create, replace=False).create()
-            BroadcastStart(sandbox_hook, start).schedule()
+            create_broadcast(sandbox_hook, create)
+            start_broadcast(sandbox_hook, start)
         except OtpiqApiError:
             continue
         break

@@ -167,7 +167,7 @@ def test_a_window_is_not_done_before_its_end(poke: Callable[..., bool], sandbox:
         ({**WINDOW, "poke_interval": timedelta(seconds=30)}, "poke_interval: must be 60 seconds or more"),
         ({**WINDOW, "min_final": 0}, "min_final: must be a share"),
         ({**WINDOW, "min_final": "98"}, "min_final: must be a share.*found '98'"),
-        ({"broadcast": {"ledger": "/ledger"}}, "broadcast: must be one path, and is a dict"),
+        ({"broadcast": {"ledger": "/ledger"}}, "broadcast: must be one path; found a dict"),
         ({**WINDOW, "min_final": "None"}, "min_final: is required"),
         ({**WINDOW, "max_failed_pokes": -1}, "max_failed_pokes: must be at least 0"),
         ({**WINDOW, "max_failed_pokes": "many"}, "max_failed_pokes: must be a whole number"),

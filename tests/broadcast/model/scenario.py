@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _DAYS = 3 * 86400
 _SECONDS_TO_CLEAR = 120
-_FALSE_ALARM = re.compile(r"has lost the campaigns|is lost: campaigns|restore it", re.IGNORECASE)
-LOST = "is lost|was replaced|has lost|there is no broadcast|begun with another|was there, and is gone"
+_FALSE_ALARM = re.compile(r"has lost the campaigns|ledger is lost|restore it", re.IGNORECASE)
+LOST = "is lost|was replaced|has lost|lost its start|has no broadcast|begun with another|exists, but cannot be read"
 
 
 @dataclass

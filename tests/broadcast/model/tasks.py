@@ -34,13 +34,12 @@ def people(parts: int, first: int = 0) -> list[list[str]]:
 
 def create(name: str = "Summer", *, replace: bool = False, **fields: Any) -> Step:
     def run() -> None:
-        from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
+        from airflow_provider_otpiq._broadcast.create import create_broadcast
 
         audience = f"{FOLDER}/manifest.json"
         request = CreateBroadcast.parse(**{"audience": audience, "name": name, "ledger": LEDGER, **TEMPLATE, **fields})
-        drafts = BroadcastDrafts(worlds.hook(), request, replace=replace)
-        drafts.create()
-        assert drafts.totals["campaigns"] == len(drafts.campaigns)
+        result = create_broadcast(worlds.hook(), request, replace=replace)
+        assert result.totals["campaigns"] == len(result.campaigns)
         world = worlds.current()
         world.was_replaced = world.was_replaced or (replace and START not in world.objects)
 
@@ -52,7 +51,7 @@ def start(minutes: int | None = None, *, ledger: str = LEDGER, max_delay: int = 
     """Start a broadcast at a number of minutes after the model's begin, or as soon as possible."""
 
     def run() -> None:
-        from airflow_provider_otpiq._broadcast.start import BroadcastStart
+        from airflow_provider_otpiq._broadcast.start import start_broadcast
 
         request = StartBroadcast.parse(
             broadcast=ledger,
@@ -61,9 +60,8 @@ def start(minutes: int | None = None, *, ledger: str = LEDGER, max_delay: int = 
             max_delay=timedelta(minutes=max_delay),
             **fields,
         )
-        work = BroadcastStart(worlds.hook(), request)
-        work.schedule()
-        assert work.totals["scheduled"] + work.totals["already_scheduled"] == len(work.campaigns)
+        result = start_broadcast(worlds.hook(), request)
+        assert result.totals["scheduled"] + result.totals["already_scheduled"] == len(result.campaigns)
 
     return Step(f"start(minutes={minutes}, {fields or ''}{'' if max_delay == 30 else f'max_delay={max_delay}'})", run)
 
