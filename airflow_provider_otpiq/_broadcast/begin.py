@@ -33,6 +33,23 @@ def begin_broadcast(hook: OtpiqHook, request: CreateBroadcast, audience: Audienc
 
     :raises OtpiqValidationError: if it is not, or the audience does not fit the template, or a ledger is lost.
     """
+    ledger = _open_or_begin(hook, request, audience)
+    changes = ledger.broadcast.model_copy(update=_identity(hook, request, audience)).changes(ledger.broadcast)
+    if not changes:
+        return ledger
+    if not replace:
+        raise OtpiqValidationError(
+            f"This task created nothing: {ledger} was begun with another request:{bullet_list(changes)}\nRestore the"
+            " earlier fields, set another ledger for another message, or set replace=True, which works until a start"
+            " has begun.",
+            errors=changes,
+        )
+    ledger = ledger.replace(_checked_request(hook, request, audience))
+    log.warning("%s. Earlier drafts remain but are never sent.", "; ".join(changes))
+    return ledger
+
+
+def _open_or_begin(hook: OtpiqHook, request: CreateBroadcast, audience: Audience) -> Ledger:
     location = request.ledger or f"{split_location(request.audience)[0]}/ledger"
     marks = ledgers_of(audience.folder)  # a mark is written after its ledger, so it is read before
     ledger = Ledger.open(location)
@@ -41,19 +58,6 @@ def begin_broadcast(hook: OtpiqHook, request: CreateBroadcast, audience: Audienc
         ledger = Ledger.begin(location, ledger.broadcast if ledger else _checked_request(hook, request, audience))
     if ledger.location not in marks.values():
         _mark_in_use(audience, ledger)
-    saved = ledger.broadcast
-    changes = saved.model_copy(update=_identity(hook, request, audience)).changes(saved)
-    if not changes:
-        return ledger
-    if not replace:
-        raise OtpiqValidationError(
-            f"This task created nothing: the broadcast in {ledger} has another request:{bullet_list(changes)}\nRestore the"
-            " earlier fields, set another ledger for another message, or set replace=True, which works until a start"
-            " has begun.",
-            errors=changes,
-        )
-    ledger = ledger.replace(_checked_request(hook, request, audience))
-    log.warning("%s. Earlier drafts remain but are never sent.", "; ".join(changes))
     return ledger
 
 

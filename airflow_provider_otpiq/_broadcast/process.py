@@ -48,11 +48,9 @@ def process_parts(parts: Sequence[Part], work: Callable[[Part], None], done: str
         so_far = done, campaigns, len(parts), f"{recipients:,}"
         progress.report("%s %d of %d campaigns, %s recipients.", *so_far, now=count == len(parts))
     if refused:
-        raise OtpiqRequestError(
-            f"{len(parts) - campaigns} of {len(parts)} campaigns were refused; the others are done:"
-            f"{bullet_list(_lines(refused))}\n",
-            remedy="Fix the problems above and clear the task; only these campaigns are retried.",
-        )
+        problems = f"{len(parts) - campaigns} of {len(parts)} campaigns were refused; the others are done:"
+        remedy = "Fix the problems above and clear the task; only these campaigns are retried."
+        raise OtpiqRequestError(f"{problems}{bullet_list(_lines(refused))}\n{remedy}", remedy=remedy)
 
 
 def _lines(refused: dict[str, list[str]]) -> list[str]:

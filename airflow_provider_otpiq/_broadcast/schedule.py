@@ -173,7 +173,7 @@ class PartScheduler:
                 raise  # so somebody else has started or ended it, or OTPIQ means something else
             log.warning(
                 "Campaign %s has started (OTPIQ responds %r), but no response with its number of recipients has"
-                " arrived. Check in OTPIQ's dashboard that it has %d recipients.",
+                " arrived. Check in OTPIQ's dashboard that it has the part's %d recipients.",
                 pending.campaign_id,
                 error.server_message,
                 part.recipients,
