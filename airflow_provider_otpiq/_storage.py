@@ -47,7 +47,7 @@ def find_store(location: str) -> tuple[Any, str]:
         store = path.fs
     except ValueError as error:
         raise OtpiqConfigurationError(
-            f"{location}: cannot be reached ({error}). Install the Airflow provider of its store."
+            f"{location}: cannot be reached ({error}). Install the Airflow provider of that store."
         ) from None
     return store, store._strip_protocol(path.path)
 

@@ -274,7 +274,7 @@ def test_naive_times_of_a_dag_without_timezone_are_warned_of(
         ({**WINDOW, "destination": "None"}, "destination: "),
         ({**WINDOW, "broadcast": "/a", "audience": "/b"}, "audience: is set, and so is broadcast"),
         ({"audience": "/b"}, "start: is required"),
-        ({"broadcast": "/nowhere/ledger"}, "there is no broadcast in /nowhere/ledger"),
+        ({"broadcast": "/nowhere/ledger"}, "broadcast: /nowhere/ledger has no broadcast"),
         ({**WINDOW, "audience": "/nowhere/manifest.json"}, "there is no such audience"),
     ],
 )

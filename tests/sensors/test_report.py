@@ -171,10 +171,10 @@ def test_a_window_is_not_done_before_its_end(poke: Callable[..., bool], sandbox:
         ({**WINDOW, "min_final": "None"}, "min_final: is required"),
         ({**WINDOW, "max_failed_pokes": -1}, "max_failed_pokes: must be at least 0"),
         ({**WINDOW, "max_failed_pokes": "many"}, "max_failed_pokes: must be a whole number"),
-        ({"broadcast": "/nowhere/ledger"}, "there is no broadcast in /nowhere/ledger"),
+        ({"broadcast": "/nowhere/ledger"}, "broadcast: /nowhere/ledger has no broadcast"),
         (
             {"broadcast": "/nowhere/manifest.json"},
-            "is the manifest of an audience.*Set the path of the broadcast's ledger",
+            "is the manifest of an audience.*Set the path of the ledger",
         ),
         ({"start": WINDOW["end"], "end": WINDOW["start"]}, "end: must be after start"),
     ],

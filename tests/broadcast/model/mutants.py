@@ -59,6 +59,20 @@ MUTANTS = {
         _TWICE,
         Budget(2, 0),
     ),
+    "a scheduled campaign is not compared with its part": Mutant(
+        "_broadcast.schedule",
+        "if campaign is not None:",
+        "if False:",
+        "a start of a campaign that somebody has filled",
+        "somebody else gets it",
+    ),
+    "a campaign is not taken back before a try is refused": Mutant(
+        "_broadcast.start",
+        "        self._take_back_too_large()\n",
+        "",
+        "a start of a campaign that somebody has filled",
+        "somebody else gets it",
+    ),
     "any conflict means that the campaign has started": Mutant(
         "_broadcast.schedule",
         "raise  # so somebody else has started or ended it, or OTPIQ means something else",

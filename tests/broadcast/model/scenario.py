@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _DAYS = 3 * 86400
 _SECONDS_TO_CLEAR = 120
 _FALSE_ALARM = re.compile(r"has lost the campaigns|ledger is lost|restore it", re.IGNORECASE)
-LOST = "is lost|was replaced|has lost|lost its start|has no broadcast|begun with another|exists, but cannot be read"
+LOST_IN_LEDGER = (
+    "is lost|was replaced|has lost|lost its start|has no broadcast|begun with another|exists, but cannot be read"
+)
 
 
 @dataclass
@@ -142,7 +144,7 @@ class Scenario:
     def _wrong_errors(self, errors: list[Exception]) -> list[str]:
         found = [f"crash: {type(error).__name__}" for error in errors if not isinstance(error, OtpiqError | OSError)]
         texts = list(map(str, errors))
-        if self.may_end_in != LOST:
+        if self.may_end_in != LOST_IN_LEDGER:
             found += ["an error says that something is lost"] * any(map(_FALSE_ALARM.search, texts))
         if not self.world.get("otpiq_is_ahead"):
             found += ["a time had passed when OTPIQ was asked for it"] * any(

@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.broadcast.model.execution import ALL, REFUSALS
-from tests.broadcast.model.scenario import LOST, Aftermath, Scenario, request_of
-from tests.broadcast.model.tasks import RELEASES, SECOND_LEDGER, clock, create, delete, people, prepare, start
+from tests.broadcast.model.execution import ALL, KILLED, LOST, REFUSALS, RESPONSE_LOST
+from tests.broadcast.model.scenario import LOST_IN_LEDGER, Aftermath, Scenario, request_of
+from tests.broadcast.model.tasks import (
+    RELEASES,
+    SECOND_LEDGER,
+    clock,
+    create,
+    delete,
+    fill,
+    pause,
+    people,
+    prepare,
+    start,
+)
 
 
 class EitherAudience(Scenario):
@@ -105,6 +116,14 @@ SCENARIOS: dict[str, Scenario] = {
     "too little credit": Scenario(
         {"A": [start()], "B": [start()]}, [create()], world={"credit": 30}, may_end_in="the credit is 30 IQD"
     ),
+    "a start of a campaign that somebody has filled": Scenario(
+        {"A": [start()], "P": [pause()]},
+        [create(), fill()],
+        [[start()]],
+        faults=frozenset({KILLED, LOST, RESPONSE_LOST}),
+        tries=2,
+        may_end_in="holds 3 recipients, and its part has 2|PAUSED",
+    ),
     "two starts, and refusals": Scenario({"A": [start()], "B": [start()]}, [create()], faults=REFUSALS),
     "two starts at different times": EitherTime(
         {"A": [start(20)], "B": [start(60)]}, [create()], [[start(20)], [start(60)]]
@@ -147,12 +166,14 @@ SCENARIOS: dict[str, Scenario] = {
         then=[[*RUN, create("Autumn", **SECOND), start(**SECOND)]],
         parts=1,
     ),
-    "the ledger deleted beside a run": Scenario({"A": RUN, "D": [delete()]}, may_end_in=LOST),
-    "the ledger deleted beside a start": Scenario({"A": [start()], "D": [delete()]}, [create()], may_end_in=LOST),
+    "the ledger deleted beside a run": Scenario({"A": RUN, "D": [delete()]}, may_end_in=LOST_IN_LEDGER),
+    "the ledger deleted beside a start": Scenario(
+        {"A": [start()], "D": [delete()]}, [create()], may_end_in=LOST_IN_LEDGER
+    ),
     "the request's folder deleted beside a run": Scenario(
-        {"A": RUN, "D": [delete(only_request=True)]}, may_end_in=LOST
+        {"A": RUN, "D": [delete(only_request=True)]}, may_end_in=LOST_IN_LEDGER
     ),
     "the request's folder deleted beside a start": Scenario(
-        {"A": [start()], "D": [delete(only_request=True)]}, [create()], may_end_in=LOST
+        {"A": [start()], "D": [delete(only_request=True)]}, [create()], may_end_in=LOST_IN_LEDGER
     ),
 }

@@ -121,6 +121,26 @@ def delete(*, only_request: bool = False) -> Step:
     return Step("delete", run)
 
 
+def fill() -> Step:
+    """Attach somebody else to the first campaign, as a person does in the dashboard."""
+
+    def run() -> None:
+        campaign = next(iter(worlds.current().campaigns.values()))
+        campaign.people += (number(900),)
+
+    return Step("fill", run)
+
+
+def pause() -> Step:
+    """Pause the template, as WhatsApp does."""
+
+    def run() -> None:
+        world = worlds.current()
+        world.operate("pause", "the template", lambda: setattr(world, "template_status", "PAUSED"))
+
+    return Step("pause", run)
+
+
 def restore(release: str) -> Step:
     """Restore an audience and a half-started broadcast that an earlier release of this package has written."""
     saved = json.loads((_RELEASES / f"{release}.json").read_text())
