@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -87,9 +87,14 @@ class Broadcast(_Record):
         return found
 
 
-class Campaign(_Record):
+class _OfPart(_Record):
+    folder: ClassVar[str]
+
+
+class Campaign(_OfPart):
     """The campaign of a part."""
 
+    folder = "campaigns"
     campaign_id: ObjectId
     attached: bool = False
     """Whether it holds the part's recipients."""
@@ -111,9 +116,10 @@ class Start(_Record):
     """The DAG and its run that decided it; None in a ledger of an earlier version."""
 
 
-class Schedule(_Record):
+class Schedule(_OfPart):
     """The campaign that sends a part, and when."""
 
+    folder = "schedule"
     campaign_id: ObjectId
     scheduled_for: Time
     """The last time that was requested from OTPIQ."""
@@ -124,6 +130,7 @@ class Schedule(_Record):
 
 
 Record = TypeVar("Record", bound=_Record)
+OfPart = TypeVar("OfPart", bound=_OfPart)
 
 
 class _Records:
@@ -225,7 +232,7 @@ class Ledger:
     def is_intact(self) -> bool:
         """Return whether the folder of the request exists."""
         has_copy = self._records.folder.read(self._path(_REQUEST)) is not None
-        return has_copy or bool(self._records.folder.list(self._path("campaigns")))  # version 0.3.0 wrote no copy
+        return has_copy or bool(self._records.folder.list(self._path(Campaign.folder)))  # version 0.3.0 wrote no copy
 
     def is_replaced(self) -> bool:
         """Read the request again, and return whether it has changed."""
@@ -233,19 +240,7 @@ class Ledger:
 
     def has_schedules(self) -> bool:
         """Return whether a start has decided which campaign sends some part."""
-        return bool(self._records.folder.list(self._path("schedule")))
-
-    def campaigns(self, parts: Iterable[Part]) -> dict[str, Campaign]:
-        """Read the campaigns of the parts that have one, by the name of the part."""
-        return self._read_all(Campaign, "campaigns", parts)
-
-    def claim_campaign(self, part: Part, campaign: Campaign) -> Campaign:
-        """Save the first campaign of a part; if another process was earlier, return its campaign."""
-        return self._records.claim(self._path("campaigns", part), campaign)
-
-    def save_campaign(self, part: Part, campaign: Campaign) -> None:
-        """Save a campaign that holds its part, the first one or a later one."""
-        self._records.write(self._path("campaigns", part), campaign)
+        return bool(self._records.folder.list(self._path(Schedule.folder)))
 
     def start(self) -> Start | None:
         """
@@ -264,17 +259,22 @@ class Ledger:
         """
         return self._require_same_request(self._records.claim(_START, start))
 
-    def schedules(self, parts: Iterable[Part]) -> dict[str, Schedule]:
-        """Read the schedules of the parts that have one, by the name of the part."""
-        return self._read_all(Schedule, "schedule", parts)
+    def read(self, kind: type[OfPart], parts: Iterable[Part]) -> dict[str, OfPart]:
+        """Read the campaigns or schedules of the parts that have one, by the name of the part."""
+        paths = {self._path_of(part, kind): part.name for part in parts}
+        return {paths[path]: record for path, record in self._records.read_all(kind, paths).items()}
 
-    def claim_schedule(self, part: Part, schedule: Schedule) -> Schedule:
-        """Decide which campaign sends a part; if another process was earlier, return its decision."""
-        return self._records.claim(self._path("schedule", part), schedule)
+    def claim(self, part: Part, record: OfPart) -> OfPart:
+        """
+        Save the first campaign or schedule of a part; if another process was earlier, return its record.
 
-    def save_schedule(self, part: Part, schedule: Schedule) -> None:
-        """Save another time of the same campaign, or that OTPIQ has confirmed it."""
-        self._records.write(self._path("schedule", part), schedule)
+        The first schedule decides which campaign sends the part.
+        """
+        return self._records.claim(self._path_of(part, type(record)), record)
+
+    def save(self, part: Part, record: _OfPart) -> None:
+        """Save a campaign that holds its part, or a later time or the confirmation of the same schedule."""
+        self._records.write(self._path_of(part, type(record)), record)
 
     def _save_copy(self) -> None:
         self._records.write(self._path(_REQUEST), self.broadcast)
@@ -297,12 +297,11 @@ class Ledger:
             errors=[error],
         )
 
-    def _read_all(self, kind: type[Record], folder: str, parts: Iterable[Part]) -> dict[str, Record]:
-        paths = {self._path(folder, part): part.name for part in parts}
-        return {paths[path]: record for path, record in self._records.read_all(kind, paths).items()}
+    def _path(self, name: str) -> str:
+        return f"{self._id}/{name}"
 
-    def _path(self, name: str, part: Part | None = None) -> str:
-        return f"{self._id}/{name}/{part.name}.json" if part else f"{self._id}/{name}"
+    def _path_of(self, part: Part, kind: type[_OfPart]) -> str:
+        return self._path(f"{kind.folder}/{part.name}.json")
 
 
 def audience_checksum(location: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._broadcast.begin import begin_broadcast
-from airflow_provider_otpiq._broadcast.part_size import read_count
+from airflow_provider_otpiq._broadcast.part_size import describe_size, read_count
 from airflow_provider_otpiq._broadcast.process import MAX_LISTED, REFUSALS, process_parts
 from airflow_provider_otpiq._broadcast.result import (
     BroadcastResult,
@@ -52,7 +52,7 @@ def create_broadcast(hook: OtpiqHook, request: CreateBroadcast, *, replace: bool
     ledger = begin_broadcast(hook, request, audience, replace=replace)
     # Before the campaigns: a start begins only if each part has one.
     has_begun = ledger.start() is not None or ledger.has_schedules()
-    campaigns = ledger.campaigns(parts)
+    campaigns = ledger.read(Campaign, parts)
     missing = list_unattached(parts, campaigns)
     if has_begun:
         _require_none_lost(ledger, missing)
@@ -105,12 +105,12 @@ class _Drafts:
             log.warning("Campaign %s is replaced by a new draft: %s", campaign.campaign_id, error)
             # It is saved once it is full, because another process may have finished meanwhile.
             campaign = self._attach(self._create_draft(part), part)
-        self._ledger.save_campaign(part, campaign)
+        self._ledger.save(part, campaign)
         self._campaigns[part.name] = campaign
 
     def _claim_draft(self, part: Part) -> tuple[Campaign, bool]:
         own = Campaign(campaign_id=self._create_draft(part))
-        claimed = self._ledger.claim_campaign(part, own)
+        claimed = self._ledger.claim(part, own)
         is_own = claimed.campaign_id == own.campaign_id
         if not is_own:
             log.info(
@@ -152,19 +152,11 @@ class _Drafts:
             # A change to its own name: the documented way to read a campaign back.
             response = self._hook.update_campaign(campaign_id=campaign_id, name=self._name(part))
             campaign = _attached_campaign(campaign_id, response)
-        held = campaign.recipients
+        held, found = campaign.recipients, describe_size(campaign_id, campaign.recipients, part)
         if held is not None and (held > part.recipients or not held):
-            raise OtpiqRequestError(
-                f"campaign {campaign_id} holds {held} recipients, and its part has {part.recipients}."
-            )
+            raise OtpiqRequestError(f"{found}.")
         if held is not None and held < part.recipients:
-            log.warning(
-                "OTPIQ reports that campaign %s holds %s of the %d recipients of part %s.",
-                campaign_id,
-                held,
-                part.recipients,
-                part.name,
-            )
+            log.warning("OTPIQ reports that %s.", found)
         return campaign
 
 

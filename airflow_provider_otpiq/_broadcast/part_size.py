@@ -35,6 +35,11 @@ def read_count(campaign: Mapping[str, Any], name: str) -> int | float | None:
     return None if number is None or number < 0 else number
 
 
+def describe_size(campaign_id: str, held: float | None, part: Part) -> str:
+    """Return the sizes of a campaign and its part, as an error or a warning lists them."""
+    return f"campaign {campaign_id} holds {held} recipients, and its part {part.name} has {part.recipients}"
+
+
 def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], part: Part) -> None:
     """
     Take a scheduled campaign back to a draft if it holds more recipients than its part; warn if it holds fewer.
@@ -46,13 +51,10 @@ def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], part: Part) 
     """
     held, campaign_id = read_count(campaign, "totalRecipients"), str(campaign["_id"])
     if held is None:
-        log.warning(
-            "OTPIQ does not report how many recipients campaign %s holds; its part has %d.",
-            campaign_id,
-            part.recipients,
-        )
+        size = part.recipients
+        log.warning("OTPIQ does not report how many recipients campaign %s holds; its part has %d.", campaign_id, size)
         return
-    found = f"campaign {campaign_id} holds {held} recipients, and its part has {part.recipients}"
+    found = describe_size(campaign_id, held, part)
     if held < part.recipients:
         log.warning("OTPIQ reports that %s.", found)
     elif held > part.recipients:

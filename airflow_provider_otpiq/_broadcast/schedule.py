@@ -95,14 +95,14 @@ class PartScheduler:
         """
         schedule = self._schedule(part, saved or self._claim(part, campaign_id))
         confirmed = schedule.model_copy(update={"confirmed": True})
-        self._ledger.save_schedule(part, confirmed)
+        self._ledger.save(part, confirmed)
         return confirmed
 
     def _claim(self, part: Part, campaign_id: str) -> Schedule:
         """Decide which campaign sends a part, or return the decision of another process."""
         time = self._allowed_time(self._start.scheduled_for)
         schedule = Schedule(campaign_id=campaign_id, scheduled_for=time, first_scheduled_for=time)
-        return self._ledger.claim_schedule(part, schedule)
+        return self._ledger.claim(part, schedule)
 
     def _schedule(self, part: Part, schedule: Schedule) -> Schedule:
         """Request the time; if it passes before the request arrives, request a later one."""
@@ -147,7 +147,7 @@ class PartScheduler:
         if schedule.scheduled_for == time:
             return schedule
         changed = schedule.model_copy(update={"scheduled_for": time})
-        self._ledger.save_schedule(part, changed)
+        self._ledger.save(part, changed)
         return changed
 
     def _has_started(self, part: Part, pending: Schedule) -> bool:

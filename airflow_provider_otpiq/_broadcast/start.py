@@ -26,7 +26,7 @@ from airflow_provider_otpiq._broadcast.result import (
     require_allowed,
 )
 from airflow_provider_otpiq._broadcast.schedule import PartScheduler, lead, time_to_request
-from airflow_provider_otpiq._ledger import Start
+from airflow_provider_otpiq._ledger import Campaign, Schedule, Start
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import list_some
@@ -66,8 +66,8 @@ class _Start:
         self._begun = self._ledger.start()
         self._parts = self._audience.manifest.parts
         self._own: list[Part] = request.parts_of_shard(self._parts)
-        self._campaigns = self._ledger.campaigns(self._parts)
-        self._schedules = self._ledger.schedules(self._parts)
+        self._campaigns = self._ledger.read(Campaign, self._parts)
+        self._schedules = self._ledger.read(Schedule, self._parts)
         self._missing = [part for part in self._own if not self._is_scheduled(part)]
         self._scheduled_before = len(self._own) - len(self._missing)
         self._too_large: dict[str, OtpiqValidationError] = {}
@@ -201,7 +201,7 @@ class _Start:
 
     def _report_other_shards(self) -> None:
         """Log what is left: if no task works on a shard, its people get nothing, and every task is green."""
-        schedules = self._ledger.schedules(self._parts)  # the other tasks have continued meanwhile
+        schedules = self._ledger.read(Schedule, self._parts)  # the other tasks have continued meanwhile
         left = len(self._parts) - sum(schedule.confirmed for schedule in schedules.values())
         if left:
             log.info(

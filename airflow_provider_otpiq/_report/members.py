@@ -8,6 +8,7 @@ import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._broadcast.result import open_broadcast
+from airflow_provider_otpiq._ledger import Schedule
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
-    from airflow_provider_otpiq._ledger import Schedule
     from airflow_provider_otpiq._report.request import MessageSelection
 
 _CLOCKS_DIFFER_BY = pendulum.duration(minutes=5)
@@ -82,7 +82,7 @@ def members_of(messages: MessageSelection) -> AudienceMembers | None:
         return None
     ledger, audience = open_broadcast(messages.broadcast)
     ledger.start()  # an error if another request was started: then nobody has a message of this one
-    schedules = ledger.schedules(audience.manifest.parts)
+    schedules = ledger.read(Schedule, audience.manifest.parts)
     if not schedules:
         error = f"broadcast: nothing of {ledger} was scheduled, so nobody has a message"
         raise OtpiqValidationError(f"{error}. Run the task that starts it first.", errors=[error])

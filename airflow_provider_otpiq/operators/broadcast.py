@@ -26,6 +26,11 @@ class _BroadcastOperator(RejectsEmptyFields, OtpiqBaseOperator):
 
     _result: BroadcastResult | None = None
 
+    def _fields(self, *others: str) -> dict[str, Any]:
+        """Return the template fields and others, by name."""
+        names = (*self.template_fields, *others)
+        return {name: getattr(self, name) for name in names if name != "otpiq_conn_id"}
+
     def _push_result(self, context: Context, result: BroadcastResult) -> str:
         """Push the counts, publish what the task did, and return the ledger's path for ``return_value``."""
         self._result = result
@@ -146,8 +151,7 @@ class CreateBroadcastOperator(_BroadcastOperator):
         from airflow_provider_otpiq._broadcast.create import create_broadcast
         from airflow_provider_otpiq._broadcast.request import CreateBroadcast
 
-        fields = {name: getattr(self, name) for name in self.template_fields if name != "otpiq_conn_id"}
-        result = create_broadcast(self.hook, CreateBroadcast.parse(**fields), replace=self.replace)
+        result = create_broadcast(self.hook, CreateBroadcast.parse(**self._fields()), replace=self.replace)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="first_campaign_id", value=result.first_campaign_id)
         return self._push_result(context, result)
@@ -193,14 +197,7 @@ class StartBroadcastOperator(_BroadcastOperator):
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
 
-    template_fields: Sequence[str] = (
-        "broadcast",
-        "scheduled_for",
-        "check_health",
-        "shard",
-        "shards",
-        "otpiq_conn_id",
-    )
+    template_fields: Sequence[str] = ("broadcast", "scheduled_for", "check_health", "shard", "shards", "otpiq_conn_id")
     required_if_set = ("scheduled_for", "shards")
 
     def __init__(
@@ -239,14 +236,9 @@ class StartBroadcastOperator(_BroadcastOperator):
         from airflow_provider_otpiq._broadcast.request import StartBroadcast
         from airflow_provider_otpiq._broadcast.start import start_broadcast
 
+        fields = self._fields("lead_time", "max_delay")
         request = StartBroadcast.parse(
-            broadcast=self.broadcast,
-            scheduled_for=self._in_timezone_of_dag(context, "scheduled_for"),
-            lead_time=self.lead_time,
-            max_delay=self.max_delay,
-            check_health=self.check_health,
-            shard=self.shard,
-            shards=self.shards,
+            **{**fields, "scheduled_for": self._in_timezone_of_dag(context, "scheduled_for")}
         )
         ti: Any = context["ti"]
         result = start_broadcast(self.hook, request, run_id=f"{ti.dag_id}/{ti.run_id}")

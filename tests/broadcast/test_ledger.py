@@ -24,4 +24,4 @@ def test_an_object_that_exists_but_cannot_be_read_is_not_claimed(tmp_path: Path)
     (campaigns / "00000.json").symlink_to("nowhere")
     part = Part(path="parts/00000.json", recipients=1, sha256="0" * 64)
     with pytest.raises(FileNotFoundError, match=r"campaigns/00000.json: exists, but cannot be read"):
-        ledger.claim_campaign(part, Campaign(campaign_id=CAMPAIGN_ID))
+        ledger.claim(part, Campaign(campaign_id=CAMPAIGN_ID))

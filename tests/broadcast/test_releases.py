@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_otpiq._audience.manifest import Audience
-from airflow_provider_otpiq._ledger import Ledger, audience_checksum
+from airflow_provider_otpiq._ledger import Campaign, Ledger, Schedule, audience_checksum
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.broadcast.model import world as worlds
 from tests.broadcast.model.tasks import FOLDER, LEDGER, RELEASES, create, restore, start
@@ -36,8 +36,8 @@ def test_all_of_it_is_read(world: worlds.World) -> None:
     found = ledger.start()
     assert found
     assert found.request == ledger.broadcast.id
-    assert set(ledger.campaigns(parts)) == {"00000", "00001"}
-    assert set(ledger.schedules(parts)) == {"00000"}
+    assert set(ledger.read(Campaign, parts)) == {"00000", "00001"}
+    assert set(ledger.read(Schedule, parts)) == {"00000"}
 
 
 def test_its_start_is_continued_with_the_same_campaigns_and_the_same_time(world: worlds.World) -> None:

@@ -477,7 +477,7 @@ def test_fewer_recipients_than_were_attached_are_a_warning_and_counted(
     data = {"totalRecipients": 2, "estimatedTotalCost": 24}
     sandbox.arm("attach", status=200, body={"success": True, "data": data}, when="after")
     create()
-    assert "holds 2 of the 3 recipients of part 00000" in caplog.text
+    assert "holds 2 recipients, and its part 00000 has 3" in caplog.text
     assert pushed(context)["broadcast"] == {"campaigns": 3, "recipients": 8, "estimated_cost": 8 * 12}
 
 

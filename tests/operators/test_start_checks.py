@@ -186,7 +186,7 @@ def test_a_campaign_with_more_recipients_than_its_part_is_a_draft_again(
     fill(sandbox, campaign["_id"])
     for _ in range(2):
         with pytest.raises(
-            OtpiqRequestError, match=f"campaign {campaign['_id']} holds 6 recipients, and its part has 1"
+            OtpiqRequestError, match=f"campaign {campaign['_id']} holds 6 recipients, and its part 00000 has 1"
         ):
             start(broadcast=one_person)
         (campaign,) = sandbox.campaigns

@@ -46,7 +46,7 @@ _TWICE = "somebody gets it twice"
 MUTANTS = {
     "a schedule is saved after it was requested": Mutant(
         "_broadcast.schedule",
-        "return self._ledger.claim_schedule(part, schedule)",
+        "return self._ledger.claim(part, schedule)",
         "return schedule",
         "one run, and the clock",
         "stuck",

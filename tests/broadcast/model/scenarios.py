@@ -122,7 +122,7 @@ SCENARIOS: dict[str, Scenario] = {
         [[start()]],
         faults=frozenset({KILLED, LOST, RESPONSE_LOST}),
         tries=2,
-        may_end_in="holds 3 recipients, and its part has 2|PAUSED",
+        may_end_in="holds 3 recipients, and its part 00000 has 2|PAUSED",
     ),
     "two starts, and refusals": Scenario({"A": [start()], "B": [start()]}, [create()], faults=REFUSALS),
     "two starts at different times": EitherTime(
