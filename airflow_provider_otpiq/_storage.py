@@ -16,7 +16,7 @@ from uuid import uuid4
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _MODE = 0o640
 """The mode of a local file before the umask. It contains personal data, so other users never read it."""
@@ -246,10 +246,10 @@ def _naming_the_owner() -> Iterator[None]:
 def _permission_error(error: PermissionError) -> PermissionError:
     """Return an error that names the owner of what cannot be read or written, and the fix."""
     path, found = _first_visible(Path(os.fsdecode(error.filename or "/")))
-    owner = f"user {_user_name(found.st_uid)} and group {_group_name(found.st_gid)}"
+    owner = f"user {_name(getpwuid, found.st_uid)} and group {_name(getgrgid, found.st_gid)}"
     return PermissionError(
         error.errno,
-        f"user {_user_name(os.geteuid())} has no access to {error.filename}: {path} belongs to {owner}, with"
+        f"user {_name(getpwuid, os.geteuid())} has no access to {error.filename}: {path} belongs to {owner}, with"
         f" mode {stat.S_IMODE(found.st_mode):04o}."
         " Run all tasks of a broadcast as the same user; or as users of one group that owns the folder, with umask 007"
         " for all of them (027 if the others only read)",
@@ -264,15 +264,9 @@ def _first_visible(path: Path) -> tuple[Path, os.stat_result]:
     return Path("/"), Path("/").stat()
 
 
-def _user_name(uid: int) -> str:
+def _name(look_up: Callable[[int], Sequence[Any]], number: int) -> str:
+    """Return the quoted name of a user or a group, or its number."""
     try:
-        return f"{getpwuid(uid).pw_name!r}"
+        return f"{look_up(number)[0]!r}"
     except KeyError:  # a container may not list its users
-        return str(uid)
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return f"{getgrgid(gid).gr_name!r}"
-    except KeyError:
-        return str(gid)
+        return str(number)

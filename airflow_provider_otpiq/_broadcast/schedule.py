@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -65,26 +66,18 @@ def time_to_request(request: StartBroadcast, start: Start, time: DateTime, remed
     )
 
 
+@dataclass(frozen=True)
 class PartScheduler:
-    """
-    Schedules the campaigns of a start that has begun.
+    """Schedules the campaigns of a start that has begun."""
 
-    :param parts: the number of the audience's parts.
-    :param other_project: what is wrong if the connection does not know the campaigns; None if it is of their project.
-    """
-
-    def __init__(
-        self,
-        hook: OtpiqHook,
-        request: StartBroadcast,
-        ledger: Ledger,
-        start: Start,
-        *,
-        parts: int,
-        other_project: str | None,
-    ) -> None:
-        self._hook, self._request, self._ledger, self._start = hook, request, ledger, start
-        self._parts, self._other_project = parts, other_project
+    hook: OtpiqHook
+    request: StartBroadcast
+    ledger: Ledger
+    start: Start
+    parts: int
+    """The number of the audience's parts."""
+    other_project: str | None
+    """The problem if the connection does not know the campaigns; None if it belongs to their project."""
 
     def schedule(self, part: Part, campaign_id: str, saved: Schedule | None) -> Schedule:
         """
@@ -95,14 +88,14 @@ class PartScheduler:
         """
         schedule = self._schedule(part, saved or self._claim(part, campaign_id))
         confirmed = schedule.model_copy(update={"confirmed": True})
-        self._ledger.save(part, confirmed)
+        self.ledger.save(part, confirmed)
         return confirmed
 
     def _claim(self, part: Part, campaign_id: str) -> Schedule:
         """Decide which campaign sends a part, or return the decision of another process."""
-        time = self._allowed_time(self._start.scheduled_for)
+        time = self._allowed_time(self.start.scheduled_for)
         schedule = Schedule(campaign_id=campaign_id, scheduled_for=time, first_scheduled_for=time)
-        return self._ledger.claim(part, schedule)
+        return self.ledger.claim(part, schedule)
 
     def _schedule(self, part: Part, schedule: Schedule) -> Schedule:
         """Request the time; if it passes before the request arrives, request a later one."""
@@ -113,23 +106,23 @@ class PartScheduler:
                 campaign = self._update_unless_started(part, schedule, schedule_type="schedule", scheduled_for=time)
             except OtpiqRequestError as error:
                 has_passed = time < pendulum.now("UTC") + _MARGIN or _TIME_ERROR.search(error.server_message or "")
-                if not has_passed or lead(self._request) < time + _MARGIN:
+                if not has_passed or lead(self.request) < time + _MARGIN:
                     raise  # OTPIQ does not refuse the time
                 before = pendulum.now("UTC")
             else:
                 if campaign is not None:
-                    require_part_size(self._hook, campaign, part)
+                    require_part_size(self.hook, campaign, part)
                 break
         return schedule
 
     def _allowed_time(self, time: DateTime) -> DateTime:
-        time = time_to_request(self._request, self._start, time)
+        time = time_to_request(self.request, self.start, time)
         try:
-            self._hook.guard_rails.check_time(time, "scheduled_for")
+            self.hook.guard_rails.check_time(time, "scheduled_for")
         except OtpiqValidationError as error:
             raise OtpiqValidationError(
                 f"Not scheduled: {error.errors[0]}. {_KEEPS_ITS_TIME} Clear the task after the quiet hours, with a"
-                f" max_delay of more than the time from {to_api_format(self._start.scheduled_for)} until then.",
+                f" max_delay of more than the time from {to_api_format(self.start.scheduled_for)} until then.",
                 errors=error.errors,
             ) from None
         return time
@@ -147,25 +140,25 @@ class PartScheduler:
         if schedule.scheduled_for == time:
             return schedule
         changed = schedule.model_copy(update={"scheduled_for": time})
-        self._ledger.save(part, changed)
+        self.ledger.save(part, changed)
         return changed
 
     def _has_started(self, part: Part, pending: Schedule) -> bool:
         """Set the name that the campaign has: OTPIQ refuses that once it has started."""
-        name = campaign_name(self._ledger.broadcast.request["name"], part, self._parts)
+        name = campaign_name(self.ledger.broadcast.request["name"], part, self.parts)
         return self._update_unless_started(part, pending, name=name) is None
 
     def _update_unless_started(self, part: Part, pending: Schedule, **changes: Any) -> dict[str, Any] | None:
         """Change a campaign and return it; None if OTPIQ refuses because it has started at its time."""
         try:
-            return self._hook.update_campaign(campaign_id=pending.campaign_id, **changes)
+            return self.hook.update_campaign(campaign_id=pending.campaign_id, **changes)
         except OtpiqNotFoundError:
-            if self._other_project is None:
+            if self.other_project is None:
                 raise
             raise OtpiqConfigurationError(
-                f"Campaign {pending.campaign_id} was not scheduled: {self._other_project}, which does not have this"
+                f"Campaign {pending.campaign_id} was not scheduled: {self.other_project}, which does not have this"
                 " campaign. Set a connection of the first project; the create's connection was"
-                f" {self._ledger.broadcast.request.get('otpiq_conn_id')!r}."
+                f" {self.ledger.broadcast.request.get('otpiq_conn_id')!r}."
             ) from None
         except OtpiqConflictError as error:
             says_started = _STARTED.search(error.server_message or "")

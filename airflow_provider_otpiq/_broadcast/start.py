@@ -187,9 +187,7 @@ class _Start:
         )
 
     def _schedule(self, start: Start) -> None:
-        scheduler = PartScheduler(
-            self._hook, self._request, self._ledger, start, parts=len(self._parts), other_project=self._other_project
-        )
+        scheduler = PartScheduler(self._hook, self._request, self._ledger, start, len(self._parts), self._other_project)
 
         def schedule(part: Part) -> None:
             if error := self._too_large.get(part.name):

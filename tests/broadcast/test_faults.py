@@ -1,4 +1,4 @@
-"""A fault of any call, over HTTP: each person is in exactly one campaign that starts. `model` has the rest."""
+"""A fault of any call over HTTP: each person is still in exactly one campaign that starts. `model` has the rest."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FAULTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 @pytest.mark.parametrize("call", ["create", "attach", "update", "info", "payload", "resources"])
-def test_a_fault_of_any_call_leaves_nobody_out_and_nobody_twice(
+def test_after_a_fault_of_any_call_each_person_gets_the_message_once(
     sandbox: Sandbox, sandbox_hook: OtpiqHook, tmp_path: Path, sleep_calls: list[float],
     call: str, fault: dict[str, Any], times: int,
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""The ledger's objects, where something else has its hands in its folder."""
+"""The objects of a ledger that something else has changed."""
 
 from __future__ import annotations
 

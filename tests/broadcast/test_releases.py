@@ -1,4 +1,4 @@
-"""An audience and a broadcast that an earlier release has written: half of it was started, and the rest follows."""
+"""An audience and a broadcast that an earlier release has written and started in part."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def world(release: str) -> Iterator[worlds.World]:
         yield world
 
 
-def test_all_of_it_is_read(world: worlds.World) -> None:
+def test_its_objects_are_read(world: worlds.World) -> None:
     ledger, audience = Ledger.open(LEDGER), Audience(f"{FOLDER}/manifest.json")
     assert ledger
     assert ledger.broadcast.audience_checksum == audience.manifest.checksum == audience_checksum(LEDGER)

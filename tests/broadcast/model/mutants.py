@@ -1,4 +1,4 @@
-"""The mutants of the protocol: each takes one of its rules away, and the model has to find what happens then."""
+"""The mutants of the protocol: each removes one of its rules, and the model must find the violation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PACKAGE = "airflow_provider_otpiq"
-# In the order of their imports: each is loaded again once one before it has changed.
+# In the order of their imports: a module is loaded again after one that it imports.
 _MODULES = [
     f"{_PACKAGE}._ledger",
     f"{_PACKAGE}._audience.in_use",
@@ -30,23 +30,23 @@ _MODULES = [
 
 
 class Mutant(NamedTuple):
-    """A changed line of the package, and what comes of it."""
+    """A changed line of the package, and the violation that follows."""
 
     module: str
     old: str
     new: str
     scenario: str
-    """In which it is found."""
+    """The scenario that finds it."""
     wrong: str
-    """What is found."""
+    """The violation."""
     budget: Budget = Budget(1, 1)
 
 
-_TWICE = "somebody gets it twice"
+_TWICE = "a person gets it twice"
 MUTANTS = {
     "a schedule is saved after it was requested": Mutant(
         "_broadcast.schedule",
-        "return self._ledger.claim(part, schedule)",
+        "return self.ledger.claim(part, schedule)",
         "return schedule",
         "one run, and the clock",
         "stuck",
@@ -63,22 +63,22 @@ MUTANTS = {
         "_broadcast.schedule",
         "if campaign is not None:",
         "if False:",
-        "a start of a campaign that somebody has filled",
-        "somebody else gets it",
+        "a start of a campaign with a stranger, and a paused template",
+        "a stranger gets it",
     ),
     "a campaign is not taken back before a try is refused": Mutant(
         "_broadcast.start",
         "        self._take_back_too_large()\n",
         "",
-        "a start of a campaign that somebody has filled",
-        "somebody else gets it",
+        "a start of a campaign with a stranger, and a paused template",
+        "a stranger gets it",
     ),
     "any conflict means that the campaign has started": Mutant(
         "_broadcast.schedule",
         "raise  # so somebody else has started or ended it, or OTPIQ means something else",
         "pass",
         "two starts, and refusals",
-        "somebody gets nothing, and all is green",
+        "a person gets nothing, and all tasks are green",
     ),
     "the credit is not compared": Mutant(
         "_broadcast.start",
@@ -138,7 +138,7 @@ MUTANTS = {
     ),
     "a time that has passed is asked for once": Mutant(
         "_broadcast.schedule",
-        "if not has_passed or lead(self._request) < time + _MARGIN:",
+        "if not has_passed or lead(self.request) < time + _MARGIN:",
         "if True:",
         "a start that is frozen twice",
         "a time had passed when OTPIQ was asked for it",

@@ -22,7 +22,7 @@ from tests.broadcast.model.tasks import (
 
 
 class EitherAudience(Scenario):
-    """Of two audiences that are prepared in one place, one gets it as a whole, and nobody of the other one."""
+    """Of two audiences that are prepared in one place, one gets the message, and the other gets nothing."""
 
     def _wrong_people(self, aftermath: Aftermath) -> list[str]:
         sent = {number for campaign in aftermath.campaigns for number in campaign.people}
@@ -39,7 +39,7 @@ class EitherTime(Scenario):
 
 
 class TwoMessages(Scenario):
-    """Two messages to one audience, each with a ledger: each person gets each of them once."""
+    """Two messages to one audience, with a ledger each: each person gets both messages once."""
 
     def _wrong_books(self, aftermath: Aftermath) -> list[str]:
         books = super()._wrong_books
@@ -116,7 +116,7 @@ SCENARIOS: dict[str, Scenario] = {
     "too little credit": Scenario(
         {"A": [start()], "B": [start()]}, [create()], world={"credit": 30}, may_end_in="the credit is 30 IQD"
     ),
-    "a start of a campaign that somebody has filled": Scenario(
+    "a start of a campaign with a stranger, and a paused template": Scenario(
         {"A": [start()], "P": [pause()]},
         [create(), fill()],
         [[start()]],

@@ -1,4 +1,4 @@
-"""The tasks of the model's actors: what the operators' `execute` does, and what else can happen to a broadcast."""
+"""The steps of the model's actors: what the operators do, and what else can happen to a broadcast."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def create(name: str = "Summer", *, replace: bool = False, **fields: Any) -> Ste
 
 
 def start(minutes: int | None = None, *, ledger: str = LEDGER, max_delay: int = 30, **fields: Any) -> Step:
-    """Start a broadcast at a number of minutes after the model's begin, or as soon as possible."""
+    """Start a broadcast a number of minutes after the model's begin, or as soon as possible."""
 
     def run() -> None:
         from airflow_provider_otpiq._broadcast.start import start_broadcast
@@ -67,7 +67,7 @@ def start(minutes: int | None = None, *, ledger: str = LEDGER, max_delay: int = 
 
 
 def prepare(parts: int = 2, first: int = 0) -> Step:
-    """Write an audience in the order of `_audience.prepare`, which decides about its rows by DuckDB."""
+    """Write an audience in the order of `_audience.prepare`, without DuckDB."""
     files = list(_files(people(parts, first)))
     rows = parts * PART_SIZE
     counts = Counts(**{**dict.fromkeys(Counts.model_fields, 0), "rows": rows, "recipients": rows})
@@ -96,7 +96,7 @@ def _files(parts: Iterable[list[str]]) -> Iterable[tuple[Part, bytes]]:
 
 
 def clock(minutes: float) -> Step:
-    """Let time pass: whoever is interrupted by it was frozen for so long."""
+    """Let time pass: an actor that is interrupted meanwhile was frozen."""
 
     def run() -> None:
         world = worlds.current()

@@ -1,5 +1,5 @@
 """
-The world of the model: an object store, OTPIQ's books and a clock. All of it is deterministic.
+The world of the model: an object store, OTPIQ's campaigns and a clock. All of it is deterministic.
 
 The package's code runs above it unchanged. Four things are replaced, each as low as possible:
 
@@ -49,13 +49,13 @@ class LostError(Exception):
 
 @dataclass
 class Operation:
-    """What an actor does to the world."""
+    """An operation of an actor on the world."""
 
     kind: str
     """``read``, ``list``, ``create``, ``write``, ``delete``, ``GET``, ``POST``, ``PATCH``, ``clock`` or ``pause``."""
     target: str
     effect: Callable[[], Any]
-    """Returns what the actor gets, which is raised if it is an exception."""
+    """Returns the result, which is raised if it is an exception."""
     content: bytes = b""
     """What is written or sent."""
 
@@ -65,7 +65,7 @@ class Operation:
 
 @dataclass
 class Campaign:
-    """A campaign in OTPIQ's books."""
+    """A campaign as OTPIQ stores it."""
 
     id: str
     name: str
@@ -190,7 +190,7 @@ class Store:
 
 
 def summary(content: bytes) -> str:
-    """Return what a person wants to know of an object or a request."""
+    """Return the interesting fields of an object or a request."""
     shown = ("campaign_id", "attached", "scheduled_for", "requested", "confirmed", "name", "scheduledFor")
     read = json.loads(content) if content.startswith(b"{") else {}
     values = {**read, **read.get("request", {})} if isinstance(read.get("request"), dict) else read
@@ -273,7 +273,7 @@ class Client(OtpiqClient):
 
 @cache
 def hook() -> OtpiqHook:
-    """Return the hook of all tasks. It has no state, and making one takes longer than a task."""
+    """Return the hook of all tasks, which has no state; creating one takes longer than a task."""
     found = OtpiqHook("otpiq_model")
     found.__dict__["_client"] = Client(found.settings, "connection 'otpiq_model'", found.log)
     return found
