@@ -87,7 +87,7 @@ def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
     errors = [
         f"audience: lacks {parameter.name}, which the template requires"
         for parameter in required_parameters(payload)
-        if parameter.problems([sample])
+        if parameter.error(sample)
     ]
     if errors:
         raise OtpiqValidationError(
