@@ -122,7 +122,7 @@ class PartScheduler:
         except OtpiqValidationError as error:
             raise OtpiqValidationError(
                 f"Not scheduled: {error.errors[0]}. {_KEEPS_ITS_TIME} Clear the task after the quiet hours, with a"
-                f" max_delay of more than the time from {to_api_format(self.start.scheduled_for)} until then.",
+                f" max_delay of more than lead_time plus the time since {to_api_format(self.start.scheduled_for)}.",
                 errors=error.errors,
             ) from None
         return time
