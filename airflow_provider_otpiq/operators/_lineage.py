@@ -22,8 +22,7 @@ from airflow_provider_otpiq._storage import absolute, split_location
 if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.manifest import Audience
     from airflow_provider_otpiq._audience.request import AudienceRequest
-    from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
-    from airflow_provider_otpiq._broadcast.start import BroadcastStart
+    from airflow_provider_otpiq._broadcast.result import BroadcastResult
     from airflow_provider_otpiq._report.collect import WrittenReport
 
 _WILDCARD = re.compile(r"[*?\[]")
@@ -46,21 +45,21 @@ def audience_lineage(prepared: tuple[AudienceRequest, Audience] | None) -> Opera
     )
 
 
-def broadcast_lineage(work: BroadcastDrafts | BroadcastStart | None) -> OperatorLineage[Any, Any]:
+def broadcast_lineage(result: BroadcastResult | None) -> OperatorLineage[Any, Any]:
     """
     Return the lineage of a broadcast's campaigns.
 
-    :param work: the task's result; None if the task failed.
-    :return: the audience's folder, and the task's campaigns.
+    :param result: the task's result; None if the task failed.
+    :return: the audience's folder, and the campaigns that the task worked on.
     """
-    if work is None:
+    if result is None:
         return OperatorLineage()
-    broadcast = work.broadcast
+    broadcast = result.ledger.broadcast
     return OperatorLineage(
         inputs=[InputDataset(*_folder_of(broadcast.audience))],
         outputs=[
             output_dataset(campaign_name(broadcast.project, campaign.campaign_id), campaign.recipients)
-            for campaign in work.campaigns.values()
+            for campaign in result.campaigns.values()
         ],
     )
 
