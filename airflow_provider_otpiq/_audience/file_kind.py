@@ -1,4 +1,4 @@
-"""Detect the kind of a file by its first bytes: if another one was expected, the error names the field to set."""
+"""Detect the kind of a file by its first bytes. If another one was expected, the error names the field to set."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HEAD_SIZE = 1 << 16
-"""How many bytes of a file, after decompression, the functions need at most."""
-REPLACED = "has U+FFFD instead of bytes that an earlier program could not decode; correct the source"
-"""The reason for rejecting a row with this character."""
+"""The most bytes of a file, after decompression, that the functions need."""
 
 _BLANK = b" \t\r\n"
 _BYTE_ORDER_MARKS = {  # those of UTF-32 begin with those of UTF-16
@@ -66,26 +64,20 @@ def require_parquet(head: bytes, name: str) -> None:
     """
     Make sure that a file can be Parquet.
 
-    :param head: its first bytes, decompressed.
-    :param name: what errors call the file.
     :raises OtpiqValidationError: if it looks like another kind of file; the text names the field to set.
     """
     if head.startswith(_PARQUET.magic):
         return
     _refuse_binary(head, name)
-    raise _refusal(
-        name, "looks like text; a Parquet file was expected", "Set file_format='csv' or file_format='jsonl'."
-    )
+    remedy = "Set file_format='csv' or file_format='jsonl'."
+    raise _refusal(name, "looks like text; a Parquet file was expected", remedy)
 
 
 def require_text(head: bytes, name: str, encoding: str) -> None:
     """
     Make sure that a file, such as JSON Lines, can be text of an encoding.
 
-    :param head: its first bytes, decompressed; :data:`HEAD_SIZE` of them are enough.
-    :param name: what errors call the file.
-    :param encoding: the field.
-    :raises OtpiqValidationError: if it looks like another kind of file; the text names the field to set.
+    :raises OtpiqValidationError: as :func:`require_parquet`.
     """
     _refuse_binary(head, name)
     if found := _other_encoding(_first_line(head), encoding):
@@ -96,13 +88,9 @@ def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
     """
     Make sure that a file can be CSV of an encoding, with a delimiter.
 
-    Bytes below the header that are not text in the encoding are left to the rows: see :func:`undecodable_reason`.
+    Bytes below the header that are not text in the encoding reject their rows, see :func:`undecodable_reason`.
 
-    :param head: its first bytes, decompressed; :data:`HEAD_SIZE` of them are enough.
-    :param name: what errors call the file.
-    :param encoding: the field.
-    :param delimiter: the field.
-    :raises OtpiqValidationError: if it looks like another kind of file; the text names the fields to set.
+    :raises OtpiqValidationError: as :func:`require_parquet`.
     """
     _refuse_binary(head, name)
     line = _first_line(head)
@@ -156,7 +144,7 @@ def _utf_16_by_null_bytes(line: bytes) -> str:
 def _other_delimiter(header: str, delimiter: str) -> str | None:
     """Find the delimiter of a header in which the expected one does not occur outside of quotes."""
     bare = _QUOTED.sub("", header)
-    found = [each for each in _DELIMITERS if each in bare]
+    found = [other for other in _DELIMITERS if other in bare]
     return None if delimiter in bare else max(found, key=bare.count, default=None)
 
 

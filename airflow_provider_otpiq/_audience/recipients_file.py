@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from airflow_provider_otpiq._audience.file_kind import REPLACED, refusal, undecodable_reason
-from airflow_provider_otpiq._audience.loading import Malformed
+from airflow_provider_otpiq._audience.file_kind import refusal
 from airflow_provider_otpiq._audience.readers import parse_csv
 from airflow_provider_otpiq._audience.request import Columns, Constant
 from airflow_provider_otpiq._audience.sources import find_files, without_empty
-from airflow_provider_otpiq._audience.staging import UNDECODABLE_CHARACTER
-from airflow_provider_otpiq._models.text import REPLACEMENT_CHARACTER
+from airflow_provider_otpiq._audience.table import Malformed
+from airflow_provider_otpiq._audience.values import unreadable_characters
 from airflow_provider_otpiq._recipients.validator import MAX_ROWS
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -66,16 +65,14 @@ def read_rows(
 
 def _parse_files(location: str, columns: Columns, path: Path) -> Iterator[Sequence[str] | Malformed]:
     for file in without_empty(find_files([location], "csv"), "recipients"):
-        yield from parse_csv(file, columns.columns, columns.delimiter, columns.encoding, path)
+        yield from parse_csv(file, path, columns.columns, columns)
 
 
 def _problem(row: Sequence[str] | Malformed, encoding: str) -> str | None:
     if isinstance(row, Malformed):
         return row.reason
     text = "".join(row)
-    if UNDECODABLE_CHARACTER in text:
-        return undecodable_reason(encoding)
-    return REPLACED if REPLACEMENT_CHARACTER in text else None
+    return next((reason for character, reason in unreadable_characters(encoding).items() if character in text), None)
 
 
 def _as_recipient(row: Sequence[str], columns: Columns) -> dict[str, Any]:
@@ -101,10 +98,10 @@ def _value(parameter: Parameter, values: Iterator[str]) -> Any:
 
 def read_recipients(location: str) -> list[Any]:
     """
-    Read all of its recipients.
+    Read the recipients of a JSON file.
 
-    :raises OtpiqValidationError: if there is no such file, or no list in it.
-    :raises OtpiqConfigurationError: if nothing here reaches it.
+    :raises OtpiqValidationError: if the file does not exist, or is not a JSON list.
+    :raises OtpiqConfigurationError: if no installed provider reaches it.
     """
     folder, name = split_location(location)
     try:

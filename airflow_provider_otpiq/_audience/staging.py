@@ -1,4 +1,4 @@
-"""Copy a source file to the temporary folder: decompressed, and text as UTF-8."""
+"""Copy a source file to the temporary folder: decompressed, text as UTF-8, and the rows of CSV counted."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.sources import SourceFile
 
 UNDECODABLE_CHARACTER = "\ufdd0"
-"""Stands for bytes that are not text in their encoding: Unicode sets this character aside for such uses."""
+"""Replaces bytes that are not text in their encoding: a character that Unicode reserves for such uses."""
 DECODE_ERROR_HANDLER = "otpiq-undecodable"
-"""The codecs' error handler that puts it there."""
+"""The error handler of codecs that writes it."""
 
 _PIECE = 1 << 20
 _VALID_FOR_EACH_INVALID = 9
+_ORDINARY = b"\0"
+"""Replaces any byte that has no meaning in CSV."""
 
 
 def copy(file: SourceFile, path: Path, check: Callable[[bytes], None]) -> None:
     """
-    Copy a file without changes, decompressed.
+    Copy a file, decompressed.
 
-    :param check: is called with the first bytes, and raises an error if they are not of the expected kind of file.
+    :param check: is called with the first bytes, and raises an error if the file is of another kind.
     """
     with file.open() as content:
         _write(path, _pieces(content, check))
@@ -86,13 +88,13 @@ def _transcoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[b
             yield decoder.decode(piece).encode("utf-8", DECODE_ERROR_HANDLER)
         yield decoder.decode(b"", final=True).encode("utf-8", DECODE_ERROR_HANDLER)
     except UnicodeError:  # the encoding needs a byte order mark, which is missing
-        raise refusal([f"encoding: {name} is not {encoding}"], "Set the exact encoding, such as utf-16-le.") from None
+        raise refusal([f"encoding: {name} is not {encoding}"], "Set the exact `encoding`, such as utf-16-le.") from None
     if detector.is_utf8():
         raise refusal([f"encoding: {encoding!r} is set, but {name} is UTF-8"], "Remove `encoding`.")
 
 
 class _Utf8Detector:
-    """Detects UTF-8, even with a few damaged bytes: text in another encoding is hardly ever valid UTF-8."""
+    """Detects UTF-8, even with a few damaged bytes. Text in another encoding is hardly ever valid UTF-8."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -109,6 +111,55 @@ class _Utf8Detector:
 
     def is_utf8(self) -> bool:
         return self._valid > _VALID_FOR_EACH_INVALID * self._invalid
+
+
+class CsvCounter:
+    """
+    Counts the rows of a CSV file by quotes, delimiters and line breaks, to check the number that a reader reads.
+
+    :param delimiter: one byte.
+    """
+
+    def __init__(self, delimiter: bytes) -> None:
+        self._delimiter = delimiter
+        special = set(b'"\r\n' + delimiter)
+        self._classes = bytes(code if code in special else _ORDINARY[0] for code in range(256))
+        self._line_feeds = 0
+        self._delimiters = 0
+        self._is_regular = delimiter != _ORDINARY
+        self._in_quotes = False
+        self._last = b"\n"
+        self._last_unquoted = b"\n"
+
+    def add(self, chunk: bytes) -> None:
+        """Count the rows in the next chunk."""
+        if not chunk:
+            return
+        self._last = chunk[-1:]
+        parts = (b'"' * self._in_quotes + chunk.translate(self._classes)).split(b'"')
+        self._in_quotes = len(parts) % 2 == 0
+        unquoted = b'"'.join(parts[::2])  # one quote in the place of what is quoted
+        self._line_feeds += unquoted.count(b"\n")
+        self._delimiters += unquoted.count(self._delimiter)
+        self._check(self._last_unquoted + unquoted)
+        self._last_unquoted = unquoted[-1:] or self._last_unquoted
+
+    def rows(self, width: int) -> int | None:
+        """
+        Return the number of rows below a header of ``width`` columns.
+
+        :return: None if it is uncertain: a quote is not closed or within a value, a line ends with a carriage return
+            alone, or some row has more or fewer delimiters.
+        """
+        lines = self._line_feeds + (self._last != b"\n")
+        has_all_delimiters = self._delimiters == lines * (width - 1)
+        return lines - 1 if self._is_regular and has_all_delimiters and not self._in_quotes else None
+
+    def _check(self, unquoted: bytes) -> None:
+        """Detect quotes that do not enclose a whole value, and carriage returns that no line feed follows."""
+        has_bare_quote = _ORDINARY + b'"' in unquoted or b'"' + _ORDINARY in unquoted
+        returns = unquoted.count(b"\r") - unquoted.endswith(b"\r")  # the next chunk decides about the last one
+        self._is_regular = self._is_regular and not has_bare_quote and returns == unquoted.count(b"\r\n")
 
 
 def _replace_undecodable(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_otpiq._audience.manifest import Audience
-    from airflow_provider_otpiq._audience.mapped_task import MappedTask
+    from airflow_provider_otpiq._audience.output import MappedTask
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
 
@@ -121,6 +121,7 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         "template_parameters",
         "default_region",
         "encoding",
+        "null_values",
     )
     ui_color = "#d7f5e3"
     _prepared: tuple[AudienceRequest, Audience] | None = None
@@ -218,7 +219,7 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         return audience_lineage(self._prepared)
 
     def _mapped_task(self, context: Context, request: AudienceRequest) -> MappedTask | None:
-        from airflow_provider_otpiq._audience.mapped_task import MappedTask
+        from airflow_provider_otpiq._audience.output import MappedTask
 
         ti = context["ti"]
         if ti.map_index is None or ti.map_index < 0:
