@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -25,25 +25,17 @@ _BYTE_ORDER_MARKS = {  # those of UTF-32 begin with those of UTF-16
 }
 _GUESS = "cp1256"
 """The encoding that Excel in Arabic writes, guessed if bytes are not UTF-8."""
-_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+_DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"[^"]*"?')
 _FIRST_LINE = re.compile(rb"[^\n]*\n?\0{0,3}")  # of UTF-16 and UTF-32 too
-
-
-class _Binary(NamedTuple):
-    magic: bytes
-    looks_like: str
-    remedy: str
-
-
-_PARQUET = _Binary(b"PAR1", "a Parquet file", "Set file_format='parquet', or let its name end in .parquet.")
-_BINARIES = (
-    _PARQUET,
-    _Binary(b"\x1f\x8b", "a gzip file", "Let its name end in .gz, or decompress it."),
-    _Binary(b"\x28\xb5\x2f\xfd", "a zstd file", "Let its name end in .zst, or decompress it."),
-    _Binary(b"PK\x03\x04", "an Excel workbook (.xlsx), or another zip archive", "Save it as CSV, or extract it."),
-    _Binary(b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", "Save it as CSV."),
-)
+_PARQUET = b"PAR1"
+_BINARIES = {
+    _PARQUET: ("a Parquet file", "Set file_format='parquet', or let its name end in .parquet."),
+    b"\x1f\x8b": ("a gzip file", "Let its name end in .gz, or decompress it."),
+    b"\x28\xb5\x2f\xfd": ("a zstd file", "Let its name end in .zst, or decompress it."),
+    b"PK\x03\x04": ("an Excel workbook (.xlsx), or another zip archive", "Save it as CSV, or extract it."),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook (.xls)", "Save it as CSV."),
+}
 
 
 def is_blank(content: bytes) -> bool:
@@ -66,7 +58,7 @@ def require_parquet(head: bytes, name: str) -> None:
 
     :raises OtpiqValidationError: if it looks like another kind of file; the text names the field to set.
     """
-    if head.startswith(_PARQUET.magic):
+    if head.startswith(_PARQUET):
         return
     _refuse_binary(head, name)
     remedy = "Set file_format='csv' or file_format='jsonl'."
@@ -80,8 +72,8 @@ def require_text(head: bytes, name: str, encoding: str) -> None:
     :raises OtpiqValidationError: as :func:`require_parquet`.
     """
     _refuse_binary(head, name)
-    if found := _other_encoding(_first_line(head), encoding):
-        raise _refusal_of_fields(name, encoding=(encoding, found))
+    if found := _other_encoding(next(_FIRST_LINE.finditer(head))[0], encoding):
+        raise _refusal_of_fields(name, {"encoding": (encoding, found)})
 
 
 def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
@@ -93,7 +85,7 @@ def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
     :raises OtpiqValidationError: as :func:`require_parquet`.
     """
     _refuse_binary(head, name)
-    line = _first_line(head)
+    line = next(_FIRST_LINE.finditer(head))[0]
     if line.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b'{"'):
         raise _refusal(name, "looks like JSON Lines; CSV was expected", "Set file_format='jsonl'.")
     found_encoding = _other_encoding(line, encoding)
@@ -101,16 +93,12 @@ def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
     if found_delimiter and not found_encoding:  # so that one error names both
         found_encoding = _other_8_bit_encoding(head, encoding)
     if found_encoding or found_delimiter:
-        raise _refusal_of_fields(name, encoding=(encoding, found_encoding), delimiter=(delimiter, found_delimiter))
-
-
-def _first_line(head: bytes) -> bytes:
-    found = _FIRST_LINE.match(head)
-    return found[0] if found else b""
+        fields = {"encoding": (encoding, found_encoding), "delimiter": (delimiter, found_delimiter)}
+        raise _refusal_of_fields(name, fields)
 
 
 def _refuse_binary(head: bytes, name: str) -> None:
-    for magic, looks_like, remedy in _BINARIES:
+    for magic, (looks_like, remedy) in _BINARIES.items():
         if head.startswith(magic):
             raise _refusal(name, f"looks like {looks_like}", remedy)
 
@@ -169,22 +157,13 @@ def _is_utf_8_text(content: bytes) -> bool:
     return True
 
 
-def _refusal_of_fields(
-    name: str, encoding: tuple[str, str | None], delimiter: tuple[str, str | None] = ("", None)
-) -> OtpiqValidationError:
-    """Return the error of fields that do not fit the file; each is a pair of the set and the found value, if wrong."""
-    wrong = {field: pair for field, pair in (("encoding", encoding), ("delimiter", delimiter)) if pair[1]}
-    expected, found = ({field: pair[at] or "" for field, pair in wrong.items()} for at in (0, 1))
-    remedy = " and ".join(f"{field}={value!r}" for field, value in found.items())
-    is_guess = found.get("encoding") == _GUESS
-    error = f"looks like {_describe(found, is_guess=is_guess)}; {_describe(expected)} was expected"
-    return _refusal(name, error, f"Set {remedy}{', or the encoding that the file really has' if is_guess else ''}.")
-
-
-def _describe(fields: dict[str, str], *, is_guess: bool = False) -> str:
-    encoding, delimiter = fields.get("encoding", ""), fields.get("delimiter")
-    text = f"{'non-UTF-8' if is_guess else encoding.upper()} text".lstrip()
-    return f"{text} with {_DELIMITERS.get(delimiter, repr(delimiter))}" if delimiter else text
+def _refusal_of_fields(name: str, fields: dict[str, tuple[str, str | None]]) -> OtpiqValidationError:
+    """Return the error of fields that do not fit the file; each has the set and, if it is wrong, the found value."""
+    wrong = {field: values for field, values in fields.items() if values[1]}
+    errors = [f"{field}: {set_!r} is set, but {name} seems to have {found!r}" for field, (set_, found) in wrong.items()]
+    remedy = " and ".join(f"{field}={found!r}" for field, (_, found) in wrong.items())
+    is_guess = wrong.get("encoding", ("", ""))[1] == _GUESS
+    return refusal(errors, f"Set {remedy}{', or the encoding that the file really has' if is_guess else ''}.")
 
 
 def refusal(errors: Sequence[str], remedy: str) -> OtpiqValidationError:

@@ -105,13 +105,9 @@ class _Preparation:
 
     def _manifest(self, counts: Counts, parts: list[Part]) -> Manifest:
         source = self._request.source
-        paths = [path.split(".", 1) for path in self._request.parameter_paths]
         return Manifest(
             source=[name_of_callable(source)] if callable(source) else list(source),
-            template_parameters={
-                section: [key for name, key in paths if name == section]
-                for section in self._request.template_parameters
-            },
+            template_parameters=self._request.parameter_keys,
             counts=counts,
             parts=parts,
         )

@@ -221,9 +221,12 @@ class AudienceRequest(Columns):
         return sha256(to_json(self.model_dump())).hexdigest()
 
     @property
-    def parameter_paths(self) -> list[str]:
-        """The paths of all parameters, such as ``body.1``."""
-        return [path for path, _ in _leaves(self.template_parameters, "")]
+    def parameter_keys(self) -> dict[str, list[str]]:
+        """The keys of all parameters by section, such as ``0.1`` of ``buttons``."""
+        return {
+            section: [key for key, _ in _leaves(parameters, "")]
+            for section, parameters in self.template_parameters.items()
+        }
 
     @property
     def suppress_column(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, refusal
@@ -40,7 +41,7 @@ def copy_as_utf8(
     path: Path,
     encoding: str,
     check: Callable[[bytes], None],
-    observe: Callable[[bytes], None] = lambda _: None,
+    observe: Callable[[bytes], None] | None = None,
 ) -> None:
     """
     Copy a text file as UTF-8 without a byte order mark.
@@ -52,8 +53,9 @@ def copy_as_utf8(
     with file.open() as content:
         pieces = _pieces(content, check)
         is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
-        text = _without_bom(pieces if is_utf8 else _transcoded(pieces, encoding, str(file)))
-        _write(path, _observed(text, observe))
+        text = pieces if is_utf8 else _transcoded(pieces, encoding, str(file))
+        first = next(text, b"").removeprefix(codecs.BOM_UTF8)
+        _write(path, chain([first], text), observe)
 
 
 def _pieces(content: BinaryIO, check: Callable[[bytes], None]) -> Iterator[bytes]:
@@ -63,20 +65,12 @@ def _pieces(content: BinaryIO, check: Callable[[bytes], None]) -> Iterator[bytes
     yield from iter(partial(content.read, _PIECE), b"")
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> None:
+def _write(path: Path, pieces: Iterable[bytes], observe: Callable[[bytes], None] | None = None) -> None:
     with path.open("wb") as target:
-        target.writelines(pieces)
-
-
-def _observed(pieces: Iterable[bytes], observe: Callable[[bytes], None]) -> Iterator[bytes]:
-    for piece in pieces:
-        observe(piece)
-        yield piece
-
-
-def _without_bom(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    yield next(pieces, b"").removeprefix(codecs.BOM_UTF8)
-    yield from pieces
+        for piece in pieces:
+            if observe:
+                observe(piece)
+            target.write(piece)
 
 
 def _transcoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
