@@ -27,6 +27,9 @@ TableName = Literal["source", "suppress"]
 
 _ENOUGH_FLOATS = 3
 _FLOAT_STEP = 512  # of floats of 32 bits with ten digits, beyond 2^32; with thirteen, the step is a multiple of it
+MISSING_NUMBER = f"phoneNumber {MISSING}"
+"""The reason for rejecting a row without a phone number."""
+
 _PARTS_AT_ONCE = 50
 _ROWS_AT_ONCE = 100_000
 _QUERIES_AT_ONCE = 2
@@ -47,11 +50,7 @@ class Excluded(NamedTuple):
 
 
 class RowClassifier:
-    """
-    The tables that decide about each row. Load ``source`` and ``suppress`` before :meth:`decide`.
-
-    :param request: what is prepared.
-    """
+    """The tables that decide about each row; load ``source`` and ``suppress`` before :meth:`decide`."""
 
     def __init__(self, database: Database, request: AudienceRequest) -> None:
         self._database = database
@@ -86,15 +85,14 @@ class RowClassifier:
         self._read_rows("suppress", values.unreadable(["phone"], encoding), "NULL")
         self._database.execute(_EXCLUDED)
         self._database.execute(_RECIPIENTS)
-        outcomes = dict(self._database.query("SELECT outcome, count(*) FROM excluded GROUP BY outcome"))
-        ((rows,),) = self._database.query("SELECT count(*) FROM source")
-        rejected, suppressed, duplicates = (outcomes.get(name, 0) for name in ("rejected", "suppressed", "duplicate"))
+        outcomes = dict(self._database.fetch("SELECT outcome, count(*) FROM excluded GROUP BY outcome"))
+        ((rows,),) = self._database.fetch("SELECT count(*) FROM source")
         return Counts(
             rows=rows,
-            recipients=rows - rejected - suppressed - duplicates,
-            duplicates=duplicates,
-            suppressed=suppressed,
-            rejected=rejected,
+            recipients=rows - sum(outcomes.values()),
+            duplicates=outcomes.get("duplicate", 0),
+            suppressed=outcomes.get("suppressed", 0),
+            rejected=outcomes.get("rejected", 0),
         )
 
     def parts(self) -> Iterator[tuple[int, bytes]]:
@@ -128,9 +126,8 @@ class RowClassifier:
 
     def reasons(self) -> Iterator[tuple[str, int]]:
         """Count the rejected rows by reason, the most frequent first."""
-        yield from self._database.query(
-            "SELECT reason, count(*) FROM excluded WHERE outcome = 'rejected' GROUP BY reason ORDER BY 2 DESC, 1"
-        )
+        sql = "SELECT reason, count(*) FROM excluded WHERE outcome = 'rejected' GROUP BY reason ORDER BY 2 DESC, 1"
+        yield from self._database.query(sql)
 
     def cleaned_values(self) -> int:
         """Count the template parameters whose whitespace was changed."""
@@ -154,17 +151,12 @@ class RowClassifier:
 
     def has_suppressions(self) -> bool:
         """Return whether ``suppress`` has any phone number."""
-        return any(True for _ in self._database.query("FROM suppress_rows WHERE number IS NOT NULL LIMIT 1"))
+        return bool(self._database.fetch("FROM suppress_rows WHERE number IS NOT NULL LIMIT 1"))
 
-    def rows_without_number(self) -> list[int]:
-        """List the rows of ``suppress`` whose phone number is blank, counted from 1."""
-        sql = f"SELECT id + 1 FROM ({_NO_SUPPRESSIONS}) WHERE is_blank ORDER BY 1"
-        return [row for (row,) in self._database.query(sql)]
-
-    def unreadable_suppressions(self) -> dict[str, list[int]]:
-        """List the rows of ``suppress`` whose number cannot be read, counted from 1, by reason."""
+    def rows_without_number(self) -> dict[str, list[int]]:
+        """List the rows of ``suppress`` without a phone number, counted from 1, by reason."""
         rows: dict[str, list[int]] = {}
-        sql = f"SELECT reason, id + 1 FROM ({_NO_SUPPRESSIONS}) WHERE NOT is_blank ORDER BY 2"
+        sql = "SELECT reason, id + 1 FROM suppress_rows WHERE reason IS NOT NULL ORDER BY id"
         for reason, row in self._database.query(sql):
             rows.setdefault(reason, []).append(row)
         return rows
@@ -184,7 +176,7 @@ class RowClassifier:
         if text.startswith(MALFORMED):
             return text, None, None, text.removeprefix(MALFORMED)
         if is_blank(text, self._request.null_values):
-            return text, None, None, _MISSING_NUMBER
+            return text, None, None, MISSING_NUMBER
         try:
             digits, region = parse_phone_number(text, self._request.default_region)
         except ValueError as error:
@@ -243,10 +235,6 @@ def _json_of(expression: str) -> str:
     return f"to_json({expression})::VARCHAR"
 
 
-_MISSING_NUMBER = f"phoneNumber {MISSING}"
-_NO_SUPPRESSIONS = f"""
-    SELECT id, reason, reason = '{_MISSING_NUMBER}' AS is_blank FROM suppress_rows WHERE reason IS NOT NULL
-"""
 _EXCLUDED = """
     CREATE TABLE excluded AS
     WITH good AS (SELECT id, number FROM source_rows WHERE reason IS NULL),

@@ -53,11 +53,7 @@ def undecodable_reason(encoding: str) -> str:
 
 
 def require_parquet(head: bytes, name: str) -> None:
-    """
-    Make sure that a file can be Parquet.
-
-    :raises OtpiqValidationError: if it looks like another kind of file; the text names the field to set.
-    """
+    """Refuse a file that cannot be Parquet; the error names the field to set."""
     if head.startswith(_PARQUET):
         return
     _refuse_binary(head, name)
@@ -66,24 +62,14 @@ def require_parquet(head: bytes, name: str) -> None:
 
 
 def require_text(head: bytes, name: str, encoding: str) -> None:
-    """
-    Make sure that a file, such as JSON Lines, can be text of an encoding.
-
-    :raises OtpiqValidationError: as :func:`require_parquet`.
-    """
+    """Refuse a file that cannot be text of the encoding, such as JSON Lines."""
     _refuse_binary(head, name)
     if found := _other_encoding(next(_FIRST_LINE.finditer(head))[0], encoding):
         raise _refusal_of_fields(name, {"encoding": (encoding, found)})
 
 
 def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
-    """
-    Make sure that a file can be CSV of an encoding, with a delimiter.
-
-    Bytes below the header that are not text in the encoding reject their rows, see :func:`undecodable_reason`.
-
-    :raises OtpiqValidationError: as :func:`require_parquet`.
-    """
+    """Refuse a file that cannot be CSV of the encoding and delimiter; bytes below the header only reject their rows."""
     _refuse_binary(head, name)
     line = next(_FIRST_LINE.finditer(head))[0]
     if line.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b'{"'):

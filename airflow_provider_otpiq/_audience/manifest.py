@@ -95,11 +95,7 @@ class Audience:
         self.manifest = _read_manifest(self.folder, name)
 
     def read_part(self, part: Part) -> list[dict[str, Any]]:
-        """
-        Read the recipients of a part, in the API's form, with their ``reference``.
-
-        :raises OtpiqValidationError: if the part is missing or was changed.
-        """
+        """Read the recipients of a part, with their ``reference``; refuse one that was changed."""
         content = self.folder.read(part.path)
         if content is None or sha256(content).hexdigest() != part.sha256:
             problem = "is missing" if content is None else "was changed since it was prepared (its checksum differs)"

@@ -42,11 +42,7 @@ def name_parts(contents: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Part, by
 
 
 class Output:
-    """
-    The folder of an audience.
-
-    :param location: its local path or URL.
-    """
+    """The folder of an audience."""
 
     def __init__(self, location: str) -> None:
         self.folder = Folder(location)
@@ -96,11 +92,7 @@ class Output:
         return part
 
     def publish(self, manifest: Manifest) -> None:
-        """
-        Write the manifest.
-
-        :raises OtpiqValidationError: if campaigns of another audience were created here meanwhile.
-        """
+        """Write the manifest, unless campaigns of another audience were created here meanwhile."""
         if self._is_in_use():
             self.require_same(manifest)
         self.folder.write(MANIFEST, manifest.to_json())
@@ -117,11 +109,9 @@ class Output:
 
     def require_same(self, manifest: Manifest) -> None:
         """
-        Make sure that an audience which has campaigns does not change.
+        Refuse the manifest of another audience than that of the campaigns.
 
-        If the manifest is missing or was replaced, the ledgers have the checksum of the campaigns' audience.
-
-        :raises OtpiqValidationError: if the manifest is of another audience.
+        If the published manifest is missing or was replaced, the ledgers have the checksum.
         """
         content = self.folder.read(MANIFEST)
         if content == manifest.to_json() or manifest.checksum in checksums_in_use(self.folder):
@@ -153,11 +143,7 @@ class MappedTask(BaseModel):
     """
 
     def claim(self, folder: Folder) -> None:
-        """
-        Write the instance to the folder of its audience, in place of an earlier run's.
-
-        :raises OtpiqValidationError: if another instance of the same task and run has written its own.
-        """
+        """Write the instance to the folder, in place of an earlier run's, but not of another one of the same run."""
         content = self.model_dump_json(indent=1).encode()
         if folder.create(_MAPPED_TASK, content):
             return

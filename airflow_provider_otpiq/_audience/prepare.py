@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq._audience.classify import RowClassifier
+from airflow_provider_otpiq._audience.classify import MISSING_NUMBER, RowClassifier
 from airflow_provider_otpiq._audience.manifest import Audience, Counts, Manifest, Part
 from airflow_provider_otpiq._audience.output import EXCLUDED, Output, name_parts
 from airflow_provider_otpiq._audience.readers import read_dicts, read_file
@@ -34,14 +34,7 @@ _TABLES: tuple[TableName, ...] = ("source", "suppress")
 
 
 def prepare(request: AudienceRequest, mapped_task: MappedTask | None = None) -> Audience:
-    """
-    Prepare an audience.
-
-    :param mapped_task: the instance of a mapped task that prepares it, if it is one.
-    :raises OSError: if a source cannot be read, or the output cannot be written.
-    :raises OtpiqValidationError: if a source is wrong, too many rows are, or no recipient is left; if the audience has
-        campaigns and would change; or if another instance of a mapped task prepares its audience in the same folder.
-    """
+    """Prepare an audience, in an instance of a mapped task if that is set."""
     with Database(request.memory_limit) as database:
         return _Preparation(request, database, mapped_task).run()
 
@@ -131,19 +124,18 @@ class _Preparation:
         """Refuse rows of the suppression list that cannot be read, and warn of blank ones."""
         if self._request.suppress is None:
             return
-        unreadable = self._classifier.unreadable_suppressions().items()
-        if errors := [f"suppress: {_rows(rows)}: {reason}" for reason, rows in unreadable]:
+        unreadable = self._classifier.rows_without_number()
+        blank = unreadable.pop(MISSING_NUMBER, [])
+        if errors := [f"suppress: {_rows(rows)}: {reason}" for reason, rows in unreadable.items()]:
             raise _refusal(
                 errors,
                 "Correct these rows of the suppression list, or delete them. Otherwise the people in them would be"
                 " messaged.",
             )
         if not self._classifier.has_suppressions():
-            log.warning("suppress has no phone numbers, so it suppresses nobody.")
-        if blank := self._classifier.rows_without_number():
-            log.warning(
-                "suppress has %d rows without a phone number, which suppress nobody: %s.", len(blank), _rows(blank)
-            )
+            log.warning("suppress has no phone numbers, so no row is suppressed.")
+        if blank:
+            log.warning("suppress: %d rows without a phone number suppress nobody: %s.", len(blank), _rows(blank))
 
     def _require_recipients(self, counts: Counts) -> None:
         limit = self._request.max_rejected

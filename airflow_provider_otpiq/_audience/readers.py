@@ -45,12 +45,7 @@ _PARQUET_TEXT = re.compile(
 
 
 def read_file(file: SourceFile, columns: Sequence[str], request: AudienceRequest, table: Table) -> None:
-    """
-    Read a file.
-
-    :param columns: the wanted columns, the phone number first.
-    :raises OtpiqValidationError: if it is of another kind than expected, or a column is missing.
-    """
+    """Read the wanted columns of a file, the phone number first."""
     path = table.database.folder / "source"  # DuckDB reads files in this folder only
     try:
         if file.file_format == "csv":
@@ -82,12 +77,7 @@ def _read_csv(file: SourceFile, path: Path, columns: Sequence[str], request: Col
 
 
 def parse_csv(file: SourceFile, path: Path, columns: Sequence[str], request: Columns) -> Iterator[Row | Malformed]:
-    """
-    Read CSV without DuckDB. A malformed line is one row; one that spans several lines may have swallowed others.
-
-    :param path: a temporary file, which it overwrites.
-    :raises OtpiqValidationError: if there is such a line, or a column is missing.
-    """
+    """Read CSV without DuckDB, by a temporary file at ``path``."""
     yield from _parse(file, path, _stage_csv(file, path, columns, request))
 
 
@@ -116,7 +106,7 @@ def _header(file: SourceFile, rows: Iterator[list[str]]) -> list[str]:
 
 
 def _parse(file: SourceFile, path: Path, layout: _Layout) -> Iterator[Row | Malformed]:
-    """Parse the rows with Python's reader, without blank ones."""
+    """Parse the rows with Python's reader, without blank ones; a malformed one is an error if it may be several."""
     with _open(path) as lines:
         rows = csv.reader(lines, delimiter=layout.delimiter, strict=True)
         next(rows)
@@ -171,12 +161,7 @@ def _from_json(line: str) -> Any:
 
 
 def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], table: Table) -> None:
-    """
-    Read rows that are dicts.
-
-    :param name: what errors call their source.
-    :raises OtpiqValidationError: if it is not iterable, or no row has one of the columns.
-    """
+    """Read rows that are dicts; ``name`` is what errors call their source."""
     if not isinstance(rows, Iterable):
         error = f"{name}: returned a {type(rows).__name__}; dicts were expected, one for each row"
         raise _refusal(error, remedy="Return or yield dicts.")
@@ -306,11 +291,7 @@ def _why_no_text(kind: str) -> str | None:
 def require_columns(
     name: str, wanted: Iterable[str], available: Sequence[str], key: Callable[[str], str] = lambda column: column
 ) -> None:
-    """
-    Make sure that each column appears exactly once; names with the same key are ambiguous.
-
-    :raises OtpiqValidationError: if not; it lists the available columns, unless they may be a row.
-    """
+    """Refuse a source without exactly one column of each name; names with the same ``key`` are ambiguous."""
     wanted = list(dict.fromkeys(wanted))
     errors = [
         f"{name}: has {'no column' if column not in available else 'more than one column'} {column!r}"

@@ -55,11 +55,12 @@ def read_rows(
     )
     with TemporaryDirectory(prefix="otpiq-recipients-") as folder:
         rows = list(islice(_parse_files(location, columns, Path(folder) / "source.csv"), MAX_ROWS + 1))
-    reasons = {number: _problem(row, columns.encoding) for number, row in enumerate(rows, 1)}
-    errors = [f"{location}, row {number}: {reason}" for number, reason in reasons.items() if reason]
+    reasons = ((number, _problem(row, columns.encoding)) for number, row in enumerate(rows, 1))
+    errors = [f"{location}, row {number}: {reason}" for number, reason in reasons if reason]
+    if more := len(errors[_MAX_LISTED:]):
+        errors = [*errors[:_MAX_LISTED], f"and {more:,} more"]
     if errors:
-        more = [f"and {len(errors) - _MAX_LISTED:,} more"] if len(errors) > _MAX_LISTED else []
-        raise refusal([*errors[:_MAX_LISTED], *more], "Correct the file.")
+        raise refusal(errors, "Correct the file.")
     return [_as_recipient(row, columns) for row in rows if not isinstance(row, Malformed)]
 
 
@@ -97,12 +98,7 @@ def _value(parameter: Parameter, values: Iterator[str]) -> Any:
 
 
 def read_recipients(location: str) -> list[Any]:
-    """
-    Read the recipients of a JSON file.
-
-    :raises OtpiqValidationError: if the file does not exist, or is not a JSON list.
-    :raises OtpiqConfigurationError: if no installed provider reaches it.
-    """
+    """Read the recipients of a JSON file; refuse one that does not exist or is not a list."""
     folder, name = split_location(location)
     try:
         content = Folder(folder).read(name)

@@ -7,8 +7,8 @@ import logging
 import re
 import sys
 import zlib
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_blank, refusal
 from airflow_provider_otpiq._storage import find_store
@@ -42,12 +42,7 @@ class SourceFile(NamedTuple):
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """
-        Open the file, decompressed.
-
-        :raises OSError: if it cannot be read, or has changed meanwhile.
-        :raises OtpiqValidationError: if it is not a complete file of the compression in its name.
-        """
+        """Open the file, decompressed; an error if it changes meanwhile, or is not a complete compressed file."""
         before = self._identity()
         with self.filesystem.open(self.path, "rb") as raw, _decompressed(raw, self.compression) as content:
             try:
@@ -73,12 +68,7 @@ class SourceFile(NamedTuple):
 
 
 def find_files(locations: Iterable[str], file_format: str | None) -> list[SourceFile]:
-    """
-    Find the files of paths and globs, in the order of the paths; those of a glob in the order of their names.
-
-    :raises FileNotFoundError: if one of them has no file.
-    :raises OtpiqValidationError: if the suffix of a file does not tell its format.
-    """
+    """Find the files of paths and globs, in the order of the paths; those of a glob in the order of their names."""
     files = [file for location in locations for file in _files_of(location, file_format)]
     errors = [
         f"{file}: its suffix is none of .csv, .jsonl, .parquet (or with .gz or .zst)"
@@ -91,11 +81,7 @@ def find_files(locations: Iterable[str], file_format: str | None) -> list[Source
 
 
 def without_empty(files: list[SourceFile], field: str) -> list[SourceFile]:
-    """
-    Remove the empty files of globs, which Spark writes, and log them.
-
-    :raises OtpiqValidationError: if a file of a path is empty, or all files are.
-    """
+    """Remove the empty files of globs, which Spark writes; refuse an empty file of a path, or only empty files."""
     empty: list[SourceFile] = []
     filled: list[SourceFile] = []
     for file in files:
@@ -130,16 +116,10 @@ def _kind(path: str, file_format: str | None) -> tuple[str, str | None]:
     return file_format or _FORMATS.get(suffix, ""), compression
 
 
-@contextmanager
-def _decompressed(raw: BinaryIO, compression: str | None) -> Iterator[BinaryIO]:
+def _decompressed(raw: BinaryIO, compression: str | None) -> AbstractContextManager[Any]:
     if compression is None:
-        yield raw
-    elif compression == "gzip":
-        with gzip.open(raw) as content:
-            yield cast("BinaryIO", content)
-    else:
-        with _zstd().open(raw) as content:
-            yield content
+        return nullcontext(raw)
+    return gzip.open(raw) if compression == "gzip" else _zstd().open(raw)
 
 
 def _zstd() -> Any:

@@ -27,11 +27,7 @@ _ORDINARY = b"\0"
 
 
 def copy(file: SourceFile, path: Path, check: Callable[[bytes], None]) -> None:
-    """
-    Copy a file, decompressed.
-
-    :param check: is called with the first bytes, and raises an error if the file is of another kind.
-    """
+    """Copy a file, decompressed; ``check`` gets the first bytes, and refuses another kind of file."""
     with file.open() as content:
         _write(path, _pieces(content, check))
 
@@ -43,13 +39,7 @@ def copy_as_utf8(
     check: Callable[[bytes], None],
     observe: Callable[[bytes], None] | None = None,
 ) -> None:
-    """
-    Copy a text file as UTF-8 without a byte order mark.
-
-    :param check: as of :func:`copy`.
-    :param observe: is called with each piece of the copy.
-    :raises OtpiqValidationError: if another encoding is set, and the file is UTF-8.
-    """
+    """Copy a text file as UTF-8 without a byte order mark; ``observe`` gets each piece of the copy."""
     with file.open() as content:
         pieces = _pieces(content, check)
         is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
@@ -108,11 +98,7 @@ class _Utf8Detector:
 
 
 class CsvCounter:
-    """
-    Counts the rows of a CSV file by quotes, delimiters and line breaks, to check the number that a reader reads.
-
-    :param delimiter: one byte.
-    """
+    """Counts the rows of a CSV file by quotes, delimiters and line breaks, to check the number that DuckDB reads."""
 
     def __init__(self, delimiter: bytes) -> None:
         self._delimiter = delimiter
@@ -140,10 +126,10 @@ class CsvCounter:
 
     def rows(self, width: int) -> int | None:
         """
-        Return the number of rows below a header of ``width`` columns.
+        Return the number of rows below a header of ``width`` columns, None if it is uncertain.
 
-        :return: None if it is uncertain: a quote is not closed or within a value, a line ends with a carriage return
-            alone, or some row has more or fewer delimiters.
+        It is if a quote is within a value or not closed, a line ends with a carriage return alone, or a row has more or
+        fewer delimiters.
         """
         lines = self._line_feeds + (self._last != b"\n")
         has_all_delimiters = self._delimiters == lines * (width - 1)

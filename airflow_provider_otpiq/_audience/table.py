@@ -39,11 +39,7 @@ class Malformed(NamedTuple):
 
 
 class Table:
-    """
-    A table that rows are appended to, in their order.
-
-    :param select: the SQL of its columns; those of the rows are ``k0``, ``k1`` and so on, the phone number first.
-    """
+    """A table to append rows to; its SQL ``select`` has their columns as ``k0``, ``k1`` …, the phone number first."""
 
     def __init__(self, database: Database, name: str, select: str, progress: Progress) -> None:
         self.database = database
@@ -53,13 +49,7 @@ class Table:
         self._rows = 0
 
     def append(self, source: str, parameters: Sequence[object], expected_rows: int | None = None) -> bool:
-        """
-        Append the rows that DuckDB reads.
-
-        :param source: the SQL that reads them.
-        :param expected_rows: as of :meth:`.Database.insert_from`.
-        :return: False if the rows are not as expected, and none were appended.
-        """
+        """Append the rows that DuckDB reads from ``source``; if it reads other than expected, append none: False."""
         insert = f"INSERT INTO {self._name} SELECT {self._select} FROM {source}"
         rows = self.database.insert_from(insert, parameters, expected_rows)
         self._rows += rows or 0
@@ -86,11 +76,7 @@ class Table:
 
 
 def csv_source(width: int, positions: Sequence[int], options: str) -> str:
-    """
-    Write the SQL that reads a CSV file, whose path and delimiter are parameters.
-
-    :param positions: which columns become ``k0`` and so on; all are ``c0`` and so on, too.
-    """
+    """Write the SQL that reads CSV, by path and delimiter: all columns as ``c0`` …, the wanted ones as ``k0`` …."""
     columns = [f"c{index}" for index in range(width)]
     wanted = ", ".join(f"c{position} AS k{index}" for index, position in enumerate(positions))
     types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)

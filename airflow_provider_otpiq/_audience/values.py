@@ -31,11 +31,7 @@ _NUMPY_KINDS = frozenset("biuf")
 
 
 def as_text(value: Any) -> str:
-    """
-    Write a value as people read it.
-
-    :raises ValueError: if its type has no unique text; the error does not show the value.
-    """
+    """Write a value as people read it, or raise a ValueError that does not show it."""
     if getattr(getattr(value, "dtype", None), "kind", "") in _NUMPY_KINDS and not getattr(value, "shape", ()):
         value = value.item()
     if isinstance(value, str):

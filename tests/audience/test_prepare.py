@@ -375,12 +375,12 @@ def test_a_suppression_list_has_its_own_column_and_warns_of_blank_rows(
         suppress_phone_number="msisdn",
     )
     assert prepared.references == ["2"]
-    assert "suppress has 4 rows without a phone number, which suppress nobody: rows 2, 3, 4, 5." in logged()
+    assert "suppress: 4 rows without a phone number suppress nobody: rows 2, 3, 4, 5." in logged()
 
 
 def test_a_suppression_list_without_numbers_is_warned_of(run: Run, logged: Logged) -> None:
     assert run(GOOD, suppress=lambda: []).counts["suppressed"] == 0
-    assert "suppress has no phone numbers, so it suppresses nobody." in logged()
+    assert "suppress has no phone numbers, so no row is suppressed." in logged()
 
 
 def test_a_callable_may_suppress(run: Run) -> None:
