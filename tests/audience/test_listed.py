@@ -61,5 +61,5 @@ def test_50_columns_are_listed(refused: Refused, suffix: str, count: int, more: 
 def test_recipients_abroad_are_counted_in_the_log(run: Run, logged: Logged, foreign: bool) -> None:
     run(GOOD + "2,+971501234567,Sara\n3,+966501234567,Noor\n4,+971501234568,Zaynab\n" * foreign)
     log = logged()
-    assert ("3 recipients are outside IQ: 2 AE, 1 SA." in log) == foreign
+    assert ("Recipients outside IQ: 3 (2 AE, 1 SA)." in log) == foreign
     assert ("outside IQ" in log) == foreign

@@ -406,6 +406,7 @@ def test_a_malformed_line_is_one_rejected_row(run: Run, line: str, reason: str) 
     assert prepared.rejected == [("2", "", reason)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["x" * 131_073, "ع" * 131_073])
 def test_a_value_that_is_too_long_is_one_rejected_row(run: Run, value: str) -> None:
     rows = [
@@ -419,6 +420,7 @@ def test_a_value_that_is_too_long_is_one_rejected_row(run: Run, value: str) -> N
         assert reason.endswith("has a value of more than 131,072 characters")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["x" * 131_072, "ع" * 131_072, '"' * 131_072, "🎉" * 131_072])
 def test_a_row_that_is_too_long_is_rejected(run: Run, value: str) -> None:
     parameters = {"body": {str(at): f"c{at}" for at in range(16)}}

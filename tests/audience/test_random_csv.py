@@ -68,6 +68,7 @@ def table(request_: AudienceRequest) -> Iterator[Table]:
         yield RowClassifier(database, request_).table("source", Progress())
 
 
+@pytest.mark.slow
 @given(csv_text())
 @settings(
     max_examples=EXAMPLES,

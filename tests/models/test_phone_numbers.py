@@ -56,6 +56,7 @@ def test_what_is_nobodys_number_is_rejected(written: Any) -> None:
 TAILS = ["0", "1", "99", " (2)", "(2)", "/1", "-2", " 0", " 12", ".1", ".10"]
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["", "0", "+964", "964", "00964", "+964(0)"]),
     st.from_regex(r"7[3-9][0-9]{8}", fullmatch=True),
@@ -77,6 +78,7 @@ def test_a_mobile_number_of_the_default_region_with_a_tail_is_refused(region: st
         normalize(f"{mobile.national_number}{tail}", region)
 
 
+@pytest.mark.slow
 @given(st.from_regex(API_FORM, fullmatch=True))
 def test_the_form_that_is_not_parsed_is_valid(number: str) -> None:
     assert parsed_and_formatted(f"+{number}", None) == number
@@ -111,11 +113,11 @@ def test_digits_that_are_two_peoples_numbers_are_refused(written: str, region: s
         ("NULL", "is required, and is not set"),
         (float("nan"), "is required, and is not set"),
         (Decimal("NaN"), "is required, and is not set"),
-        (True, "must be a string, and is a bool"),
+        (True, "must be a string, not bool"),
         (7701234567.5, "not the digits of a phone number"),
         (float("inf"), "is required, and is not set"),
         (9.6477e17, "not the digits of a phone number"),
-        ([NUMBER], "must be a string, and is a list"),
+        ([NUMBER], "must be a string, not list"),
         (770, "is not a valid phone number"),
         (-9647701234567, "not the digits of a phone number"),
         pytest.param(10**5000, "not the digits of a phone number", id="endless"),
@@ -214,6 +216,7 @@ def normalized(text: str) -> str | None:
         return None
 
 
+@pytest.mark.slow
 def test_the_shortcut_for_iraqi_numbers_gives_what_parsing_does() -> None:
     digits = random.Random(7)  # noqa: S311
     for start in range(10_000):
