@@ -266,7 +266,7 @@ def test_a_start_takes_what_a_mapped_create_returns(
         ({"template_name": None}, "template_id: is required"),
         ({"name": "x" * 77}, "name: must leave room for the campaign's number"),
         ({"audience": "/usr"}, r"/usr: is a folder\. Set the path of the audience's manifest\.json"),
-        ({"audience": "/nowhere/manifest.json"}, "/nowhere/manifest.json: there is no such audience"),
+        ({"audience": "/nowhere/manifest.json"}, "/nowhere/manifest.json: does not exist"),
     ],
 )
 def test_a_wrong_field_sends_nothing(
