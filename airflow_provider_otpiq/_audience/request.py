@@ -1,4 +1,4 @@
-"""What an audience is prepared from, and how: validated before anything is read."""
+"""The request of an audience, validated before anything is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from hashlib import sha256
 from os import PathLike
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import to_json
 
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
@@ -32,7 +41,7 @@ _PARAMETER_KEY = re.compile(r"[\w-]+", re.ASCII)
 
 def _sendable(value: str) -> str:
     if is_blank(value):
-        raise ValueError("is blank, and a template parameter must not be")
+        raise ValueError("is blank; a template parameter must have a value")
     if REPLACEMENT_CHARACTER in value:
         raise ValueError("has U+FFFD instead of bytes that could not be decoded")
     return clean(value)
@@ -55,12 +64,12 @@ def _source(value: object) -> Source:
     values = value if isinstance(value, list | tuple) else [value]
     if values and all(map(is_path, values)):
         return tuple(map(str, values))
-    found = "an empty list" if value in ([], ()) else f"a {type(value).__name__}"
-    raise ValueError(f"must be a path, a glob, a list of them (none of them blank), or a callable; found {found}")
+    found = "an empty list" if value in ([], ()) else type(value).__name__
+    raise ValueError(f"must be a path, a glob, a list of these without blank ones, or a callable; found {found}")
 
 
 def is_path(value: object) -> bool:
-    """Return whether a value may be a path or a glob: not blank, no rows and no phone numbers, such as of an XCom."""
+    """Return whether a value may be a path or a glob, and not blank, rows or phone numbers, such as of an XCom."""
     text = str(value) if isinstance(value, str | PathLike) else ""
     return is_set(text.strip()) and not _ROWS.search(text) and not _is_phone_number(text)
 
@@ -71,7 +80,7 @@ def _is_phone_number(text: str) -> bool:
 
 
 def _parameter(value: object) -> Parameter:
-    """Read a column, a constant, or nested parameters, such as those of a button: ``{"0": {"1": "link"}}``."""
+    """Parse a column, a constant, or nested parameters such as those of a button, ``{"0": {"1": "link"}}``."""
     if isinstance(value, Mapping) and set(value) != {"value"}:
         return _parameters(value)
     if isinstance(value, Mapping) and not isinstance(value["value"], Mapping):
@@ -117,13 +126,13 @@ def _limit(value: object) -> int | float:
 def _delimiter(value: str) -> str:
     if len(value) == 1 and value not in '"\r\n\0':
         return value
-    raise ValueError(f"must be one character, and neither a quote nor a line break; found {safe_repr(value)}")
+    raise ValueError(f"must be one character, but not a quote or a line break; found {safe_repr(value)}")
 
 
 def _encoding(value: str) -> str:
     try:
         codec = codecs.lookup(value)
-        # Some are for single words, and refuse what marks bytes that are no text.
+        # Some codecs are for single words, and refuse the error handler.
         is_text = codec._is_text_encoding and bool(codec.decode(b"", DECODE_ERROR_HANDLER))
     except (LookupError, UnicodeError):
         is_text = False
@@ -174,7 +183,7 @@ class Columns(RequestModel):
 
 
 class AudienceRequest(Columns):
-    """An audience that is to be prepared."""
+    """The audience to prepare."""
 
     subject: ClassVar[str] = "The audience"
     failure_phrase: ClassVar[str] = "was not prepared"
@@ -183,6 +192,7 @@ class AudienceRequest(Columns):
         "suppress_phone_number": "another column would decide who opted out",
         "max_rejected": "another limit would apply",
         "default_region": "national numbers would be read as those of another country",
+        "null_values": "other strings would mean that a value is missing",
     }
 
     source: Annotated[Any, PlainValidator(_source)]
@@ -195,17 +205,27 @@ class AudienceRequest(Columns):
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
     memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_empty_value(cls, value: object, info: ValidationInfo) -> object:
+        if info.field_name == "null_values" and isinstance(value, list | tuple):
+            return value  # an empty list is a value: only blank text is missing
+        return super()._refuse_empty_value(value, info)
+
     @property
     def checksum(self) -> str | None:
-        """What differs where another audience is meant; None with a callable, which nobody can compare."""
+        """Differs if the request does; None for a callable, which cannot be compared."""
         if callable(self.source) or callable(self.suppress):
             return None
         return sha256(to_json(self.model_dump())).hexdigest()
 
     @property
-    def parameter_paths(self) -> list[str]:
-        """The paths of all parameters, such as ``body.1``."""
-        return [path for path, _ in _leaves(self.template_parameters, "")]
+    def parameter_keys(self) -> dict[str, list[str]]:
+        """The keys of all parameters by section, such as ``0.1`` of ``buttons``."""
+        return {
+            section: [key for key, _ in _leaves(parameters, "")]
+            for section, parameters in self.template_parameters.items()
+        }
 
     @property
     def suppress_column(self) -> str:
