@@ -32,7 +32,7 @@ CONNECTION_FIELDS = {
         "label": "Allowed recipients",
         "description": (
             "Phone numbers, or prefixes of them, that may get messages over this connection, separated by commas:"
-            " +964770, 07801234567. Blank allows all."
+            " +964770, 07801234567. In production, set +964. Blank allows all."
         ),
         "schema": {"type": ["string", "null"], "default": None},
     },

@@ -1,7 +1,7 @@
 """
-Plan a campaign every evening, and hand its id to a second task that updates it.
+Create a scheduled campaign every evening, and pass its id to a second task that updates it.
 
-It runs as it stands against the sandbox, with the connection ``otpiq_default``.
+It runs unchanged against the sandbox, with the connection ``otpiq_default``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ with DAG(
         template_id="665f1c2ab3d4e5f601234567",
         phone_number_id="665f1c2ab3d4e5f601234568",
         schedule_type="schedule",
-        # Derived from the run and not from now, so that each retry sends the same time. A run that is triggered
-        # manually may have no data interval, or one that ended up to a day ago: 25 hours later is still to come.
-        scheduled_for=("{{ (dag_run.data_interval_end or dag_run.run_after) + macros.timedelta(hours=25) }}"),
+        # Derived from the run, so that each retry sends the same time. The data interval of a manual run may have
+        # ended up to a day ago, so 25 hours later is in the future.
+        scheduled_for="{{ (dag_run.data_interval_end or dag_run.run_after) + macros.timedelta(hours=25) }}",
     )
 
     update = UpdateCampaignOperator(
         task_id="update",
         campaign_id=create.output,
         name="Evening offer, last call",
-        scheduled_for=("{{ (dag_run.data_interval_end or dag_run.run_after) + macros.timedelta(hours=26) }}"),
+        scheduled_for="{{ (dag_run.data_interval_end or dag_run.run_after) + macros.timedelta(hours=26) }}",
     )

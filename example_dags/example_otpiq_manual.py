@@ -1,9 +1,9 @@
 """
-Create a campaign from Airflow's trigger form, by the names that people know.
+Create a campaign from Airflow's trigger form, by names instead of ids.
 
-It runs as it stands against the sandbox, with the connection ``otpiq_default``.
+It runs unchanged against the sandbox, with the connection ``otpiq_default``.
 
-The campaign has no recipients yet, so triggering a run sends no message to anybody.
+The campaign has no recipients yet, so a run sends no message to anybody.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ with DAG(
             type="string",
             title="Schedule",
             description=(
-                "now saves a draft, which is sent only when somebody starts it; schedule saves a campaign that OTPIQ"
-                " starts by itself at the time below"
+                "now creates a draft, which is sent only when somebody starts it; schedule creates a campaign that"
+                " starts automatically at the time below"
             ),
             enum=["now", "schedule"],
         ),

@@ -1,8 +1,8 @@
 """
-One campaign for each city, by dynamic task mapping, with at most two of them in work at a time.
+One campaign for each city, by dynamic task mapping, with at most two requests to OTPIQ at a time.
 
-It runs as it stands against the sandbox, with the connection ``otpiq_default``, once there is the pool that keeps
-the pace: ``airflow pools set otpiq 2 "Calls to OTPIQ"``.
+It runs unchanged against the sandbox, with the connection ``otpiq_default``. Create its pool first:
+``airflow pools set otpiq 2 "Requests to OTPIQ"``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ CITIES = ("Baghdad", "Basra", "Erbil")
 
 
 @dataclass(frozen=True)
-class RecipientsOfACity:
+class CityRecipients:
     """
-    The recipients of the city that a mapped task is for, read when it executes.
+    The recipients of a mapped task's city, read when the task executes.
 
     :param path: a CSV file.
     :param cities: the cities in the order of the mapped tasks.
@@ -44,7 +44,7 @@ class RecipientsOfACity:
 
 with DAG(
     dag_id="example_otpiq_mapped",
-    description="Plan a WhatsApp campaign for each of several cities",
+    description="Schedule a WhatsApp campaign for each of several cities",
     schedule=None,
     default_args={"pool": "otpiq"},
     tags=["otpiq", "example"],
@@ -55,12 +55,12 @@ with DAG(
         template_language="ar",
         phone_number="+964 770 123 4567",
         schedule_type="schedule",
-        # Derived from the run and not from now, so that each retry sends the same time. A run that is triggered
-        # manually may have no data interval, or one that ended up to a day ago: 25 hours later is still to come.
+        # Derived from the run, so that each retry sends the same time. The data interval of a manual run may have
+        # ended up to a day ago, so 25 hours later is in the future.
         scheduled_for="{{ (dag_run.data_interval_end or dag_run.run_after) + macros.timedelta(hours=25) }}",
     ).expand(name=[f"Summer offer for {city}" for city in CITIES])
 
     AttachRecipientsOperator.partial(
         task_id="attach",
-        recipients=RecipientsOfACity(str(Path(__file__).parent / "audience.csv"), CITIES),
+        recipients=CityRecipients(str(Path(__file__).parent / "audience.csv"), CITIES),
     ).expand(campaign_id=create.output)

@@ -1,11 +1,11 @@
 """
-The results of each broadcast that another DAG has started: who got the message, what it cost, which failed and why.
+A delivery report of each broadcast that another DAG has started: who got the message, what it cost, which failed.
 
-It runs whenever ``example_otpiq_broadcast`` has started a broadcast, because it is scheduled on the asset that is an
-outlet of its task ``start``. The event of the asset says where the broadcast's ledger is, which is all that is needed.
-So the team that asks for the results needs no access to the DAG that sends.
+It is scheduled on the asset that is an outlet of the task ``start`` of ``example_otpiq_broadcast``. The asset's event
+contains the path of the broadcast's ledger, which is all that a report needs. So the team that reads the reports needs
+no access to the DAG that sends.
 
-It runs as it stands against the sandbox, with the connection ``otpiq_default``, on Airflow 3, and needs the extra
+It runs unchanged against the sandbox, with the connection ``otpiq_default``, on Airflow 3. It needs the extra
 ``audience``.
 """
 
@@ -23,13 +23,13 @@ STARTED = Asset("otpiq-broadcasts", uri="otpiq://shop/broadcasts")
 
 
 def report_beside(ledger: str) -> dict[str, str]:
-    """Say what a report is about, and where it lies."""
+    """Return the fields of a report: its broadcast, and a file beside the ledger."""
     return {"broadcast": ledger, "destination": f"{ledger.rpartition('/')[0]}/delivery.csv"}
 
 
 with DAG(
     dag_id="example_otpiq_results",
-    description="Wait until the messages of a broadcast have arrived, and report what became of them",
+    description="Wait until the messages of a broadcast have arrived, and report who got them",
     doc_md=__doc__,
     schedule=[STARTED],
     start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Baghdad"),
@@ -38,7 +38,7 @@ with DAG(
 
     @task
     def find_ledgers(triggering_asset_events: Any = None) -> list[str]:
-        """List the broadcasts that were started since the last run: several if they came before it began."""
+        """List the ledgers of the broadcasts that were started since the last run."""
         events = [event for events in triggering_asset_events.values() for event in events]
         return sorted({event.extra["ledger"] for event in events})
 

@@ -12,9 +12,9 @@ from airflow_provider_otpiq._audience import sql_text
 from airflow_provider_otpiq._audience.loading import Loader
 from airflow_provider_otpiq._audience.manifest import Counts
 from airflow_provider_otpiq._audience.sql_text import literal
+from airflow_provider_otpiq._models.fields import MAX_RECIPIENTS
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION, MISSING, parse_phone_number
 from airflow_provider_otpiq._models.text import is_blank
-from airflow_provider_otpiq._recipients.rows import MAX_RECIPIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

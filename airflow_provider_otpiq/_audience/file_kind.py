@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 HEAD_SIZE = 1 << 16
 """How many bytes of a file, after decompression, the functions need at most."""
+REPLACED = "has U+FFFD instead of bytes that an earlier program could not decode; correct the source"
+"""The reason for rejecting a row with this character."""
 
 _BLANK = b" \t\r\n"
 _BYTE_ORDER_MARKS = {  # those of UTF-32 begin with those of UTF-16
@@ -194,8 +199,10 @@ def _describe(fields: dict[str, str], *, is_guess: bool = False) -> str:
     return f"{text} with {_DELIMITERS.get(delimiter, repr(delimiter))}" if delimiter else text
 
 
+def refusal(errors: Sequence[str], remedy: str) -> OtpiqValidationError:
+    """Return the error of rows that cannot be read, whatever they are read for."""
+    return OtpiqValidationError(f"The rows cannot be read:{bullet_list(errors)}\n{remedy}", errors=errors)
+
+
 def _refusal(name: str, error: str, remedy: str) -> OtpiqValidationError:
-    error = f"{name}: {error}"
-    return OtpiqValidationError(
-        f"The audience was not prepared, because of:{bullet_list([error])}\n{remedy}", errors=[error]
-    )
+    return refusal([f"{name}: {error}"], remedy)

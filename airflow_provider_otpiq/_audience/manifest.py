@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
-from airflow_provider_otpiq._recipients.rows import MAX_RECIPIENTS
+from airflow_provider_otpiq._models.fields import MAX_RECIPIENTS
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 

@@ -21,12 +21,12 @@ from pydantic_core import from_json
 
 from airflow_provider_otpiq._audience import staging
 from airflow_provider_otpiq._audience.csv_counter import CsvCounter
-from airflow_provider_otpiq._audience.file_kind import require_csv, require_parquet, require_text
+from airflow_provider_otpiq._audience.file_kind import refusal, require_csv, require_parquet, require_text
 from airflow_provider_otpiq._audience.loading import MAX_LENGTH, Layout, Malformed
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
 from airflow_provider_otpiq._models.text import is_blank
 from airflow_provider_otpiq._redaction import mask_phone_numbers
-from airflow_provider_otpiq._validation_errors import bullet_list, list_some
+from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -58,15 +58,38 @@ def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding:
     """
     path = loader.database.folder / "source.csv"
     try:
-        check = partial(require_csv, name=str(file), encoding=encoding, delimiter=delimiter)
         counter = CsvCounter(delimiter.encode()[:1])
-        staging.copy_as_utf8(file, path, encoding, check, counter.add)
-        layout = _layout(file, path, columns, delimiter)
+        layout = _stage_csv(file, path, columns, delimiter, encoding, observe=counter.add)
         rows = counter.rows(layout.width) if delimiter.isascii() else None
         if rows is None or not loader.append_csv(path, layout, rows):
             loader.append_rows(_parsed(file, path, layout), len(columns))
     finally:
         path.unlink(missing_ok=True)
+
+
+def parse_csv(
+    file: SourceFile, columns: Sequence[str], delimiter: str, encoding: str, path: Path
+) -> Iterator[Row | Malformed]:
+    """
+    Read CSV as :func:`read_csv`, without DuckDB.
+
+    :param path: a file in a temporary folder, which it overwrites.
+    """
+    yield from _parsed(file, path, _stage_csv(file, path, columns, delimiter, encoding))
+
+
+def _stage_csv(
+    file: SourceFile,
+    path: Path,
+    columns: Sequence[str],
+    delimiter: str,
+    encoding: str,
+    *,
+    observe: Callable[[bytes], None] = lambda _: None,
+) -> Layout:
+    check = partial(require_csv, name=str(file), encoding=encoding, delimiter=delimiter)
+    staging.copy_as_utf8(file, path, encoding, check, observe)
+    return _layout(file, path, columns, delimiter)
 
 
 def _layout(file: SourceFile, path: Path, columns: Sequence[str], delimiter: str) -> Layout:
@@ -209,7 +232,7 @@ def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], loader: L
     """
     if not isinstance(rows, Iterable):
         error = f"{name}: returned a {type(rows).__name__}; it must return or yield dicts, one for each row"
-        raise OtpiqValidationError(error, errors=[error])
+        raise _refusal(error, remedy="Correct the callable.")
     available: dict[Any, None] = {}
 
     def read() -> Iterator[Row | Malformed]:
@@ -342,6 +365,4 @@ def _require_characters(text: str) -> str:
 
 
 def _refusal(*errors: str, remedy: str = "Correct the file.") -> OtpiqValidationError:
-    return OtpiqValidationError(
-        f"The audience was not prepared, because of:{bullet_list(errors)}\n{remedy}", errors=errors
-    )
+    return refusal(errors, remedy)

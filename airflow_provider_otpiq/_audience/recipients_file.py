@@ -1,13 +1,102 @@
-"""A file of recipients: a JSON list of them, such as a part of a prepared audience."""
+"""A file with the recipients of one campaign: CSV, or a JSON list such as a part of a prepared audience."""
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
+from airflow_provider_otpiq._audience.file_kind import REPLACED, refusal, undecodable_reason
+from airflow_provider_otpiq._audience.loading import Malformed
+from airflow_provider_otpiq._audience.readers import parse_csv
+from airflow_provider_otpiq._audience.request import Columns, Constant
+from airflow_provider_otpiq._audience.sources import find_files, without_empty
+from airflow_provider_otpiq._audience.staging import UNDECODABLE_CHARACTER
+from airflow_provider_otpiq._models.text import REPLACEMENT_CHARACTER
+from airflow_provider_otpiq._recipients.validator import MAX_ROWS
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from airflow_provider_otpiq._audience.request import Parameter
+
+_MAX_LISTED = 100
+
+
+def read_rows(
+    location: str,
+    *,
+    phone_number: object,
+    template_parameters: object = None,
+    reference: object = None,
+    delimiter: object = None,
+    encoding: object = None,
+) -> list[dict[str, Any]]:
+    """
+    Read recipients from CSV files, by the rules of :class:`.PrepareAudienceOperator`, whose fields these are.
+
+    It reads one row more than a list of recipients may have. Values are not validated yet.
+
+    :param location: a local path or URL, plain or compressed, or a glob.
+    :return: dicts in the shape that :class:`.AttachRecipientsOperator` accepts.
+    :raises OSError: if the file does not exist or cannot be read.
+    :raises OtpiqValidationError: if a field is wrong, or a row cannot be read; the text lists each such row.
+    """
+    columns = Columns.parse(
+        phone_number=phone_number,
+        template_parameters=template_parameters,
+        reference=reference,
+        delimiter=delimiter,
+        encoding=encoding,
+    )
+    with TemporaryDirectory(prefix="otpiq-recipients-") as folder:
+        rows = list(islice(_parse_files(location, columns, Path(folder) / "source.csv"), MAX_ROWS + 1))
+    reasons = {number: _problem(row, columns.encoding) for number, row in enumerate(rows, 1)}
+    errors = [f"{location}, row {number}: {reason}" for number, reason in reasons.items() if reason]
+    if errors:
+        more = [f"and {len(errors) - _MAX_LISTED:,} more"] if len(errors) > _MAX_LISTED else []
+        raise refusal([*errors[:_MAX_LISTED], *more], "Correct the file.")
+    return [_as_recipient(row, columns) for row in rows if not isinstance(row, Malformed)]
+
+
+def _parse_files(location: str, columns: Columns, path: Path) -> Iterator[Sequence[str] | Malformed]:
+    for file in without_empty(find_files([location], "csv"), "recipients"):
+        yield from parse_csv(file, columns.columns, columns.delimiter, columns.encoding, path)
+
+
+def _problem(row: Sequence[str] | Malformed, encoding: str) -> str | None:
+    if isinstance(row, Malformed):
+        return row.reason
+    text = "".join(row)
+    if UNDECODABLE_CHARACTER in text:
+        return undecodable_reason(encoding)
+    return REPLACED if REPLACEMENT_CHARACTER in text else None
+
+
+def _as_recipient(row: Sequence[str], columns: Columns) -> dict[str, Any]:
+    values = iter(row)
+    recipient: dict[str, Any] = {"phoneNumber": next(values)}
+    if columns.reference:
+        recipient["reference"] = next(values)
+    if columns.template_parameters:
+        recipient["templateParameters"] = _fill(columns.template_parameters, values)
+    return recipient
+
+
+def _fill(parameters: Mapping[str, Parameter], values: Iterator[str]) -> dict[str, Any]:
+    """Replace the columns by a row's values, which are in the same order."""
+    return {key: _value(parameter, values) for key, parameter in parameters.items()}
+
+
+def _value(parameter: Parameter, values: Iterator[str]) -> Any:
+    if isinstance(parameter, dict):
+        return _fill(parameter, values)
+    return parameter.value if isinstance(parameter, Constant) else next(values)
 
 
 def read_recipients(location: str) -> list[Any]:

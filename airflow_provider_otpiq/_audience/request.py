@@ -139,42 +139,62 @@ def _memory_limit(value: str) -> str:
     raise ValueError(f"must be a size such as 256MB or 1GB; found {safe_repr(value)}")
 
 
-class AudienceRequest(RequestModel):
-    """An audience that is to be prepared."""
+class Columns(RequestModel):
+    """The columns of a file that recipients are read from."""
 
-    subject: ClassVar[str] = "The audience"
-    failure_phrase: ClassVar[str] = "was not prepared"
+    subject: ClassVar[str] = "The list of recipients"
     required_if_set: ClassVar[dict[str, str]] = {
-        "suppress": "people who opted out would get the message",
-        "suppress_phone_number": "another column would decide who opted out",
-        "max_rejected": "another limit would apply",
         "template_parameters": "the recipients would have no parameters",
-        "default_region": "national numbers would be read as those of another country",
         "encoding": "names would be read in another encoding",
     }
 
-    source: Annotated[Any, PlainValidator(_source)]
     phone_number: String
     template_parameters: dict[
         Annotated[str, one_of(*_SECTIONS)],
         Annotated[Any, PlainValidator(_section)],
     ] = Field(default_factory=dict)
     reference: String | None = None
+    delimiter: Annotated[String, AfterValidator(_delimiter)] = ","
+    encoding: Annotated[String, AfterValidator(_encoding)] = "utf-8"
+
+    @field_validator("template_parameters")
+    @classmethod
+    def _leave_out_empty_sections(cls, sections: dict[str, Any]) -> dict[str, Any]:
+        return {section: parameters for section, parameters in sections.items() if parameters}
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The columns of template parameters, by the parameters' names in errors."""
+        leaves = _leaves(self.template_parameters, "templateParameters.")
+        return {path: value for path, value in leaves if isinstance(value, str)}
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read, the phone number first."""
+        return [self.phone_number, *([self.reference] if self.reference else []), *self.parameters.values()]
+
+
+class AudienceRequest(Columns):
+    """An audience that is to be prepared."""
+
+    subject: ClassVar[str] = "The audience"
+    failure_phrase: ClassVar[str] = "was not prepared"
+    required_if_set: ClassVar[dict[str, str]] = Columns.required_if_set | {
+        "suppress": "people who opted out would get the message",
+        "suppress_phone_number": "another column would decide who opted out",
+        "max_rejected": "another limit would apply",
+        "default_region": "national numbers would be read as those of another country",
+    }
+
+    source: Annotated[Any, PlainValidator(_source)]
     suppress: Annotated[Any, PlainValidator(_source)] = None
     suppress_phone_number: String | None = None
     output: Annotated[String, BeforeValidator(lambda value: str(value) if isinstance(value, PathLike) else value)]
     max_rejected: Annotated[int | float, PlainValidator(_limit)] = DEFAULT_MAX_REJECTED
     default_region: Region = DEFAULT_REGION
     file_format: Annotated[Literal["csv", "jsonl", "parquet"] | None, one_of("csv", "jsonl", "parquet")] = None
-    delimiter: Annotated[String, AfterValidator(_delimiter)] = ","
-    encoding: Annotated[String, AfterValidator(_encoding)] = "utf-8"
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
     memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
-
-    @field_validator("template_parameters")
-    @classmethod
-    def _leave_out_empty_sections(cls, sections: dict[str, Any]) -> dict[str, Any]:
-        return {section: parameters for section, parameters in sections.items() if parameters}
 
     @property
     def checksum(self) -> str | None:
@@ -187,17 +207,6 @@ class AudienceRequest(RequestModel):
     def parameter_paths(self) -> list[str]:
         """The paths of all parameters, such as ``body.1``."""
         return [path for path, _ in _leaves(self.template_parameters, "")]
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The columns of template parameters, by the parameters' names in errors."""
-        leaves = _leaves(self.template_parameters, "templateParameters.")
-        return {path: value for path, value in leaves if isinstance(value, str)}
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns that are read, the phone number first."""
-        return [self.phone_number, *([self.reference] if self.reference else []), *self.parameters.values()]
 
     @property
     def suppress_column(self) -> str:

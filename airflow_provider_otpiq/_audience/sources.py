@@ -10,10 +10,9 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
-from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_blank
+from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_blank, refusal
 from airflow_provider_otpiq._storage import find_store
-from airflow_provider_otpiq._validation_errors import bullet_list, list_some
-from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq._validation_errors import list_some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,10 +54,10 @@ class SourceFile(NamedTuple):
             try:
                 yield content
             except _damage(self.compression):
-                error = f"{self.path}: is no {self.compression} file, or not a complete one"
-                raise OtpiqValidationError(error, errors=[error]) from None
+                error = f"{self.path}: is not a {self.compression} file, or not a complete one"
+                raise refusal([error], "Write the file again, or correct its suffix.") from None
         if self._identity() != before:
-            raise OSError(f"{self.path} was changed while it was read. Nothing was prepared; a retry reads it again.")
+            raise OSError(f"{self.path} was changed while it was read. A retry reads it again.")
 
     def is_empty(self) -> bool:
         """Return whether the file has nothing to read: no bytes, only a byte order mark, or only blank lines."""
@@ -83,12 +82,12 @@ def find_files(locations: Iterable[str], file_format: str | None) -> list[Source
     """
     files = [file for location in locations for file in _files_of(location, file_format)]
     errors = [
-        f"{file}: its suffix is none of .csv, .jsonl, .parquet (or with .gz or .zst); set file_format"
+        f"{file}: its suffix is none of .csv, .jsonl, .parquet (or with .gz or .zst)"
         for file in files
         if not file.file_format
     ]
     if errors:
-        raise OtpiqValidationError(f"The audience was not prepared, because of:{bullet_list(errors)}", errors=errors)
+        raise refusal(errors, "Set `file_format`.")
     return files
 
 
@@ -106,9 +105,7 @@ def without_empty(files: list[SourceFile], field: str) -> list[SourceFile]:
     if not filled and not named:
         named = [f"{field}: all {len(files)} files are empty; rows were expected"]
     if named:
-        raise OtpiqValidationError(
-            f"The audience was not prepared, because of:{bullet_list(named)}\nCheck what writes the file.", errors=named
-        )
+        raise refusal(named, "Check what writes the file.")
     if empty:
         listed = list_some(list(map(str, empty)), _MAX_LISTED)
         log.info("%s: skipped %d of %d files, which are empty: %s.", field, len(empty), len(files), listed)
@@ -121,8 +118,8 @@ def _files_of(location: str, file_format: str | None) -> list[SourceFile]:
     paths = sorted(filesystem.glob(path)) if _MAGIC.search(path) and not filesystem.exists(path) else [path]
     files = [each for each in paths if filesystem.isfile(each)]
     if not files:
-        what = "matches no file" if paths != [path] else "is no file (of a folder, set a glob such as …/*.csv)"
-        raise FileNotFoundError(f"{location} {what}. Nothing was prepared.")
+        problem = "matches no file" if paths != [path] else "is not a file (for a folder, set a glob such as …/*.csv)"
+        raise FileNotFoundError(f"{location} {problem}.")
     is_of_glob = paths != [path]
     return [SourceFile(filesystem, each, is_of_glob, *_kind(each, file_format)) for each in files]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_otpiq._audience.file_kind import undecodable_reason
+from airflow_provider_otpiq._audience.file_kind import REPLACED, undecodable_reason
 from airflow_provider_otpiq._audience.loading import MAX_LENGTH
 from airflow_provider_otpiq._audience.staging import UNDECODABLE_CHARACTER
 from airflow_provider_otpiq._models.text import MARKS, REPLACEMENT_CHARACTER, SPACES
@@ -42,7 +42,7 @@ def unreadable(columns: Sequence[str], encoding: str) -> str:
     too_long = [f"strlen({column}) > {MAX_LENGTH} AND length({column}) > {MAX_LENGTH}" for column in columns]
     reasons = {
         undecodable_reason(encoding): [f"contains({column}, '{UNDECODABLE_CHARACTER}')" for column in columns],
-        _REPLACED: [f"contains({column}, '{REPLACEMENT_CHARACTER}')" for column in columns],
+        REPLACED: [f"contains({column}, '{REPLACEMENT_CHARACTER}')" for column in columns],
         f"has a value of more than {MAX_LENGTH} characters": too_long,
     }
     cases = (f"WHEN {' OR '.join(found)} THEN {literal(reason)}" for reason, found in reasons.items())
@@ -53,7 +53,6 @@ def _escape(characters: str) -> str:
     return "".join(f"\\x{{{ord(character):x}}}" for character in characters)
 
 
-_REPLACED = "has U+FFFD instead of bytes that an earlier program could not decode; correct the source"
 _ANY = f"[{_escape(SPACES + MARKS)}]"
 _SPACE = f"[{_escape(SPACES)}]"
 _OTHER_SPACE = f"[{_escape(SPACES.replace(' ', ''))}]"

@@ -6,8 +6,7 @@ import codecs
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE
-from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -87,13 +86,9 @@ def _transcoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[b
             yield decoder.decode(piece).encode("utf-8", DECODE_ERROR_HANDLER)
         yield decoder.decode(b"", final=True).encode("utf-8", DECODE_ERROR_HANDLER)
     except UnicodeError:  # the encoding needs a byte order mark, which is missing
-        raise _refusal(f"encoding: {name} is not {encoding}", "Set the exact encoding, such as utf-16-le.") from None
+        raise refusal([f"encoding: {name} is not {encoding}"], "Set the exact encoding, such as utf-16-le.") from None
     if detector.is_utf8():
-        raise _refusal(f"encoding: {encoding!r} is set, but {name} is UTF-8", "Remove `encoding`.")
-
-
-def _refusal(error: str, remedy: str) -> OtpiqValidationError:
-    return OtpiqValidationError(f"The audience was not prepared: {error}. {remedy}", errors=[error])
+        raise refusal([f"encoding: {encoding!r} is set, but {name} is UTF-8"], "Remove `encoding`.")
 
 
 class _Utf8Detector:

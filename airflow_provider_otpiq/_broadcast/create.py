@@ -287,7 +287,7 @@ def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
     errors = [
         f"the template requires {parameter.name}, which the audience does not have"
         for parameter in required_parameters(payload)
-        if parameter.problems([has])
+        if parameter.error(has)
     ]
     if errors:
         raise OtpiqValidationError(

@@ -135,7 +135,7 @@ def require_allowed(hook: OtpiqHook, audience: Audience, parts: Sequence[Part]) 
     hook.guard_rails.check_broadcast(sum(sizes), max(sizes))
     if hook.guard_rails.allowed_recipients is not None:
         for part in parts:
-            hook.guard_rails.check_allowed(RecipientValidator(audience.read_part(part), DEFAULT_REGION))
+            RecipientValidator(audience.read_part(part), DEFAULT_REGION).require_allowed(hook.guard_rails.is_allowed)
 
 
 def _without_remedy(error: OtpiqError) -> str:

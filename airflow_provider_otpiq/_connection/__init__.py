@@ -1,1 +1,1 @@
-"""What an Airflow connection of type ``otpiq`` says."""
+"""An Airflow connection of type ``otpiq``."""

@@ -1,4 +1,4 @@
-"""The connection form of Airflow before 3.2, which asks the hook for it; later ones read the provider info."""
+"""The connection form of Airflow before 3.2, which calls the hook for it; later versions read the provider info."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ def field_behaviour() -> dict[str, Any]:
     """
     Describe the connection form.
 
-    :return: what provider info says, by the names that these versions use.
+    :return: the provider info's description, with the names that these versions use.
     """
     return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
 
 
 def widgets() -> dict[str, Any]:
     """
-    Make the connection form's own fields. Needs Flask-AppBuilder, which only Airflow 2 has.
+    Create the connection form's own fields. Needs Flask-AppBuilder, which only Airflow 2 has.
 
     :return: a WTForms field for each extra of the connection.
     """

@@ -1,8 +1,8 @@
 """
-Whom a connection may reach, how many, and when: so that a wrong DAG, or a staging one, cannot message real people.
+Guard rails: who may get a message over a connection, how many, and when. They protect real people from a wrong DAG.
 
-Guard rails fail closed: a wrong one refuses every request that could reach somebody. A misspelt one is an unknown
-extra, which the connection refuses altogether.
+They fail closed: an invalid one refuses every request that could reach a person. A misspelled one is an unknown extra,
+which the connection refuses altogether.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from airflow_provider_otpiq._connection.quiet_hours import Window, end_of_all, parse_windows
 from airflow_provider_otpiq._models.datetimes import describe
+from airflow_provider_otpiq._models.fields import MAX_RECIPIENTS
 from airflow_provider_otpiq._models.phone_numbers import AmbiguousNumberError, normalize
-from airflow_provider_otpiq._recipients.rows import MAX_RECIPIENTS
 from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pendulum import DateTime
-
-    from airflow_provider_otpiq._recipients.validator import RecipientValidator
 
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _PUNCTUATION = re.compile(r"[\s()./-]")
@@ -41,7 +39,7 @@ def _prefixes(value: Any) -> tuple[str, ...]:
 def _prefix(entry: object) -> str:
     text = str(entry) if isinstance(entry, int) and not isinstance(entry, bool) and entry > 0 else entry
     try:
-        return normalize(text)  # a whole number, written in any way
+        return normalize(text)  # a whole number, in any spelling
     except AmbiguousNumberError as error:  # as a prefix it would allow other people
         raise ValueError(f"has an entry that {error}") from None
     except ValueError:
@@ -49,38 +47,42 @@ def _prefix(entry: object) -> str:
     prefix = re.sub(r"^(\+|00)", "", _PUNCTUATION.sub("", text)) if isinstance(text, str) else ""
     if _PREFIX.fullmatch(prefix):
         return prefix
-    raise ValueError("has an entry that is neither a phone number nor the prefix of one, such as +964770")
+    raise ValueError("has an entry that is neither a phone number nor a prefix of one, such as +964770")
 
 
 def _count(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError("must be a number, and is a bool")
+        raise ValueError("must be a number, not bool")
     return value
 
 
 class GuardRails(BaseModel):
-    """What a connection says of the people that it may reach."""
+    """The guard rails of a connection."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     allowed_recipients: Annotated[tuple[str, ...] | None, BeforeValidator(_prefixes)] = None
-    """The numbers, or prefixes of numbers, that may get a message: digits. None allows all."""
-    max_recipients: Annotated[int | None, BeforeValidator(_count), Field(ge=1, le=1000)] = None
-    """How many recipients a campaign may have. None leaves it to OTPIQ."""
+    """
+    The numbers, or prefixes of numbers, that may get a message: digits. None allows all.
+
+    In production, set ``["+964"]``: then a number that was read as another country's gets no message.
+    """
+    max_recipients: Annotated[int | None, BeforeValidator(_count), Field(ge=1, le=MAX_RECIPIENTS)] = None
+    """The most recipients of a campaign. None leaves the limit to OTPIQ."""
     max_broadcast_recipients: Annotated[int | None, BeforeValidator(_count), Field(ge=1)] = None
-    """How many recipients a broadcast may have, over all of its campaigns. None sets no limit."""
+    """The most recipients of a broadcast, over all of its campaigns. None sets no limit."""
     quiet_hours: Annotated[tuple[Window, ...] | None, BeforeValidator(parse_windows)] = None
     """When no campaign may start and no sample may be sent. None allows every time."""
 
     @classmethod
     def from_connection(cls, connection_id: str, extras: Mapping[str, object]) -> GuardRails:
         """
-        Read the guard rails among the extras of a connection.
+        Read the guard rails from the extras of a connection.
 
         None, as the form sends for a blank field, means not set. An empty string is an error: it may be a variable
-        that was not set, and must not allow everybody.
+        that was not set, and must not allow everyone.
 
-        :raises OtpiqConfigurationError: if any of them cannot be understood.
+        :raises OtpiqConfigurationError: if one of them is invalid.
         """
         fields = {name: value for name, value in extras.items() if name in cls.model_fields and value is not None}
         try:
@@ -88,63 +90,47 @@ class GuardRails(BaseModel):
         except ValidationError as error:
             errors = format_errors(error)
         raise OtpiqConfigurationError(
-            f"The guard rails of connection {connection_id!r} are wrong, so nobody is messaged over it:"
+            f"The guard rails of connection {connection_id!r} are invalid, so it sends no messages:"
             + bullet_list(errors)
         )
 
-    def check_allowed(self, recipients: RecipientValidator) -> None:
-        """
-        Refuse whom the connection may not reach.
-
-        :raises OtpiqValidationError: if any number is not allowed; the text lists those.
-        """
-        if self.allowed_recipients is None:
-            return
-        errors = [
-            recipients.name(position, recipient)
-            for position, recipient in recipients.valid.items()
-            if not recipient["phoneNumber"].startswith(self.allowed_recipients)
-        ]
-        if errors:
-            raise OtpiqValidationError(
-                f"{len(errors)} of {len(recipients)} recipients are not among the connection's allowed_recipients,"
-                f" and nothing was sent. By their position, counted from 0:{bullet_list(errors)}",
-                errors=errors,
-            )
+    def is_allowed(self, phone_number: str) -> bool:
+        """Return whether a phone number in the API's form may get a message."""
+        return self.allowed_recipients is None or phone_number.startswith(self.allowed_recipients)
 
     def check_count(self, count: int, remedy: str = "") -> None:
         """
-        Refuse more recipients than the connection may reach.
+        Check the number of a campaign's recipients.
 
-        :param remedy: what to do, as the error's last sentences.
-        :raises OtpiqValidationError: if there are too many.
+        :param remedy: the error's last sentences.
+        :raises OtpiqValidationError: if it exceeds ``max_recipients``.
         """
         if self.max_recipients is not None and count > self.max_recipients:
-            error = f"recipients: are {count}, and the connection's max_recipients is {self.max_recipients}"
-            raise OtpiqValidationError(f"{error}; nothing was sent.{remedy}", errors=[error])
+            raise _refusal(
+                f"recipients: {count:,} exceed the connection's max_recipients ({self.max_recipients:,})", remedy
+            )
 
     def check_broadcast(self, recipients: int, largest_part: int) -> None:
         """
-        Refuse a broadcast to more people than the connection may reach, or in larger campaigns.
+        Check the number of a broadcast's recipients, and of those of its largest campaign.
 
-        :raises OtpiqValidationError: if there are too many.
+        :raises OtpiqValidationError: if one of them exceeds its limit.
         """
-        if self.max_broadcast_recipients is not None and recipients > self.max_broadcast_recipients:
-            limit = f"max_broadcast_recipients is {self.max_broadcast_recipients}"
-            error = f"recipients: of the broadcast are {recipients}, and the connection's {limit}"
-            raise OtpiqValidationError(f"{error}; nothing was sent.", errors=[error])
+        limit = self.max_broadcast_recipients
+        if limit is not None and recipients > limit:
+            raise _refusal(f"recipients: {recipients:,} exceed the connection's max_broadcast_recipients ({limit:,})")
         self.check_count(
             largest_part,
-            f" Each campaign of a broadcast has up to {MAX_RECIPIENTS} recipients. Set a connection without"
-            " max_recipients, which limits the whole broadcast by max_broadcast_recipients.",
+            f" Each campaign of a broadcast has up to {MAX_RECIPIENTS:,} recipients. Use a connection that sets"
+            " max_broadcast_recipients, which limits the whole broadcast, instead of max_recipients.",
         )
 
-    def check_time(self, time: DateTime, what: str) -> None:
+    def check_time(self, time: DateTime, subject: str) -> None:
         """
-        Refuse to message people in quiet hours.
+        Check a time at which people would get a message.
 
-        :param what: what would be at that time, as an error begins: a field, or ``the start``.
-        :raises OtpiqValidationError: if the time is in quiet hours.
+        :param subject: what would happen at that time, as an error begins: a field, or ``the start``.
+        :raises OtpiqValidationError: if it is in quiet hours.
         """
         windows = self.quiet_hours or ()
         for window in windows:
@@ -152,40 +138,50 @@ class GuardRails(BaseModel):
                 timezone = pendulum.timezone(window.timezone)
                 end = describe(end_of_all(windows, time), timezone)
                 quiet = f"in the connection's quiet_hours {window}, which end at {end}"
-                error = f"{what}: {describe(time, timezone)} is {quiet}"
-                raise OtpiqValidationError(f"{error}; nothing was sent. Choose a time from then on.", errors=[error])
+                raise _refusal(f"{subject}: {describe(time, timezone)} is {quiet}", " Choose that time or a later one.")
 
-    def check_now(self, what: str) -> None:
+    def check_now(self, subject: str) -> None:
         """
-        Refuse to message people now, in quiet hours.
+        Check the current time, as :meth:`check_time` does.
 
         :raises OtpiqValidationError: if it is in quiet hours.
         """
-        self.check_time(pendulum.now("UTC").start_of("second"), what)
+        self.check_time(pendulum.now("UTC").start_of("second"), subject)
 
     def check_scheduled_time(self, scheduled_for: DateTime | None) -> None:
         """
-        Refuse to let a campaign start by itself in quiet hours.
+        Check when a campaign would start automatically.
 
-        :param scheduled_for: its time; None where the request leaves the one that it has.
-        :raises OtpiqValidationError: if the time is in quiet hours, or may be.
+        :param scheduled_for: its time; None if the request leaves the campaign's own.
+        :raises OtpiqValidationError: if the time is in quiet hours, or could be.
         """
         if scheduled_for is not None:
             self.check_time(scheduled_for, "scheduled_for")
         elif self.quiet_hours:
-            error = "scheduled_for: is not set, and the campaign's own time may be in the connection's quiet_hours"
-            raise OtpiqValidationError(f"{error}; nothing was sent. Set scheduled_for too.", errors=[error])
+            raise _refusal(
+                "scheduled_for: is not set, and the campaign's own time could be in the connection's quiet_hours",
+                " Set scheduled_for too.",
+            )
 
     def check_total(self, campaign: Mapping[str, Any]) -> None:
         """
-        Refuse a campaign to which several attaches have added more than the connection allows.
+        Check the recipients of a campaign after an attach: several attaches add up.
 
-        :raises OtpiqValidationError: if it holds too many.
+        :raises OtpiqValidationError: if they exceed ``max_recipients``.
         """
         total = str(campaign.get("totalRecipients"))
         if self.max_recipients is not None and total.isdecimal() and int(total) > self.max_recipients:
-            raise OtpiqValidationError(
-                f"Campaign {campaign['_id']} now holds {total} recipients, and the connection's max_recipients is"
-                f" {self.max_recipients}. They were attached, nothing was started. Do not start it, take it back to a"
-                " draft if it is scheduled, and do not clear this task: OTPIQ would only say that all are there."
+            error = (
+                f"Campaign {campaign['_id']} now has {int(total):,} recipients, which exceed the connection's"
+                f" max_recipients ({self.max_recipients:,})"
             )
+            raise OtpiqValidationError(
+                f"{error}. The recipients are attached, and nothing was started. Do not start the campaign; if it is"
+                " scheduled, make it a draft again. Do not clear this task: it would succeed, because OTPIQ would"
+                " report that all recipients are attached.",
+                errors=[error],
+            )
+
+
+def _refusal(error: str, remedy: str = "") -> OtpiqValidationError:
+    return OtpiqValidationError(f"{error}; nothing was sent.{remedy}", errors=[error])

@@ -1,4 +1,4 @@
-"""Quiet hours: the windows of the day in which nobody gets a message, such as ``21:00-09:00 Asia/Baghdad``."""
+"""Quiet hours: daily windows in which no messages are sent, such as ``21:00-09:00 Asia/Baghdad``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
-# Python 3.14 takes 24:00 for a time, and earlier versions do not.
+# Only Python 3.14 and later accept 24:00 as a time.
 _TIME = r"((?:[01]\d|2[0-3]):[0-5]\d)"
 _WINDOW = re.compile(rf"\s*{_TIME}\s*-\s*{_TIME}\s+(\S+)\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of every day by the clocks of a timezone: its start is in it, its end is not, and midnight may be."""
+    """A daily window in a timezone: its start is included, its end is not. It may span midnight."""
 
     start: TimeOfDay
     end: TimeOfDay
@@ -34,17 +34,15 @@ class Window:
         """
         Read a window.
 
-        :raises ValueError: if it is none, has no length, or there is no such timezone.
+        :raises ValueError: if it is not a window, its start is its end, or its timezone is unknown.
         """
         start, end, timezone = _split(text)
         if start == end:
-            raise ValueError(f"must have a start and an end that differ; found {safe_repr(text.strip())}")
+            raise ValueError(f"must have different start and end times; found {safe_repr(text.strip())}")
         try:
             pendulum.timezone(timezone)
-        except (ValueError, OSError):  # the name of a folder of timezones is an OSError
-            raise ValueError(
-                f"must have the IANA name of a timezone, such as Asia/Baghdad; found {safe_repr(timezone)}"
-            ) from None
+        except (ValueError, OSError):  # a folder of timezones is an OSError
+            raise ValueError(f"must have an IANA timezone such as Asia/Baghdad; found {safe_repr(timezone)}") from None
         return cls(start, end, timezone)
 
     def __str__(self) -> str:
@@ -74,12 +72,12 @@ def parse_windows(value: object) -> tuple[Window, ...]:
     :raises ValueError: if any of them cannot be read.
     """
     if not isinstance(value, str):
-        raise ValueError(f"must be a string such as '21:00-09:00 Asia/Baghdad'; found a {type(value).__name__}")
+        raise ValueError(f"must be a string such as '21:00-09:00 Asia/Baghdad', not {type(value).__name__}")
     return tuple(map(Window.parse, value.split(",")))
 
 
 def end_of_all(windows: Sequence[Window], time: DateTime) -> DateTime:
-    """Return when the windows end that a time is in, each of which may begin before another is over."""
+    """Return when the windows end that a time is in; they may overlap or follow each other."""
     for _ in windows:
         for window in windows:
             if time in window:

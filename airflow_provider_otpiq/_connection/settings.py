@@ -1,8 +1,8 @@
 """
-An Airflow connection of type ``otpiq``, read and checked.
+Read and validate an Airflow connection of type ``otpiq``.
 
-The same rules serve a connection written as JSON, as a URI or in the form, whose differences end here: a URI
-splits the base URL over host, port and schema, and makes a string of each extra.
+The same rules apply to JSON, URIs and the form. A URI splits the base URL into host, port and schema, and its extras
+are strings.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ Seconds = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
 def _api_key(value: Any) -> str:
     key = str(value or "").strip()
     if not key:
-        raise ValueError("is empty; put the project's API key (sk_live… or sk_dev…) there")
-    # requests would put such a key into the text of its InvalidHeader error, where Airflow does not mask it.
+        raise ValueError("is empty; set the project's API key (sk_live… or sk_dev…)")
+    # The text of requests' InvalidHeader error would contain such a key, and Airflow does not mask it there.
     if not all("!" <= character <= "~" for character in key):
-        raise ValueError("holds white space or characters that an API key cannot have; copy the key again")
+        raise ValueError("has whitespace or characters that an API key cannot have; copy the key again")
     return key
 
 
@@ -71,7 +71,7 @@ def _dashboard_url(template: str) -> str:
         and _CHARACTERS_OF_A_URL.fullmatch(start + ends[0])
     ):
         raise ValueError(
-            f"must be an https URL with {_CAMPAIGN_ID} once, after the host, and without a user, such as"
+            f"must be an https URL without a user, with {_CAMPAIGN_ID} exactly once, after the host, such as"
             f" https://dashboard.example.com/campaigns/{_CAMPAIGN_ID}"
         )
     return template
@@ -81,12 +81,12 @@ def _known(extra: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(sanitize(name) for name in extra if name not in CONNECTION_FIELDS)
     if unknown:
         known = ", ".join(map(repr, sorted(CONNECTION_FIELDS)))
-        raise ValueError(f"unknown {', '.join(map(repr, unknown))}; known are {known}")
+        raise ValueError(f"unknown {', '.join(map(repr, unknown))}; expected {known}")
     return extra
 
 
 class ConnectionSettings(BaseModel):
-    """What the hook needs to know of a connection."""
+    """The settings of a connection."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -97,44 +97,43 @@ class ConnectionSettings(BaseModel):
     max_retries: Annotated[int, Field(ge=0, le=10)] = 2
     """How many HTTP retries one call may make; only idempotent or provably unprocessed requests are retried."""
     allow_insecure_http: bool = False
-    """Whether the API key may go over plain http to another machine."""
+    """Whether the API key may be sent over plain http to another machine."""
     dashboard_url: Annotated[str, AfterValidator(_dashboard_url)] | None = None
-    """Where a campaign is in OTPIQ's dashboard, with ``{campaign_id}`` in it. None where that is not known."""
+    """The URL of a campaign in OTPIQ's dashboard, with ``{campaign_id}``. None shows no link."""
 
     password: Annotated[SecretStr, BeforeValidator(_api_key)]
     """The API key."""
     host: str
-    """The base URL of every call, without a slash at its end."""
+    """The base URL of all calls, without a trailing slash."""
     extra: Annotated[dict[str, Any], AfterValidator(_known)]
-    """The extras as they are, each with a known name. The guard rails among them are read from here."""
+    """The extras, each with a known name. The guard rails are read from here."""
 
     @field_validator("host")
     @classmethod
-    def _keep_the_key_off_the_open_network(cls, host: str, info: ValidationInfo) -> str:
+    def _require_encryption(cls, host: str, info: ValidationInfo) -> str:
         url = urlsplit(host)
         if url.scheme == "http" and not _is_loopback(url.hostname) and not info.data.get("allow_insecure_http"):
             raise ValueError(
                 f"{sanitize(host)} would send the API key unencrypted; use https, or set the extra"
-                " allow_insecure_http for a sandbox on a network of your own"
+                " allow_insecure_http for a sandbox in your own network"
             )
         return host
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("the settings of a connection hold its API key and cannot be pickled")
+        raise TypeError("the settings of a connection contain its API key and cannot be pickled")
 
     @classmethod
     def from_connection(cls, connection: Connection) -> ConnectionSettings:
         """
         Read a connection.
 
-        :raises OtpiqConfigurationError: if it is a connection of another type, or anything in it cannot be used; the
-            text lists all of it.
+        :raises OtpiqConfigurationError: if its type or a field is invalid; the text lists all invalid fields.
         """
         if connection.conn_type != CONNECTION_TYPE:  # OTPIQ must not receive the password of another service
             found = sanitize(str(connection.conn_type))
             raise OtpiqConfigurationError(
-                f"Connection {connection.conn_id!r} cannot be used, and nothing was sent: its type is {found!r}; it"
-                f" must be {CONNECTION_TYPE!r}. Set another connection id, or the connection's type."
+                f"Connection {connection.conn_id!r} cannot be used, and nothing was sent: its type is {found!r};"
+                f" expected {CONNECTION_TYPE!r}. Set the ID of another connection, or correct this one's type."
             )
         try:
             extra = _extra(connection)
@@ -154,15 +153,15 @@ def base_url(connection: Connection) -> str:
     """
     Build the base URL from a connection's host, port and schema.
 
-    A host with a scheme stands as it is; another gets https, or http on a loopback address. The port is added
-    unless it is empty or 0, the schema becomes the path's end. Neither host nor schema means OTPIQ's own API.
+    A host without a scheme gets https, or http on a loopback address. The port is added unless it is empty or 0, and
+    the schema is appended to the path. Without a host and a schema it is OTPIQ's own API.
 
-    :raises ValueError: if no http or https URL comes of it.
+    :raises ValueError: if the result is not an http or https URL.
     """
     host, port, path = (connection.host or "").strip(), connection.port or None, connection.schema or ""
     url, own_port = _split(host if host or path else DEFAULT_BASE_URL)
     if port and own_port not in (None, port):
-        raise ValueError(f"host: names port {own_port}, the port field {port}; keep one of them")
+        raise ValueError(f"host: has port {own_port}, but the port field is {port}; set only one of them")
     if port and not 0 < port < 2**16:
         raise ValueError(f"port: must be 1 to 65535, or empty; found {port}")
     if not _PATH.fullmatch(path):
@@ -173,7 +172,7 @@ def base_url(connection: Connection) -> str:
 
 def _extra(connection: Connection) -> dict[str, Any]:
     try:
-        extra = json.loads(connection.extra or "{}")  # Airflow's `extra_dejson` would take broken JSON for none
+        extra = json.loads(connection.extra or "{}")  # Airflow's `extra_dejson` ignores invalid JSON
     except ValueError:
         extra = None
     if not isinstance(extra, dict):
@@ -185,12 +184,12 @@ def _split(host: str) -> tuple[SplitResult, int | None]:
     try:
         url = _with_scheme(host)
         port = url.port
-    except ValueError:  # its text would repeat what was typed, and that may be a key in the wrong field
+    except ValueError:  # its text would repeat the value, which may be a key in the wrong field
         url, port = SplitResult("", "", "", "", ""), None
     if url.scheme not in ("http", "https") or not url.hostname or url.netloc.endswith(":") or _SPACE.search(host):
         raise ValueError(f"host: must be an http or https URL such as {DEFAULT_BASE_URL}, or empty")
     if "@" in url.netloc or url.query or url.fragment:
-        raise ValueError("host: must not hold a user, a key, a query or a fragment; the API key is the password")
+        raise ValueError("host: must not contain a user, a key, a query or a fragment; set the API key as the password")
     return url, port
 
 

@@ -21,9 +21,12 @@ from airflow_provider_otpiq._redaction import safe_repr
 
 MAX_NAME_LENGTH = 80
 """Of a campaign, in characters."""
+MAX_RECIPIENTS = 1000
+"""The most recipients of a campaign, and of one request."""
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _MIN_NAME_LENGTH = 3
+_LEDGER_HINT = "a path, such as a broadcast's ledger; its first campaign is create.output['first_campaign_id']"
 _NATIVE_HINT = "if render_template_as_native_obj made it one, turn that off or quote the value in the template"
 
 
@@ -75,6 +78,8 @@ def _object_id(value: object) -> str:
     text = _string(value, rule)
     if _OBJECT_ID.fullmatch(text):
         return text
+    if text.startswith("/") or "://" in text:
+        raise ValueError(f"{rule}; found {_LEDGER_HINT}")
     wrong = sorted(set(re.findall(r"[^0-9a-fA-F]", text)))
     among = f", among them {', '.join(map(repr, wrong[:3]))}" if wrong else ""
     raise ValueError(f"{rule}; found {len(text)} characters{among}")

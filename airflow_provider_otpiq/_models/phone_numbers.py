@@ -110,9 +110,9 @@ def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> P
 
 
 def describe_regions(regions: Counter[str], default_region: str) -> str:
-    """Describe the recipients outside the default region, for the log: ``3 recipients are outside IQ: 2 SA, 1 TR``."""
+    """Count the recipients outside the default region, for the log: ``Recipients outside IQ: 3 (2 SA, 1 TR)``."""
     counts = ", ".join(f"{count:,} {region}" for region, count in regions.most_common())
-    return f"{regions.total():,} recipients are outside {default_region}: {counts}"
+    return f"Recipients outside {default_region}: {regions.total():,} ({counts})"
 
 
 def _read_usual_spelling(value: object) -> str | None:
@@ -152,7 +152,7 @@ def _country_code_spellings(region: str) -> tuple[str, ...]:
 
 def _digits_of_number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (Integral, float, Decimal)):
-        raise ValueError(f"must be a string, and is a {type(value).__name__}")
+        raise ValueError(f"must be a string, not {type(value).__name__}")
     number: Any = value  # an Integral of numpy can be compared, which its type does not say
     whole = math.floor(number) if 0 < number < _BEYOND_PHONE_NUMBERS else -1
     if whole != value:

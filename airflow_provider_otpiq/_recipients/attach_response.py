@@ -12,27 +12,23 @@ if TYPE_CHECKING:
 
 
 class AttachedCampaign(dict[str, Any]):
-    """The campaign that an attach returns, and beside it what the response tells of the recipients."""
+    """The campaign that an attach returns, and the counts of its recipients."""
 
     attached: int | None = None
-    """How many numbers were added; None if the response does not tell, and no documented one does."""
+    """How many numbers were added; None if unknown, as no documented response has it."""
     already_attached: int | None = None
-    """How many of the numbers were on the campaign before; None if the response does not tell."""
+    """How many of the numbers were on the campaign before; None if unknown."""
 
     @classmethod
     def unchanged(cls, campaign_id: str, already_attached: int) -> Self:
-        """Return a campaign on which all of the numbers were before."""
+        """Return a campaign that had all of the numbers before."""
         campaign = cls(_id=campaign_id)
         campaign.attached, campaign.already_attached = 0, already_attached
         return campaign
 
 
 class AttachResponse(BaseModel):
-    """
-    The response to an attach. OTPIQ does not document it, so any JSON object is accepted: **an assumption**.
-
-    The documented fields of a campaign are read where they are there.
-    """
+    """The response to an attach: any JSON object that reports no error, **an assumption**."""
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
@@ -41,26 +37,26 @@ class AttachResponse(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _says_something(cls, body: object) -> object:
+    def _reports_no_error(cls, body: object) -> object:
         if not body:
-            raise ValueError("it is no JSON object, or an empty one")
+            raise ValueError("must be a JSON object that is not empty")
         if isinstance(body, dict) and (body.get("error") or body.get("errors")):
-            raise ValueError("it tells of an error")
+            raise ValueError("reports an error")
         return body
 
 
 def all_already_attached(error: OtpiqRequestError) -> bool:
     """
-    Tell whether OTPIQ refuses an attach only because every number is on the campaign already.
+    Return whether OTPIQ refuses an attach only because every number is on the campaign already.
 
-    That this is a 400 is documented, its wording is not: **these words are an assumption**. Where they are wrong, a
-    retried attach fails and nothing is lost. They are narrow, so that no other error passes for it.
+    That this is a 400 is documented, its wording is not: **these words are an assumption**. If they are wrong, a
+    retried attach fails and nothing is lost. They are narrow, so that no other error is taken for it.
     """
     message = (error.server_message or "").lower()
     every = re.search(r"\b(all|every|each)\b.*\b(recipients?|numbers?|contacts?)\b", message)
     already = re.search(r"\balready (been )?(on|in|added|attached|part of|exists?)\b", message)
-    otherwise = _OTHER_REASONS.search(message)
-    return error.status_code == 400 and bool(every and already and not otherwise)  # noqa: PLR2004
+    other = _OTHER_REASONS.search(message)
+    return error.status_code == 400 and bool(every and already and not other)  # noqa: PLR2004
 
 
 _OTHER_REASONS = re.compile(

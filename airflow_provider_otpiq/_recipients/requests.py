@@ -1,4 +1,4 @@
-"""The requests about recipients: which parameters they need, and who they are."""
+"""The requests about recipients: who they are, and which parameters they need."""
 
 from __future__ import annotations
 
@@ -13,37 +13,32 @@ from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.fields import ObjectId, Region, String, one_of
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.text import NULL_VALUES, clean
-from airflow_provider_otpiq._recipients.rows import EMPTY
+from airflow_provider_otpiq._recipients.validator import EMPTY
 
-_TABLE = re.compile(r"\S.*?(?!\.json$)((\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx?|gz|zst))+)", re.IGNORECASE)
-"""The path of a file of rows, which is not a JSON list of recipients."""
+_OTHER_FILE = re.compile(r"\S.*?((\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx?|gz|zst))+)", re.IGNORECASE)
+"""The path of a file that is not read: what reaches this module was not read by an operator."""
 
 
 def _iterable(recipients: object) -> Iterable[Any]:
-    if isinstance(recipients, str | PathLike) and (suffix := _suffix_of_table(str(recipients))):
+    if isinstance(recipients, str | PathLike) and (path := _OTHER_FILE.fullmatch(str(recipients))):
         raise ValueError(
-            f"must be a list, an XComArg, a callable, or the path of a .json file; found the path of a {suffix} file."
-            " Prepare that file with PrepareAudienceOperator, which reads CSV, JSON Lines and Parquet, and set the path"
-            " of a part that it writes (…/parts/00000.json)"
+            f"a {path[1].lower()} file is not read here; the operators read .json and .csv files (.csv.gz, .csv.zst)."
+            " Prepare other files with PrepareAudienceOperator, and set the path of a part (…/parts/00000.json)"
         )
     if isinstance(recipients, str | bytes):
         raise ValueError(
-            "must be a list, an XComArg, a callable, or an operator's path of a .json file; found a string of"
-            f" {len(recipients)} characters (a template renders to a string unless the DAG has"
-            " render_template_as_native_obj)"
+            "must be a list of recipients, an XComArg, a callable, or the path of a .json or .csv file; found a string"
+            f" of {len(recipients)} characters. If a template renders to a list, set"
+            " render_template_as_native_obj=True on the DAG"
         )
     if isinstance(recipients, Mapping) or hasattr(recipients, "iterrows") or not _can_be_iterated(recipients):
         raise ValueError(
-            f"must be a list of recipients; found a {type(recipients).__name__} (a data frame's is .to_dict('records'))"
+            f"must be a list of recipients, not {type(recipients).__name__}; convert a data frame with"
+            " .to_dict('records')"
         )
     if isinstance(recipients, Sized) and not len(recipients):
         raise ValueError(EMPTY)
     return recipients  # type: ignore[return-value]  # _can_be_iterated has tried
-
-
-def _suffix_of_table(text: str) -> str | None:
-    found = _TABLE.fullmatch(text)
-    return found[1].lower() if found else None
 
 
 def _can_be_iterated(recipients: Any) -> bool:
@@ -63,7 +58,7 @@ class RecipientsRequest(RequestModel):
     on_invalid: Annotated[Literal["fail", "skip"], one_of("fail", "skip")] = "fail"
     default_region: Region = DEFAULT_REGION
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
-    # Not read yet: that runs code of the DAG's author, whose errors are not to become ours.
+    # Not iterated over here: that runs the DAG author's code, whose errors must not become ours.
     recipients: Annotated[Iterable[Any], PlainValidator(_iterable)]
 
 
@@ -77,14 +72,15 @@ class RecipientPayload(RequestModel):
 
     @field_validator("template_id")
     @classmethod
-    def _one_of_both(cls, template_id: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("campaign_id", "wrong itself") is not None and template_id is not None:
-            raise ValueError("is set, and so is campaign_id; keep one of them")
-        if info.data.get("campaign_id", "wrong itself") is None and template_id is None:
-            raise ValueError("is required, and is not set, nor is campaign_id")
+    def _exactly_one(cls, template_id: str | None, info: ValidationInfo) -> str | None:
+        campaign_id = info.data.get("campaign_id", "invalid")
+        if campaign_id is not None and template_id is not None:
+            raise ValueError("cannot be combined with campaign_id; set only one of them")
+        if campaign_id is None and template_id is None:
+            raise ValueError("is required: set it or campaign_id")
         return template_id
 
     @property
     def query(self) -> str:
-        """The URL's query, by the API's names: a campaign's is its ``_id``."""
+        """The URL's query, with the API's names: a campaign's is ``_id``."""
         return f"_id={self.campaign_id}" if self.campaign_id else f"templateId={self.template_id}"

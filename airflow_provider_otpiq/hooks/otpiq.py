@@ -186,7 +186,8 @@ class OtpiqHook(BaseHook):
         if isinstance(valid, ValidRecipients) and not validate_parameters and valid.allowed_by == guard_rails:
             return valid
         validator = RecipientValidator(valid, request.default_region, request.null_values)
-        guard_rails.check_allowed(validator)
+        if guard_rails.allowed_recipients is not None:
+            validator.require_allowed(guard_rails.is_allowed)
         if validate_parameters:
             validator.require(self.get_recipient_payload(campaign_id=request.campaign_id))
         valid = validator.result(skip_invalid=request.on_invalid == "skip")

@@ -103,5 +103,5 @@ def test_recipients_abroad_are_counted_in_the_log(
     caplog.set_level("INFO")
     run(GOOD + "2,+971501234567,Sara\n3,+966501234567,Noor\n4,+971501234568,Zaynab\n" * foreign)
     logged = "".join(capsys.readouterr()) + caplog.text
-    assert ("3 recipients are outside IQ: 2 AE, 1 SA." in logged) == foreign
+    assert ("Recipients outside IQ: 3 (2 AE, 1 SA)." in logged) == foreign
     assert ("outside IQ" in logged) == foreign

@@ -126,7 +126,7 @@ def test_an_empty_part_of_spark_is_skipped(run: Run) -> None:
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_an_encoding_that_would_garble_utf8_is_an_error(run: Run, suffix: str) -> None:
     text = {"csv": "id,phone,name\n1,07701234501,علي\n", "jsonl": '{"id": 1, "phone": "07701234501", "name": "علي"}\n'}
-    with pytest.raises(OtpiqValidationError, match=r"encoding: 'cp1256' is set, but .* is UTF-8\. Remove `encoding`"):
+    with pytest.raises(OtpiqValidationError, match=r"encoding: 'cp1256' is set, but .* is UTF-8\nRemove `encoding`"):
         run(text[suffix], f"people.{suffix}", encoding="cp1256")
 
 

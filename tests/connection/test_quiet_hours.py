@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 import pytest
@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
+
+if TYPE_CHECKING:
+    from syrupy.assertion import SnapshotAssertion
 
 NIGHT = "21:00-09:00 Asia/Baghdad"
 
@@ -25,7 +28,7 @@ def is_quiet(quiet_hours: str, time: str) -> bool:
 
 
 def end_of_quiet(quiet_hours: str, time: str) -> str | None:
-    """When the quiet hours end that a time is in, as the error says it."""
+    """When the quiet hours end, as the error says; None if the time is not in them."""
     try:
         rails(quiet_hours).check_time(pendulum.parse(time), "the start")  # type: ignore[arg-type]
     except OtpiqValidationError as error:
@@ -46,7 +49,7 @@ def end_of_quiet(quiet_hours: str, time: str) -> str | None:
         ("2026-12-02T06:00:00Z", False),
     ],
 )
-def test_they_begin_with_their_start_and_are_over_at_their_end(time: str, quiet: bool) -> None:
+def test_their_start_is_included_and_their_end_is_not(time: str, quiet: bool) -> None:
     assert is_quiet(NIGHT, time) is quiet
 
 
@@ -60,20 +63,16 @@ def test_they_begin_with_their_start_and_are_over_at_their_end(time: str, quiet:
         ("12:00-14:00 Asia/Baghdad, 12:00-14:00 UTC", {12, 13, 15, 16}),
     ],
 )
-def test_each_window_is_one_of_every_day_in_its_own_timezone(window: str, hours: set[int]) -> None:
+def test_a_window_is_daily_in_its_own_timezone(window: str, hours: set[int]) -> None:
     quiet = {hour for hour in range(24) if is_quiet(window, f"2026-12-01T{hour:02}:15:00+03:00")}
     assert quiet == hours
 
 
-def test_the_error_says_the_local_time_the_window_and_its_end() -> None:
+def test_the_error_names_the_local_time_the_window_and_its_end(snapshot: SnapshotAssertion) -> None:
     with pytest.raises(OtpiqValidationError) as caught:
         rails(NIGHT).check_time(pendulum.datetime(2026, 12, 1, 19), "scheduled_for")
-    assert str(caught.value) == (
-        "scheduled_for: 2026-12-01T19:00:00Z (2026-12-01 22:00:00 in Asia/Baghdad) is in the connection's quiet_hours"
-        " 21:00-09:00 Asia/Baghdad, which end at 2026-12-02T06:00:00Z (2026-12-02 09:00:00 in Asia/Baghdad);"
-        " nothing was sent. Choose a time from then on."
-    )
     assert caught.value.errors == (str(caught.value).partition(";")[0],)
+    assert str(caught.value) == snapshot
 
 
 @pytest.mark.parametrize(
@@ -104,7 +103,7 @@ ABOUT_A_CLOCK_CHANGE = st.builds(
     st.sampled_from(["Europe/Berlin", "Australia/Lord_Howe", "Asia/Baghdad"]),
     ABOUT_A_CLOCK_CHANGE,
 )
-def test_who_waits_for_the_end_is_let_through(hours: list[str], timezone: str, time: pendulum.DateTime) -> None:
+def test_their_end_is_not_quiet_and_within_a_day(hours: list[str], timezone: str, time: pendulum.DateTime) -> None:
     window = f"{'-'.join(hours)} {timezone}"
     end = end_of_quiet(window, time.isoformat())
     if end:
@@ -128,26 +127,19 @@ def test_who_waits_for_the_end_is_let_through(hours: list[str], timezone: str, t
         *(0, True, 21.09, ["21:00-09:00 Asia/Baghdad"], {}, []),
     ],
 )
-def test_what_cannot_be_understood_fails_closed(value: Any) -> None:
-    with pytest.raises(OtpiqConfigurationError, match="nobody is messaged over it:\n  - quiet_hours: ") as caught:
+def test_invalid_quiet_hours_fail_closed(value: Any) -> None:
+    with pytest.raises(OtpiqConfigurationError, match="\n  - quiet_hours: ") as caught:
         rails(value)
     assert str(caught.value).count("\n  - ") == 1
 
 
-@pytest.mark.parametrize(
-    ("value", "error"),
-    [
-        ("night", "must be windows such as '21:00-09:00 Asia/Baghdad', separated by commas; found 'night'"),
-        ("21:00-09:00 Asia/Bagdad", "must have the IANA name of a timezone, such as Asia/Baghdad; found 'Asia/Bagdad'"),
-        ("21:00-21:00 UTC", "must have a start and an end that differ; found '21:00-21:00 UTC'"),
-    ],
-)
-def test_an_error_says_what_is_wrong(value: str, error: str) -> None:
+@pytest.mark.parametrize("value", ["night", "21:00-09:00 Asia/Bagdad", "21:00-21:00 UTC", 21])
+def test_the_error_says_what_is_wrong(value: Any, snapshot: SnapshotAssertion) -> None:
     with pytest.raises(OtpiqConfigurationError) as caught:
         rails(value)
-    assert str(caught.value).endswith(f"quiet_hours: {error}")
+    assert str(caught.value) == snapshot
 
 
-def test_a_blank_field_of_the_form_is_no_guard_rail() -> None:
+def test_a_blank_field_of_the_form_is_not_set() -> None:
     assert rails(None) == GuardRails()
     rails(None).check_time(pendulum.datetime(2026, 12, 1, 19), "the start")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 DOCS = REPOSITORY / "docs"
+TUTORIAL = "docs/tutorial.md"
 PAGES = [
     path for path in [*REPOSITORY.glob("*.md"), *sorted(DOCS.rglob("*.md"))] if DOCS / "_build" not in path.parents
 ]

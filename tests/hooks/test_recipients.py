@@ -77,28 +77,12 @@ def test_a_start_has_no_body(hook: OtpiqHook, requests_mock: Mocker) -> None:
     assert request.headers["Content-Length"] == "0"
 
 
-def test_the_payload_is_asked_for_by_the_apis_names(hook: OtpiqHook, requests_mock: Mocker) -> None:
+def test_the_payload_is_requested_by_the_apis_names(hook: OtpiqHook, requests_mock: Mocker) -> None:
     requests_mock.get(PAYLOAD_URL, json={"data": {"fields": [], "template": {}}})
     assert hook.get_recipient_payload(campaign_id=CAMPAIGN_ID) == {"fields": [], "template": {}}
     hook.get_recipient_payload(template_id=TEMPLATE_ID)
     queries = [request.query for request in requests_mock.request_history]
     assert queries == [f"_id={CAMPAIGN_ID}", f"templateid={TEMPLATE_ID}"]  # requests-mock makes all of it small
-
-
-@pytest.mark.parametrize(
-    ("asked", "error"),
-    [
-        ({}, "template_id: is required, and is not set, nor is campaign_id"),
-        ({"campaign_id": CAMPAIGN_ID, "template_id": TEMPLATE_ID}, "template_id: is set, and so is campaign_id"),
-        ({"campaign_id": "../x"}, "campaign_id: must be 24 hexadecimal characters"),
-    ],
-)
-def test_the_payload_is_of_one_campaign_or_one_template(
-    hook: OtpiqHook, requests_mock: Mocker, asked: dict[str, str], error: str
-) -> None:
-    with pytest.raises(OtpiqValidationError, match=error):
-        hook.get_recipient_payload(**asked)
-    assert not requests_mock.called
 
 
 def test_everything_wrong_with_a_request_is_one_error_and_nothing_is_sent(
@@ -113,11 +97,16 @@ def test_everything_wrong_with_a_request_is_one_error_and_nothing_is_sent(
         "default_region",
         "recipients",
     ]
-    for call in (hook.attach_recipients, hook.send_sample):
-        with pytest.raises(OtpiqValidationError, match="recipients: is required, and is not set"):
-            call(campaign_id=CAMPAIGN_ID, recipients=None)
-    with pytest.raises(OtpiqValidationError, match="campaign_id"):
-        hook.start_campaign(campaign_id="None")
+    calls: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (hook.attach_recipients, {"campaign_id": CAMPAIGN_ID, "recipients": None}),
+        (hook.send_sample, {"campaign_id": CAMPAIGN_ID, "recipients": None}),
+        (hook.start_campaign, {"campaign_id": "None"}),
+        (hook.get_recipient_payload, {}),
+    ]
+    for call, fields in calls:
+        with pytest.raises(OtpiqValidationError) as caught:
+            call(**fields)
+        assert len(caught.value.errors) == 1
     assert not requests_mock.called
 
 
@@ -128,7 +117,7 @@ def test_the_templates_own_parameters_are_checked_before_anything_is_sent(
     requests_mock.get(PAYLOAD_URL, json={"success": True, "data": {"fields": fields}})
     valid = {"phoneNumber": ALI, "templateParameters": {"header": {"image": {"link": "https://example.com/a.png"}}}}
     assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[valid])) == [valid]
-    with pytest.raises(OtpiqValidationError, match="2 of 3 recipients are wrong") as caught:
+    with pytest.raises(OtpiqValidationError) as caught:
         hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[valid, ALI, "0770"])
     assert len(caught.value.errors) == 2
     assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[ALI, valid], on_invalid="skip")) == [valid]
@@ -139,20 +128,6 @@ def test_without_the_check_the_payload_is_not_requested(hook: OtpiqHook, request
     checked = hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=["0770 123 4567"], validate_parameters=False)
     assert list(checked) == [{"phoneNumber": ALI}]
     assert not requests_mock.called
-
-
-def test_a_reference_is_never_sent(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    requests_mock.post(ATTACH_URL, json=RESPONSE)
-    attach(hook, {"phoneNumber": ALI, "reference": "C-1042"}, {"phoneNumber": "0780 123 4567", "reference": 7})
-    (request,) = requests_mock.request_history
-    assert request.json() == {"recipients": [{"phoneNumber": ALI}, {"phoneNumber": "9647801234567"}]}
-
-
-def test_a_reference_names_whom_the_connection_may_not_reach(connect: Callable[..., OtpiqHook]) -> None:
-    hook = connect(extra={"allowed_recipients": "964780"})
-    with pytest.raises(OtpiqValidationError, match="not among the connection's allowed_recipients") as caught:
-        attach(hook, {"phoneNumber": ALI, "reference": "C-1042"})
-    assert caught.value.errors == ("recipients[0] (reference 'C-1042', 964770•••4567)",)
 
 
 @pytest.mark.parametrize("what", ["attach_recipients", "send_sample"])
@@ -173,9 +148,7 @@ def test_what_was_checked_is_sent_byte_for_byte(hook: OtpiqHook, requests_mock: 
 # What comes back of an attach
 
 
-def test_an_attach_that_is_retried_after_a_lost_response_is_a_success(
-    sandbox_hook: OtpiqHook, sandbox: Sandbox
-) -> None:
+def test_a_retried_attach_succeeds_after_a_lost_response(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:
     campaign_id = sandbox_hook.create_campaign(**CREATE)["_id"]
     rows = [f"96477{number:08}" for number in range(500)]
     sandbox.arm("attach", when="after", connection="drop")
@@ -186,13 +159,13 @@ def test_an_attach_that_is_retried_after_a_lost_response_is_a_success(
     assert sandbox.campaigns[0]["totalRecipients"] == 500
 
 
-def test_any_other_400_is_the_error_that_it_is(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:
+def test_any_other_400_is_an_error(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:
     campaign_id = sandbox_hook.create_campaign(**CREATE)["_id"]
     sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=[f"96477{number:08}" for number in range(1000)])
-    with pytest.raises(OtpiqRequestError, match="at most 1000"):
+    with pytest.raises(OtpiqRequestError):
         sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
     sandbox_hook.start_campaign(campaign_id=campaign_id)
-    with pytest.raises(OtpiqConflictError, match="Only campaigns in draft or scheduled"):
+    with pytest.raises(OtpiqConflictError):
         sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647700000000"])
 
 
@@ -206,7 +179,7 @@ def test_any_other_400_is_the_error_that_it_is(sandbox_hook: OtpiqHook, sandbox:
         ({"success": True, "data": {"_id": CAMPAIGN_ID.upper()}}, {"_id": CAMPAIGN_ID}),
     ],
 )
-def test_an_attachs_response_is_not_documented_so_any_object_will_do(
+def test_any_object_is_accepted_as_the_undocumented_response_to_an_attach(
     hook: OtpiqHook, requests_mock: Mocker, response: Any, returned: dict[str, Any]
 ) -> None:
     requests_mock.post(ATTACH_URL, json=response)
@@ -261,13 +234,17 @@ def test_a_sample_may_leave_out_its_parent(hook: OtpiqHook, requests_mock: Mocke
         '{"success": true, "errors": ["no"]}',
     ],
 )
-def test_what_is_no_object_or_no_success_is_none(hook: OtpiqHook, requests_mock: Mocker, text: str) -> None:
+def test_a_response_that_is_not_an_object_or_reports_an_error_is_an_error(
+    hook: OtpiqHook, requests_mock: Mocker, text: str
+) -> None:
     requests_mock.post(ATTACH_URL, text=text)
     with pytest.raises(OtpiqResponseError):
         attach(hook)
 
 
-def test_an_attach_tells_how_many_were_there_before_where_that_is_known(hook: OtpiqHook, requests_mock: Mocker) -> None:
+def test_an_attach_counts_the_recipients_that_were_attached_before_if_known(
+    hook: OtpiqHook, requests_mock: Mocker
+) -> None:
     requests_mock.post(ATTACH_URL, json=RESPONSE)
     campaign = attach(hook)
     assert (campaign.attached, campaign.already_attached) == (None, None)
@@ -348,9 +325,6 @@ def test_an_unknown_outcome_fails_after_one_request(
     with pytest.raises(OtpiqOutcomeUnknownError) as caught:
         call(hook)
     assert isinstance(caught.value, AirflowFailException)
-    assert "Whether it took effect is unknown" in str(caught.value)
-    assert "Look at the campaign in OTPIQ's dashboard" in str(caught.value)
-    assert "retry" not in str(caught.value)
     assert caught.value.retry_after is None
     assert len(requests_mock.request_history) == 1
 
@@ -367,7 +341,7 @@ def test_an_unknown_outcome_fails_after_one_request(
     ids=["429", "302", "400", "credit"],
 )
 @pytest.mark.usefixtures("sleep_calls")
-def test_a_refusal_is_no_unknown_outcome(
+def test_a_refusal_is_a_known_outcome(
     hook: OtpiqHook,
     requests_mock: Mocker,
     call: Callable[[OtpiqHook], Any],
@@ -418,17 +392,15 @@ def test_a_connection_that_cannot_be_used_sends_nothing(
     assert not requests_mock.called
 
 
-def test_recipients_that_are_validated_already_can_still_be_checked_against_the_template(
-    sandbox_hook: OtpiqHook, sandbox: Sandbox
-) -> None:
-    campaign = {"name": "Summer", "template_name": "summer_promo", "template_language": "ar"}
-    campaign_id = sandbox_hook.create_campaign(**campaign, phone_number="+964 770 123 4567")["_id"]
-    valid = sandbox_hook.check_recipients(campaign_id=campaign_id, recipients=[ALI], validate_parameters=False)
-    with pytest.raises(OtpiqValidationError, match="is required, and is not set"):
-        sandbox_hook.check_recipients(campaign_id=campaign_id, recipients=valid)
+def test_valid_recipients_can_still_be_checked_against_the_template(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    fields = [{"required": True, "templateParametersPath": "templateParameters.body.1"}]
+    requests_mock.get(PAYLOAD_URL, json={"success": True, "data": {"fields": fields}})
+    valid = hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[ALI], validate_parameters=False)
+    with pytest.raises(OtpiqValidationError):
+        hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=valid)
 
 
-def test_what_means_no_value_is_decided_once(connect: Callable[..., OtpiqHook], requests_mock: Mocker) -> None:
+def test_null_values_are_applied_once(connect: Callable[..., OtpiqHook], requests_mock: Mocker) -> None:
     requests_mock.post(ATTACH_URL, json=RESPONSE)
     row = {"phoneNumber": ALI, "templateParameters": {"body": {"1": "None"}}}
     valid = connect(extra={"max_recipients": 5}).check_recipients(
@@ -441,7 +413,7 @@ def test_what_means_no_value_is_decided_once(connect: Callable[..., OtpiqHook], 
         assert requests_mock.request_history[-1].json() == {"recipients": [sent]}
 
 
-def test_the_numbers_of_a_report_are_read_as_those_of_recipients_are(hook: OtpiqHook, requests_mock: Mocker) -> None:
+def test_the_numbers_of_a_report_are_parsed_like_those_of_recipients(hook: OtpiqHook, requests_mock: Mocker) -> None:
     requests_mock.post(f"{BASE_URL}/reports/generate", json={"_id": "1", "downloadUrl": "https://x", "recordCount": 0})
     window = {"start": "2026-12-01T00:00:00Z", "end": "2026-12-02T00:00:00Z"}
     hook.generate_report(**window, phone_numbers=[*SPELLINGS, *(written for written, _ in ABROAD)])
@@ -449,10 +421,12 @@ def test_the_numbers_of_a_report_are_read_as_those_of_recipients_are(hook: Otpiq
     assert asked == [f"+{digits}" for digits in (*[NUMBER] * len(SPELLINGS), *(digits for _, digits in ABROAD))]
 
 
-@pytest.mark.parametrize("written", REJECTED)
-def test_what_is_nobodys_number_has_no_report(hook: OtpiqHook, written: Any) -> None:
-    with pytest.raises(OtpiqValidationError, match=r"phone_numbers: \[1\] "):
-        hook.generate_report(start="2026-12-01T00:00:00Z", end="2026-12-02T00:00:00Z", phone_numbers=[NUMBER, written])
+def test_an_invalid_number_has_no_report(hook: OtpiqHook) -> None:
+    window = {"start": "2026-12-01T00:00:00Z", "end": "2026-12-02T00:00:00Z"}
+    for written in REJECTED:
+        with pytest.raises(OtpiqValidationError) as caught:
+            hook.generate_report(**window, phone_numbers=[NUMBER, written])
+        assert caught.value.errors[0].startswith("phone_numbers: [1] ")
 
 
 def test_a_part_of_a_name_is_hidden_too(hook: OtpiqHook, requests_mock: Mocker) -> None:

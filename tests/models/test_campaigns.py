@@ -94,6 +94,9 @@ def test_every_name_of_3_to_80_characters_is_sent_as_it_is(name: object) -> None
     assert CreateCampaign.parse(**(CREATE | {"name": name})).body()["name"] == str(name)
 
 
+LEDGER_HINT = "a path, such as a broadcast's ledger; its first campaign is create.output['first_campaign_id']"
+
+
 @pytest.mark.parametrize(
     ("bad_id", "found"),
     [
@@ -102,6 +105,8 @@ def test_every_name_of_3_to_80_characters_is_sent_as_it_is(name: object) -> None
         (CAMPAIGN_ID + "\n", "found 25 characters, among them '\\n'"),
         (CAMPAIGN_ID[:-1] + "g", "found 24 characters, among them 'g'"),
         ("../../sms", "found 9 characters, among them '.', '/', 'm'"),
+        ("/otpiq/run/ledger", f"found {LEDGER_HINT}"),
+        ("s3://aws_default@otpiq/run/ledger", f"found {LEDGER_HINT}"),
         ("٦" * 24, "found 24 characters, among them '٦'"),
         (5, "found 1 characters"),
         (-1, "found 2 characters, among them '-'"),

@@ -298,9 +298,9 @@ def test_a_number_that_may_reach_fewer_people_a_day_is_warned_of(
 @pytest.mark.parametrize(
     ("rails", "error"),
     [
-        ({"max_broadcast_recipients": 8}, "max_broadcast_recipients is 8"),
-        ({"max_recipients": 2}, "max_recipients is 2"),
-        ({"allowed_recipients": "96477000000"}, "not among the connection's allowed_recipients"),
+        ({"max_broadcast_recipients": 8}, r"max_broadcast_recipients \(8\)"),
+        ({"max_recipients": 2}, r"max_recipients \(2\)"),
+        ({"allowed_recipients": "96477000000"}, "connection's allowed_recipients"),
     ],
 )
 def test_guard_rails_refuse_a_broadcast_before_its_first_campaign(

@@ -33,8 +33,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, scheduler_sandbox: Sandbox
     (home / "dags").mkdir()
     (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
     (home / "dags" / "tests").symlink_to(Path(__file__).parent.parent / "dags")
-    (readme,) = [block.code for block in BLOCKS if (block.page, block.language) == ("README.md", "python")]
-    (home / "dags" / "readme.py").write_text(readme.replace('schedule="0 18 * * *"', "schedule=None"))
+    (documented,) = [block.code for block in BLOCKS if '"approved_offer"' in block.code]
+    (home / "dags" / "documented.py").write_text(documented.replace('schedule="0 18 * * *"', "schedule=None"))
     for name in ("audience.csv", "team.csv"):
         shutil.copy(EXAMPLE_DAGS / name, home / "dags")
     airflow = RunningAirflow(home, home / "dags")

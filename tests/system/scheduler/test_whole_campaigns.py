@@ -267,8 +267,8 @@ def test_an_approval_after_the_time_sends_nothing(airflow: RunningAirflow, sandb
     assert statuses(sandbox)[0] == "draft"
 
 
-def test_the_readmes_campaign_is_scheduled_by_a_persons_approval(airflow: RunningAirflow, sandbox: Sandbox) -> None:
-    run = airflow.trigger("summer_offer")
+def test_the_documented_campaign_is_scheduled_after_an_approval(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    run = airflow.trigger("approved_offer")
     wait_for_state(airflow, run, "awaiting_input", "approve")
     draft, sample = sandbox.campaigns
     assert (draft["status"], draft["totalRecipients"]) == ("draft", 11)
@@ -305,8 +305,8 @@ def test_no_phone_number_is_in_anything_that_airflow_has_written(
     states = [airflow.finished(run) for run in runs]
     assert states == ["failed", "success", "success", "success", "success"]
     assert the_task(airflow, runs[0], "attach")["try_number"] == 1
-    assert "17 of 1000 recipients are wrong" in log_of(airflow, runs[0], "attach")
-    assert "17 of 22 recipients are skipped" in log_of(airflow, runs[1], "attach")
+    assert "17 of 1000 recipients are invalid" in log_of(airflow, runs[0], "attach")
+    assert "Skipped 17 of 22 recipients" in log_of(airflow, runs[1], "attach")
     wanted = numbers_of_the_examples() | {
         number for request in sandbox.requests for number in numbers_in(request["body"])
     }
