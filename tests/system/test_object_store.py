@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_otpiq._storage import Folder
 from dev.local_airflow import REPOSITORY
 from tests.broadcast.people import PRICE, TEMPLATE, messaged, number
-from tests.system.object_store import an_object_store, new_bucket
+from tests.system.object_store import new_bucket, object_store_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ print(sum(folder.create(f"{name:03}", sys.argv[2].encode()) for name in range(in
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
-    with an_object_store() as url:
+    with object_store_server() as url:
         yield url
 
 

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from dev.running_airflow import RunningAirflow
-from tests.system.object_store import Store, an_object_store, new_bucket
+from tests.system.object_store import Store, new_bucket, object_store_server
 from tests.system.observing import KEY
 from tests.system.pods.executor import pod_command
 
@@ -35,7 +35,7 @@ def sandbox(pod_sandbox: Sandbox) -> Sandbox:
 
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[Store]:
-    with an_object_store() as endpoint:
+    with object_store_server() as endpoint:
         yield new_bucket(endpoint, "marketing")
 
 

@@ -22,7 +22,7 @@ from airflow_provider_otpiq._storage import Folder
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from dev.running_airflow import wait_until
 from tests.broadcast.people import PRICE, TEMPLATE, messaged, number
-from tests.system.observing import KEY, everything_that_airflow_has_written, sent, the_task
+from tests.system.observing import KEY, everything_written, sent, task_of
 from tests.system.pods.executor import UNSHARE, pod_command, pod_environment, pod_name
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def killed(airflow: RunningAirflow, pods: Path) -> Iterator[list[str]]:
         if pod.stem not in killed:
             assert [LOG.sub("its log", each) for each in left_behind(pod)] == ["its log"]
     archives_and_logs = (pod.read_bytes().decode(errors="replace") for pod in pods.iterdir())
-    written = "".join([*everything_that_airflow_has_written(airflow), *archives_and_logs])
+    written = "".join([*everything_written(airflow), *archives_and_logs])
     assert KEY not in written
     assert NAME not in written
     numbers = {*map(number, range(PEOPLE)), *people("audience.csv"), *people("team.csv")}
@@ -156,7 +156,7 @@ def test_a_start_whose_pod_is_killed_is_not_sent_again_by_the_next(
     killed += kill_all(airflow)
     assert killed == [pod_name("start_only", "start")]
     assert airflow.finished(run) == "failed"
-    assert the_task(airflow, run, "start")["try_number"] == 2
+    assert task_of(airflow, run, "start")["try_number"] == 2
     log = pods / f"{pod_name('start_only', 'start', try_number=2)}.log"
     assert "Nothing was sent now: an earlier try" in log.read_text()
     assert sent(sandbox, "start") == 1
