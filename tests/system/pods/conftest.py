@@ -1,4 +1,4 @@
-"""One running Airflow whose tasks run in pods, with a sandbox and an object store behind it."""
+"""A running Airflow whose tasks run in pods, with a sandbox and an object store."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def bucket() -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory, pod_sandbox: Sandbox, bucket: Store) -> Iterator[RunningAirflow]:
-    """A running Airflow that has no connection: these are in a file that only the pods see."""
+    """A running Airflow without connections; these are in a file that only the pods see."""
     folder = tmp_path_factory.mktemp("pods")
     for name in ("pods", "secrets"):
         (folder / name).mkdir()
@@ -63,7 +63,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, pod_sandbox: Sandbox, buck
 
 @pytest.fixture(scope="session")
 def pods(airflow: RunningAirflow) -> Path:
-    """Where the pods' logs are, and archives of what they left behind."""
+    """The folder of the pods' logs, and of archives of what they left behind."""
     return Path(airflow.environment["AIRFLOW_HOME"]).parent / "pods"
 
 
@@ -71,7 +71,6 @@ def _require_namespaces(folder: Path) -> None:
     probe = subprocess.run(pod_command("probe", folder, "true"), capture_output=True, text=True, check=False)
     if probe.returncode:
         pytest.fail(
-            "`make test-pods` needs root, or CAP_SYS_ADMIN, on Linux: each task runs in a mount namespace of its own. "
-            f"Here this failed: {probe.stderr.strip()}",
+            f"`make test-pods` needs root, or CAP_SYS_ADMIN, on Linux, for mount namespaces: {probe.stderr.strip()}",
             pytrace=False,
         )
