@@ -89,7 +89,7 @@ class Message:
     def __init__(self, task: dict[str, Any]) -> None:
         import redis  # only `make test-celery` installs it
 
-        self._broker = redis.Redis.from_url(BROKER)
+        self._broker: Any = redis.Redis.from_url(BROKER)
         unacknowledged = self._broker.hvals("unacked")
         found = [json.loads(each) for each in unacknowledged]
         (self._message, _, self._queue) = next(each for each in found if task["id"] in _body(each[0]))
