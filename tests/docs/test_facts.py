@@ -82,7 +82,7 @@ WORKERS = "howto/several-workers.md"
 
 def test_the_table_of_timeouts_has_airflows_options_and_defaults() -> None:
     column = 0 if AIRFLOW_VERSION.major >= 3 else 1
-    table = section(WORKERS, "How long to wait before you look")
+    table = section(WORKERS, "How long to wait before you check")
     rows = re.findall(r"^\|.*\| `(.+)` \| `(.+)` \| (\d+) \|$", table, re.MULTILINE)
     assert rows
     for *names, seconds in rows:
