@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_otpiq.operators._base import ExitsOnKill, RejectsEmptyFields, add_to_asset_events
-from airflow_provider_otpiq.operators.recipients import RedactedRecipients, call_with_context
+from airflow_provider_otpiq.operators._redacted import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
