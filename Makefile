@@ -1,6 +1,8 @@
 # Everything here needs only Python, make and git: each target sets up what it uses, in this checkout.
 
-# The tests run on the newest Airflow in .venv, and on each other one in an environment of its own.
+# The tests run on the newest Airflow in .venv, and on each other one in an environment of its own. The newest runs on
+# each of these versions of Python, of which the first is taken that is found; an older one on that of its line.
+PYTHONS ?= $(shell awk '!/^\#/ {print $$2}' dev/airflow_versions.txt | sort -ruV)
 VERSIONS := $(shell awk '!/^\#/ {print $$1}' dev/airflow_versions.txt)
 NEWEST := $(lastword $(VERSIONS))
 OLDER := $(filter-out $(NEWEST),$(VERSIONS))
@@ -20,20 +22,21 @@ demo: .venv/ready  ## run an example DAG in a real Airflow against the sandbox, 
 airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_PORT=8080)
 	.venv/bin/python -m dev.webui $(AIRFLOW_PORT)
 
-unit: .venv/ready  ## the tests that start no process, for while you write: seconds
-	.venv/bin/pytest $(IN_PARALLEL) -q -m 'not system and $(FAST)'
+unit: .venv/ready  ## the fast tests, which start no process, for while you write: 20 seconds
+	.venv/bin/pytest $(IN_PARALLEL) -q -m 'not system and not slow and $(FAST)'
 
 test: .venv/ready  ## the tests on the newest Airflow, without the slow ones below
 	.venv/bin/pytest $(IN_PARALLEL) -m '$(FAST)'
 
 test-matrix: test $(OLDER:%=test-%)  ## the same on all of dev/airflow_versions.txt; on one: `make test-3.1`
 
+# What is slow is not about Airflow, but may be about another dependency.
 $(OLDER:%=test-%): test-%: .venv-%/ready
-	.venv-$*/bin/pytest $(IN_PARALLEL) -m '$(FAST)'
+	OTPIQ_TEST_FUZZ=small .venv-$*/bin/pytest $(IN_PARALLEL) -m '$(if $(filter lowest,$*),,not slow and )$(FAST)'
 
 test-$(NEWEST): test
 
-test-model: .venv/ready  ## what can happen to a broadcast, explored further than in `make unit`: minutes
+test-model: .venv/ready  ## what can happen to a broadcast, explored further than in `make test`: minutes
 	.venv/bin/pytest $(IN_PARALLEL) -m model
 
 test-scheduler: .venv/ready  ## faults and killed tasks under a real scheduler, on SQLite
@@ -86,24 +89,23 @@ clean:  ## remove everything that the targets made
 
 # uv alone: a new version of Airflow has no constraints yet.
 .venv-constraints/ready:
-	python=$$(dev/find_python.sh 3.11) && "$$python" -m venv --clear .venv-constraints
+	python=$$(dev/find_python.sh $(PYTHONS)) && "$$python" -m venv --clear .venv-constraints
 	.venv-constraints/bin/pip install --quiet uv==$(UV_VERSION)
 	touch $@
 
 .venv/ready: dev/constraints/$(NEWEST).txt dev/airflow_versions.txt pyproject.toml
-	$(call install,.venv,$(NEWEST))
+	$(call install,.venv,$(NEWEST),$(PYTHONS))
 
 .venv/%-ready: .venv/ready
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --constraint dev/constraints/$(NEWEST).txt --editable '.[$*]'
 	touch $@
 
 $(OLDER:%=.venv-%/ready): .venv-%/ready: dev/constraints/%.txt dev/airflow_versions.txt pyproject.toml
-	$(call install,.venv-$*,$*)
+	$(call install,.venv-$*,$*,$$(awk '$$1 == "$*" {print $$2}' dev/airflow_versions.txt))
 
-# An environment, and the version of Airflow that it holds.
+# An environment, the version of Airflow that it holds, and the versions of Python that it may have.
 define install
-	python=$$(dev/find_python.sh "$$(awk '$$1 == "$(2)" {print $$2}' dev/airflow_versions.txt)") && \
-	    "$$python" -m venv --clear $(1)
+	python=$$(dev/find_python.sh $(3)) && "$$python" -m venv --clear $(1)
 	$(1)/bin/pip install --quiet uv==$(UV_VERSION)
 	$(1)/bin/uv pip install --quiet --compile-bytecode --python $(1)/bin/python \
 	    --constraint dev/constraints/$(2).txt --editable '.[dev]'

@@ -6,9 +6,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dev.local_airflow import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # The day of the first release that this package can use, where that is later than the day of some Airflow.
 _FIRST_RELEASES = {
@@ -43,11 +46,11 @@ def main() -> None:
     _pin_lowest(lowest)
     for environment in older:
         _pin(environment, "dev")
-    _pin(newest, "dev", "check", "system", "docs", "dist", "bench")
+    _pin(newest, "dev", "check", "system", "docs", "dist", "bench", options=["--universal"])
 
 
-def _pin(environment: Environment, *extras: str) -> None:
-    _compile(environment, extras, f"apache-airflow=={environment.airflow}.*", _file(environment))
+def _pin(environment: Environment, *extras: str, options: Sequence[str] = ()) -> None:
+    _compile(environment, extras, f"apache-airflow=={environment.airflow}.*", _file(environment), *options)
 
 
 def _pin_lowest(environment: Environment) -> None:

@@ -14,6 +14,7 @@ import json
 import random
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -156,9 +157,19 @@ def _replaced(source: str, statement: ast.stmt, mutant: str) -> str:
 def _tests_fail(broken: Path) -> bool:
     folder = broken.relative_to(PACKAGE).parts[0].strip("_").removesuffix(".py")
     nearest = [str(path) for path in sorted((REPOSITORY / "tests").glob(f"{folder[:6]}*")) if path.is_dir()]
-    fast = "not system and not model and not scheduler and not object_store and not pods and not celery and not browser"
     for tests in (nearest or ["tests"], ["tests"]):
-        command = [sys.executable, "-m", "pytest", *tests, "-x", "-q", "-p", "no:cacheprovider", "-m", fast]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            *tests,
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            _without_processes(),
+        ]
         try:
             status = subprocess.run(command, cwd=REPOSITORY, capture_output=True, timeout=600, check=False).returncode
         except subprocess.TimeoutExpired:
@@ -166,6 +177,13 @@ def _tests_fail(broken: Path) -> bool:
         if status not in {0, 5}:  # 5: no test collected
             return True
     return False
+
+
+def _without_processes() -> str:
+    """Select the tests of ``make unit``, and the slow ones."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    markers = [line.partition(":")[0] for line in project["tool"]["pytest"]["ini_options"]["markers"]]
+    return " and ".join(f"not {marker}" for marker in markers if marker != "slow")
 
 
 if __name__ == "__main__":

@@ -174,9 +174,11 @@ def dag_runner(airflow_home: Path, running_sandbox: Sandbox) -> Iterator[DagRunn
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of 127.0.0.1 with its key, in one file, that nobody has signed but itself."""
-    from dev.certificate import self_signed_certificate
+    """A certificate of 127.0.0.1 with its key, and the authority that signed it, in one file."""
+    import trustme
 
+    authority = trustme.CA()
     path = tmp_path_factory.mktemp("certificate") / "certificate.pem"
-    path.write_bytes(self_signed_certificate())
+    issued = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
+    path.write_bytes(issued.bytes() + authority.cert_pem.bytes())
     return path

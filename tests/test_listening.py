@@ -24,7 +24,7 @@ def test_the_sandbox_of_a_test_listens_on_loopback(sandbox: Sandbox) -> None:
 
 @pytest.mark.system
 @pytest.mark.parametrize(
-    "command", [["airflow_provider_otpiq.sandbox", "--port", "0"], ["dev.bench", "serve", "http", "no certificate"]]
+    "command", [["airflow_provider_otpiq.sandbox", "--port", "0"], ["dev.bench_server", "http", ""]]
 )
 def test_a_server_of_a_command_listens_on_loopback(command: list[str]) -> None:
     with subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE) as process:

@@ -15,10 +15,17 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_otpiq import exceptions
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-from airflow_provider_otpiq.operators import campaign
+from airflow_provider_otpiq.operators import audience, broadcast, campaign
+from airflow_provider_otpiq.operators import report as report_operators
 from airflow_provider_otpiq.sandbox import Sandbox
+from airflow_provider_otpiq.sensors import report as report_sensors
 
 REPOSITORY = Path(__file__).parent.parent
+OPERATORS = [
+    getattr(module, name)
+    for module in (campaign, audience, broadcast, report_operators, report_sensors)
+    for name in module.__all__
+]
 
 
 def test_the_public_names_are_there() -> None:
@@ -52,6 +59,27 @@ def test_the_public_names_are_there() -> None:
     with Sandbox() as sandbox:
         assert sandbox.url.startswith("http://127.0.0.1:")
         assert sandbox.api_key
+
+
+def fields(operator: type) -> set[str]:
+    """Name what an operator and our classes above it accept."""
+    ours = [vars(cls).get("__init__") for cls in operator.__mro__ if cls.__module__.startswith("airflow_provider")]
+    parameters = [parameter for init in ours if init for parameter in inspect.signature(init).parameters.values()]
+    return {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_page_names_each_field_of_an_operator(operator: type) -> None:
+    guides = [path.read_text() for path in (REPOSITORY / "docs" / "howto").glob("*.md")]
+    code = re.findall(r"`[^`\n]+`", "\n".join(guides))
+    assert fields(operator)
+    assert fields(operator) - set(re.findall(r"\w+", " ".join(code))) == set()
+
+
+def test_contributing_lists_each_make_target() -> None:
+    targets = re.findall(r"^([a-z][a-z0-9.-]*):.*##", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    table = re.findall(r"^\| `make ([^`]+)` \|", (REPOSITORY / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert sorted(table) == sorted([*targets, "test-3.1"])
 
 
 ERRORS = [

@@ -1,1 +1,1 @@
-"""Delivery reports: made, downloaded, joined to their people, and counted."""
+"""Delivery reports: requested, downloaded, joined with the recipients, and counted."""

@@ -1,9 +1,8 @@
-"""A delivery report: generated at OTPIQ, downloaded, and put together in DuckDB."""
+"""Generate delivery reports, download them, and write or count their messages."""
 
 from __future__ import annotations
 
 import logging
-import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,124 +33,102 @@ _MAX_LISTED = 20
 
 
 class WrittenReport(NamedTuple):
-    """A report that was written."""
+    """A report that was written; ``members`` is None if it has everybody's messages."""
 
     destination: str
-    people: AudienceMembers | None
-    """Whose messages are in it; None for everybody's."""
+    members: AudienceMembers | None
     counts: dict[str, Any]
 
 
-def write_report(hook: OtpiqHook, request: ReportRequest, people: AudienceMembers | None) -> WrittenReport:
+def write_report(hook: OtpiqHook, request: ReportRequest, members: AudienceMembers | None) -> WrittenReport:
     """
-    Write what became of the messages to a file, and count them.
+    Write the messages of the members, or everybody's, to a file, and count them.
 
-    :param hook: the hook of the connection.
-    :param request: which messages, and where to.
-    :param people: whose messages; None for everybody's.
     :raises OtpiqError: as :meth:`.OtpiqHook.generate_report` and :meth:`.OtpiqHook.download_report`.
     """
-    start, end = window_of(request, people)
-    require_writable(request.destination)  # before OTPIQ is asked for many reports
-    with _collector(hook, request, people) as collector:
+    start, end = window_of(request, members)
+    require_writable(request.destination)  # before many reports are generated
+    with _message_table(request, members) as table:
         progress = Progress()
-        for part, numbers in _numbers_by_part(people, collector.table):
-            collector.add(part, start=start, end=end, phone_numbers=numbers, statuses=request.statuses)
-            progress.report("Made reports up to part %s.", part)
-        collector.table.log_other_types()
-        _log_ambiguous(collector.table)
-        collector.write(request.destination, request.file_format)
-        return WrittenReport(request.destination, people, collector.table.counts())
+        for part, numbers in _numbers_by_part(members, table):
+            _add_report(hook, table, part, start=start, end=end, phone_numbers=numbers, statuses=request.statuses)
+            progress.report("Generated the reports of all parts up to %s.", part)
+        table.log_other_types()
+        _log_ambiguous(table)
+        with staged(request.destination) as path:
+            table.write(path, request.file_format)
+        return WrittenReport(request.destination, members, table.counts())
 
 
 def count_messages(
-    hook: OtpiqHook, request: AwaitDeliveryRequest, people: AudienceMembers | None
+    hook: OtpiqHook, request: AwaitDeliveryRequest, members: AudienceMembers | None
 ) -> tuple[dict[str, Any], float]:
     """
-    Count what became of the messages by one report, and tell which share of them is final.
+    Count the messages of the members, or everybody's, by one report; return the counts and the share that is final.
 
-    :param hook: the hook of the connection.
-    :param request: which messages.
-    :param people: whose messages; None for everybody's.
     :raises OtpiqError: as :func:`write_report`.
     """
-    with _collector(hook, request, people) as collector:
-        for part in people or ():
-            collector.table.add_people(part)
-        start, end = window_of(request, people)
-        collector.add(None, start=start, end=end)
-        collector.table.log_other_types()
-        return collector.table.counts(), collector.table.final_share()
+    start, end = window_of(request, members)
+    with _message_table(request, members) as table:
+        for part in members or ():
+            table.add_members(part)
+        _add_report(hook, table, None, start=start, end=end)
+        table.log_other_types()
+        return table.counts(), table.final_share()
 
 
-def not_before(request: AwaitDeliveryRequest, people: AudienceMembers | None) -> DateTime | None:
-    """Return when the messages can be final at the earliest: none may be missing in a report."""
-    return request.end or (people and people.last_start) or None
-
-
-def _numbers_by_part(
-    people: AudienceMembers | None, table: MessageTable
-) -> Iterator[tuple[str | None, list[str] | None]]:
-    """
-    Divide the people over as many reports as it takes.
-
-    How many numbers a request may carry is not documented. A part has a thousand, as an attach: **an assumption**.
-    """
-    if people is None:
-        yield None, None
-        return
-    for part in people:
-        table.add_people(part)
-        yield part.part, [each["phoneNumber"] for each in part.recipients]
-
-
-class _Collector:
-    """What collects the messages of reports in a table."""
-
-    def __init__(self, hook: OtpiqHook, database: Database, table: MessageTable) -> None:
-        self._hook = hook
-        self._database = database
-        self.table = table
-
-    def add(self, part: str | None, **fields: Any) -> None:
-        """Generate a report and take in its messages, if it is about a part, only those of its people."""
-        path = self._database.folder / "report.csv"
-        try:
-            report = self._download(fields, str(path))
-        except OtpiqDownloadError as error:
-            error.remedy = "It is made once more."
-            log.warning("%s", error)
-            report = self._download(fields, str(path))
-        name = f"report {sanitize(str(report['_id']))} (connection {self._hook.otpiq_conn_id!r})"
-        self.table.add_messages(path, name, report["recordCount"], part)
-        path.unlink()
-
-    def _download(self, fields: dict[str, Any], path: str) -> dict[str, Any]:
-        report = self._hook.generate_report(**fields)
-        log.debug(
-            "Report %s of %s to %s has %s messages.",
-            sanitize(str(report["_id"])),
-            to_api_format(fields["start"]),
-            to_api_format(fields["end"]),
-            f"{report['recordCount']:,}",
-        )
-        self._hook.download_report(report=report, destination=path)
-        return report
-
-    def write(self, destination: str, file_format: str) -> None:
-        """Write the messages to a local path or URL."""
-        written = self._database.folder / f"messages.{file_format}"  # DuckDB writes in its own folder only
-        self.table.write(written, file_format)
-        written.chmod(0o600)  # as all files of people: DuckDB lets others read them
-        with staged(destination) as path:
-            shutil.move(written, path)
+def earliest_end(request: AwaitDeliveryRequest, members: AudienceMembers | None) -> DateTime | None:
+    """Return the time before which a report cannot have all messages."""
+    return request.end or (members and members.last_start) or None
 
 
 @contextmanager
-def _collector(hook: OtpiqHook, messages: MessageSelection, people: AudienceMembers | None) -> Iterator[_Collector]:
+def _message_table(selection: MessageSelection, members: AudienceMembers | None) -> Iterator[MessageTable]:
     with Database(_MEMORY_LIMIT) as database:
-        table = MessageTable(database, has_people=people is not None, message_types=messages.counted_types)
-        yield _Collector(hook, database, table)
+        yield MessageTable(database, has_members=members is not None, message_types=selection.counted_types)
+
+
+def _numbers_by_part(
+    members: AudienceMembers | None, table: MessageTable
+) -> Iterator[tuple[str | None, list[str] | None]]:
+    """
+    Add the members to the table, and yield the phone numbers of each report.
+
+    The maximum of numbers in a request is not documented. A part has at most 1,000, as an attach: **an assumption**.
+    """
+    if members is None:
+        yield None, None
+        return
+    for part in members:
+        table.add_members(part)
+        yield part.part, [recipient["phoneNumber"] for recipient in part.recipients]
+
+
+def _add_report(hook: OtpiqHook, table: MessageTable, part: str | None, **fields: Any) -> None:
+    """Generate a report and add its messages to the table; one of a part may only have messages of its members."""
+    path = table.folder / "report.csv"
+    try:
+        report = _download(hook, str(path), fields)
+    except OtpiqDownloadError as error:
+        error.remedy = "Generating it again."
+        log.warning("%s", error)
+        report = _download(hook, str(path), fields)
+    name = f"report {sanitize(str(report['_id']))} (connection {hook.otpiq_conn_id!r})"
+    table.add_messages(path, name, report["recordCount"], part)
+    path.unlink()
+
+
+def _download(hook: OtpiqHook, path: str, fields: dict[str, Any]) -> dict[str, Any]:
+    report = hook.generate_report(**fields)
+    log.debug(
+        "Report %s from %s to %s has %s messages.",
+        sanitize(str(report["_id"])),
+        to_api_format(fields["start"]),
+        to_api_format(fields["end"]),
+        f"{report['recordCount']:,}",
+    )
+    hook.download_report(report=report, destination=path)
+    return report
 
 
 def _log_ambiguous(table: MessageTable) -> None:
@@ -160,8 +137,8 @@ def _log_ambiguous(table: MessageTable) -> None:
     ]
     if names:
         log.warning(
-            "%s people have several messages in this window, so which one is the broadcast's is unknown. Theirs have no"
-            " part and no campaign_id, and ambiguous is true: %s.",
+            "Recipients with several messages in this window: %s (%s). Which campaign sent which message is unknown, so"
+            " their messages have no part and no campaign_id, and ambiguous is true.",
             f"{len(names):,}",
             list_some(names, _MAX_LISTED),
         )

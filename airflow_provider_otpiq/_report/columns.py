@@ -1,4 +1,4 @@
-"""The columns of a report's CSV file: what OTPIQ documents, and what each becomes."""
+"""The columns of a report's CSV file, as OTPIQ documents them, and how each is read."""
 
 from __future__ import annotations
 
@@ -16,26 +16,21 @@ if TYPE_CHECKING:
 
 _MAX_LISTED = 20
 _MAX_COLUMNS = 100
-_MAX_HEADER = 64 * 1024
-"""The most characters of the header: an endless line would fill the memory."""
+_MAX_HEADER = 64 * 1024  # characters: an endless line would fill the memory
 _WITH_OFFSET = r"'.*[T ].*(Z|[+-]\d\d(:?\d\d)?)'"
 
 
 class Column(NamedTuple):
-    """A column that OTPIQ documents."""
+    """A documented column. In its SQL, ``{0}`` is the text of the file."""
 
     title: str
-    """What the file calls it."""
     name: str
     value: str = "{0}"
-    """SQL of its value, from that of the text."""
+    """SQL of the value."""
     is_valid: str = "true"
-    """SQL that tells whether the text can be read."""
+    """SQL condition that the text can be read."""
     rule: str = ""
-
-    def select(self, text: str) -> str:
-        """Return SQL of the value."""
-        return f"{self.value.format(text)} AS {self.name}"
+    """What a valid text is, for errors."""
 
 
 def _time(title: str, name: str, *, required: bool) -> Column:
@@ -67,50 +62,49 @@ COLUMNS = (
     _time("Created At", "created_at", required=True),
     _time("Sent At", "sent_at", required=False),
 )
-PEOPLE_COLUMNS = ("reference", "part", "campaign_id", "ambiguous")
-"""What is added where the people are known."""
+MEMBER_COLUMNS = ("reference", "part", "campaign_id", "ambiguous")
+"""What a report of known recipients has beside OTPIQ's columns."""
 
 
 class Header(NamedTuple):
-    """The columns of a file, in its order."""
+    """The titles of a file's columns, in its order. SQL calls the texts ``c0``, ``c1`` and so on."""
 
     titles: tuple[str, ...]
 
     @property
     def documented(self) -> dict[Column, str]:
-        """The documented columns, and what SQL calls their texts."""
+        """The documented columns with SQL's names of their texts."""
         return {column: f"c{self.titles.index(column.title)}" for column in COLUMNS}
 
     @property
     def extra_columns(self) -> dict[str, str]:
-        """The names of other columns, in snake_case, and what SQL calls their texts."""
+        """The names of all other columns, in snake_case, with SQL's names of their texts."""
         documented = {column.title for column in COLUMNS}
-        taken = {*(column.name for column in COLUMNS), *PEOPLE_COLUMNS}
+        taken = {*(column.name for column in COLUMNS), *MEMBER_COLUMNS}
         names: dict[str, str] = {}
-        for at, title in enumerate(self.titles):
+        for index, title in enumerate(self.titles):
             if title not in documented:
-                names[_unused(_snake_case(title), taken | names.keys())] = f"c{at}"
+                names[_unused(_snake_case(title), taken | names.keys())] = f"c{index}"
         return names
 
 
-def read_header(path: Path, name: str) -> Header:
+def read_header(path: Path, report: str) -> Header:
     """
-    Read the header of a file.
+    Read the header of a report's file.
 
-    :param name: what errors call the report.
-    :raises OtpiqReportError: if a documented column does not appear exactly once, or there are too many columns.
+    :raises OtpiqReportError: if a documented column does not appear exactly once, or if there are too many columns.
     """
     titles = _titles(path)
     if len(titles) > _MAX_COLUMNS:
         raise OtpiqReportError(
-            f"The file of {name} has {len(titles):,} columns; at most {_MAX_COLUMNS} are allowed. It has"
+            f"The file of {report} has {len(titles):,} columns; at most {_MAX_COLUMNS} were expected. Its columns are:"
             f" {_listed(titles)}."
         )
     wrong = [column.title for column in COLUMNS if titles.count(column.title) != 1]
     if wrong:
         raise OtpiqReportError(
-            f"The file of {name} does not have the columns that OTPIQ documents: {', '.join(wrong)}"
-            f" {'is' if len(wrong) == 1 else 'are'} not there once. It has {_listed(titles)}."
+            f"The file of {report} does not have each documented column exactly once; missing or repeated:"
+            f" {', '.join(wrong)}. Its columns are: {_listed(titles)}."
         )
     return Header(tuple(titles))
 

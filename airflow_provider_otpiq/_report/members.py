@@ -1,4 +1,4 @@
-"""Whose messages a report is about: the people of an audience, part by part, and which campaign sends each part."""
+"""The members of an audience, whose messages a report is about, and the campaigns that send these messages."""
 
 from __future__ import annotations
 
@@ -21,27 +21,20 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._ledger import Schedule
     from airflow_provider_otpiq._report.request import MessageSelection
 
-_CLOCKS_DIFFER_BY = pendulum.duration(minutes=5)
+_CLOCK_DIFFERENCE = pendulum.duration(minutes=5)
 """How much earlier than by our clock a campaign may have started by OTPIQ's."""
 
 
 class PartMembers(NamedTuple):
-    """The people of a part."""
+    """The members in one part; ``campaign_id`` is None if no campaign sends the part, or if it is unknown."""
 
     part: str
     campaign_id: str | None
-    """The campaign that sends it; None where there is none yet, or it is unknown."""
     recipients: list[dict[str, Any]]
 
 
 class AudienceMembers:
-    """
-    The people of an audience.
-
-    :param audience: the audience.
-    :param schedules: which campaign sends a part, and when.
-    :param project: what OTPIQ calls the project of the campaigns; None where it is unknown.
-    """
+    """The members of an audience; of a broadcast, with the schedules of the parts and OTPIQ's name of the project."""
 
     def __init__(
         self, audience: Audience, schedules: dict[str, Schedule] | None = None, project: str | None = None
@@ -53,64 +46,62 @@ class AudienceMembers:
     def __iter__(self) -> Iterator[PartMembers]:
         for part in self._audience.manifest.parts:
             schedule = self._schedules.get(part_name(part))
-            yield PartMembers(
-                part_name(part), schedule.campaign_id if schedule else None, self._audience.read_part(part)
-            )
+            campaign_id = schedule.campaign_id if schedule else None
+            yield PartMembers(part_name(part), campaign_id, self._audience.read_part(part))
 
     @property
     def campaign_ids(self) -> list[str]:
-        """The campaigns that send the parts, as far as they were scheduled."""
+        """The ids of the campaigns that were scheduled."""
         return [schedule.campaign_id for schedule in self._schedules.values()]
 
     @property
-    def first_message(self) -> DateTime | None:
-        """When the first message may have gone out; None if nothing was scheduled."""
+    def first_start(self) -> DateTime | None:
+        """The earliest time at which a campaign may have started; None if none was scheduled."""
         return min((schedule.first_scheduled_for for schedule in self._schedules.values()), default=None)
 
     @property
     def last_start(self) -> DateTime | None:
-        """When the last campaign starts; None if nothing was scheduled."""
+        """The time at which the last campaign starts; None if none was scheduled."""
         return max((schedule.scheduled_for for schedule in self._schedules.values()), default=None)
 
 
-def members_of(messages: MessageSelection) -> AudienceMembers | None:
+def members_of(selection: MessageSelection) -> AudienceMembers | None:
     """
-    Find whose messages are meant; None if they are everybody's.
+    Return the members whose messages are selected; None if everybody's are.
 
-    :raises OtpiqValidationError: if there is no such broadcast or audience, or nothing of a broadcast was scheduled.
+    :raises OtpiqValidationError: if the audience or the broadcast does not exist, or no part of it was scheduled.
     """
-    if messages.audience:
-        return AudienceMembers(Audience(messages.audience))
-    if not messages.broadcast:
+    if selection.audience:
+        return AudienceMembers(Audience(selection.audience))
+    if not selection.broadcast:
         return None
-    ledger = Ledger(messages.broadcast)
+    ledger = Ledger(selection.broadcast)
     broadcast, audience = read_broadcast(ledger)
-    ledger.start()  # an error if another request was started: then nobody has a message of this one
+    ledger.start()  # raises if another request was started, because no message of this one exists then
     schedules = ledger.schedules(map(part_name, audience.manifest.parts))
     if not schedules:
-        error = f"broadcast: nothing of {ledger} was scheduled, so nobody has a message"
-        raise OtpiqValidationError(f"{error}. Run the task that starts it first.", errors=[error])
+        error = f"broadcast: no campaign of {ledger} was scheduled, so no messages exist"
+        raise OtpiqValidationError(f"{error}. Run the task that starts the broadcast first.", errors=[error])
     return AudienceMembers(audience, schedules, broadcast.project)
 
 
-def window_of(messages: MessageSelection, people: AudienceMembers | None) -> tuple[DateTime, DateTime]:
+def window_of(selection: MessageSelection, members: AudienceMembers | None) -> tuple[DateTime, DateTime]:
     """
-    Return the window of a report: a broadcast's own begins a little before its first campaign, and ends now.
+    Return the window of a report; a broadcast's own begins a little before its first campaign, and ends now.
 
     :raises OtpiqValidationError: if it would end before it begins.
     """
-    first, now = people.first_message if people else None, pendulum.now("UTC")
-    start = messages.start or _before(first)
-    # Before a broadcast starts, nothing has gone out yet, which is no error.
-    end = messages.end or (now if messages.start else max(now, start.add(seconds=1)))
+    now = pendulum.now("UTC")
+    if selection.start:
+        name, start, default_end = "start", selection.start, now
+    else:
+        first = members.first_start if members else None
+        assert first  # noqa: S101  # only a scheduled broadcast may omit the start
+        name, start = "the start of the broadcast's first campaign", first - _CLOCK_DIFFERENCE
+        default_end = max(now, start.add(seconds=1))  # no error before the broadcast starts: it has no messages yet
+    end = selection.end or default_end
     if end > start:
         return start, end
-    whose = "start" if messages.start else "the start of the broadcast's first campaign"
-    error = f"end: must be after {whose}, {to_api_format(start)}; found {to_api_format(end)}"
-    error += "" if messages.end else ", which is now, as it is not set"
-    raise OtpiqValidationError(f"The delivery report was not made, because of:{bullet_list([error])}", errors=[error])
-
-
-def _before(first: DateTime | None) -> DateTime:
-    assert first is not None  # noqa: S101  # only a broadcast has a window of its own, once some of it was scheduled
-    return first - _CLOCKS_DIFFER_BY
+    error = f"end: must be after {name}, {to_api_format(start)}; found {to_api_format(end)}"
+    error += "" if selection.end else ", the current time, because end is not set"
+    raise OtpiqValidationError(f"The delivery report was not generated:{bullet_list([error])}", errors=[error])

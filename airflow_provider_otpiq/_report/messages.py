@@ -1,8 +1,9 @@
-"""Messages in DuckDB: read from a report's file, checked, joined to their people, counted and written."""
+"""The messages of reports in DuckDB: read, validated, joined with their recipients, counted and written."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._duckdb import NULL_SENTINEL
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TIME_IN_CSV = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {0}"  # of a database in UTC
-_BUFFER = 4_000_000  # bytes, of which DuckDB takes 32 MB by default, for each thread; twice its longest line
+_TIME_IN_CSV = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {0}"  # the database is in UTC
+_BUFFER = 4_000_000  # bytes, twice the longest line; DuckDB's default is 32 MB for each thread
 _TIMES = ("created_at", "sent_at")
-_REFERENCE_IN_CSV = (  # with an apostrophe before a value that a spreadsheet would run as a formula
+_REFERENCE_IN_CSV = (  # an apostrophe before a value keeps spreadsheets from running it as a formula
     r"CASE WHEN regexp_matches({0}, '^[=+@\t\r\x{{FF1D}}\x{{FF0B}}\x{{FF0D}}\x{{FF20}}-]')"
     " AND NOT regexp_full_match({0}, '[+-][0-9]+([.][0-9]+)?') THEN chr(39) || {0} ELSE {0} END AS {0}"
 )
@@ -36,88 +37,86 @@ _MAX_LISTED = 5
 
 class MessageTable:
     """
-    The messages of one or several reports, and the people that they are meant for.
+    The messages of one or several reports.
 
-    :param database: where they are.
-    :param has_people: whether only messages to certain people count.
-    :param message_types: which types of messages count, in any case of their letters; None for all.
+    :param has_members: whether only messages to the members that are added count.
+    :param message_types: which types of messages count, in any case; None for all.
     """
 
-    def __init__(self, database: Database, *, has_people: bool, message_types: Sequence[str] | None = None) -> None:
+    def __init__(self, database: Database, *, has_members: bool, message_types: Sequence[str] | None = None) -> None:
         self._database = database
-        self._has_people = has_people
+        self._has_members = has_members
         self._message_types = message_types
         self._header: Header | None = None
+        self.folder = database.folder
         database.execute(
-            "CREATE TABLE people (phone_number VARCHAR, reference VARCHAR, part VARCHAR, campaign_id VARCHAR)"
+            "CREATE TABLE members (phone_number VARCHAR, reference VARCHAR, part VARCHAR, campaign_id VARCHAR)"
         )
 
-    def add_people(self, people: PartMembers) -> None:
-        """Add the people of a part."""
+    def add_members(self, members: PartMembers) -> None:
+        """Add the members in one part."""
         self._database.insert(
-            "people",
+            "members",
             [
-                (each["phoneNumber"], _text(each.get("reference")), people.part, people.campaign_id)
-                for each in people.recipients
+                (recipient["phoneNumber"], _text(recipient.get("reference")), members.part, members.campaign_id)
+                for recipient in members.recipients
             ],
         )
 
-    def add_messages(self, path: Path, name: str, rows: int, part: str | None = None) -> None:
+    def add_messages(self, path: Path, report: str, rows: int, part: str | None = None) -> None:
         """
-        Add the messages of a report's file; where the people are known, theirs only, or those of a part.
+        Add the messages of a report's file, of which only those to the members count, or to the members of a part.
 
-        :param name: what errors call the report.
-        :param rows: how many messages there are in the file.
-        :raises OtpiqReportError: if the columns are not those that OTPIQ documents, or a value cannot be read.
+        :raises OtpiqReportError: if the file does not have so many rows, or is not as documented.
         """
-        header = read_header(path, name)
-        self._create(header, name)
-        self._require_valid(header, path, name, rows)
+        header = read_header(path, report)
+        self._create(header, report)
+        self._require_valid(header, path, report, rows)
         before = self._count()
-        whose, parameters = self._whose(part)
-        select = f"SELECT * FROM ({_select(header)} FROM {_read_csv(header)}){whose}"
+        semi_join, parameters = self._semi_join(part)
+        select = f"SELECT * FROM ({_select(header)} FROM {_read_csv(header)}){semi_join}"
         self._database.execute(f"INSERT INTO received {select}", [str(path), *parameters])
         if others := rows - (self._count() - before):
-            log.info("%s messages of %s are to others, and left out.", f"{others:,}", name)
+            log.info("Ignored %s of %s messages in %s: sent to other people.", f"{others:,}", f"{rows:,}", report)
 
-    def _create(self, header: Header, name: str) -> None:
+    def _create(self, header: Header, report: str) -> None:
         if self._header is None:
             self._header = header
             self._database.execute(f"CREATE TABLE received AS {_select(header)} FROM ({_no_row(header)}) LIMIT 0")
             self._database.execute(f"CREATE VIEW messages AS FROM received WHERE {self._is_counted()}")
         elif header != self._header:
-            raise OtpiqReportError(f"The file of {name} has other columns than the one before it.")
+            raise OtpiqReportError(f"The file of {report} has other columns than the report before it.")
 
-    def _require_valid(self, header: Header, path: Path, name: str, rows: int) -> None:
+    def _require_valid(self, header: Header, path: Path, report: str, rows: int) -> None:
         checked = {column: text for column, text in header.documented.items() if column.rule}
-        wrong = ", ".join(
+        invalid = ", ".join(
             f"count(*) FILTER (({column.is_valid.format(text)}) IS NOT true)" for column, text in checked.items()
         )
         try:
             ((found, *counts),) = self._database.fetch(
-                f"SELECT count(*), {wrong} FROM {_read_csv(header)}", [str(path)]
+                f"SELECT count(*), {invalid} FROM {_read_csv(header)}", [str(path)]
             )
-        except OtpiqValidationError:  # there is too little memory
+        except OtpiqValidationError:  # too little memory
             raise
-        except OtpiqError:  # its text would be DuckDB's own
-            raise OtpiqReportError(f"The file of {name} holds a row that is no CSV, or no UTF-8.") from None
+        except OtpiqError:  # DuckDB's own text would follow
+            raise OtpiqReportError(f"The file of {report} has a row that is not valid CSV or not UTF-8.") from None
         errors = [
-            f"{column.title}: {count:,} values are not {column.rule}"
+            f"{column.title}: not {column.rule} in {count:,} of {found:,} rows"
             for column, count in zip(checked, counts, strict=True)
             if count
         ]
         if found != rows:
-            errors.append(f"{found:,} of its {rows:,} rows can be read")
+            errors.append(f"only {found:,} of {rows:,} rows can be read")
         if errors:
-            raise OtpiqReportError(f"The file of {name} is not what OTPIQ documents: {'; '.join(errors)}.")
+            raise OtpiqReportError(f"The file of {report} is not as documented: {'; '.join(errors)}.")
 
-    def _whose(self, part: str | None) -> tuple[str, list[str]]:
-        """Return SQL that keeps the messages to the people, or to those of a part, and its parameters."""
-        if not self._has_people:
+    def _semi_join(self, part: str | None) -> tuple[str, list[str]]:
+        """Return SQL that keeps the messages to the members, or to those of a part, and its parameters."""
+        if not self._has_members:
             return "", []
-        only = "" if part is None else " WHERE part = ?"
-        people = f"(SELECT phone_number FROM people{only}) people"
-        return f" SEMI JOIN {people} USING (phone_number)", [] if part is None else [part]
+        where = "" if part is None else " WHERE part = ?"
+        members = f"(SELECT phone_number FROM members{where}) members"
+        return f" SEMI JOIN {members} USING (phone_number)", [] if part is None else [part]
 
     def _is_counted(self) -> str:
         """Return the SQL condition that a received message is of a type that counts."""
@@ -129,7 +128,7 @@ class MessageTable:
         return int(self._single("SELECT count(*) FROM received"))
 
     def log_other_types(self) -> None:
-        """Log how many messages are of types that do not count; warn if all are, as the types may be wrong."""
+        """Log how many messages are of types that do not count; warn if all are, because the types may be wrong."""
         others = dict(
             self._database.fetch(
                 f"SELECT message_type, count(*) FROM received WHERE ({self._is_counted()}) IS NOT true"
@@ -139,41 +138,46 @@ class MessageTable:
         )
         if not others:
             return
-        counted = " or ".join(map(repr, self._message_types or ()))
-        found = list_some([f"{sanitize(str(name))!r} {count:,}" for name, count in others.items()], _MAX_LISTED)
-        log.info("Left out %s messages whose type is not %s: %s.", f"{sum(others.values()):,}", counted, found)
-        if self._count() == sum(others.values()):
+        ignored, received = sum(others.values()), self._count()
+        types = " or ".join(map(repr, self._message_types or ()))
+        found = list_some([f"{sanitize(str(name))!r} ({count:,})" for name, count in others.items()], _MAX_LISTED)
+        log.info(
+            "Ignored %s of %s messages, of other types than %s: %s.", f"{ignored:,}", f"{received:,}", types, found
+        )
+        if ignored == received:
             log.warning(
-                "No message is of type %s, so none is counted. That type is an assumption and may be wrong. If one of"
-                " the types above is the right one, set message_types to it.",
-                counted,
+                "message_types: no message is of type %s, so none was counted; found %s. OTPIQ does not document the"
+                " type of a campaign's messages: if one of the types found is the right one, set message_types to it.",
+                types,
+                found,
             )
 
     def counts(self) -> dict[str, Any]:
-        """Count the messages, by status, and add up what they cost."""
-        by_status = ", ".join(f"count(*) FILTER (delivery_status = '{each}')" for each in MESSAGE_STATUSES)
+        """Count the messages by status, and sum their costs."""
+        by_status = ", ".join(f"count(*) FILTER (delivery_status = '{status}')" for status in MESSAGE_STATUSES)
         ((messages, refunded, cost, has_unknown_costs, *statuses),) = self._database.fetch(
             "SELECT count(*), count(*) FILTER (refunded), coalesce(sum(cost_iqd) FILTER (NOT refunded), 0)::BIGINT,"
             f" count(*) > count(cost_iqd), {by_status} FROM messages",
             [],
         )
         if others := messages - sum(statuses):
-            log.warning("%s messages have a status that OTPIQ does not document, which is not final.", f"{others:,}")
+            log.warning("Messages with an undocumented status, which is not final: %s.", f"{others:,}")
         return {
             "messages": messages,
             **dict(zip(MESSAGE_STATUSES, statuses, strict=True)),
             "refunded": refunded,
             "cost_iqd": None if has_unknown_costs else cost,
-            "unmatched": self._single("SELECT count(*) FROM people ANTI JOIN messages USING (phone_number)"),
+            "unmatched": self._single("SELECT count(*) FROM members ANTI JOIN messages USING (phone_number)"),
         }
 
     def final_share(self) -> float:
-        """Tell for which share of the people, or of the messages, nothing is to come any more."""
-        if not self._has_people:
-            return float(self._single(f"SELECT coalesce(avg(({_FINAL})::INT), 1) FROM messages"))
+        """Return the share of the members, or else of the messages, whose status no longer changes."""
+        if not self._has_members:  # without messages all are final, unless they are of types that may be wrong
+            empty = "(SELECT (count(*) = 0)::INT FROM received)"
+            return float(self._single(f"SELECT coalesce(avg(({_FINAL})::INT), {empty}) FROM messages"))
         return float(
             self._single(
-                "SELECT avg(coalesce(is_final, false)::INT) FROM people LEFT JOIN"
+                "SELECT avg(coalesce(is_final, false)::INT) FROM members LEFT JOIN"
                 f" (SELECT phone_number, bool_and({_FINAL}) AS is_final FROM messages GROUP BY phone_number)"
                 " USING (phone_number)"
             )
@@ -183,26 +187,29 @@ class MessageTable:
         return self._database.fetch(sql, [])[0][0]
 
     def ambiguous(self) -> Iterator[tuple[str, str | None]]:
-        """Find who has several messages, so that which of them is the broadcast's is unknown."""
+        """Yield the phone number and the reference of each member with several messages."""
         return self._database.query(
-            "SELECT phone_number, any_value(reference) FROM messages JOIN people USING (phone_number)"
+            "SELECT phone_number, any_value(reference) FROM messages JOIN members USING (phone_number)"
             " GROUP BY phone_number HAVING count(*) > 1 ORDER BY phone_number"
         )
 
     def write(self, path: Path, file_format: str) -> None:
-        """Write the messages as CSV or Parquet, with what is known of their people."""
+        """Write the messages as CSV or Parquet, with the columns of their members."""
         columns = [self._written(name, file_format) for name in self._columns()]
         source = "messages"
-        if self._has_people:
+        if self._has_members:
             columns += [self._written("reference", file_format)]
             columns += [f"CASE WHEN ambiguous IS NULL THEN {name} END AS {name}" for name in ("part", "campaign_id")]
             columns += ["ambiguous IS NOT NULL AS ambiguous"]
             source += (
-                " JOIN people USING (phone_number) LEFT JOIN (SELECT phone_number, true AS ambiguous FROM messages"
+                " JOIN members USING (phone_number) LEFT JOIN (SELECT phone_number, true AS ambiguous FROM messages"
                 " GROUP BY phone_number HAVING count(*) > 1) USING (phone_number)"
             )
         options = "FORMAT csv, HEADER" if file_format == "csv" else "FORMAT parquet"
-        self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO {_literal(path)} ({options})")
+        written = self.folder / "messages"  # DuckDB may only write in its own folder
+        self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO {_literal(written)} ({options})")
+        written.chmod(0o600)  # DuckDB lets other users read its files, and this one has personal data
+        shutil.move(written, path)
 
     def _columns(self) -> list[str]:
         extra = self._header.extra_columns if self._header else {}
@@ -215,19 +222,19 @@ class MessageTable:
 
 
 def _select(header: Header) -> str:
-    documented = [column.select(text) for column, text in header.documented.items()]
+    documented = [f"{column.value.format(text)} AS {column.name}" for column, text in header.documented.items()]
     extra = [f"{text} AS {_quoted(name)}" for name, text in header.extra_columns.items()]
     return f"SELECT {', '.join(documented + extra)}"
 
 
 def _no_row(header: Header) -> str:
-    return "SELECT " + ", ".join(f"'' AS c{at}" for at in range(len(header.titles)))
+    return "SELECT " + ", ".join(f"'' AS c{index}" for index in range(len(header.titles)))
 
 
 def _read_csv(header: Header) -> str:
-    columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(header.titles)))
-    # In parallel, DuckDB reads some line breaks within quotes as the end of a row, and refuses the file. It would save
-    # a tenth of the time: on two cores, 1.2 to 1.45 instead of 1.45 to 1.5 seconds for a million rows.
+    columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(header.titles)))
+    # In parallel, DuckDB takes some line breaks within quotes for the end of a row and rejects the file. It would save
+    # only a tenth of the time.
     return (
         "read_csv(?, auto_detect = false, parallel = false, header = false, skip = 1, delim = ',', quote = '\"',"
         f" escape = '\"', nullstr = '{NULL_SENTINEL}', buffer_size = {_BUFFER}, columns = {{{columns}}})"

@@ -1,4 +1,4 @@
-"""Which messages a task reports on, and where to: validated before anything is sent."""
+"""Which messages a task reports on or waits for, validated before anything is sent."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ if TYPE_CHECKING:
 FORMATS = {".parquet": "parquet", ".csv": "csv"}
 BROADCAST_TYPES = ("WhatsApp Template",)
 """The types of a broadcast's messages in a report. Not documented: **an assumption**."""
+_MIN_POKE_INTERVAL = 60  # seconds
+_EVERYBODY = "the report would be about everybody"
 
 
 class MessageSelection(RequestModel):
-    """Which messages: those of a window, of a broadcast, or of an audience in a window."""
+    """The messages of a window, of a broadcast, or of an audience in a window."""
 
     subject: ClassVar[str] = "The delivery report"
-    failure_phrase: ClassVar[str] = "was not made"
+    failure_phrase: ClassVar[str] = "was not generated"
     required_if_set: ClassVar[dict[str, str]] = {
-        "broadcast": "the report would be about everybody",
-        "audience": "the report would be about everybody",
+        "broadcast": _EVERYBODY,
+        "audience": _EVERYBODY,
         "message_types": "messages of other types would be counted",
     }
 
@@ -54,14 +56,14 @@ class MessageSelection(RequestModel):
     @classmethod
     def _not_together_with_a_broadcast(cls, audience: str | None, info: ValidationInfo) -> str | None:
         if audience is not None and info.data.get("broadcast") is not None:
-            raise ValueError("is set, and so is broadcast, which has its own audience; keep one of them")
+            raise ValueError("cannot be set together with broadcast, which has its own audience; remove one of them")
         return audience
 
     @field_validator("start", "end")
     @classmethod
     def _required_without_a_broadcast(cls, time: DateTime | None, info: ValidationInfo) -> DateTime | None:
         if time is None and info.data.get("broadcast", "wrong itself") is None:
-            raise ValueError("is required, and is not set; only a broadcast has a window of its own, and none is set")
+            raise ValueError("is required: set it, or set broadcast, which has its own window")
         return time
 
     @field_validator("end")
@@ -73,7 +75,7 @@ class MessageSelection(RequestModel):
 def _known_format(location: str) -> str:
     if location.endswith(tuple(FORMATS)):
         return location
-    raise ValueError(f"must end in {' or '.join(FORMATS)}, which says what is written; found {safe_repr(location)}")
+    raise ValueError(f"must end in {' or '.join(FORMATS)}, which selects the file format; found {safe_repr(location)}")
 
 
 class ReportRequest(MessageSelection):
@@ -86,7 +88,7 @@ class ReportRequest(MessageSelection):
 
     @property
     def file_format(self) -> str:
-        """What is written: ``parquet`` or ``csv``."""
+        """The format of the file: ``parquet`` or ``csv``."""
         return next(name for suffix, name in FORMATS.items() if self.destination.endswith(suffix))
 
 
@@ -96,28 +98,24 @@ def _share(value: Any) -> float:
     except (TypeError, ValueError):
         share = -1.0
     if isinstance(value, bool) or not 0 < share <= 1:
-        raise ValueError(
-            f"must be a share of the messages, above 0.0 and at most 1.0, such as 0.98; found {safe_repr(str(value))}"
-        )
+        raise ValueError(f"must be above 0.0 and at most 1.0, such as 0.98 for 98 %; found {safe_repr(str(value))}")
     return share
 
 
-def _seconds(value: float) -> float:
-    if value < MIN_POKE_INTERVAL:
-        raise ValueError(f"must be {MIN_POKE_INTERVAL} seconds or more, as each poke makes a report; found {value:g}")
-    return value
-
-
-MIN_POKE_INTERVAL = 60
-"""Seconds."""
+def _interval(seconds: float) -> float:
+    if seconds < _MIN_POKE_INTERVAL:
+        raise ValueError(
+            f"must be at least {_MIN_POKE_INTERVAL} seconds, because each poke generates a report; found {seconds:g}"
+        )
+    return seconds
 
 
 class AwaitDeliveryRequest(MessageSelection):
-    """What a sensor waits for."""
+    """The messages that a sensor waits for."""
 
     subject: ClassVar[str] = "The sensor"
-    failure_phrase: ClassVar[str] = "made no report"
+    failure_phrase: ClassVar[str] = "generated no report"
 
     min_final: Annotated[float, PlainValidator(_share)]
     max_failed_pokes: Annotated[int, Field(ge=0)]
-    poke_interval: Annotated[float, AfterValidator(_seconds)]
+    poke_interval: Annotated[float, AfterValidator(_interval)]

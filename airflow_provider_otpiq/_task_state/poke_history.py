@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._task_state.saved_state import SavedState
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+log = logging.getLogger(__name__)
 
 _KEY = "otpiq_pokes"
 
@@ -24,12 +27,19 @@ class PokeHistory:
     def __init__(self, context: Context) -> None:
         self._state = SavedState(context, _KEY, durable=True)
         self._try_number = context["ti"].try_number
-        saved = self._state.load() or {}
+        saved = self._load()
         is_of_this_try = saved.get("try_number") == self._try_number
         self.failed: int = saved["failed"] if is_of_this_try else 0
         """How many pokes in a row have failed."""
         self.counts: dict[str, Any] | None = saved["counts"] if is_of_this_try else None
         """The counts of the last poke that has not failed; None if there was none."""
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            return self._state.load() or {}
+        except Exception:  # a poke sends no messages, so a count that begins again is safe
+            log.warning("The number of failed pokes cannot be read, so it begins at 0 again.", exc_info=True)
+            return {}
 
     @property
     def is_saved(self) -> bool:

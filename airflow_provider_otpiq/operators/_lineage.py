@@ -74,8 +74,8 @@ def report_lineage(written: WrittenReport | None) -> OperatorLineage[Any, Any]:
     """
     if written is None:
         return OperatorLineage()
-    people = written.people
-    campaigns = [campaign_name(people.project, each) for each in people.campaign_ids] if people else []
+    members = written.members
+    campaigns = [campaign_name(members.project, each) for each in members.campaign_ids] if members else []
     return OperatorLineage(
         inputs=[InputDataset(*campaign) for campaign in campaigns],
         outputs=[output_dataset(file_name(written.destination), written.counts["messages"])],

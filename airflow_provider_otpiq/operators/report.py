@@ -1,4 +1,4 @@
-"""The operator that tells what became of the messages."""
+"""The operator that writes a delivery report."""
 
 from __future__ import annotations
 
@@ -21,50 +21,49 @@ __all__ = ["DeliveryReportOperator"]
 
 class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator):
     """
-    Write a file of what became of the messages: who got one, what it cost, which failed and why.
+    Write a file with the delivery status, the cost and the error reason of each message.
 
-    The messages are those of a broadcast, of an audience in a window, or all of the project's in a window. Of a
-    broadcast or an audience, OTPIQ is asked for its own people only, in one report for each part, and each message gets
-    the columns ``reference``, ``part``, ``campaign_id`` (null for an audience) and ``ambiguous``. A report has all
-    messages of these people. For a broadcast, only template messages count, not OTPs: see ``message_types``. OTPIQ's
-    reports name no campaign: a person who has several such messages in the window counts several times, ``ambiguous``
-    is true for these messages, their part and campaign are null, and the log lists these people. That a window
-    selects messages by the time of their creation is **an assumption**.
+    The messages are those of a broadcast, of an audience in a window, or all messages of the project in a window. For
+    a broadcast or an audience, the operator generates one report for each part, with the messages to its recipients
+    only, and adds the columns ``reference``, ``part``, ``campaign_id`` (null for an audience) and ``ambiguous``.
 
-    The columns are OTPIQ's in snake_case: ``message_id``, ``phone_number`` (digits), ``sender_id``, ``cost_iqd`` (an
-    integer), ``message_type``, ``delivery_status``, ``error_reason`` (the last error of the message's flow, null if
-    there was none: a delivered message may have one, so ``delivery_status`` decides), ``refunded`` (a boolean),
-    ``created_at`` and ``sent_at`` (timestamps with a zone, null if not sent), and others that OTPIQ may add, as
-    strings. A documented column that is missing is an error.
+    OTPIQ's reports name no campaign. If a recipient has several messages in the window, each of them counts. Their
+    ``ambiguous`` is true, their part and campaign are null, and the log lists these recipients. That a window selects
+    messages by the time of their creation is **an assumption**.
 
-    If ``broadcast``, ``audience`` or ``statuses`` is set and renders to an empty value, that is an error: the report
-    would be about other messages.
+    The other columns are OTPIQ's in snake_case: ``message_id``, ``phone_number`` (digits), ``sender_id``, ``cost_iqd``
+    (an integer), ``message_type``, ``delivery_status``, ``error_reason`` (the last error of the message's flow, or
+    null; a delivered message may have one, so ``delivery_status`` decides), ``refunded`` (a boolean), ``created_at``
+    and ``sent_at`` (timestamps with a zone, null if not sent), and columns that OTPIQ may add, as strings. A
+    documented column that is missing is an error.
 
-    It needs the extra ``audience``: ``pip install 'airflow-provider-otpiq[audience]'``. People are in the destination
-    only: in no log, XCom or rendered field, and in no temporary file after the task. A later try makes new reports,
-    which cost nothing and which OTPIQ deletes after 30 days.
+    It needs the extra ``audience``: ``pip install 'airflow-provider-otpiq[audience]'``. Personal data is only in the
+    destination: not in logs, XCom or rendered fields, and not in a temporary file after the task. A later try
+    generates new reports, which cost nothing and which OTPIQ deletes after 30 days.
 
-    XCom: ``return_value`` is the destination; key ``report`` is a dict of ``messages``, how many of them are
-    ``pending``, ``sent``, ``delivered``, ``read``, ``failed`` and ``refunded``, ``cost_iqd`` (without what was
-    refunded; None where OTPIQ does not tell all of it), and ``unmatched``: how many people have no message in it.
+    XCom: ``return_value`` is the destination. The key ``report`` is a dict: the numbers of ``messages``, of those that
+    are ``pending``, ``sent``, ``delivered``, ``read``, ``failed`` and ``refunded``, and of recipients without a message
+    (``unmatched``), and ``cost_iqd`` without refunds, which is None if OTPIQ does not report every cost.
 
     Rules: https://docs.otpiq.com, *Generate delivery report*.
 
-    :param destination: the local path or URL of the file, ending in ``.parquet`` or ``.csv``. One that is there is
+    :param destination: the local path or URL of the file, ending in ``.parquet`` or ``.csv``. An existing file is
         replaced. (templated)
-    :param start: when the window begins. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone.
-        Required, but for a broadcast, whose own window begins five minutes before its first campaign. (templated)
-    :param end: when the window ends, after ``start``. Required, but for a broadcast, whose own window ends now.
+    :param start: the beginning of the window. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone.
+        Required unless ``broadcast`` is set; a broadcast's window begins five minutes before its first campaign.
         (templated)
-    :param statuses: which messages: a list of ``pending``, ``sent``, ``delivered``, ``read`` and ``failed``; all by
-        default. If it is set and renders to an empty value, that is an error. (templated)
-    :param message_types: which types of messages count: a list of names as OTPIQ's reports have them (``OTP``,
-        ``Custom``, ``WhatsApp Template``, ``Other``), in any case. For a broadcast ``["WhatsApp Template"]`` by
-        default, **an assumption**, as its people also get OTPs; otherwise all. The log says how many were left out. If
-        it is set and renders to an empty value, that is an error. (templated)
-    :param broadcast: the path of the ledger of a broadcast that was started, such as the output of a
-        :class:`.StartBroadcastOperator`. (templated)
-    :param audience: the path of the manifest of an audience, instead of a broadcast. (templated)
+    :param end: the end of the window, after ``start``. Required unless ``broadcast`` is set; a broadcast's window ends
+        now. (templated)
+    :param statuses: only messages with one of these statuses: a list of ``pending``, ``sent``, ``delivered``, ``read``
+        and ``failed``; all by default. An error if it is set and renders to an empty value. (templated)
+    :param message_types: only messages of these types: a list of the names in OTPIQ's reports (``OTP``, ``Custom``,
+        ``WhatsApp Template``, ``Other``), in any case. For a broadcast ``["WhatsApp Template"]`` by default, because
+        its recipients also get OTPs (**an assumption**); otherwise all. The log reports how many messages were ignored.
+        An error if it is set and renders to an empty value. (templated)
+    :param broadcast: the path of the ledger of a started broadcast, such as the output of a
+        :class:`.StartBroadcastOperator`. An error if it is set and renders to an empty value. (templated)
+    :param audience: the path of the manifest of an audience, instead of a broadcast. An error if it is set and renders
+        to an empty value. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
@@ -106,12 +105,12 @@ class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator)
 
     def execute(self, context: Context) -> str:
         """
-        Make the report.
+        Write the report.
 
         :param context: the task's context.
         :return: the destination.
-        :raises OtpiqValidationError: if a field, the broadcast or the audience cannot be used; nothing was sent.
-        :raises OtpiqReportError: if a report is not what OTPIQ documents; nothing was written.
+        :raises OtpiqValidationError: if a field, the broadcast or the audience is not valid; nothing was sent.
+        :raises OtpiqReportError: if a report is not as documented; nothing was written.
         :raises OtpiqError: as :meth:`.OtpiqHook.generate_report` and :meth:`.OtpiqHook.download_report`.
         """
         from airflow_provider_otpiq._report.collect import write_report
@@ -128,22 +127,24 @@ class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator)
             broadcast=self.broadcast,
             audience=self.audience,
         )
-        people = members_of(request)
-        self._written = write_report(self.hook, request, people)
+        members = members_of(request)
+        self._written = write_report(self.hook, request, members)
         counts = self._written.counts
-        self.log.info("Wrote %s: %s.", request.destination, ", ".join(f"{name} {n}" for name, n in counts.items()))
+        self.log.info(
+            "Wrote %s: %s.", request.destination, ", ".join(f"{key} {value}" for key, value in counts.items())
+        )
         if self.do_xcom_push:
             context["ti"].xcom_push(key="report", value=counts)
-        campaign_ids = people.campaign_ids if people else []
+        campaign_ids = members.campaign_ids if members else []
         self._publish(context, next(iter(campaign_ids), None), {**counts, "report": absolute(request.destination)})
         return request.destination
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """
-        Tell OpenLineage, where Airflow's provider of it is installed, of which campaigns the file tells.
+        Return the lineage of the file. Airflow's OpenLineage provider calls it after the task.
 
-        :param task_instance: the task instance, once it has ended.
-        :return: the campaigns of a broadcast, and the file.
+        :param task_instance: the task instance.
+        :return: the campaigns of a broadcast as inputs, and the file as output.
         """
         from airflow_provider_otpiq.operators._lineage import report_lineage
 

@@ -76,6 +76,12 @@ class ChangeResource(BaseModel):
     fields: dict[str, str | None]
 
 
+class SetCredit(BaseModel):
+    """The project's new credit, in IQD."""
+
+    credit: Annotated[int, Field(strict=True)]
+
+
 class MoveClock(BaseModel):
     """How far to move the sandbox's clock."""
 
@@ -119,7 +125,11 @@ def make_app(state: SandboxState) -> ASGIApp:
     app.include_router(_report_router(state), prefix="/api/reports")
     app.add_api_route("/files/{file_id}/{filename}", partial(_download, state))
     app.include_router(_control_router(state), prefix="/_sandbox")
-    app.add_api_route("/", lambda: HTMLResponse(render_dashboard(state)), response_class=HTMLResponse)
+
+    @app.get("/")
+    async def dashboard(request: Request, refresh: str = "on") -> HTMLResponse:
+        return HTMLResponse(render_dashboard(state, _own_address(request), refreshes=refresh != "off"))
+
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
     return FaultMiddleware(app, state)
@@ -255,6 +265,16 @@ def _control_router(state: SandboxState) -> APIRouter:
         except ValueError as error:
             raise BadRequestError(str(error)) from None
         return {"notice": NOTICE, "faults": state.faults}
+
+    @control.delete("/faults")
+    async def disarm() -> dict[str, Any]:
+        state.faults.clear()
+        return {"notice": NOTICE, "faults": state.faults}
+
+    @control.post("/credit")
+    async def set_credit(new: SetCredit) -> dict[str, Any]:
+        state.campaigns.credit = new.credit
+        return {"notice": NOTICE, "credit": state.campaigns.credit}
 
     @control.post("/resources")
     async def change_resource(change: ChangeResource) -> dict[str, Any]:

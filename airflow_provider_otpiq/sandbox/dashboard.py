@@ -1,4 +1,4 @@
-"""The web UI: what a DAG did, at a glance."""
+"""The web UI, which shows what a DAG did."""
 
 from __future__ import annotations
 
@@ -14,26 +14,24 @@ if TYPE_CHECKING:
 _MAX_REQUESTS = 50
 _MAX_BODY_LENGTH = 300
 _MAX_ITEMS = 10
-# Ids and times also have enough digits for a phone number; matching them first excludes them.
+# Ids and times have as many digits as a phone number, so they are matched first.
 _PHONE_NUMBER = re.compile(
     r"(?P<other>(?<![0-9a-zA-Z])[0-9a-fA-F]{24}(?![0-9a-zA-Z])|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)"
     r"|\d(?:[\W_]{0,3}\d){8,}"
 )
 
 
-def render_dashboard(state: SandboxState) -> str:
-    """
-    Render the web UI: campaigns and their progress, reports, and the last requests, with phone numbers masked.
-
-    :param state: the sandbox's state.
-    :return: HTML.
-    """
+def render_dashboard(state: SandboxState, url: str, *, refreshes: bool) -> str:
+    """Render the web UI as HTML, with phone numbers masked; ``url`` is the sandbox's address."""
     return _environment.get_template("dashboard.html").render(
-        now=state.now().isoformat(sep=" ", timespec="seconds"),
+        url=url,
+        refreshes=refreshes,
+        now=state.now().isoformat(),
         credit=state.campaigns.credit,
-        campaigns=reversed(state.campaigns.list_campaigns()),
-        reports=reversed(state.reports.list_reports("")),
-        requests=reversed(state.requests.newest(_MAX_REQUESTS)),
+        campaigns=state.campaigns.list_campaigns(),
+        faults=[fault.model_dump(exclude_defaults=True) | {"times": fault.times} for fault in state.faults],
+        reports=state.reports.list_reports("")[::-1],
+        requests=state.requests.newest(_MAX_REQUESTS)[::-1],
     )
 
 
@@ -51,10 +49,11 @@ def _mask_digits(match: re.Match[str]) -> str:
 
 def _mask_within(value: Any) -> Any:
     if isinstance(value, dict):
-        return {_mask(key): _mask_within(each) for key, each in value.items()}
+        return {_mask(key): _mask_within(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_mask_within(each) for each in value[:_MAX_ITEMS]]
-    return value if value is None or isinstance(value, bool) else _mask(value)
+        return [_mask_within(item) for item in value[:_MAX_ITEMS]]
+    masked = _mask(value)
+    return masked if isinstance(value, str) or masked != str(value) else value
 
 
 def _format_body(body: object) -> str:

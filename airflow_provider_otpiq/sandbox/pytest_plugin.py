@@ -1,8 +1,7 @@
 """
 A pytest plugin for the tests of your own DAGs: the fixture ``otpiq_sandbox``.
 
-pytest loads it in every run, so at module level it imports only the standard library and pytest. The sandbox and its
-dependencies are imported when a test uses the fixture.
+pytest loads it in every run, so it imports the sandbox and its dependencies only when a test uses the fixture.
 """
 
 from __future__ import annotations
@@ -36,10 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def otpiq_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """
-    Run a fresh sandbox for a test, with Airflow connections that point to it.
+    Run a new sandbox for a test, with Airflow connections that point to it.
 
-    The connections are those of the marker ``otpiq_connections``, else of the ini option of the same name, else
-    ``otpiq_default``. They are set as environment variables ``AIRFLOW_CONN_…``.
+    The connections are those of the marker ``otpiq_connections``, or else of the ini option of the same name, or else
+    ``otpiq_default``. They are set as environment variables ``AIRFLOW_CONN_…``. ``OTPIQ_SKIP_RETRY_WAITS`` is set to
+    ``1``, so that HTTP retries do not wait.
 
     :return: the sandbox.
     """
@@ -50,15 +50,18 @@ def otpiq_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         connection = {"conn_type": "otpiq", "host": sandbox.url, "password": sandbox.api_key}
         for connection_id in connection_ids:
             monkeypatch.setenv(f"AIRFLOW_CONN_{connection_id.upper()}", json.dumps(connection))
+        monkeypatch.setenv("OTPIQ_SKIP_RETRY_WAITS", "1")
         yield sandbox
 
 
 def _connection_ids(request: pytest.FixtureRequest) -> list[str]:
     marker = request.node.get_closest_marker(_OPTION)
     connection_ids = list(marker.args) if marker else request.config.getini(_OPTION)
-    if not connection_ids or not all(isinstance(each, str) and each for each in connection_ids):
+    if not connection_ids or not all(
+        isinstance(connection_id, str) and connection_id for connection_id in connection_ids
+    ):
         raise pytest.UsageError(
-            f"{_OPTION} takes one or more connection ids, such as"
-            f' @pytest.mark.{_OPTION}("otpiq_default", "otpiq_marketing"); got {connection_ids!r}'
+            f"{_OPTION}: must be one or more connection ids; found {connection_ids!r}. Write it as"
+            f' @pytest.mark.{_OPTION}("otpiq_default", "otpiq_marketing").'
         )
     return connection_ids

@@ -114,7 +114,7 @@ class Sandbox:
 
     @credit.setter
     def credit(self, credit: int) -> None:
-        self._state.campaigns.budget += credit - self.credit
+        self._state.campaigns.credit = credit
 
     def arm(self, call: str, **fault: Any) -> None:
         """
@@ -128,6 +128,10 @@ class Sandbox:
         :raises ValueError: if there is no such call or field, or a value is invalid; its text lists the known ones.
         """
         self._state.faults.append(Fault.parse({"call": call, **fault}))
+
+    def disarm(self) -> None:
+        """Remove all faults."""
+        self._state.faults.clear()
 
     def change_resource(self, resource_id: str, **fields: str | None) -> None:
         """

@@ -47,13 +47,17 @@ class CampaignService:
     def __init__(self, clock: Callable[[], datetime], credit: int) -> None:
         self._clock = clock
         self._by_id: dict[str, Campaign] = {}
-        self._initial_credit = self.budget = credit
+        self._initial_credit = self._budget = credit
 
     @property
     def credit(self) -> int:
         """What the project has left to spend, in IQD."""
         now = self._clock()
-        return self.budget - sum(campaign.spent(now) for campaign in list(self._by_id.values()))
+        return self._budget - sum(campaign.spent(now) for campaign in list(self._by_id.values()))
+
+    @credit.setter
+    def credit(self, credit: int) -> None:
+        self._budget += credit - self.credit
 
     def find(self, campaign_id: str) -> Campaign | None:
         """Find a campaign by its ``_id``."""
@@ -155,7 +159,7 @@ class CampaignService:
     def clear(self) -> None:
         """Remove all campaigns, and reset the credit."""
         self._by_id.clear()
-        self.budget = self._initial_credit
+        self._budget = self._initial_credit
 
     def _save(self, campaign: Campaign) -> dict[str, Any]:
         self._by_id[campaign.id] = campaign

@@ -1,4 +1,4 @@
-"""The sensor that waits until the messages have arrived."""
+"""The sensor that waits for the delivery of messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseSensorOperator
 
-from airflow_provider_otpiq.exceptions import OtpiqError
+from airflow_provider_otpiq.exceptions import OtpiqCreditError, OtpiqError
 from airflow_provider_otpiq.operators._base import ExitsOnKill, OtpiqBaseOperator, RejectsEmptyFields
 
 if TYPE_CHECKING:
@@ -26,35 +26,38 @@ class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSen
     """
     Wait until the messages of a broadcast, or of a window, are final: delivered, read or failed.
 
-    A message is not final while it is ``pending`` or ``sent``, or has a status that OTPIQ does not document; of a
-    broadcast, neither is a person who has no message yet; a window without messages is. The sensor is done when at
-    least ``min_final`` are final, and never before the window's end, or before the last campaign of a broadcast starts.
+    A message is not final while it is ``pending`` or ``sent``, or has an undocumented status. Of a broadcast, each
+    recipient must have a final message. A window without messages is final, unless all its messages are of other types
+    than ``message_types``. The sensor succeeds when the share ``min_final`` is final, and never before the window's
+    end, or before the last campaign of the broadcast starts.
 
-    Each poke makes a report of the whole window at OTPIQ, which costs nothing and is deleted after 30 days; before the
-    end, or the start, it makes none. It needs the extra ``audience``, as :class:`.DeliveryReportOperator` does.
+    Each poke generates one report of the whole window, which costs nothing and which OTPIQ deletes after 30 days.
+    Before the end, or the start of the last campaign, a poke generates none. It needs the extra ``audience``, as
+    :class:`.DeliveryReportOperator` does.
 
-    A poke that fails with an error that a retry can fix, such as a lost response, is logged, and the sensor pokes
-    again. Any other error fails the task immediately.
+    If a poke fails with an error that a retry can fix, such as a lost response, the sensor logs it and pokes again.
+    Any other error fails the task immediately.
 
-    XCom: key ``report`` is a dict of the last counts, as :class:`.DeliveryReportOperator` has them, also where the
-    sensor times out. Airflow deletes XCom before each poke of the mode ``reschedule``; from Airflow 3.3 on, the sensor
-    pushes the last counts again if a poke fails.
+    XCom: the key ``report`` is a dict of the last counts, as for :class:`.DeliveryReportOperator`, also after a
+    timeout. Airflow deletes XCom before each poke in the mode ``reschedule``; from Airflow 3.3 on, the sensor pushes
+    the last counts again if a poke fails.
 
-    :param broadcast: the path of the ledger of a broadcast that was started, such as the output of a
-        :class:`.StartBroadcastOperator`. Either it, or ``start`` and ``end``, is required. If it is set and
-        renders to an empty value, that is an error. (templated)
-    :param start: when the window begins. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone. A
-        broadcast's own begins five minutes before its first campaign. (templated)
-    :param end: when the window ends. A broadcast's own ends now. (templated)
-    :param message_types: as for :class:`.DeliveryReportOperator`: for a broadcast, only its template messages are
-        waited for. (templated)
-    :param min_final: the share that must be final: above 0.0 and at most 1.0, 0.98 by default, as a few phones are
-        always off. (templated)
-    :param max_failed_pokes: how many pokes in a row may fail before the task does, 5 by default; 0 fails it with the
-        first one. Airflow before 3.3 cannot count them in the mode ``reschedule``: there, any number may fail until the
-        sensor's ``timeout``, unless it is 0. (templated)
-    :param poke_interval: how long to wait between two reports: 15 minutes by default, one minute at least.
-    :param mode: ``reschedule`` by default, which holds no worker slot meanwhile.
+    :param broadcast: the path of the ledger of a started broadcast, such as the output of a
+        :class:`.StartBroadcastOperator`. Required unless ``start`` and ``end`` are set. An error if it is set and
+        renders to an empty value. (templated)
+    :param start: the beginning of the window. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone.
+        A broadcast's window begins five minutes before its first campaign by default. (templated)
+    :param end: the end of the window. A broadcast's window ends now by default. (templated)
+    :param message_types: as for :class:`.DeliveryReportOperator`: of a broadcast, the sensor waits for template
+        messages only by default. (templated)
+    :param min_final: the share that must be final: above 0.0 and at most 1.0; 0.98 by default, because a few phones
+        are always off. (templated)
+    :param max_failed_pokes: how many pokes in a row may fail before the task fails: 0 or more, 5 by default. Airflow
+        before 3.3 cannot count them in the mode ``reschedule``: there, unless it is 0, any number may fail until the
+        sensor's ``timeout``. (templated)
+    :param poke_interval: the time between two pokes, in seconds or as a timedelta: 15 minutes by default, at least one
+        minute.
+    :param mode: ``reschedule`` by default, which occupies no worker slot between pokes.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
@@ -94,12 +97,12 @@ class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSen
 
     def poke(self, context: Context) -> bool:
         """
-        Make a report, and tell whether enough of the messages are final.
+        Generate a report and check whether enough messages are final.
 
         :param context: the task's context.
-        :return: whether the sensor is done.
-        :raises OtpiqValidationError: if a field or the broadcast cannot be used; nothing was sent.
-        :raises OtpiqError: as :class:`.DeliveryReportOperator`, if a retry cannot fix it, or too many pokes failed.
+        :return: whether the sensor succeeds.
+        :raises OtpiqValidationError: if a field or the broadcast is not valid; nothing was sent.
+        :raises OtpiqError: as :class:`.DeliveryReportOperator`, if a retry cannot fix it, or if too many pokes failed.
         """
         from airflow_provider_otpiq._report.request import AwaitDeliveryRequest
         from airflow_provider_otpiq._task_state.poke_history import PokeHistory
@@ -116,30 +119,32 @@ class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSen
         self._pokes = self._pokes or PokeHistory(context)
         try:
             return self._poke(context, request, self._pokes)
-        except AirflowFailException:
+        except (AirflowFailException, OtpiqCreditError):  # credit does not come back by waiting
             raise
         except (OtpiqError, OSError) as error:
             self._pokes.fail()
             self._push_counts(context, self._pokes.counts)
             if self._pokes.failed > request.max_failed_pokes:
                 raise
-            self.log.warning("The poke failed, and the sensor pokes again (%s): %s", self._limit(request), error)
+            self.log.warning("The poke failed and the sensor pokes again (%s): %s", self._limit(request), error)
             return False
 
     def _poke(self, context: Context, request: AwaitDeliveryRequest, pokes: PokeHistory) -> bool:
         import pendulum
 
         from airflow_provider_otpiq._models.datetimes import to_api_format
-        from airflow_provider_otpiq._report.collect import count_messages, not_before
+        from airflow_provider_otpiq._report.collect import count_messages, earliest_end
         from airflow_provider_otpiq._report.members import members_of
 
-        people = members_of(request)
-        time = not_before(request, people)
+        members = members_of(request)
+        time = earliest_end(request, members)
         if time and time > pendulum.now("UTC"):
-            self.log.info("Nothing is final before %s; no report was made.", to_api_format(time))
+            self.log.info("No report was generated: messages are not final before %s.", to_api_format(time))
             return False
-        counts, share = count_messages(self.hook, request, people)
-        self.log.info("%.1f %% are final: %s.", 100 * share, ", ".join(f"{name} {n}" for name, n in counts.items()))
+        counts, share = count_messages(self.hook, request, members)
+        self.log.info(
+            "%.1f %% are final: %s.", 100 * share, ", ".join(f"{key} {value}" for key, value in counts.items())
+        )
         self._push_counts(context, counts)
         pokes.succeed(counts)
         return share >= request.min_final
@@ -150,5 +155,5 @@ class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSen
 
     def _limit(self, request: AwaitDeliveryRequest) -> str:
         if self._pokes and (self._pokes.is_saved or not self.reschedule):
-            return f"{self._pokes.failed} of at most {request.max_failed_pokes} in a row"
-        return "Airflow before 3.3 cannot count failed pokes in the mode reschedule: only the timeout limits them"
+            return f"failed pokes in a row: {self._pokes.failed} of at most {request.max_failed_pokes}"
+        return "before Airflow 3.3, only the timeout limits failed pokes in the mode reschedule"

@@ -64,6 +64,7 @@ def test_a_malformed_line_is_one_rejected_row(run: Run, line: str, reason: str) 
     assert prepared.rejected == [("2", "", reason)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["x" * 131_073, "ع" * 131_073])
 def test_a_value_that_is_too_long_is_one_rejected_row(run: Run, value: str) -> None:
     rows = [{"id": str(at), "phone": f"964770123456{at}", "name": name} for at, name in enumerate(["x", value, "y"])]
@@ -86,6 +87,7 @@ def test_undecodable_bytes_reject_their_row_alone(run: Run) -> None:
     assert "\ufdd0" not in str(prepared.excluded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["x" * 131_072, "ع" * 131_072, '"' * 131_072, "🎉" * 131_072])
 def test_a_row_that_is_too_long_is_rejected(run: Run, value: str) -> None:
     parameters = {"body": {str(at): f"c{at}" for at in range(16)}}

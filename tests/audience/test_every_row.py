@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Run = Callable[..., Prepared]
 
+pytestmark = pytest.mark.slow
+
 ROWS = 1_000_000 if os.environ.get("OTPIQ_TEST_FUZZ") == "whole" else 10_000
 SUPPRESSED = ROWS // 50
 NAMES = ["علي", "زينب", "Ali", "O'Neil", 'Jo "JJ" Smith', "two\nlines", "a,b", "Zaynab \U0001f389", "حسین", "\u200fعمر"]

@@ -55,6 +55,7 @@ def repetitive_file(tmp_path: Path) -> str:
     return path
 
 
+@pytest.mark.slow
 def test_the_rows_can_be_prepared(run: Run, repetitive_file: str) -> None:
     assert run([repetitive_file], memory_limit="1GB").counts["recipients"] == ROWS
 

@@ -61,6 +61,7 @@ def decisions(tmp_path: Path) -> Iterator[RowClassifier]:
         yield RowClassifier(database, request)
 
 
+@pytest.mark.slow
 @given(csv_text())
 @settings(
     max_examples=EXAMPLES,

@@ -37,6 +37,7 @@ def explore(name: str, budget: Budget, until: str | None = None) -> str:
     return "\n".join("\n".join([text, *scenario.trace(fresh, choices)]) for text, choices in explored.wrong.items())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_within_one_preemption_nothing_goes_wrong(name: str) -> None:

@@ -9,8 +9,7 @@ import pytest
 
 from airflow_provider_otpiq import exceptions
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
-from airflow_provider_otpiq.operators import audience, broadcast, campaign, report
-from airflow_provider_otpiq.sensors import report as sensor
+from airflow_provider_otpiq.operators import campaign
 from dev.local_airflow import REPOSITORY
 from tests.conftest import AIRFLOW_VERSION
 from tests.docs.pages import DOCS
@@ -51,20 +50,6 @@ def test_an_operators_section_names_each_of_its_fields(name: str) -> None:
         shared += section("howto/operators.md", "AttachRecipientsOperator")
     named = set(re.findall(r"`(\w+)`", of_its_own + shared))
     assert set(getattr(campaign, name).template_fields) <= named
-
-
-OPERATORS = [
-    getattr(module, name) for module in (audience, broadcast, campaign, report, sensor) for name in module.__all__
-]
-
-
-@pytest.mark.parametrize("operator", OPERATORS)
-def test_a_guide_names_each_parameter_of_an_operator(operator: type) -> None:
-    guides = "\n".join(page.read_text() for page in (DOCS / "howto").glob("*.md"))
-    named = set(re.findall(r"`(\w+)`|\b(\w+)=", guides))
-    ours = [parent for parent in operator.__mro__ if parent.__module__.startswith("airflow_provider_otpiq")]
-    parameters = {name for parent in ours for name in inspect.signature(parent.__init__).parameters}
-    assert parameters - {"self", "kwargs", "args"} <= {word for words in named for word in words}
 
 
 def test_the_layout_lists_every_module() -> None:

@@ -27,7 +27,7 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 
 def pinned(environment: Environment) -> dict[str, str]:
     lines = (REPOSITORY / "dev" / "constraints" / f"{environment.airflow}.txt").read_text().splitlines()
-    return dict(line.split("==") for line in lines if "==" in line)
+    return dict(line.partition(" ;")[0].split("==") for line in lines if "==" in line)
 
 
 def dependencies(environment: Environment) -> str:

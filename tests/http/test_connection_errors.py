@@ -238,7 +238,7 @@ def test_a_certificate_that_is_not_trusted(start: Callable[..., OtpiqError], wir
     server = wire(persistent(b"", certificate), reads=False)
     raised = start(f"https://127.0.0.1:{server.port}/api")
     assert type(raised) is OtpiqConfigurationError
-    assert "certificate is not trusted (self-signed certificate)" in str(raised)
+    assert "certificate is not trusted (self-signed certificate in certificate chain)" in str(raised)
     assert "REQUESTS_CA_BUNDLE" in str(raised)
     assert server.connections == 1
 

@@ -227,6 +227,7 @@ def test_garbage_after_a_response_is_not_taken_for_the_next_one(
     assert server.connections == connections
 
 
+@pytest.mark.slow
 def test_a_small_response_that_decompresses_to_much_is_not_taken_into_memory(
     connect: Callable[..., OtpiqHook], wire: Any
 ) -> None:

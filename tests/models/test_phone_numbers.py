@@ -58,6 +58,7 @@ def test_the_number_of_nobody_or_of_several_people_is_refused(written: Any) -> N
 TAILS = ["0", "1", "99", " (2)", "(2)", "/1", "-2", " 0", " 12", ".1", ".10"]
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["", "0", "+964", "964", "00964", "+964(0)"]),
     st.from_regex(r"7[3-9][0-9]{8}", fullmatch=True),
@@ -78,6 +79,7 @@ def test_a_mobile_number_of_the_default_region_with_a_tail_is_refused(region: st
     assert "remove" in reason_of(f"{mobile.national_number}{tail}", region)
 
 
+@pytest.mark.slow
 @given(st.from_regex(API_FORM, fullmatch=True))
 def test_each_number_in_the_apis_form_is_valid(number: str) -> None:
     assert parsed_and_formatted(f"+{number}", None) == number
@@ -184,6 +186,7 @@ def normalized(text: str) -> str | None:
         return None
 
 
+@pytest.mark.slow
 def test_the_shortcut_for_iraqi_numbers_equals_parsing() -> None:
     digits = random.Random(7)  # noqa: S311
     for start in range(10_000):

@@ -10,13 +10,16 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import TEMPLATE, write_audience
 from tests.fakes import TaskInstance, execute
+from tests.operators.reports import ReportTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
 
 _task_numbers = count()
 
@@ -59,13 +62,14 @@ def start(dag: DAG, context: dict[str, Any], audience: str) -> Callable[..., str
 
 
 @pytest.fixture
-def report(dag: DAG, context: dict[str, Any], tmp_path: Path) -> Callable[..., str]:
-    def run(**fields: Any) -> str:
-        fields = {"destination": str(tmp_path / "out" / "report.csv"), **fields}
-        operator = DeliveryReportOperator(task_id=f"report_{next(_task_numbers)}", dag=dag, **fields)
-        return str(execute(operator, context))
+def report(dag: DAG, context: dict[str, Any], sandbox: Sandbox, tmp_path: Path) -> ReportTask:
+    destination = str(tmp_path / "out" / "report.csv")
+    return ReportTask(DeliveryReportOperator, sandbox, dag, context, {"destination": destination})
 
-    return run
+
+@pytest.fixture
+def poke(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> ReportTask:
+    return ReportTask(DeliverySensor, sandbox, dag, context, {})
 
 
 @pytest.fixture

@@ -1,16 +1,20 @@
-"""Files of reports as OTPIQ documents them, and what the tests read of a written one."""
+"""Files of reports as OTPIQ documents them, and report tasks with what they did."""
 
 from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from airflow.providers.common.compat.sdk import DAG
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
@@ -27,6 +31,43 @@ COLUMNS = {
     "Sent At": "2026-11-20T09:00:01.500+03:00",
 }
 WINDOW = {"start": "2026-11-20T00:00:00Z", "end": "2026-11-21T00:00:00Z"}
+_task_numbers = count()
+
+
+@dataclass
+class ReportTask:
+    """Run an operator, or a poke of a sensor, each time in a task of its own, and read what it did."""
+
+    task_class: Any
+    sandbox: Sandbox
+    dag: DAG
+    context: dict[str, Any]
+    defaults: dict[str, Any]
+
+    def __call__(self, **fields: Any) -> Any:
+        fields = {"task_id": f"report_{next(_task_numbers)}", "dag": self.dag, **self.defaults, **fields}
+        task = self.task_class(**fields)
+        task.render_template_fields(self.context)
+        return task.poke(self.context) if hasattr(task, "poke") else task.execute(self.context)
+
+    def rows(self, **fields: Any) -> list[dict[str, Any]]:
+        """Run the operator and read the written file."""
+        return read(self(**fields))
+
+    def send(self, *rows: dict[str, str], times: int = 1) -> None:
+        """Let the next reports have these rows; each names what differs from an ordinary one."""
+        send_file(self.sandbox, as_csv(rows), len(rows), times)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The counts that were pushed last."""
+        counts: dict[str, Any] = self.context["ti"].pushed["report"]
+        return counts
+
+    @property
+    def generated(self) -> list[dict[str, Any]]:
+        """The bodies of all requests for a report."""
+        return generated(self.sandbox)
 
 
 def as_csv(rows: Iterable[dict[str, str]], **more_columns: str) -> str:
@@ -39,7 +80,7 @@ def as_csv(rows: Iterable[dict[str, str]], **more_columns: str) -> str:
 
 
 def send_file(sandbox: Sandbox, text: str | bytes, rows: int, times: int = 1) -> None:
-    """Let the next reports be of another file."""
+    """Let the next reports have this file."""
     url = f"{sandbox.url.removesuffix('/api')}/files/any/file.csv"
     report = {"_id": "665f1c2ab3d4e5f6012345ff", "downloadUrl": url, "recordCount": rows, "status": "available"}
     sandbox.arm("generate", status=201, body=report, times=times)
@@ -47,21 +88,19 @@ def send_file(sandbox: Sandbox, text: str | bytes, rows: int, times: int = 1) ->
 
 
 def read(path: str) -> list[dict[str, Any]]:
-    """Read a written report, in the order of its message ids and numbers."""
+    """Read a written report, ordered by phone number and message id."""
+    times = ("created_at", "sent_at")
     with duckdb.connect() as database:
         # As microseconds, because DuckDB needs pytz to make Python's datetimes with a zone.
-        times = ", ".join(f"epoch_us({name}::TIMESTAMPTZ) AS {name}" for name in ("created_at", "sent_at"))
-        found = database.execute(f"SELECT * REPLACE ({times}) FROM '{path}'")  # noqa: S608
+        replaced = ", ".join(f"epoch_us({name}::TIMESTAMPTZ) AS {name}" for name in times)
+        found = database.execute(f"SELECT * REPLACE ({replaced}) FROM '{path}'")  # noqa: S608
         columns = [column[0] for column in found.description or ()]
         rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
-        for row in rows:
-            for name in ("created_at", "sent_at"):
-                row[name] = None if row[name] is None else datetime.fromtimestamp(row[name] / 1_000_000, UTC)
-        return sorted(
-            # In CSV nothing tells that a phone number is none to calculate with.
-            (row | {"phone_number": str(row["phone_number"])} for row in rows),
-            key=lambda row: (row["phone_number"], row["message_id"]),
-        )
+    for row in rows:
+        row["phone_number"] = str(row["phone_number"])  # DuckDB reads a number from CSV
+        for name in times:
+            row[name] = None if row[name] is None else datetime.fromtimestamp(row[name] / 1_000_000, UTC)
+    return sorted(rows, key=lambda row: (row["phone_number"], row["message_id"]))
 
 
 def downloads(sandbox: Sandbox) -> list[str]:
@@ -69,5 +108,5 @@ def downloads(sandbox: Sandbox) -> list[str]:
 
 
 def generated(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """List what was asked for."""
+    """List the bodies of the requests for a report."""
     return [request["body"] for request in sandbox.requests if request["path"] == "/api/reports/generate"]

@@ -1,4 +1,4 @@
-"""A task that is ended while it downloads a report: as Airflow does it, and nothing of it is left."""
+"""A task that is killed while it downloads a report, as Airflow does it, leaves no file."""
 
 from __future__ import annotations
 
@@ -14,38 +14,34 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from airflow_provider_otpiq.sensors.report import DeliverySensor
-from tests.report.test_hostile_files import WINDOW, Otpiq, csv_of, response
+from tests.operators.reports import WINDOW
+from tests.report.test_hostile_files import CSV, Otpiq, otpiq, response  # noqa: F401  # fixture
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from tests.wire import Wire
-
-
-@pytest.fixture
-def otpiq(wire: Callable[..., Wire], connect: Callable[..., OtpiqHook]) -> Otpiq:
-    return Otpiq(wire, connect)
-
 
 @pytest.fixture
 def on_sigterm() -> Iterator[Callable[[Any], object]]:
-    """Do with a SIGTERM what Airflow 3 does: call ``on_kill``, and go on."""
+    """Handle SIGTERM as Airflow 3 does: call ``on_kill`` and continue."""
     before = signal.getsignal(signal.SIGTERM)
     yield lambda task: signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
     signal.signal(signal.SIGTERM, before)
 
 
 def test_a_killed_task_leaves_no_file(
-    otpiq: Otpiq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_sigterm: Callable[[Any], object]
+    otpiq: Otpiq,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    on_sigterm: Callable[[Any], object],
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     over = threading.Event()
 
     def stall(connection: socket.socket) -> None:
-        connection.sendall(response(csv_of({}), Content_Length="1000000"))
+        connection.sendall(response(CSV, Content_Length="1000000"))
         os.kill(os.getpid(), signal.SIGTERM)
         over.wait()
 
@@ -68,7 +64,7 @@ TASKS = [
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: str(task.task_id))
-def test_who_is_killed_ends_unless_its_time_is_up(task: Any) -> None:
+def test_a_killed_task_exits_unless_it_has_timed_out(task: Any) -> None:
     with pytest.raises(SystemExit):
         task.on_kill()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -159,6 +159,21 @@ def test_insufficient_credit_returns_400_and_changes_nothing(sandbox: Sandbox, c
         assert details.items() <= response.json().items()
     sandbox.move_clock(days=1)
     assert (sandbox.campaigns, sandbox.credit) == (before, credit)
+
+
+def test_credit_can_be_topped_up_over_http(sandbox: Sandbox) -> None:
+    campaign_id = with_recipients(sandbox, *people(3))
+    assert control(sandbox, "POST", "/_sandbox/credit", {"credit": 10})["credit"] == sandbox.credit == 10
+    assert start(sandbox, campaign_id).json()["requiredCredit"] == 36
+    control(sandbox, "POST", "/_sandbox/credit", {"credit": 36})
+    assert start(sandbox, campaign_id).status_code == 200
+    assert control(sandbox, "GET", "/_sandbox/state")["credit"] == 0
+
+
+@pytest.mark.parametrize("body", [None, {}, {"credit": "10"}, {"credit": 1.5}, {"credit": None}])
+def test_credit_must_be_a_whole_number(sandbox: Sandbox, body: Any) -> None:
+    assert "credit" in control(sandbox, "POST", "/_sandbox/credit", body)["error"] or body is None
+    assert sandbox.credit == 15000
 
 
 def test_a_campaign_may_take_the_last_of_the_credit(sandbox: Sandbox) -> None:

@@ -282,6 +282,15 @@ def test_the_control_plane_arms_and_moves_the_clock(sandbox: Sandbox) -> None:
     assert post(sandbox).status_code == 201
 
 
+def test_faults_can_be_removed(sandbox: Sandbox) -> None:
+    disarm: list[Callable[[], object]] = [sandbox.disarm, lambda: control(sandbox, "DELETE", "/_sandbox/faults")]
+    for remove in disarm:
+        sandbox.arm("create", status=503, times=9)
+        remove()
+        assert control(sandbox, "GET", "/_sandbox/faults")["faults"] == []
+        assert post(sandbox).status_code == 201
+
+
 def test_the_clock_starts_a_scheduled_campaign(sandbox: Sandbox, sandbox_hook: OtpiqHook) -> None:
     with_recipients(sandbox, *people(1000), scheduleType="schedule", scheduledFor="2099-12-01T06:00:00Z")
     assert sandbox.campaigns[0]["status"] == "scheduled"

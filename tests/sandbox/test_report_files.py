@@ -89,6 +89,7 @@ def test_a_file_cut_short(sandbox: Sandbox) -> None:
             list(parts)
 
 
+@pytest.mark.slow
 def test_a_download_does_not_hold_the_whole_file(sandbox: Sandbox) -> None:
     sandbox.credit, campaign_id = 240_000, created_id(sandbox)
     for _ in range(20):

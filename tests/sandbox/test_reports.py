@@ -311,6 +311,7 @@ def test_reports_are_listed_by_status_before_they_are_limited(sandbox: Sandbox) 
     assert listed("?status=deleted") == []
 
 
+@pytest.mark.slow
 def test_100_reports_are_listed_by_default_and_500_at_most(sandbox: Sandbox) -> None:
     for _ in range(101):
         generate(sandbox, **WINDOW)

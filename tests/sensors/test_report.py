@@ -1,136 +1,81 @@
-"""The sensor that waits for the messages: when it makes a report, when it is done, and what it pushes."""
+"""The sensor that waits for the delivery of messages: when it generates a report, succeeds and fails."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_otpiq.exceptions import OtpiqAuthenticationError, OtpiqServerError, OtpiqValidationError
+from airflow_provider_otpiq.exceptions import (
+    OtpiqAuthenticationError,
+    OtpiqCreditError,
+    OtpiqError,
+    OtpiqServerError,
+    OtpiqValidationError,
+)
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import number
 from tests.conftest import needs_task_state
 from tests.fakes import BrokenStateStore, StateStore, TaskInstance, execute
-from tests.operators.broadcasts import later, pushed
-from tests.operators.reports import WINDOW, as_csv, generated, send_file
+from tests.operators.broadcasts import later
+from tests.operators.reports import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.providers.common.compat.sdk import DAG
+    from syrupy.assertion import SnapshotAssertion
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.operators.reports import ReportTask
 
-_task_numbers = count()
-
-
-@pytest.fixture
-def poke(dag: DAG, context: dict[str, Any]) -> Callable[..., bool]:
-    def run(**fields: Any) -> bool:
-        sensor: Any = DeliverySensor(task_id=f"sensor_{next(_task_numbers)}", dag=dag, **fields)
-        sensor.render_template_fields(context)
-        return bool(sensor.poke(context))
-
-    return run
+OWN = [{"Phone Number": number(index)} for index in range(9)]
+OTP = {"Phone Number": number(0), "Message Type": "OTP"}
 
 
-def test_a_broadcast_is_awaited_until_its_messages_have_arrived(
-    poke: Callable[..., bool], broadcast: str, sandbox: Sandbox, context: dict[str, Any]
-) -> None:
+def test_a_broadcast_is_awaited_until_its_messages_are_final(poke: ReportTask, broadcast: str) -> None:
     assert not poke(broadcast=broadcast)
-    assert generated(sandbox) == []  # nothing has gone out yet, so nothing was asked for
+    assert poke.generated == []  # it has not started
     with later(minutes=10, seconds=3):
         assert not poke(broadcast=broadcast)
-    assert pushed(context)["report"]["sent"] == 8
+    assert poke.counts["sent"] == 8
     with later(minutes=10, seconds=30):
         assert poke(broadcast=broadcast)
-    assert pushed(context)["report"] == {
-        "messages": 9,
-        "pending": 0,
-        "sent": 0,
-        "delivered": 8,
-        "read": 0,
-        "failed": 1,
-        "refunded": 1,
-        "cost_iqd": 96,
-        "unmatched": 0,
-    }
+    assert (poke.counts["delivered"], poke.counts["failed"], poke.counts["cost_iqd"]) == (8, 1, 96)
+    assert [sorted(body) for body in poke.generated] == 2 * [["endDate", "startDate"]]
 
 
-def test_a_poke_makes_a_single_report(poke: Callable[..., bool], broadcast: str, sandbox: Sandbox) -> None:
-    with later(hours=1):
-        poke(broadcast=broadcast)
-    (body,) = generated(sandbox)
-    assert sorted(body) == ["endDate", "startDate"]
-
-
-def test_who_has_no_message_is_waited_for(
-    poke: Callable[..., bool], broadcast: str, sandbox: Sandbox, context: dict[str, Any]
+@pytest.mark.parametrize(
+    ("rows", "fields", "is_done"),
+    [
+        pytest.param(OWN[:8], {}, False, id="a recipient without a message"),
+        pytest.param(OWN[:8], {"min_final": 8 / 9}, True, id="enough recipients"),
+        pytest.param(
+            [*OWN, *({"Phone Number": number(index), "Delivery Status": "sent"} for index in range(100, 150))],
+            {},
+            True,
+            id="messages to other people",
+        ),
+        pytest.param([*OWN, {**OWN[0], "Delivery Status": "pending"}], {}, False, id="a final and a pending one"),
+        pytest.param([*OWN, {**OTP, "Delivery Status": "pending"}], {}, True, id="an OTP"),
+        pytest.param(
+            [*OWN, {**OTP, "Delivery Status": "pending"}],
+            {"message_types": ["OTP", "WhatsApp Template"]},
+            False,
+            id="an OTP that counts",
+        ),
+        pytest.param([OTP], {"min_final": 0.01}, False, id="only an OTP"),
+    ],
+)
+def test_each_recipient_of_a_broadcast_needs_a_final_message(
+    poke: ReportTask, broadcast: str, rows: list[dict[str, str]], fields: dict[str, Any], is_done: bool
 ) -> None:
-    some = as_csv({"Phone Number": number(each)} for each in range(8))
-    send_file(sandbox, some, 8, times=2)
+    poke.send(*rows)
     with later(hours=1):
-        assert not poke(broadcast=broadcast)
-        assert poke(broadcast=broadcast, min_final=8 / 9)
-    assert pushed(context)["report"]["unmatched"] == 1
-
-
-def test_messages_to_others_do_not_count(poke: Callable[..., bool], broadcast: str, sandbox: Sandbox) -> None:
-    own = [{"Phone Number": number(each)} for each in range(9)]
-    others = [{"Phone Number": number(each), "Delivery Status": "pending"} for each in range(100, 150)]
-    send_file(sandbox, as_csv(own + others), 59)
-    with later(hours=1):
-        assert poke(broadcast=broadcast)
-
-
-def test_otps_to_the_people_of_a_broadcast_are_not_waited_for(
-    poke: Callable[..., bool],
-    broadcast: str,
-    sandbox: Sandbox,
-    context: dict[str, Any],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
-    own = [{"Phone Number": number(each)} for each in range(9)]
-    otp = {"Phone Number": number(0), "Message Type": "OTP", "Delivery Status": "pending"}
-    send_file(sandbox, as_csv([*own, otp]), 10, times=2)
-    with later(hours=1):
-        assert not poke(broadcast=broadcast, min_final=1, message_types=["OTP", "WhatsApp Template"])
-        assert poke(broadcast=broadcast, min_final=1)
-    assert pushed(context)["report"]["messages"] == 9
-    assert "Left out 1 messages whose type is not 'WhatsApp Template': 'OTP' 1." in caplog.text
-
-
-def test_otps_alone_are_no_messages_of_a_broadcast(
-    poke: Callable[..., bool], broadcast: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
-) -> None:
-    otps = [{"Phone Number": number(each), "Message Type": "OTP"} for each in range(9)]
-    send_file(sandbox, as_csv(otps), 9)
-    with later(hours=1):
-        assert not poke(broadcast=broadcast, min_final=0.01)
-    assert "No message is of type 'WhatsApp Template'" in caplog.text
-
-
-def test_a_person_with_one_final_and_one_pending_message_is_not_final(
-    poke: Callable[..., bool], broadcast: str, sandbox: Sandbox
-) -> None:
-    own = [{"Phone Number": number(each)} for each in range(9)]
-    pending = {"Phone Number": number(0), "Delivery Status": "pending"}
-    send_file(sandbox, as_csv([*own, pending]), 10, times=2)
-    with later(hours=1):
-        assert not poke(broadcast=broadcast, min_final=1)
-        assert poke(broadcast=broadcast, min_final=8 / 9)
-
-
-@pytest.mark.parametrize("lost", ["", "{{ none }}"])
-def test_types_that_are_lost_are_an_error(poke: Callable[..., bool], sandbox: Sandbox, lost: str) -> None:
-    with pytest.raises(OtpiqValidationError, match="message_types: is set and rendered to an empty value"):
-        poke(**WINDOW, message_types=lost)
-    assert sandbox.requests == []
+        assert poke(**{"broadcast": broadcast, "min_final": 1, **fields}) is is_done
 
 
 @pytest.mark.parametrize(
@@ -147,45 +92,61 @@ def test_types_that_are_lost_are_an_error(poke: Callable[..., bool], sandbox: Sa
     ],
 )
 def test_a_window_is_done_at_a_share_of_its_messages(
-    poke: Callable[..., bool], sandbox: Sandbox, statuses: list[str], min_final: Any, is_done: bool
+    poke: ReportTask, statuses: list[str], min_final: Any, is_done: bool
 ) -> None:
-    send_file(sandbox, as_csv({"Delivery Status": each} for each in statuses), len(statuses))
+    poke.send(*({"Delivery Status": status} for status in statuses))
     assert poke(**WINDOW, min_final=min_final) is is_done
 
 
-def test_a_window_is_not_done_before_its_end(poke: Callable[..., bool], sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(("rows", "is_done"), [([{}], False), ([], True)])
+def test_a_window_with_other_types_only_is_not_done(
+    poke: ReportTask, rows: list[dict[str, str]], is_done: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    poke.send(*rows)
+    assert poke(**WINDOW, message_types="Whatsap Template") is is_done
+    assert ("set message_types" in caplog.text) is not is_done
+
+
+def test_a_window_is_not_done_before_its_end(poke: ReportTask) -> None:
     end = datetime.now(UTC) + timedelta(minutes=5)
     assert not poke(start="2026-11-20T00:00:00Z", end=end)
-    assert sandbox.requests == []
+    assert poke.sandbox.requests == []
 
 
 @pytest.mark.parametrize(
-    ("fields", "text"),
+    ("fields", "wrong"),
     [
-        ({}, "start: is required"),
-        ({**WINDOW, "poke_interval": 59}, "poke_interval: must be 60 seconds or more.*found 59"),
-        ({**WINDOW, "poke_interval": timedelta(seconds=30)}, "poke_interval: must be 60 seconds or more"),
-        ({**WINDOW, "min_final": 0}, "min_final: must be a share"),
-        ({**WINDOW, "min_final": "98"}, "min_final: must be a share.*found '98'"),
-        ({"broadcast": {"ledger": "/ledger"}}, "broadcast: must be one path, and is a dict"),
-        ({**WINDOW, "min_final": "None"}, "min_final: is required"),
-        ({**WINDOW, "max_failed_pokes": -1}, "max_failed_pokes: must be at least 0"),
-        ({**WINDOW, "max_failed_pokes": "many"}, "max_failed_pokes: must be a whole number"),
-        ({"broadcast": "/nowhere/ledger"}, "there is no broadcast in /nowhere/ledger"),
-        (
-            {"broadcast": "/nowhere/manifest.json"},
-            "is the manifest of an audience.*Set the path of the broadcast's ledger",
-        ),
-        ({"start": WINDOW["end"], "end": WINDOW["start"]}, "end: must be after start"),
+        ({}, ["start", "end"]),
+        ({**WINDOW, "poke_interval": 59}, ["poke_interval"]),
+        ({**WINDOW, "poke_interval": timedelta(seconds=30)}, ["poke_interval"]),
+        ({**WINDOW, "min_final": 0}, ["min_final"]),
+        ({**WINDOW, "min_final": "98"}, ["min_final"]),
+        ({**WINDOW, "min_final": "None"}, ["min_final"]),
+        ({**WINDOW, "max_failed_pokes": -1}, ["max_failed_pokes"]),
+        ({**WINDOW, "max_failed_pokes": "many"}, ["max_failed_pokes"]),
+        ({**WINDOW, "message_types": ""}, ["message_types"]),
+        ({**WINDOW, "message_types": "{{ none }}"}, ["message_types"]),
+        ({"broadcast": {"ledger": "/ledger"}}, ["broadcast"]),
+        ({"broadcast": "/nowhere/ledger"}, []),
+        ({"broadcast": "/nowhere/manifest.json"}, []),
+        ({"start": WINDOW["end"], "end": WINDOW["start"]}, ["end"]),
     ],
+    ids=str,
 )
-def test_what_cannot_be_awaited(poke: Callable[..., bool], sandbox: Sandbox, fields: dict[str, Any], text: str) -> None:
-    with pytest.raises(OtpiqValidationError, match=text):
+def test_invalid_fields_send_nothing(poke: ReportTask, fields: dict[str, Any], wrong: list[str]) -> None:
+    with pytest.raises(OtpiqValidationError) as caught:
         poke(**fields)
-    assert sandbox.requests == []
+    assert [error.partition(":")[0] for error in caught.value.errors] == wrong or not wrong
+    assert poke.sandbox.requests == []
 
 
-def test_it_frees_its_slot_and_asks_four_times_an_hour_by_default(dag: DAG) -> None:
+def test_the_error_lists_all_invalid_fields(poke: ReportTask, snapshot: SnapshotAssertion) -> None:
+    with pytest.raises(OtpiqValidationError) as caught:
+        poke(poke_interval=59, min_final="98")
+    assert str(caught.value) == snapshot
+
+
+def test_by_default_it_pokes_four_times_an_hour_and_occupies_no_slot(dag: DAG) -> None:
     sensor = DeliverySensor(task_id="sensor", broadcast="/ledger", dag=dag)
     assert (sensor.mode, sensor.poke_interval, sensor.min_final) == ("reschedule", 900, 0.98)
 
@@ -195,7 +156,7 @@ def test_it_frees_its_slot_and_asks_four_times_an_hour_by_default(dag: DAG) -> N
 
 @pytest.fixture
 def outage(sandbox: Sandbox, connect: Callable[..., OtpiqHook]) -> Callable[[int], None]:
-    """Let OTPIQ be away for so many pokes."""
+    """Let so many pokes fail."""
     connect(host=sandbox.url, password=sandbox.api_key, extra={"max_retries": 0})
 
     def arm(pokes: int) -> None:
@@ -205,125 +166,109 @@ def outage(sandbox: Sandbox, connect: Callable[..., OtpiqHook]) -> Callable[[int
     return arm
 
 
-def send_pending(sandbox: Sandbox) -> None:
-    send_file(sandbox, as_csv([{"Delivery Status": "pending"}]), 1)
+@pytest.fixture
+def printed(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Return what was logged: on Airflow 3, what an operator logs reaches no handler."""
+    return lambda: "".join(capfd.readouterr()) + caplog.text
 
 
 @needs_task_state
-def test_a_poke_that_fails_is_followed_by_another_one(
-    poke: Callable[..., bool],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    outage: Callable[[int], None],
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
+def test_after_a_failed_poke_comes_another_one(
+    poke: ReportTask, outage: Callable[[int], None], printed: Callable[[], str]
 ) -> None:
-    context["task_state_store"] = StateStore()
-    send_pending(sandbox)
+    poke.context["task_state_store"] = StateStore()
+    poke.send({"Delivery Status": "pending"})
     assert not poke(**WINDOW)
-    context["ti"].pushed.clear()  # as Airflow does before each poke in the mode reschedule
+    poke.context["ti"].pushed.clear()  # as Airflow does before each poke in the mode reschedule
     outage(3)
     for _ in range(3):
         assert not poke(**WINDOW)
-        assert pushed(context)["report"]["pending"] == 1
-    printed = "".join(capfd.readouterr()) + caplog.text  # on Airflow 3, what an operator logs reaches no handler
-    assert "the sensor pokes again (3 of at most 5 in a row): " in printed
-    assert "503" in printed
+        assert poke.counts["pending"] == 1
+    text = printed()
+    assert "failed pokes in a row: 3 of at most 5" in text
+    assert "503" in text
     assert poke(**WINDOW)
 
 
 @needs_task_state
-@pytest.mark.parametrize("max_failed_pokes", [0, "{{ 2 }}", 5])
-def test_too_many_pokes_in_a_row_fail_the_task(
-    poke: Callable[..., bool],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    outage: Callable[[int], None],
-    max_failed_pokes: int | str,
+@pytest.mark.parametrize(("max_failed_pokes", "most"), [(0, 0), ("{{ 2 }}", 2)])
+def test_too_many_failed_pokes_in_a_row_fail_the_task(
+    poke: ReportTask, outage: Callable[[int], None], max_failed_pokes: int | str, most: int
 ) -> None:
-    context["task_state_store"] = StateStore()
+    poke.context["task_state_store"] = StateStore()
     fields = {**WINDOW, "max_failed_pokes": max_failed_pokes}
-    most = 2 if isinstance(max_failed_pokes, str) else max_failed_pokes
-    for _ in range(2):  # a success in between begins the count anew
+    for _ in range(2):  # a poke that succeeds resets the count
         outage(most)
         for _ in range(most):
             assert not poke(**fields)
-        send_pending(sandbox)
+        poke.send({"Delivery Status": "pending"})
         assert not poke(**fields)
     outage(most + 1)
     for _ in range(most):
         assert not poke(**fields)
     with pytest.raises(OtpiqServerError):
         poke(**fields)
-    assert pushed(context)["report"]["pending"] == 1
+    assert poke.counts["pending"] == 1
 
 
 @needs_task_state
-def test_a_later_try_begins_the_count_anew(
-    poke: Callable[..., bool], context: dict[str, Any], outage: Callable[[int], None]
-) -> None:
-    context["task_state_store"] = StateStore()
+def test_a_later_try_resets_the_count(poke: ReportTask, outage: Callable[[int], None]) -> None:
+    poke.context["task_state_store"] = StateStore()
     outage(3)
     assert not poke(**WINDOW, max_failed_pokes=1)
     with pytest.raises(OtpiqServerError):
         poke(**WINDOW, max_failed_pokes=1)
-    context["ti"] = TaskInstance(try_number=2)
+    poke.context["ti"] = TaskInstance(try_number=2)
     assert not poke(**WINDOW, max_failed_pokes=1)
 
 
 @pytest.mark.parametrize("pokes", [5, 6])
-def test_pokes_that_fail_in_one_process_are_counted_without_a_store(
-    dag: DAG,
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    outage: Callable[[int], None],
-    sleep_calls: list[float],
-    pokes: int,
+def test_in_one_process_failed_pokes_are_counted_without_a_store(
+    dag: DAG, poke: ReportTask, outage: Callable[[int], None], sleep_calls: list[float], pokes: int
 ) -> None:
     fields: dict[str, Any] = {**WINDOW, "mode": "poke"}
     sensor: Any = DeliverySensor(task_id="sensor", dag=dag, **fields)
     outage(pokes)
     if pokes > 5:
         with pytest.raises(OtpiqServerError):
-            execute(sensor, context)
+            execute(sensor, poke.context)
     else:
-        execute(sensor, context)
-    assert len(generated(sandbox)) == 6
+        execute(sensor, poke.context)
+    assert len(poke.generated) == 6
     assert sleep_calls.count(900) == 5
 
 
-def test_without_a_store_the_timeout_limits_the_pokes_that_are_rescheduled(
-    poke: Callable[..., bool],
-    outage: Callable[[int], None],
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
+def test_without_a_store_only_the_timeout_limits_rescheduled_pokes(
+    poke: ReportTask, outage: Callable[[int], None], printed: Callable[[], str]
 ) -> None:
-    outage(9)
+    outage(8)
     for _ in range(7):
         assert not poke(**WINDOW)
-    printed = "".join(capfd.readouterr()) + caplog.text
-    assert (
-        "Airflow before 3.3 cannot count failed pokes in the mode reschedule: only the timeout limits them" in printed
-    )
+    assert "before Airflow 3.3, only the timeout limits failed pokes in the mode reschedule" in printed()
     with pytest.raises(OtpiqServerError):
         poke(**WINDOW, max_failed_pokes=0)
 
 
-def test_an_error_that_no_retry_can_fix_fails_the_task_immediately(
-    poke: Callable[..., bool], context: dict[str, Any], sandbox: Sandbox
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"status": 401}, OtpiqAuthenticationError),
+        ({"status": 400, "body": {"error": "No", "requiredCredit": 12, "yourCredit": 0}}, OtpiqCreditError),
+    ],
+)
+def test_an_error_that_a_retry_cannot_fix_fails_the_task_immediately(
+    poke: ReportTask, fault: dict[str, Any], error: type[OtpiqError]
 ) -> None:
-    context["task_state_store"] = store = StateStore()
-    sandbox.arm("generate", status=401)
-    with pytest.raises(OtpiqAuthenticationError):
+    poke.context["task_state_store"] = store = StateStore()
+    poke.sandbox.arm("generate", **fault)
+    with pytest.raises(error):
         poke(**WINDOW)
     assert store.stored == {}
 
 
-def test_a_ledger_that_cannot_be_read_for_a_moment_is_read_again(
-    poke: Callable[..., bool], broadcast: str, context: dict[str, Any]
-) -> None:
+def test_a_ledger_that_cannot_be_read_is_read_again_by_the_next_poke(poke: ReportTask, broadcast: str) -> None:
     folder = Path(broadcast)
-    context["task_state_store"] = StateStore()
+    poke.context["task_state_store"] = StateStore()
     with later(hours=1):
         (folder / "broadcast.json").rename(folder / "away.json")
         (folder / "broadcast.json").mkdir()  # to read it is an OSError
@@ -333,6 +278,17 @@ def test_a_ledger_that_cannot_be_read_for_a_moment_is_read_again(
         assert poke(broadcast=broadcast)
 
 
-def test_a_store_that_cannot_be_written_fails_no_poke(poke: Callable[..., bool], context: dict[str, Any]) -> None:
-    context["task_state_store"] = BrokenStateStore()
+class UnreadableStateStore(StateStore):
+    def get(self, key: str) -> Any:
+        raise RuntimeError("the API server is away")
+
+
+@pytest.mark.parametrize(
+    ("store", "text"), [(BrokenStateStore, "could not be saved"), (UnreadableStateStore, "begins at 0")]
+)
+def test_a_store_that_fails_does_not_fail_a_poke(
+    poke: ReportTask, store: type[StateStore], text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    poke.context["task_state_store"] = store()
     assert poke(**WINDOW)
+    assert text in caplog.text

@@ -9,8 +9,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
-from dev.certificate import self_signed_certificate
 from dev.local_airflow import REPOSITORY
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ DOWNLOADS = textwrap.dedent(
     from airflow_provider_otpiq.exceptions import OtpiqReportError
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
-    public, private, certificates, target = sys.argv[1:]
+    public, private, certificate, target = sys.argv[1:]
     os.environ["AIRFLOW_CONN_OTPIQ_DEFAULT"] = json.dumps({"conn_type": "otpiq", "password": "sk_dev_public"})
-    os.environ["REQUESTS_CA_BUNDLE"] = f"{certificates}/both.pem"
+    os.environ["REQUESTS_CA_BUNDLE"] = certificate
 
     def serve(address, body):
-        return Wire(persistent(body, f"{certificates}/{address}.pem"), reads=False, host=address)
+        return Wire(persistent(body, certificate), reads=False, host=address)
 
     files = serve(public, response())
     there = serve(private, response())
@@ -58,13 +58,12 @@ DOWNLOADS = textwrap.dedent(
 
 
 def test_a_file_comes_from_a_public_address_and_from_no_private_one(tmp_path: Path) -> None:
-    certificates = {address: self_signed_certificate(address) for address in (PUBLIC, PRIVATE)}
-    for address, certificate in certificates.items():
-        (tmp_path / f"{address}.pem").write_bytes(certificate)
-    (tmp_path / "both.pem").write_bytes(b"".join(certificates.values()))
+    authority, certificate = trustme.CA(), tmp_path / "certificate.pem"
+    issued = authority.issue_cert(PUBLIC, PRIVATE).private_key_and_cert_chain_pem
+    certificate.write_bytes(issued.bytes() + authority.cert_pem.bytes())
     (tmp_path / "downloads.py").write_text(DOWNLOADS)
-    addresses = "".join(f"ip address add {address}/32 dev lo && " for address in certificates)
-    python = [sys.executable, "-W", "ignore", str(tmp_path / "downloads.py"), PUBLIC, PRIVATE, str(tmp_path)]
+    addresses = "".join(f"ip address add {address}/32 dev lo && " for address in (PUBLIC, PRIVATE))
+    python = [sys.executable, "-W", "ignore", str(tmp_path / "downloads.py"), PUBLIC, PRIVATE, str(certificate)]
     command = f'ip link set lo up && {addresses}exec "$@"'
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", command, "sh", *python, str(tmp_path / "report.csv")],
