@@ -79,7 +79,7 @@ def folder(tmp_path: Path) -> Path:
 
 def write(folder: Path, block: Block) -> Path:
     path = folder / f"{re.sub(r'[^a-z0-9]', '_', str(block).lower())}.py"
-    path.write_text(block.code)
+    path.write_text(block.code.replace("/data/", f"{folder}/"))
     return path
 
 
