@@ -196,8 +196,7 @@ class OtpiqHook(BaseHook):
         """
         Send a campaign's message to a few people immediately (``POST /whatsapp/campaigns/{_id}/sample``).
 
-        OTPIQ creates a separate campaign for it, and does not change this one. It costs money and is not idempotent, so
-        it is sent at most once.
+        OTPIQ creates a separate campaign for it. It costs money and is not idempotent, so it is sent at most once.
 
         :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters.
         :param recipients: 1 to 1000 recipients, as :meth:`check_recipients` accepts or returns them.
