@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.base import RequestModel
-from airflow_provider_otpiq._models.campaigns import TemplateAndSender
 from airflow_provider_otpiq._models.fields import CampaignName, String, Time
+from airflow_provider_otpiq._models.template_and_sender import TemplateAndSender
 from airflow_provider_otpiq._redaction import safe_repr
 
 MIN_LEAD_TIME = timedelta(minutes=2)

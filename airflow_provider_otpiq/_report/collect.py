@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_otpiq._duckdb import Database
-from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._recipients.rows import safe_reference
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
@@ -52,7 +51,8 @@ def write_report(hook: OtpiqHook, request: ReportRequest, members: AudienceMembe
         progress = Progress()
         for part, numbers in _numbers_by_part(members, table):
             _add_report(hook, table, part, start=start, end=end, phone_numbers=numbers, statuses=request.statuses)
-            progress.report("Generated the reports of all parts up to %s.", part)
+            if part:
+                progress.report("Generated the reports of all parts up to %s.", part)
         table.log_other_types()
         _log_ambiguous(table)
         with staged(request.destination) as path:
@@ -120,13 +120,6 @@ def _add_report(hook: OtpiqHook, table: MessageTable, part: str | None, **fields
 
 def _download(hook: OtpiqHook, path: str, fields: dict[str, Any]) -> dict[str, Any]:
     report = hook.generate_report(**fields)
-    log.debug(
-        "Report %s from %s to %s has %s messages.",
-        sanitize(str(report["_id"])),
-        to_api_format(fields["start"]),
-        to_api_format(fields["end"]),
-        f"{report['recordCount']:,}",
-    )
     hook.download_report(report=report, destination=path)
     return report
 

@@ -1,8 +1,8 @@
 """
-An offline OTPIQ on this machine, for DAG authors, the demo and the tests. It is not OTPIQ and sends no messages.
+An offline OTPIQ for tests, demos and development. It is not OTPIQ and sends no messages.
 
-It states the API's contract a second time and imports nothing of the provider, so that a mistake in the provider is not
-repeated here.
+It implements the API's contract independently and imports nothing of the provider, so that a mistake in the provider is
+not repeated here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Sandbox"]
 
 
 def __getattr__(name: str) -> object:
-    """Import ``Sandbox`` when it is asked for: pytest imports this package, for its plugin, in every run."""
+    """Import ``Sandbox`` when it is used: pytest imports this package in every run, for its plugin."""
     if name != "Sandbox":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 try:
     from airflow_provider_otpiq.sandbox import Sandbox
-except ModuleNotFoundError as error:  # says which extra to install
+except ModuleNotFoundError as error:  # names the extra to install
     sys.exit(f"otpiq-sandbox: {error}")
 from airflow_provider_otpiq.sandbox.app import NOTICE
 from airflow_provider_otpiq.sandbox.request_log import KEEP_REQUESTS
@@ -18,9 +18,13 @@ from airflow_provider_otpiq.sandbox.service import CREDIT
 def main() -> None:
     """Run the sandbox until the process is stopped."""
     parser = argparse.ArgumentParser(prog="otpiq-sandbox", description=NOTICE)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8484, help="port to listen on, 0 for any (default: %(default)s)")
-    parser.add_argument("--api-key", default="sk_dev_sandbox", help="API key that it accepts (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8484, help="the port to listen on, 0 for any free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--api-key", default="sk_dev_sandbox", help="the API key that it accepts (default: %(default)s)"
+    )
     parser.add_argument(
         "--credit", type=int, default=CREDIT, help="the project's credit, in IQD (default: %(default)s)"
     )
@@ -28,7 +32,7 @@ def main() -> None:
         "--keep-requests",
         type=int,
         default=KEEP_REQUESTS,
-        help="how many of the last requests it lists (default: %(default)s)",
+        help="how many of the last requests to list (default: %(default)s)",
     )
     options = parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""The sandbox's HTTP side: OTPIQ's paths under ``/api``, its files under ``/files``, its own under ``/_sandbox``."""
+"""The routes: OTPIQ's API under ``/api``, its files under ``/files``, the sandbox's own API under ``/_sandbox``."""
 
 from __future__ import annotations
 
@@ -42,35 +42,36 @@ M = TypeVar("M", bound=BaseModel)
 
 NOTICE = "This is the sandbox of airflow-provider-otpiq. It is not OTPIQ, and it sends no messages."
 ASSUMPTIONS = [
-    "Campaign errors have the shapes that OTPIQ documents for its SMS API.",
-    "A request that breaks a rule returns 400, also where the campaign has started. Unknown fields return 400.",
+    "Errors of campaign requests have the shapes that OTPIQ documents for its SMS API.",
+    "A request that breaks a rule returns 400, also if the campaign has started. Unknown fields return 400.",
     "A create returns 201. An unknown campaign returns 404.",
-    "Any well-formed template or phone number id is accepted, because the sandbox does not know yours; such a template"
-    " has no parameters. The sandbox's own ids, which GET /whatsapp/resources lists, must belong to one account.",
-    "A create with scheduleType now may carry scheduledFor null. An update without any field is accepted.",
-    "An update with scheduledFor null clears a draft's time, and returns 400 for a campaign that stays scheduled.",
-    "An update with scheduledFor alone keeps a draft a draft, and may then be in the past.",
-    "An update with scheduleType schedule alone keeps the campaign's time, if it is in the future.",
-    "A scheduled campaign starts at its time even without recipients.",
-    "The campaign object of a response has no status, as in OTPIQ's example. campaignId is any string.",
-    "An attach returns the campaign. If every number is on the campaign already, the wording of the 400 is the"
+    "Any well-formed id of a template or phone number is accepted, because the sandbox does not know yours. A template"
+    " that it does not know has no parameters. The sandbox's own ids, listed by GET /whatsapp/resources, must belong to"
+    " the same account.",
+    "A create with scheduleType now may have scheduledFor null. An update without fields is accepted.",
+    "An update with scheduledFor null deletes a draft's time. It returns 400 if the campaign stays scheduled.",
+    "An update with only scheduledFor does not schedule a draft. The time may then be in the past.",
+    "An update with only scheduleType schedule keeps the campaign's time, which must be in the future.",
+    "A scheduled campaign starts at its time, even without recipients.",
+    "The campaign in a response has no status, as in OTPIQ's example. campaignId is any string.",
+    "An attach returns the campaign. If all numbers are already on the campaign, it returns 400; the text is the"
     " sandbox's own. templateParameters may be omitted if the template requires none.",
-    "Body parameters are strings. A parameter of a button is nested, such as templateParameters.buttons.0.1.",
-    "An attach and a sample accept any text of a parameter. If it is blank, or has a line break, a tab or more than"
-    " four spaces in a row, the message fails when it goes out, with WhatsApp's error as its reason, and is refunded.",
+    "Body parameters are strings. A button's parameter is nested, such as templateParameters.buttons.0.1.",
+    "An attach and a sample accept any string as a parameter. If it is blank, or has a line break, a tab or more than"
+    " four consecutive spaces, the message fails when it is sent, with WhatsApp's error, and is refunded.",
     "An update to another template does not validate the recipients again.",
-    "Any campaign can have a sample, also a running one or another sample.",
-    "A start or a sample that costs more than the credit returns 400. A campaign that starts by itself always starts,"
-    " so the credit can become negative.",
-    f"{MESSAGES_PER_SECOND} messages a second go out, for {PRICES['MARKETING']} IQD each, or {PRICES['UTILITY']} in the"
-    f" category UTILITY. Messages to numbers that end in {FAILING_SUFFIX} fail and are refunded when the campaign is"
-    " completed.",
+    "A sample can be sent of any campaign, including one that runs and another sample.",
+    "A start or a sample that costs more than the credit returns 400. A scheduled campaign always starts, so the credit"
+    " can become negative.",
+    f"The sandbox sends {MESSAGES_PER_SECOND} messages per second. A message costs {PRICES['MARKETING']} IQD, or"
+    f" {PRICES['UTILITY']} IQD in the category UTILITY. Messages to numbers that end in {FAILING_SUFFIX} fail, and are"
+    " refunded when the campaign is completed.",
     *REPORT_ASSUMPTIONS,
 ]
 
 
 class ChangeResource(BaseModel):
-    """What to change of a template, a phone number or an account."""
+    """The fields of a template, a phone number or an account to change."""
 
     id: str
     fields: dict[str, str | None]
@@ -83,13 +84,13 @@ class SetCredit(BaseModel):
 
 
 class MoveClock(BaseModel):
-    """How far to move the sandbox's clock."""
+    """The seconds by which to move the sandbox's clock."""
 
     seconds: Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _body_of(model: type[M]) -> Any:
-    """Validate the body's bytes: FastAPI parses them first, and its older versions do not ask for the content type."""
+    """Validate the body's bytes; FastAPI would parse them first, and older versions ignore the content type."""
 
     async def body(request: Request) -> M:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
@@ -110,16 +111,11 @@ ReportStatuses = Annotated[str, Query(pattern="^(available|expired|deleted)(,(av
 
 
 class NotFoundError(Exception):
-    """There is no such campaign or file: the response is a 404."""
+    """The campaign or file does not exist: the response is a 404."""
 
 
 def make_app(state: SandboxState) -> ASGIApp:
-    """
-    Make the web application.
-
-    :param state: the sandbox's state.
-    :return: the application.
-    """
+    """Return the web application."""
     app = FastAPI(title="OTPIQ sandbox", description=NOTICE, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(_api_router(state), prefix="/api")
     app.include_router(_report_router(state), prefix="/api/reports")
@@ -208,7 +204,7 @@ def _report_router(state: SandboxState) -> APIRouter:
 
 
 def _own_address(request: Request) -> str:
-    """Return the address by which the client reached the sandbox: it may trust no other."""
+    """Return the address by which the client reached the sandbox; the client may trust no other."""
     host = request.headers.get("host") or "{}:{}".format(*request.scope["server"])
     return f"{request.scope['scheme']}://{host}"
 
@@ -223,7 +219,7 @@ async def _download(state: SandboxState, file_id: str, filename: str) -> Streami
 async def _parts(report: Report) -> AsyncIterator[str]:
     for part in report.csv():
         yield part
-        await asyncio.sleep(0)  # a fast client never lets it wait, and other requests would
+        await asyncio.sleep(0)  # lets other requests be processed
 
 
 def _control_router(state: SandboxState) -> APIRouter:
@@ -234,7 +230,7 @@ def _control_router(state: SandboxState) -> APIRouter:
         return {"notice": NOTICE, "assumptions": ASSUMPTIONS}
 
     @control.get("/state")
-    async def campaigns() -> JSONResponse:  # a thousand campaigns take FastAPI's own encoder several times as long
+    async def campaigns() -> JSONResponse:  # FastAPI's own encoder is several times slower
         listed = state.campaigns.list_campaigns()
         return JSONResponse({"notice": NOTICE, "credit": state.campaigns.credit, "campaigns": listed})
 
@@ -249,7 +245,7 @@ def _control_router(state: SandboxState) -> APIRouter:
 
     @control.get("/requests")
     async def requests() -> Response:
-        # As ASCII: a lone surrogate in a request cannot be encoded as UTF-8.
+        # ASCII, because a lone surrogate in a request cannot be encoded as UTF-8.
         return Response(
             json.dumps({"notice": NOTICE, "requests": state.requests.newest()}), media_type="application/json"
         )
@@ -289,7 +285,7 @@ def _control_router(state: SandboxState) -> APIRouter:
         try:
             state.move_clock(timedelta(seconds=move.seconds))
         except OverflowError:
-            raise BadRequestError("seconds moves the clock beyond the years 1 to 9999") from None
+            raise BadRequestError("seconds: moves the clock beyond the years 1 to 9999") from None
         return {"notice": NOTICE, "now": state.now()}
 
     @control.post("/reset")
@@ -307,8 +303,10 @@ async def _not_found(request: Request, error: Exception) -> JSONResponse:
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == HTTPStatus.BAD_REQUEST:
-        return JSONResponse({"error": "The body cannot be read"}, status_code=status)
-    return JSONResponse({"message": "No such call; the sandbox has only what OTPIQ documents"}, status_code=status)
+        return JSONResponse({"error": "The body cannot be parsed"}, status_code=status)
+    return JSONResponse(
+        {"message": "The sandbox has no such endpoint; it has only what OTPIQ documents"}, status_code=status
+    )
 
 
 async def _bad_request(request: Request, error: Exception) -> JSONResponse:
@@ -318,12 +316,12 @@ async def _bad_request(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid_body(request: Request, error: Exception) -> JSONResponse:
     errors = error.errors() if isinstance(error, RequestValidationError) else []
-    in_body = [each | {"loc": each["loc"][1:]} for each in errors]
+    in_body = [error | {"loc": error["loc"][1:]} for error in errors]
     return JSONResponse({"error": _describe_errors(in_body)}, status_code=400)
 
 
 def _describe_errors(errors: Iterable[Mapping[str, Any]]) -> str:
-    return "; ".join(": ".join(filter(None, [".".join(map(str, each["loc"])), each["msg"]])) for each in errors)
+    return "; ".join(": ".join(filter(None, [".".join(map(str, error["loc"])), error["msg"]])) for error in errors)
 
 
 _ERROR_HANDLERS = {

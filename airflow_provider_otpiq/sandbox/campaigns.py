@@ -1,4 +1,4 @@
-"""The sandbox's campaigns: what they hold, and how they run."""
+"""The sandbox's campaigns and how they run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRICES = {"MARKETING": 12, "UTILITY": 6}
 FAILING_SUFFIX = "000"
 UNDELIVERABLE_REASON = "131026: Message undeliverable, the number may not be on WhatsApp"
 DELAYED_SUFFIX = "001"
-"""The end of numbers whose messages are delivered although their flow had an error."""
+"""Messages to numbers with this end are delivered although their flow had an error."""
 
 
 class PhoneNumbers:
@@ -45,7 +45,7 @@ class PhoneNumbers:
 
 @dataclass
 class Campaign:
-    """A campaign. Its status and its counts are functions of the clock, so nothing has to run in the background."""
+    """A campaign. Its status and its counts are functions of the clock, so nothing runs in the background."""
 
     name: str
     template: str
@@ -62,10 +62,10 @@ class Campaign:
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     campaign_id: str = field(default_factory=lambda: f"cmp_{secrets.token_hex(6)}")
     failures: dict[int, str] = field(default_factory=dict)
-    """Why messages fail, by the positions of their numbers in ``recipients``, ascending, so that a bisection counts."""
+    """The reasons of messages that fail, by position in ``recipients``, in ascending order for the bisection."""
 
     def add_recipients(self, refusals: Mapping[str, str | None]) -> None:
-        """Append phone numbers that are not on the campaign yet, with why WhatsApp refuses their messages, or None."""
+        """Append new phone numbers, each with the reason why WhatsApp refuses its message, or None."""
         for position, (number, refusal) in enumerate(refusals.items(), len(self.recipients)):
             if reason := refusal or (UNDELIVERABLE_REASON if number.endswith(FAILING_SUFFIX) else None):
                 self.failures[position] = reason
@@ -87,19 +87,19 @@ class Campaign:
         return self.price * len(self.recipients)
 
     def start_time(self, now: datetime) -> datetime | None:
-        """Return when it started, by a call or by itself; None if it has not."""
+        """Return the time at which it started, by a request or as scheduled; None before that."""
         if self.started_at or not self.scheduled or self.scheduled_for is None or self.scheduled_for > now:
             return self.started_at
         return self.scheduled_for
 
     def completion_time(self, now: datetime) -> datetime | None:
-        """Return when its last message went out; None if some are still to go."""
+        """Return the time of its last message; None before that."""
         started = self.start_time(now)
         end = started and started + timedelta(seconds=len(self.recipients) / MESSAGES_PER_SECOND)
         return end if end and end <= now else None
 
     def sent_count(self, now: datetime) -> int:
-        """Return how many messages have gone out: those to the first of the recipients."""
+        """Return how many messages were sent, in the order of ``recipients``."""
         started = self.start_time(now)
         seconds = max((now - started).total_seconds(), 0) if started else 0
         return min(int(seconds * MESSAGES_PER_SECOND), len(self.recipients))
@@ -113,7 +113,7 @@ class Campaign:
         return "scheduled" if self.scheduled else "draft"
 
     def spent(self, now: datetime) -> int:
-        """Return what it takes from the project's credit: the estimated cost while it runs, then the actual cost."""
+        """Return its part of the project's credit: the estimated cost while it runs, then the actual cost."""
         if self.start_time(now) is None:
             return 0
         counts = self._money(now)

@@ -1,4 +1,4 @@
-"""Faults: errors that the sandbox makes on purpose, for the next requests of one kind."""
+"""Faults: errors that the sandbox returns on purpose, for the next requests of one kind."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Fault(BaseModel):
     """
     A fault, armed for the next requests of one kind.
 
-    A field's ``description`` says which values it takes; an error about the field shows it.
+    A field's ``description`` lists its valid values, for errors.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -53,18 +53,18 @@ class Fault(BaseModel):
     times: Annotated[int, Field(ge=1, description="a whole number, 1 or more")] = 1
     """How many requests are affected."""
     when: Annotated[When, Field(description=_join(get_args(When)))] = "before"
-    """With a ``status`` or a ``drop``: whether the fault happens ``before`` the request is processed, so that it has no
-    effect, or ``after``. Any other fault affects only the response, so the request is always processed."""
+    """For a ``status`` or a ``drop``: whether it happens ``before`` the request is processed, which then has no effect,
+    or ``after``. With any other fault, the request is always processed."""
     delay: Annotated[float, Field(ge=0, allow_inf_nan=False, description="seconds, 0 or more")] = 0
-    """Seconds before the response, or before the connection is dropped."""
+    """Seconds before the response or before the connection is dropped."""
     status: Annotated[int | None, Field(ge=200, le=599, description="an HTTP status, 200 to 599")] = None
     """The HTTP status of the response; None leaves the response as it is."""
     body: Any = None
     """The body of the response with that status: a string is sent as HTML, anything else as JSON."""
     headers: Annotated[dict[str, HeaderValue], Field(description="strings of printable ASCII by name")] = {}
-    """Headers of the response with that status, such as ``Retry-After`` or ``Location``."""
+    """The headers of the response with that status, such as ``Retry-After`` or ``Location``."""
     connection: Annotated[Connection, Field(description=_join(get_args(Connection)))] = "keep"
-    """``drop`` sends no response, ``cut`` half of its body, ``endless`` a body without an end."""
+    """``drop`` sends no response, ``cut`` sends half of its body, ``endless`` sends a body without an end."""
 
     @classmethod
     def parse(cls, fields: Any) -> Self:
@@ -73,13 +73,13 @@ class Fault(BaseModel):
 
         :param fields: a dict of the fields above; ``call`` is required.
         :return: the fault.
-        :raises ValueError: if a field is missing, unknown or invalid; its text lists the known ones.
+        :raises ValueError: if a field is missing, unknown or invalid; the text lists what is valid.
         """
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
             by_field = {details["loc"][:1]: _describe(details, fields) for details in error.errors()}
-        raise ValueError(f"Invalid fault: {'; '.join(by_field.values())}")
+        raise ValueError(f"Invalid fault. {'. '.join(by_field.values())}.")
 
     def matches(self, method: str, path: str) -> bool:
         """Return whether the fault affects a request."""
@@ -88,7 +88,7 @@ class Fault(BaseModel):
 
     @property
     def is_processed(self) -> bool:
-        """Whether the request is processed all the same."""
+        """Whether the request is processed nevertheless."""
         return self.when == "after" or (self.status is None and self.connection != "drop")
 
 
@@ -96,9 +96,9 @@ def _describe(error: ErrorDetails, fields: Any) -> str:
     """Describe an error without pydantic's text."""
     known = _join(Fault.model_fields, "and")
     if not error["loc"]:
-        return f"it must be an object with the fields {known}"
+        return f"It must be an object with the fields {known}"
     name = str(error["loc"][0])
     if name not in Fault.model_fields:
-        return f"there is no field {name}; the fields are {known}"
-    got = f"got {fields[name]!r}" if name in fields else "and is missing"
-    return f"{name} must be {Fault.model_fields[name].description}, {got}"
+        return f"{name}: not a field; the fields are {known}"
+    found = f"found {fields[name]!r}" if name in fields else "it is missing"
+    return f"{name}: must be {Fault.model_fields[name].description}; {found}"

@@ -1,4 +1,4 @@
-"""The middleware that refuses requests of web pages, which a browser also sends to this machine."""
+"""The middleware that rejects requests from web pages in a browser on this machine."""
 
 from __future__ import annotations
 
@@ -18,14 +18,11 @@ _PRIVATE_DOMAINS = (".internal", ".local", ".localhost", ".test")
 
 class LocalRequestsMiddleware:
     """
-    ASGI middleware that refuses requests of web pages, whether to the sandbox's address or to a name of the page.
+    ASGI middleware that rejects requests from web pages, also if the page's own domain resolves to this machine.
 
-    The ``Host`` of a request must be loopback or the bound address. If all addresses are bound, as in a container, it
-    may be any address, or a name that public DNS does not have: a page cannot register such a name. An ``Origin``,
-    which browsers add, must be the sandbox's own.
-
-    :param app: the application that it wraps.
-    :param bound: the addresses and names that the sandbox was told to listen on.
+    The ``Host`` of a request must be loopback or an address in ``bound``, on which the sandbox listens. If it listens
+    on all addresses, as in a container, the ``Host`` may be any address, or a name that public DNS cannot have. An
+    ``Origin``, which browsers add, must be the sandbox's own.
     """
 
     def __init__(self, app: ASGIApp, *bound: str) -> None:
@@ -43,9 +40,9 @@ class LocalRequestsMiddleware:
 
     def _error(self, host: str, origin: str | None) -> str | None:
         if not self._is_own(host):
-            return "The sandbox is not served under this Host; use the address that it listens on"
+            return "Host: not an address of the sandbox; use the address that it listens on"
         if origin is not None and origin.partition("://")[2].lower() != host.lower():
-            return "The sandbox does not serve the pages of another Origin"
+            return "Origin: not the sandbox's; web pages of other origins have no access"
         return None
 
     def _is_own(self, host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The messages of a started campaign: what has become of each of them, and their rows in a delivery report."""
+"""The messages of a started campaign: their status and their rows in a delivery report."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ COLUMNS = (
     "Sent At",
 )
 DELIVERED_AFTER = timedelta(seconds=5)
-"""How long after it went out a message is delivered."""
+"""The time from sent to delivered."""
 READ_AFTER = timedelta(minutes=1)
-"""How long after it went out a message is read, if its number ends in an even digit."""
+"""The time from sent to read, for numbers that end in an even digit."""
 DELAY_REASON = "131016: Service unavailable, the message was sent again"
 
 
@@ -41,21 +41,14 @@ class Message(NamedTuple):
     """A message of a campaign."""
 
     position: int
-    """Where its number is among the campaign's recipients."""
+    """The index of its number in the campaign's recipients."""
     phone_number: str
     status: MessageStatus
 
 
-def messages_of(campaign: Campaign, at: datetime, numbers: Set[str]) -> Iterator[Message]:
-    """
-    Find what has become of the messages of a campaign that has started.
-
-    :param campaign: the campaign.
-    :param at: by which time.
-    :param numbers: only messages to these; empty means all of them.
-    :return: the messages, in the order of sending.
-    """
-    sent, delivered, read = (campaign.sent_count(at - age) for age in (timedelta(), DELIVERED_AFTER, READ_AFTER))
+def messages_of(campaign: Campaign, time: datetime, numbers: Set[str]) -> Iterator[Message]:
+    """Yield the messages of a campaign with their status at a time; only those to ``numbers``, unless it is empty."""
+    sent, delivered, read = (campaign.sent_count(time - age) for age in (timedelta(), DELIVERED_AFTER, READ_AFTER))
     for position, number in enumerate(campaign.recipients):
         if numbers and number not in numbers:
             continue
@@ -71,17 +64,10 @@ def messages_of(campaign: Campaign, at: datetime, numbers: Set[str]) -> Iterator
         yield Message(position, number, status)
 
 
-def to_csv(campaign: Campaign, at: datetime, messages: Iterable[Message]) -> str:
-    """
-    Write messages as the rows of a delivery report.
-
-    :param campaign: their campaign.
-    :param at: the time that their status is of.
-    :param messages: the messages.
-    :return: the rows without a header, as RFC 4180 has them: lines end in CRLF.
-    """
+def to_csv(campaign: Campaign, time: datetime, messages: Iterable[Message]) -> str:
+    """Return the rows of a delivery report, without a header, as in RFC 4180: lines end in CRLF."""
     text = StringIO(newline="")
-    csv.writer(text).writerows(_rows(campaign, at, messages))
+    csv.writer(text).writerows(_rows(campaign, time, messages))
     return text.getvalue()
 
 
@@ -92,14 +78,14 @@ def header() -> str:
     return text.getvalue()
 
 
-def _rows(campaign: Campaign, at: datetime, messages: Iterable[Message]) -> Iterator[tuple[object, ...]]:
-    started = campaign.start_time(at)
+def _rows(campaign: Campaign, time: datetime, messages: Iterable[Message]) -> Iterator[tuple[object, ...]]:
+    started = campaign.start_time(time)
     if started is None:
         return
-    # Unlike OTPIQ's own, a message's id must be the same in each report without being stored.
+    # A message has the same id in each report, and no id is stored.
     prefix = hashlib.sha256(campaign.id.encode()).hexdigest()[:20]
     sender, cost, created = sender_name(campaign.phone_number), campaign.price, to_api_time(started)
-    completed = campaign.completion_time(at) is not None
+    completed = campaign.completion_time(time) is not None
     for position, number, status in messages:
         failed = status == "failed"
         refunded = "Yes" if failed and completed else "No"
@@ -120,7 +106,7 @@ def _rows(campaign: Campaign, at: datetime, messages: Iterable[Message]) -> Iter
 
 
 def _error_reason(number: str, status: MessageStatus, failure: str) -> str:
-    """Return the last error of a message's flow, which a message that was delivered may have too."""
+    """Return the last error of a message's flow, which a delivered message may have too."""
     if status == "failed":
         return failure
     return DELAY_REASON if number.endswith(DELAYED_SUFFIX) and status != "pending" else ""

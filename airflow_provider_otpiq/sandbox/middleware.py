@@ -1,4 +1,4 @@
-"""The middleware before the sandbox's API and downloads: it logs requests, checks the API key, and applies faults."""
+"""The middleware that logs requests, checks the API key and applies faults."""
 
 from __future__ import annotations
 
@@ -16,16 +16,11 @@ if TYPE_CHECKING:
 
 _DOWNLOADS = "/files/"
 _UNAUTHORIZED = {"message": "Unauthorized, please use your project api key"}  # as documented
-_UNEXPECTED_KEY = {"error": "A download must not carry an Authorization header: the key is not for this host"}
+_UNEXPECTED_KEY = {"error": "Authorization: a download must not have this header; the API key is for OTPIQ's API only"}
 
 
 class FaultMiddleware:
-    """
-    ASGI middleware that logs requests to the API and for downloads, checks the API key, and applies armed faults.
-
-    :param app: the application that it wraps.
-    :param state: the sandbox's state.
-    """
+    """ASGI middleware for the API and the downloads: it logs requests, checks the API key and applies armed faults."""
 
     def __init__(self, app: ASGIApp, state: SandboxState) -> None:
         self._app = app
@@ -61,7 +56,7 @@ class FaultMiddleware:
             watch.cancel()
 
     async def _process(self, scope: Scope, body: bytes, fault: Fault) -> Response | None:
-        """Process the request unless a fault prevents it; return None if no response is to be sent."""
+        """Process the request unless a fault prevents it; return None to send no response."""
         processed = await call_app(self._app, scope, body) if fault.is_processed else None
         if fault.connection == "drop":
             return None
@@ -70,7 +65,7 @@ class FaultMiddleware:
         return processed
 
     def _refuse(self, scope: Scope) -> Response | None:
-        """Refuse a call without the key, and a download with one: a client must not send it to another host."""
+        """Return the error of an API request without the key, or of a download with one."""
         if scope["path"].startswith(_DOWNLOADS):
             carries_key = any(name == b"authorization" for name, _ in scope["headers"])
             return make_response(400, _UNEXPECTED_KEY) if carries_key else None

@@ -1,4 +1,4 @@
-"""The strings that WhatsApp refuses as a parameter: when a message is sent, not when recipients are attached."""
+"""The strings that WhatsApp refuses as a parameter, when it sends the message."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _REFUSED = re.compile(r"[\n\r\t\v\f\x85\u2028\u2029]| {5}")
 
 
 def refusal_of(parameters: object) -> str | None:
-    """Return why WhatsApp refuses a message with these parameters; None if it does not."""
+    """Return WhatsApp's reason to refuse a message with these parameters; None if it accepts them."""
     values = [parameters]
-    while values:  # not a recursion, because a body may be nested deeply
+    while values:  # no recursion, because a body may be nested deeply
         value = values.pop()
         if isinstance(value, dict):
             values += value.values()

@@ -1,4 +1,4 @@
-"""The sandbox's delivery reports: snapshots of which only the time and the filters are saved."""
+"""The sandbox's delivery reports: snapshots, of which only the time and the filters are saved."""
 
 from __future__ import annotations
 
@@ -20,27 +20,25 @@ if TYPE_CHECKING:
 
 LIFETIME = timedelta(days=30)
 REPORT_ASSUMPTIONS = [
-    "A report has the messages whose Created At is in its window, both ends included. A message is created when its"
+    "A report has the messages whose Created At is in its window, including both ends. A message is created when its"
     " campaign, or sample, starts.",
-    f"A message is sent when it goes out, delivered {DELIVERED_AFTER.seconds} seconds later, and read"
-    f" {READ_AFTER.seconds} seconds later if its number ends in an even digit. A campaign's deliveredCount counts it"
-    " as soon as it goes out.",
+    f"A message is delivered {DELIVERED_AFTER.seconds} seconds after it is sent. If its number ends in an even digit,"
+    f" it is read {READ_AFTER.seconds} seconds after it is sent. deliveredCount counts it as soon as it is sent.",
     f"Error Reason is the last error of a message's flow. A failed message has one. A message to a number that ends in"
     f" {DELAYED_SUFFIX} has one too, although it is delivered.",
-    "A failed message has a Sent At, and a cost also after the refund, which comes when its campaign is completed.",
-    "A report is of the moment at which it was generated: each download of it is the same. It may be empty, and returns"
-    " 201. An empty phoneNumbers or statuses returns 400. A filter that was not set is not in filters.",
-    "A report's file has phone numbers in digits without plus, times in UTC, lines that end in CRLF, and no byte order"
-    " mark.",
-    "A report that has expired is still listed, and its download returns 404. No report becomes deleted.",
-    "downloadUrl is on the host by which the client reached the sandbox, and plain http. A download with an"
+    "A failed message has a Sent At. It keeps its cost after the refund, which comes when its campaign is completed.",
+    "A report shows the moment at which it was generated, so each download is the same. It may be empty, and returns"
+    " 201. An empty phoneNumbers or statuses returns 400. filters has only the filters that were set.",
+    "A report's file has phone numbers in digits without plus, times in UTC, CRLF line endings and no byte order mark.",
+    "An expired report is still listed, and its download returns 404. No report becomes deleted.",
+    "downloadUrl has the host by which the client reached the sandbox, and plain http. A download with an"
     " Authorization header returns 400.",
 ]
 
 
 @dataclass
 class Report:
-    """A delivery report. Its CSV is made anew for each download, so that a million rows are not kept."""
+    """A delivery report. Each download generates its CSV, so that a million rows need no memory."""
 
     start: datetime
     end: datetime
@@ -48,7 +46,7 @@ class Report:
     """Only messages with one of these; empty means all."""
     created_at: datetime
     campaigns: list[Campaign]
-    """Those that had started in the window when it was made."""
+    """The campaigns that had started in the window when it was generated."""
     phone_numbers: PhoneNumbers = field(default_factory=PhoneNumbers)
     """Only messages to these, in digits; empty means all."""
     id: str = field(default_factory=lambda: secrets.token_hex(12))
@@ -57,7 +55,7 @@ class Report:
 
     @property
     def filename(self) -> str:
-        """The name of its file, like those in OTPIQ's example."""
+        """The name of its file, as in OTPIQ's example."""
         created = self.created_at.isoformat()[:19].replace(":", "-")
         return f"delivery-report-sandbox-{created}Z-{self.id[:8]}.csv"
 
@@ -75,7 +73,7 @@ class Report:
         return sum(len(messages) for _, messages in self._messages())
 
     def csv(self) -> Iterator[str]:
-        """Write its CSV, in parts of a campaign each."""
+        """Yield its CSV, campaign by campaign."""
         yield header()
         for campaign, messages in self._messages():
             yield to_csv(campaign, self.created_at, messages)
@@ -105,16 +103,11 @@ class Report:
         numbers, statuses = frozenset(self.phone_numbers), frozenset(self.statuses)
         for campaign in self.campaigns:
             messages = messages_of(campaign, self.created_at, numbers)
-            yield campaign, [each for each in messages if not statuses or each.status in statuses]
+            yield campaign, [message for message in messages if not statuses or message.status in statuses]
 
 
 class ReportService:
-    """
-    The sandbox's reports, and the calls that make and list them.
-
-    :param clock: returns the time.
-    :param campaigns: the campaigns that it reports on.
-    """
+    """The sandbox's reports, and the requests that generate and list them."""
 
     def __init__(self, clock: Callable[[], datetime], campaigns: CampaignService) -> None:
         self._clock = clock
@@ -122,7 +115,7 @@ class ReportService:
         self._by_file_id: dict[str, Report] = {}
 
     def generate(self, new: GenerateReportRequest, base_url: str) -> dict[str, Any]:
-        """Make a report of the messages that were created in the window, as they are now."""
+        """Generate a report of the messages that were created in the window, with their current status."""
         if new.endDate < new.startDate:
             raise BadRequestError("endDate must not be before startDate")
         now = self._clock()
@@ -145,7 +138,7 @@ class ReportService:
         return [report.to_api(now, base_url) for report in islice(found, limit)]
 
     def find_file(self, file_id: str, filename: str) -> Report | None:
-        """Find the report of a download that has not expired."""
+        """Return the report of a file that has not expired; None if it does not exist."""
         report = self._by_file_id.get(file_id)
         found = report and report.filename == filename and report.status(self._clock()) == "available"
         return report if found else None

@@ -8,39 +8,39 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_BODY_BYTES = 10_000_000
-"""How large the bodies in a log may be in total. 1000 recipients are some 100 kB."""
+"""The maximum size of all bodies in a log. 1,000 recipients are some 100 kB."""
 KEEP_REQUESTS = 1000
 """How many requests are kept by default."""
 
 
 @dataclass
 class LoggedRequest:
-    """A request to the API. Its body stays raw until it is read: parsed, it takes ten times the memory."""
+    """A request to the API. Its body stays raw, because parsed it takes ten times the memory."""
 
     at: str
     method: str
     path: str
     raw_body: bytes
     status: int | None = None
-    """The response's status; None as long as no response was sent."""
+    """The response's status; None if no response was sent."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as a dict; ``body`` is None if it is empty, not JSON, or dropped."""
+        """Return it as a dict; ``body`` is None if it is empty, not JSON or dropped."""
         body = _parse_or_none(self.raw_body)
         return {"at": self.at, "method": self.method, "path": self.path, "body": body, "status": self.status}
 
 
 class RequestLog:
     """
-    The last requests, with the last bodies that fit into 10 MB in total.
+    The last requests, with the last bodies of up to 10 MB in total.
 
-    :param keep: how many requests are kept, 0 or more.
+    :param keep: the maximum number of requests, 0 or more.
     :raises ValueError: if ``keep`` is negative.
     """
 
     def __init__(self, keep: int) -> None:
         if keep < 0:
-            raise ValueError(f"keep_requests must be 0 or more, got {keep}")
+            raise ValueError(f"keep_requests: must be 0 or more; found {keep}")
         self._keep = keep
         self._requests: deque[LoggedRequest] = deque(maxlen=keep)
         self._with_body: deque[LoggedRequest] = deque()

@@ -17,7 +17,7 @@ class Parameter:
     example: str
     required: bool = True
     button: str | None = None
-    """The index of its button; None for a parameter of the body."""
+    """The index of its button; None for a body parameter."""
 
     @property
     def path(self) -> str:
@@ -26,7 +26,7 @@ class Parameter:
         return f"templateParameters.{place}.{self.key}"
 
     def to_api(self) -> dict[str, Any]:
-        """Return the field of a recipient payload."""
+        """Return its field in a recipient payload."""
         return {
             "key": self.key,
             "label": f"{'Body' if self.button is None else f'Button {self.button}'} {{{{{self.key}}}}}",
@@ -76,7 +76,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Number:
-    """A phone number that messages are sent from."""
+    """A phone number that sends messages."""
 
     id: str
     number: str
@@ -153,24 +153,24 @@ _ACCOUNT_BY_NUMBER_ID = {number.id: account for account in ACCOUNTS for number i
 
 
 def template_by_id(template_id: str) -> Template:
-    """Find a template; an unknown id gives a template without parameters."""
+    """Return the template; for an unknown id, one without parameters."""
     return _TEMPLATE_BY_ID.get(template_id.lower()) or Template(template_id, "unknown")
 
 
 def same_account(template_id: str, number_id: str) -> bool:
-    """Return False if a template and a number, both the sandbox's own, belong to different accounts."""
+    """Return whether a template and a number may belong to one account; False only for the sandbox's own ids."""
     of_template = _ACCOUNT_BY_TEMPLATE_ID.get(template_id.lower())
     of_number = _ACCOUNT_BY_NUMBER_ID.get(number_id.lower())
     return of_template is None or of_number is None or of_template is of_number
 
 
 def sender_name(number_id: str) -> str:
-    """Return the name that messages from a phone number come from."""
+    """Return the sender's name of messages from a phone number."""
     return _NAME_BY_NUMBER_ID.get(number_id.lower(), "Sandbox")
 
 
 class ResourceChanges:
-    """The changed fields of resources, such as the status of a template."""
+    """Changed fields of resources, such as the status of a template."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, dict[str, str | None]] = {}
@@ -179,14 +179,14 @@ class ResourceChanges:
         """
         Change fields of an account, a phone number or a template.
 
-        :raises ValueError: if there is no such resource or field; its text lists the known ones.
+        :raises ValueError: if the resource or a field does not exist; the text lists those that do.
         """
-        known = {each["id"]: each for each in _each_resource(to_api(self))}
+        known = {resource["id"]: resource for resource in _resources(to_api(self))}
         if resource_id not in known:
-            raise ValueError(f"there is no resource {resource_id!r}; there are {', '.join(known)}")
+            raise ValueError(f"id: no resource has the id {resource_id!r}; the ids are {', '.join(known)}")
         names = [name for name, value in known[resource_id].items() if name != "id" and not isinstance(value, list)]
         if unknown := [name for name in fields if name not in names]:
-            raise ValueError(f"{', '.join(unknown)}: not a field of it; it has {', '.join(names)}")
+            raise ValueError(f"{', '.join(unknown)}: not a field of this resource; its fields are {', '.join(names)}")
         self._by_id.setdefault(resource_id, {}).update(fields)
 
     def apply(self, resource: dict[str, Any]) -> None:
@@ -198,7 +198,7 @@ class ResourceChanges:
         self._by_id.clear()
 
 
-def _each_resource(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _resources(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for business in data["businesses"]:
         for account in business["whatsappAccounts"]:
             yield from (account, *account["phoneNumbers"], *account["templates"])
@@ -207,7 +207,7 @@ def _each_resource(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def to_api(changes: ResourceChanges) -> dict[str, Any]:
     """Return the ``data`` of the response."""
     data = _unchanged()
-    for resource in _each_resource(data):
+    for resource in _resources(data):
         changes.apply(resource)
     return data
 

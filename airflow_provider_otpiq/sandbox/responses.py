@@ -1,4 +1,4 @@
-"""Responses: get one from an application, make one, and send one, whole or with a fault."""
+"""Responses: taken from an application or created, and sent complete or with a fault."""
 
 from __future__ import annotations
 
@@ -26,14 +26,7 @@ class Response:
 
 
 async def call_app(app: ASGIApp, scope: Scope, body: bytes) -> Response:
-    """
-    Get an application's response to a request, without sending it.
-
-    :param app: the application.
-    :param scope: the request.
-    :param body: the request's body.
-    :return: the response.
-    """
+    """Return an application's response to a request, without sending it."""
     sent: list[Message] = []
 
     async def never() -> Message:
@@ -49,13 +42,7 @@ async def call_app(app: ASGIApp, scope: Scope, body: bytes) -> Response:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """
-    Make a ``receive`` for a request whose body has been read already.
-
-    :param body: the request's body.
-    :param receive: receives what comes after it.
-    :return: what the application is called with.
-    """
+    """Return a ``receive`` that first returns a body that has already been read."""
     unread = [body]
 
     async def replayed() -> Message:
@@ -65,14 +52,7 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 def make_response(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
-    """
-    Make a response.
-
-    :param status: its HTTP status.
-    :param body: its body: a string is sent as HTML, anything else as JSON.
-    :param headers: headers beside, or instead of, the default Content-Type and Content-Length.
-    :return: the response.
-    """
+    """Create a response: a string is sent as HTML, anything else as JSON; headers may replace the default ones."""
     is_html = isinstance(body, str)
     content = body.encode(errors="replace") if is_html else json.dumps(body).encode()
     default = {"content-type": "text/html" if is_html else "application/json", "content-length": str(len(content))}
@@ -81,14 +61,7 @@ def make_response(status: int, body: Any, headers: dict[str, str] | None = None)
 
 
 async def send_response(response: Response, fault: Fault | None, send: Send, disconnected: asyncio.Event) -> None:
-    """
-    Send a response, whole or as a fault has it.
-
-    :param response: the response.
-    :param fault: the fault; None sends it whole.
-    :param send: sends a part.
-    :param disconnected: set when the client has disconnected.
-    """
+    """Send a response, complete or with a fault, until ``disconnected`` is set."""
     connection = fault.connection if fault else "keep"
     headers, parts = response.headers, iter([response.body])
     if connection == "cut":
@@ -98,7 +71,7 @@ async def send_response(response: Response, fault: Fault | None, send: Send, dis
         parts = repeat(b" " * 65536)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await _send_parts(parts, send, disconnected)
-    # Without the end of the body, the server closes the connection.
+    # If the end of the body is missing, the server closes the connection.
     if connection != "cut":
         await send({"type": "http.response.body"})
 

@@ -64,7 +64,7 @@ class CreateCampaignRequest(BaseModel):
 
 
 class UpdateCampaignRequest(BaseModel):
-    """The body of an update. Only ``scheduledFor`` may be null; the other defaults stand for "not set"."""
+    """The body of an update. Only ``scheduledFor`` may be null; the other defaults mean "not set"."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,7 +77,7 @@ class UpdateCampaignRequest(BaseModel):
 
 
 class GenerateReportRequest(BaseModel):
-    """The body of a request for a delivery report; an empty list is a default that stands for "not set"."""
+    """The body of a request for a delivery report; the default, an empty list, means "not set"."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -87,7 +87,7 @@ class GenerateReportRequest(BaseModel):
     statuses: Annotated[list[MessageStatus], Field(min_length=1)] = []
 
 
-# Dicts, because pydantic makes a thousand of them in half the time that it takes for models.
+# Dicts, because pydantic validates a thousand of them in half the time of models.
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -115,16 +115,16 @@ class RecipientsRequest(BaseModel):
     recipients: Annotated[list[Recipient], Field(min_length=1, max_length=MAX_RECIPIENTS)]
 
     def refusals(self) -> dict[str, str | None]:
-        """Return why WhatsApp refuses a message, or None, by phone number; of duplicates the first one counts."""
+        """Return WhatsApp's reason to refuse each message, or None, by phone number; the first of duplicates counts."""
         first = {recipient["phoneNumber"]: recipient for recipient in reversed(self.recipients)}
         numbers = dict.fromkeys(recipient["phoneNumber"] for recipient in self.recipients)
         return {number: refusal_of(first[number].get("templateParameters")) for number in numbers}
 
     def lacking(self, path: str) -> Iterator[int]:
-        """Find the positions of the recipients without a parameter, such as ``templateParameters.body.1``."""
-        for at, recipient in enumerate(self.recipients):
+        """Yield the indexes of the recipients without a parameter, such as ``templateParameters.body.1``."""
+        for index, recipient in enumerate(self.recipients):
             value: Any = recipient
             for key in path.split("."):
                 value = value.get(key) if isinstance(value, dict) else None
             if value is None:
-                yield at
+                yield index

@@ -1,4 +1,4 @@
-"""The sandbox as a running server: in a thread of a test, or in the foreground of a shell."""
+"""The sandbox as a server, in a thread or in the foreground."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Sandbox:
     """
     An offline OTPIQ that listens on a port of this machine.
 
-    As a context manager it runs in a thread until the block ends::
+    As a context manager, it runs in a thread until the block ends::
 
         with Sandbox() as sandbox:
             hook = ...  # a connection whose host is sandbox.url and whose password is sandbox.api_key
 
     :param host: the address to listen on, loopback by default.
-    :param port: the port to listen on; 0, the default, takes a free one.
+    :param port: the port to listen on; by default 0, which means any free one.
     :param api_key: the only API key that it accepts.
-    :param credit: the project's credit at first and after a reset, in IQD.
-    :param keep_requests: how many of the last requests :attr:`requests` lists, 0 or more.
+    :param credit: the project's initial credit in IQD, 15,000 by default.
+    :param keep_requests: how many of the last requests :attr:`requests` lists: 0 or more, 1,000 by default.
     :raises OSError: if the port is taken.
     :raises ValueError: if ``keep_requests`` is negative.
     """
@@ -52,13 +52,13 @@ class Sandbox:
         self._state = SandboxState(api_key, credit=credit, keep_requests=keep_requests)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
-        # For the connections too: older releases of uvicorn send head and body apart, and the second would wait 40 ms.
+        # Connections inherit it: older uvicorn sends head and body separately, and the body would wait 40 ms.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             LocalRequestsMiddleware(make_app(self._state), host, self._socket.getsockname()[0]),
             ws="none",
-            http="h11",  # its connections have a transport that can drop them
-            log_level="critical",  # a fault's incomplete response is no error of the server
+            http="h11",  # its connections can be dropped
+            log_level="critical",  # an incomplete response of a fault is not an error
             lifespan="off",
             timeout_graceful_shutdown=1,
         )
@@ -79,37 +79,35 @@ class Sandbox:
 
     @property
     def reports(self) -> list[dict[str, Any]]:
-        """All delivery reports, oldest first: the API's report objects. Expired ones stay."""
+        """All delivery reports, oldest first, including expired ones: the API's report objects."""
         return self._state.reports.list_reports(self.url.removesuffix("/api"))
 
     def recipients(self, campaign_id: str) -> list[str]:
         """
-        List who is on a campaign.
+        List the phone numbers on a campaign.
 
         :param campaign_id: the campaign's ``_id``.
-        :return: the phone numbers, in the order in which they were attached.
-        :raises LookupError: if there is no such campaign.
+        :return: the phone numbers, in the order of the attaches.
+        :raises LookupError: if the campaign does not exist.
         """
         campaign = self._state.campaigns.find(campaign_id)
         if campaign is None:
-            raise LookupError(f"there is no campaign {campaign_id!r}")
+            raise LookupError(f"campaign_id: no campaign has the id {campaign_id!r}")
         return list(campaign.recipients)
 
     @property
     def requests(self) -> list[dict[str, Any]]:
         """
-        The last requests to the API, and downloads of reports, oldest first.
+        The last requests to the API, including downloads, oldest first.
 
-        They are dicts of ``at``, ``method``, ``path``, ``body`` and ``status``.
-
-        ``status`` is None if there was no response. ``body`` is None if there was none, if it was not JSON, or if the
-        bodies after it fill 10 MB.
+        Each is a dict of ``at``, ``method``, ``path``, ``body`` and ``status``. ``status`` is None if no response was
+        sent. ``body`` is None if it was empty or not JSON, or if later bodies take 10 MB.
         """
         return self._state.requests.newest()
 
     @property
     def credit(self) -> int:
-        """What the project has left to spend, in IQD. May be set."""
+        """The project's credit in IQD. It can be set."""
         return self._state.campaigns.credit
 
     @credit.setter
@@ -125,7 +123,7 @@ class Sandbox:
         :param fault: the fields of a :class:`~airflow_provider_otpiq.sandbox.faults.Fault`: ``times``, ``when``
             (``before`` or ``after`` the request is processed), ``delay`` in seconds, ``status``, ``body``,
             ``headers``, and ``connection`` (``drop``, ``cut`` or ``endless``).
-        :raises ValueError: if there is no such call or field, or a value is invalid; its text lists the known ones.
+        :raises ValueError: if the call, a field or a value is not valid; the text lists what is valid.
         """
         self._state.faults.append(Fault.parse({"call": call, **fault}))
 
@@ -139,21 +137,21 @@ class Sandbox:
 
         :param resource_id: the id of a template, a phone number or an account.
         :param fields: the API's fields, such as ``status="PAUSED"``, ``qualityRating="RED"`` or ``banState="DISABLE"``.
-        :raises ValueError: if there is no such resource or field; its text lists the known ones.
+        :raises ValueError: if the resource or a field does not exist; the text lists those that do.
         """
         self._state.resources.change(resource_id, fields)
 
     def move_clock(self, **by: float) -> None:
         """
-        Move the sandbox's clock, so that a scheduled campaign starts, and a started one runs on.
+        Move the sandbox's clock: scheduled campaigns start at their time, and started ones continue.
 
-        :param by: how far, as for :class:`datetime.timedelta`, such as ``hours=1``.
-        :raises OverflowError: if the clock would leave the years 1 to 9999.
+        :param by: the arguments of a :class:`datetime.timedelta`, such as ``hours=1``.
+        :raises OverflowError: if the time would be outside of the years 1 to 9999.
         """
         self._state.move_clock(timedelta(**by))
 
     def reset(self) -> None:
-        """Remove all campaigns, reports, requests and faults, and reset the clock, the credit and the resources."""
+        """Remove all campaigns, reports, requests and faults; reset the clock, the credit and the resources."""
         self._state.reset()
 
     def serve(self) -> None:
@@ -166,7 +164,7 @@ class Sandbox:
                 connection.transport.abort()
 
     def __enter__(self) -> Self:
-        self._thread.start()  # the socket listens already, so a request that comes too early waits
+        self._thread.start()  # the socket already listens, so an early request waits
         return self
 
     def __exit__(

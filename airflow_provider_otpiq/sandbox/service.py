@@ -1,4 +1,4 @@
-"""The contract's rules: what each call does, and when it returns 400."""
+"""The contract's rules: what each request does, and when it returns 400."""
 
 from __future__ import annotations
 
@@ -37,12 +37,7 @@ class BadRequestError(Exception):
 
 
 class CampaignService:
-    """
-    The sandbox's campaigns, and the calls that change them. Each call returns the campaign object of the response.
-
-    :param clock: returns the time.
-    :param credit: the project's initial credit, in IQD.
-    """
+    """The sandbox's campaigns, and the requests that change them, which return the response's campaign object."""
 
     def __init__(self, clock: Callable[[], datetime], credit: int) -> None:
         self._clock = clock
@@ -51,7 +46,7 @@ class CampaignService:
 
     @property
     def credit(self) -> int:
-        """What the project has left to spend, in IQD."""
+        """The project's credit in IQD."""
         now = self._clock()
         return self._budget - sum(campaign.spent(now) for campaign in list(self._by_id.values()))
 
@@ -106,8 +101,8 @@ class CampaignService:
         """Attach the recipients that are not on the campaign yet."""
         self._require_not_started(campaign, "given recipients")
         _require_parameters(campaign, new)
-        there = set(campaign.recipients)
-        added = {number: refusal for number, refusal in new.refusals().items() if number not in there}
+        existing = set(campaign.recipients)
+        added = {number: refusal for number, refusal in new.refusals().items() if number not in existing}
         if not added:
             raise BadRequestError("All of these recipients are already on this campaign")
         if len(campaign.recipients) + len(added) > MAX_RECIPIENTS:
@@ -117,7 +112,7 @@ class CampaignService:
         return campaign.to_api(self._clock())
 
     def send_sample(self, campaign: Campaign, new: RecipientsRequest) -> dict[str, Any]:
-        """Create and start a separate campaign with the same message; the parent is not changed."""
+        """Create and start a separate campaign with the same message."""
         _require_parameters(campaign, new)
         now = self._clock()
         sample = Campaign(
@@ -144,7 +139,7 @@ class CampaignService:
         return campaign.to_api(self._clock())
 
     def list_campaigns(self) -> list[dict[str, Any]]:
-        """List all campaigns, oldest first, with their status and category beside the API's fields."""
+        """List all campaigns, oldest first, with their status and category in addition to the API's fields."""
         now = self._clock()
         return [
             campaign.to_api(now) | {"status": campaign.status(now), "category": campaign.effective_category}
@@ -152,9 +147,9 @@ class CampaignService:
         ]
 
     def started_between(self, start: datetime, end: datetime, now: datetime) -> list[Campaign]:
-        """List the campaigns that have started, at a time from ``start`` to ``end``, both included."""
+        """List the campaigns that started from ``start`` to ``end``, including both."""
         campaigns = list(self._by_id.values())
-        return [each for each in campaigns if (at := each.start_time(now)) and start <= at <= end]
+        return [campaign for campaign in campaigns if (time := campaign.start_time(now)) and start <= time <= end]
 
     def clear(self) -> None:
         """Remove all campaigns, and reset the credit."""
@@ -165,9 +160,9 @@ class CampaignService:
         self._by_id[campaign.id] = campaign
         return campaign.to_api(self._clock())
 
-    def _require_not_started(self, campaign: Campaign, what: str) -> None:
+    def _require_not_started(self, campaign: Campaign, participle: str) -> None:
         if campaign.status(self._clock()) not in ("draft", "scheduled"):
-            raise BadRequestError(f"Only campaigns in draft or scheduled status can be {what}")
+            raise BadRequestError(f"Only campaigns in draft or scheduled status can be {participle}")
 
     def _require_credit(self, campaign: Campaign) -> None:
         credit = self.credit
@@ -185,5 +180,5 @@ def _require_same_account(template_id: str, number_id: str) -> None:
 
 def _require_parameters(campaign: Campaign, new: RecipientsRequest) -> None:
     for parameter in template_by_id(campaign.template).parameters:
-        if parameter.required and (at := next(new.lacking(parameter.path), None)) is not None:
-            raise BadRequestError(f"recipients.{at}.{parameter.path} is required")
+        if parameter.required and (index := next(new.lacking(parameter.path), None)) is not None:
+            raise BadRequestError(f"recipients.{index}.{parameter.path} is required")

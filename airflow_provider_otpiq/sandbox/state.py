@@ -20,9 +20,6 @@ class SandboxState:
     """
     The sandbox's state. The API key of a request is compared and never saved.
 
-    :param api_key: the only key that it accepts.
-    :param credit: the project's initial credit, in IQD.
-    :param keep_requests: how many of the last requests are kept.
     :raises ValueError: if ``keep_requests`` is negative.
     """
 
@@ -41,20 +38,20 @@ class SandboxState:
         return datetime.now(UTC) + self.clock_offset
 
     def move_clock(self, by: timedelta) -> None:
-        """Move the clock; raise OverflowError beyond the years 1 to 9999."""
+        """Move the clock; raise OverflowError outside of the years 1 to 9999."""
         offset = self.clock_offset + by
         now, margin = datetime.now(UTC) + offset, LIFETIME + timedelta(days=1)
         now - margin, now + margin
         self.clock_offset = offset
 
     def log_request(self, method: str, path: str, raw_body: bytes) -> LoggedRequest:
-        """Log a request, and return its entry, whose status is set when the response is sent."""
+        """Log a request, and return its entry, which gets the status of the response."""
         request = LoggedRequest(self.now().isoformat(), method, path, raw_body)
         self.requests.add(request)
         return request
 
     def take_fault(self, method: str, path: str) -> Fault | None:
-        """Take the fault that was armed first for this kind of request."""
+        """Return the oldest fault for a request, and count it."""
         for fault in self.faults:
             if fault.matches(method, path):
                 fault.times -= 1
@@ -64,7 +61,7 @@ class SandboxState:
         return None
 
     def reset(self) -> None:
-        """Remove all campaigns, reports, requests and faults, and reset the clock, the credit and the resources."""
+        """Remove all campaigns, reports, requests and faults; reset the clock, the credit and the resources."""
         self.campaigns.clear()
         self.reports.clear()
         self.requests.clear()

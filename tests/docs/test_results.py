@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 PAGE = "howto/results.md"
-(CUSTOMERS,) = [block.code for block in BLOCKS if block.note == "customers.csv"]
+(CUSTOMERS,) = [block.code for block in BLOCKS if (block.page, block.note) == (f"docs/{PAGE}", "customers.csv")]
 QUERIES = {block.note: block.code for block in BLOCKS if block.page == f"docs/{PAGE}" and block.language == "sql"}
 
 

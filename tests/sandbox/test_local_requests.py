@@ -1,4 +1,4 @@
-"""Web pages: a browser sends their requests to this machine too, and they are refused."""
+"""Requests from web pages in a browser on this machine are rejected."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def status(sandbox: Sandbox, method: str, path: str, **headers: str) -> int:
         {"Host": "127.0.0.1:PORT", "Origin": ""},
     ],
 )
-def test_a_web_page_is_refused(sandbox: Sandbox, method: str, path: str, headers: dict[str, str]) -> None:
+def test_a_web_page_is_rejected(sandbox: Sandbox, method: str, path: str, headers: dict[str, str]) -> None:
     campaign = created_id(sandbox)
     assert status(sandbox, method, path, **headers) == 403
-    assert [each["_id"] for each in sandbox.campaigns] == [campaign]
+    assert [listed["_id"] for listed in sandbox.campaigns] == [campaign]
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
@@ -80,7 +80,7 @@ def test_its_own_address_is_served(sandbox: Sandbox, method: str, path: str, hea
     ],
 )
 @pytest.mark.parametrize("bound", ["0.0.0.0", "::"])  # noqa: S104
-def test_on_all_addresses_a_name_of_public_dns_is_refused(bound: str, host: str, expected: int) -> None:
+def test_on_all_addresses_a_name_of_public_dns_is_rejected(bound: str, host: str, expected: int) -> None:
     statuses: list[int] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""Downloads of reports' files: on which host, with no key, whole or with a fault."""
+"""Downloads of reports' files: on which host, and without a key."""
 
 from __future__ import annotations
 
@@ -64,29 +64,6 @@ def test_an_unknown_file_returns_404(sandbox: Sandbox, path: str) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_a_file_can_only_be_read(sandbox: Sandbox, method: str) -> None:
     assert requests.request(method, reported_file(sandbox), timeout=10).status_code == 405
-
-
-def test_a_fault_sends_any_download_url(sandbox: Sandbox) -> None:
-    report = generate(sandbox).json() | {"downloadUrl": "http://169.254.169.254/latest"}
-    sandbox.arm("generate", status=200, body=report)
-    assert generate(sandbox).json() == report
-
-
-def test_a_fault_sends_any_file(sandbox: Sandbox) -> None:
-    sandbox.arm("download", status=200, body="a,b\n", headers={"Content-Type": "text/csv"})
-    response = download(reported_file(sandbox))
-    assert (response.text, response.headers["Content-Type"]) == ("a,b\n", "text/csv")
-
-
-def test_a_file_cut_short(sandbox: Sandbox) -> None:
-    sample(sandbox, created_id(sandbox), *people(1000))
-    whole = download(reported_file(sandbox)).content
-    sandbox.arm("download", connection="cut")
-    with requests.get(reported_file(sandbox), stream=True, timeout=10) as response:
-        parts = response.iter_content(1024)
-        assert whole.startswith(next(parts))
-        with pytest.raises(requests.exceptions.ChunkedEncodingError):
-            list(parts)
 
 
 @pytest.mark.slow

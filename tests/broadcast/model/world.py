@@ -260,7 +260,7 @@ class Client(OtpiqClient):
     """A client whose requests reach the world."""
 
     def _send(self, method: str, path: str, body: Any) -> RawResponse:
-        content, redact = _serialise(body)
+        content, is_repeated_in = _serialise(body)
         data = json.loads(content) if content else {}
         try:
             status, response = _world.operate(method, path, lambda: http(method, path, data), content or b"")
@@ -268,14 +268,14 @@ class Client(OtpiqClient):
             raise OtpiqConnectionError(f"{method} {path}: lost.", may_have_taken_effect=True) from None
         content = json.dumps(response).encode()
         headers = {"Content-Type": "application/json"}
-        return RawResponse(f"{method} {path}", path, status, headers, content, self._settings.password, redact)
+        return RawResponse(f"{method} {path}", path, status, headers, content, self._settings.password, is_repeated_in)
 
 
 @cache
 def hook() -> OtpiqHook:
     """Return the hook of all tasks, which has no state; creating one takes longer than a task."""
     found = OtpiqHook("otpiq_model")
-    found.__dict__["_client"] = Client(found.settings, "connection 'otpiq_model'", found.log)
+    found.__dict__["_client"] = Client(found.settings.http, "connection 'otpiq_model'", found.log)
     return found
 
 
