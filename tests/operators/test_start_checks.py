@@ -191,6 +191,7 @@ def test_a_campaign_with_more_recipients_than_its_part_is_a_draft_again(
             start(broadcast=one_person)
         (campaign,) = sandbox.campaigns
         assert (campaign["status"], campaign["scheduledFor"]) == ("draft", None)
+    assert sent(sandbox).count("PATCH {_id}") == 2 + 2  # the second try does not schedule it again
     sandbox.move_clock(hours=1)
     assert not messaged(sandbox)
 
@@ -238,7 +239,8 @@ def test_a_campaign_that_started_before_its_size_was_compared_is_a_warning(
         start(broadcast=one_person, scheduled_for=time)
     with later(minutes=20):
         start(broadcast=one_person, scheduled_for=time)
-    (warning,) = [record.message for record in caplog.records if "has started" in record.message]
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    (warning,) = [message for message in warnings if "has started" in message]
     assert campaign["_id"] in warning
     assert "Check in OTPIQ's dashboard that it has the part's 1 recipients." in warning
 
@@ -265,6 +267,7 @@ def test_fewer_recipients_are_a_warning_and_an_unknown_number_is_not_compared(
     sandbox.arm("update", status=200, body={"success": True, "data": {"_id": campaign["_id"], "totalRecipients": held}})
     start(broadcast=one_person)
     assert caplog.text.count(f"OTPIQ reports that campaign {campaign['_id']} holds") == warnings
+    assert ("OTPIQ does not report how many" in caplog.text) == (held in {None, "many", "nan"})
 
 
 @pytest.mark.parametrize("held", [6, "6", 6.0])
