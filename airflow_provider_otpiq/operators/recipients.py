@@ -78,11 +78,8 @@ class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
 
     def _redact_misplaced_recipients(self) -> None:
         """Hide recipients that were set as another field by mistake; the request's validation then refuses them."""
-        from airflow_provider_otpiq._redaction import mask_phone_numbers
-
         for name in _SHOWN_FIELDS:
-            value = getattr(self, name)
-            if mask_phone_numbers(text := str(value)) != text:
+            if _has_phone_number(value := getattr(self, name)):
                 setattr(self, name, RedactedRecipients(value))
 
     def _value_of(self, name: str) -> Any:
@@ -124,6 +121,16 @@ class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
         if isinstance(recipients, ObjectStoragePath):  # its suffix is refused
             return str(recipients)
         return call_with_context(recipients, context, self) if callable(recipients) else recipients
+
+
+def _has_phone_number(value: object) -> bool:
+    from airflow_provider_otpiq._redaction import mask_phone_numbers
+
+    try:
+        text = str(value)
+    except ValueError:  # an int of thousands of digits
+        return True
+    return mask_phone_numbers(text) != text
 
 
 def _require_unset(fields: Mapping[str, object]) -> None:
