@@ -6,6 +6,7 @@ import base64
 import json
 import signal
 from collections import Counter
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -87,9 +88,7 @@ class Message:
     """The message that a worker has received for a task, and not acknowledged."""
 
     def __init__(self, task: dict[str, Any]) -> None:
-        import redis  # only `make test-celery` installs it
-
-        self._broker: Any = redis.Redis.from_url(BROKER)
+        self._broker = import_module("redis").Redis.from_url(BROKER)  # only `make test-celery` installs it
         unacknowledged = self._broker.hvals("unacked")
         found = [json.loads(each) for each in unacknowledged]
         (self._message, _, self._queue) = next(each for each in found if task["id"] in _body(each[0]))
