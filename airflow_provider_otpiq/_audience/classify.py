@@ -6,7 +6,7 @@ import json
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_provider_otpiq._audience import sql_text
 from airflow_provider_otpiq._audience.loading import Loader
@@ -223,7 +223,7 @@ class RowClassifier:
         )
 
 
-def _json_object(parameters: Mapping[str, Parameter], columns: Iterator[str]) -> str:
+def _json_object(parameters: Mapping[Any, Parameter], columns: Iterator[str]) -> str:
     """Write the SQL that writes parameters as a JSON object, the columns taken in their order."""
     pairs = [
         f"{literal(json.dumps(key) + ':')} || {_json_parameter(parameter, columns)}"

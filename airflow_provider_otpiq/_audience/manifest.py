@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -47,6 +48,11 @@ class Part(BaseModel):
     """Its path in the manifest's folder, such as ``parts/00000.json``, never outside of it."""
     recipients: Annotated[int, Field(ge=1, le=MAX_RECIPIENTS)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    @property
+    def name(self) -> str:
+        """Its name in a ledger, such as ``00000``."""
+        return PurePosixPath(self.path).stem
 
 
 class Manifest(BaseModel):

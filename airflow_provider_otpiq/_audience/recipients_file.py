@@ -88,7 +88,7 @@ def _as_recipient(row: Sequence[str], columns: Columns) -> dict[str, Any]:
     return recipient
 
 
-def _fill(parameters: Mapping[str, Parameter], values: Iterator[str]) -> dict[str, Any]:
+def _fill(parameters: Mapping[Any, Parameter], values: Iterator[str]) -> dict[str, Any]:
     """Replace the columns by a row's values, which are in the same order."""
     return {key: _value(parameter, values) for key, parameter in parameters.items()}
 

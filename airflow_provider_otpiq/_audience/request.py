@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
 from airflow_provider_otpiq._models.base import RequestModel
-from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
+from airflow_provider_otpiq._models.fields import Region, String, is_set
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.text import NULL_VALUES, REPLACEMENT_CHARACTER, clean, is_blank
 from airflow_provider_otpiq._redaction import safe_repr
@@ -23,7 +23,6 @@ Source = tuple[str, ...] | Callable[[], Any]
 
 DEFAULT_MAX_REJECTED = 0.05
 """A share of the rows: more rejected rows mean a broken file rather than a few wrong numbers."""
-_SECTIONS = ("body", "header", "buttons")
 _DIGITS_OF_A_PHONE_NUMBER = 9
 _ROWS = re.compile(r"""^\s*[\[({]\s*(?:[\[({'"]|\d{9})|\n""")
 """Matches a list or a dict as text, such as a rendered XCom, and never a path."""
@@ -94,7 +93,7 @@ def _section(value: object) -> dict[str, Parameter]:
     return _parameters(value) if value else {}
 
 
-def _leaves(parameters: Mapping[str, Parameter], path: str) -> Iterator[tuple[str, str | Constant]]:
+def _leaves(parameters: Mapping[Any, Parameter], path: str) -> Iterator[tuple[str, str | Constant]]:
     """List the columns and constants by the paths of their parameters, such as ``buttons.0.1``."""
     for key, value in parameters.items():
         if isinstance(value, dict):
@@ -150,7 +149,7 @@ class Columns(RequestModel):
 
     phone_number: String
     template_parameters: dict[
-        Annotated[str, one_of(*_SECTIONS)],
+        Literal["body", "header", "buttons"],
         Annotated[Any, PlainValidator(_section)],
     ] = Field(default_factory=dict)
     reference: String | None = None
@@ -192,7 +191,7 @@ class AudienceRequest(Columns):
     output: Annotated[String, BeforeValidator(lambda value: str(value) if isinstance(value, PathLike) else value)]
     max_rejected: Annotated[int | float, PlainValidator(_limit)] = DEFAULT_MAX_REJECTED
     default_region: Region = DEFAULT_REGION
-    file_format: Annotated[Literal["csv", "jsonl", "parquet"] | None, one_of("csv", "jsonl", "parquet")] = None
+    file_format: Literal["csv", "jsonl", "parquet"] | None = None
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
     memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
 

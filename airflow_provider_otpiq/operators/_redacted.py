@@ -18,11 +18,7 @@ _CAN_BE_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYW
 
 
 class RedactedRecipients:
-    """
-    Recipients in a rendered template field: Airflow stores and shows their count, without personal data.
-
-    :param value: the field's value.
-    """
+    """Recipients in a rendered template field: Airflow stores and shows their count, without personal data."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -32,8 +28,6 @@ class RedactedRecipients:
         Render a string or a path, and resolve XComArgs, also inside collections.
 
         A string inside a collection is a person's data, never a template. A callable is called when the task executes.
-
-        :param render: renders a value.
         """
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -79,14 +73,7 @@ def _resolve_xcom_args(value: Any, resolve: Callable[[Any], Any]) -> Any:
 
 
 def call_with_context(function: Callable[..., Any], context: Context, operator: BaseOperator) -> Any:
-    """
-    Call a function with the variables of the task's context that are among its parameters.
-
-    :param function: the function.
-    :param context: the task's context.
-    :param operator: the task's operator.
-    :return: the function's result.
-    """
+    """Call a function with the variables of the task's context that are among its parameters."""
     # Airflow itself passes these two to a callable in a template field.
     available = ChainMap(
         {"context": context, "jinja_env": operator.get_template_env()}, cast("dict[str, Any]", context)

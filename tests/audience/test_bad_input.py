@@ -381,7 +381,7 @@ def test_an_output_that_holds_a_source_is_refused_however_it_is_written(run: Run
 
 def test_an_output_that_is_a_file_is_an_error(run: Run, tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text(GOOD)
-    with pytest.raises(OtpiqConfigurationError, match=r"people.csv: is a file, and must be a folder"):
+    with pytest.raises(OtpiqConfigurationError, match=r"people.csv: is a file; expected a folder"):
         run(lambda: [{"id": 1, "phone": "9647701234567", "name": "Ali"}], output=f"{tmp_path}/people.csv")
 
 

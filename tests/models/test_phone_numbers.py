@@ -120,7 +120,7 @@ INVALID: list[Any] = [
 def test_an_invalid_number_is_refused_without_showing_it(snapshot: SnapshotAssertion) -> None:
     reasons = {repr(value)[:30]: reason_of(value) for value in INVALID}
     assert reasons == snapshot
-    assert reason_of(10**5000) == reason_of(-1)
+    assert reason_of(10**5000) == reasons["-9647701234567"]
     assert not any(part in reason for reason in reasons.values() for part in ("770", "123", "567", "220", "999"))
 
 
