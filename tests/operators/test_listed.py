@@ -46,7 +46,7 @@ def test_parts_whose_campaigns_are_lost(
     start(broadcast=ledger)
     for campaign in Path(ledger).rglob("campaigns/*"):
         campaign.unlink()
-    with pytest.raises(OtpiqValidationError, match=f"has lost the campaigns of parts {TWENTY_PARTS}{more}: "):
+    with pytest.raises(OtpiqValidationError, match=f"has lost the campaigns of parts {TWENTY_PARTS}{more}, "):
         create(audience=many)
 
 
