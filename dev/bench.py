@@ -1,7 +1,7 @@
 """
-Speeds as ratios, each pair measured in turns within one run, so that a busy machine slows both.
+Measure speeds as ratios, in turns within one run, so a busy machine slows both sides.
 
-Prints a table in Markdown. It fails where a ratio is over what this provider promises.
+Print tables in Markdown, and fail if a ratio exceeds its budget.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ RECIPIENTS = [
     {"phoneNumber": f"96477{number:08}", "templateParameters": {"body": {"1": "Zaynab", "2": f"{number} IQD"}}}
     for number in range(1000)
 ]
-# What this provider promises.
 MAX_OF_HTTP_PARSE = 0.1
 MAX_OF_REQUESTS, MAX_OF_HTTP_HOOK = 1.25, 0.9
 MAX_OF_AN_ATTACH = 1.2  # 1.1, and a tenth for the noise of a busy machine
@@ -65,14 +64,14 @@ def main() -> None:
 
         broken = [*parse_costs()]
         for measure in (creates_and_attaches, preparing, broadcast, reporting):
-            # Measured again where it is over budget: what is noise is hardly there twice.
+            # Over budget, it is measured again, because noise is rarely the same twice.
             broken += list(measure()) and list(measure())
     if broken:
         sys.exit("Over budget: " + "; ".join(broken))
 
 
 def parse_costs() -> Iterator[str]:
-    """Print what importing each provider's operators costs a DAG file."""
+    """Print how long a DAG file imports each provider's operators."""
     rows, costs = [], {}
     for name, module in MODULES.items():
         runs = [_parse(module) for _ in range(6)][1:]  # the first one may have to compile
@@ -95,7 +94,7 @@ def _parse(module: str) -> tuple[float, ...]:
 
 
 def creates_and_attaches() -> Iterator[str]:
-    """Print what a call costs on a persistent connection, with and without TLS."""
+    """Print how long a call takes on a persistent connection, with and without TLS."""
     for scheme in ("http", "https"):
         for measure in (_create, _attach_a_thousand):
             with _server(scheme) as url:
@@ -104,7 +103,7 @@ def creates_and_attaches() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _server(scheme: str) -> Iterator[str]:
-    """Run a server, to which the connections point."""
+    """Run a server, and define the connections to it."""
     folder = os.environ["AIRFLOW_HOME"]
     with served("dev.bench_server", scheme, folder) as url:
         os.environ["REQUESTS_CA_BUNDLE"] = f"{folder}/authority.pem" if scheme == "https" else ""
@@ -114,7 +113,7 @@ def _server(scheme: str) -> Iterator[str]:
 
 
 def _create(scheme: str, url: str) -> Iterator[str]:
-    """Print what one create costs, beside requests alone and Airflow's HttpHook."""
+    """Compare one create with requests alone and with Airflow's HttpHook."""
     import requests
     from airflow.providers.http.hooks.http import HttpHook
 
@@ -143,7 +142,7 @@ def _create(scheme: str, url: str) -> Iterator[str]:
 
 
 def _attach_a_thousand(scheme: str, url: str) -> Iterator[str]:
-    """Print what it costs to check and attach a thousand recipients, beside posting the same body."""
+    """Compare checking and attaching a thousand recipients with posting the same body."""
     import requests
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook

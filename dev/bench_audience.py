@@ -1,8 +1,8 @@
 """
-Preparing an audience, beside the plain loop that does the least possible: it reads and writes, and checks nothing.
+Compare preparing an audience with a plain loop that reads, writes and checks nothing.
 
-The rows are as people have them: names with commas, quotes and line breaks, numbers in several spellings, duplicates.
-A suppression list is applied by :func:`prepare` only.
+The rows have names with commas, quotes and line breaks, numbers in several spellings, and duplicates. Only
+:func:`prepare` applies a suppression list.
 
 ``python -m dev.bench_audience 10000000`` prepares ten million rows too, and compares the memory.
 """
@@ -32,7 +32,7 @@ SUPPRESS = "opt_outs.csv"
 
 
 def preparing(rows: int = ROWS) -> Iterator[str]:
-    """Print what preparing costs, and yield where it is over budget."""
+    """Print how long preparing takes, and yield each exceeded budget."""
     with tempfile.TemporaryDirectory(prefix="bench-audience-") as folder:
         source = write_customers(Path(folder, "people.csv"), ROWS)
         numbers = "".join(f"077{row * 50:08}\n" for row in range(SUPPRESSED))

@@ -1,4 +1,4 @@
-"""How long a broadcast of many campaigns takes beside a bare loop that sends the same requests."""
+"""Compare a broadcast of many campaigns with a bare loop that sends the same requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEMPLATE_ID, PHONE_NUMBER_ID = "665f1c2ab3d4e5f601234567", "665f1c2ab3d4e5f60123
 
 
 def broadcast() -> Iterator[str]:
-    """Print what it costs to create, attach and schedule the campaigns, each with a thousand recipients."""
+    """Print how long it takes to create, attach and schedule the campaigns, each with a thousand recipients."""
     from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 
     logging.getLogger("airflow_provider_otpiq").setLevel(logging.ERROR)

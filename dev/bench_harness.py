@@ -1,4 +1,4 @@
-"""What the benchmarks share: processes, turns, tables and one million customers."""
+"""Processes, measurements, tables and customers for the benchmarks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ API_KEY = "sk_dev_sandbox"
 CONTEXT: Any = {
     "ti": SimpleNamespace(dag_id="bench", run_id="bench", map_index=-1, xcom_push=lambda **_: None),
 }
-"""The context of an operator's execute."""
+"""A context for an operator's ``execute``."""
 
 _IN_API_FORM = 0.9  # of the numbers
 _FIRST_NAMES = [
@@ -77,12 +77,12 @@ def isolated(function: Callable[..., tuple[float, ...]], *arguments: str) -> lis
 
 
 def peak_megabytes() -> float:
-    """Return the most memory that this process had."""
+    """Return this process's peak memory."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int, calls_each: int = 1) -> list[list[float]]:
-    """Time calls in turns, so that a busy machine slows all; return the seconds of each round for each of them."""
+    """Time calls in turns, so a busy machine slows all; return each call's seconds for each round."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():

@@ -1,4 +1,4 @@
-"""A report of a million rows: its download beside a bare one that checks nothing, and the memory that it takes."""
+"""Compare the download of a report of a million rows with a bare download, and measure its memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 15
 FAILED = 30
-"""One message of so many has failed, and so a reason, which is in quotes."""
+"""One in this many messages has failed; its reason is in quotes."""
 REASON = "131026: Message undeliverable, the number may not be on WhatsApp"
 MIN_SPEED, MAX_MEGABYTES = 0.7, 300  # 0.8, and a tenth for the noise of a busy machine
 COLUMNS = [
@@ -28,7 +28,7 @@ COLUMNS = [
 
 
 def reporting() -> Iterator[str]:
-    """Print what a report costs, and yield where it is over budget."""
+    """Print the time and memory of a report, and yield each exceeded budget."""
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         _write_report(Path(folder, "report.csv"))
         with served("dev.bench_server", "https", folder) as url:
@@ -59,9 +59,9 @@ def _write_report(path: Path) -> None:
 
 
 def speeds(url: str, folder: str) -> tuple[float, ...]:
-    """Return the seconds of the fastest download of each, as noise only adds."""
+    """Return the fastest seconds of each download, because noise only adds."""
     calls = {"bare": lambda: _bare(url, folder), "own": lambda: download(url, folder)}
-    in_turns(calls, rounds=1)  # imports what they need
+    in_turns(calls, rounds=1)  # imports modules
     return tuple(map(min, in_turns(calls, ROUNDS)))
 
 

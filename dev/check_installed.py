@@ -1,4 +1,4 @@
-"""Check an installation without extras. `make dist` runs this file, on its own, with the Python of the installation."""
+"""Check an installation without extras. `make dist` runs this file with the Python of the installation."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 _NEED_MORE = (
     "airflow_provider_otpiq.sandbox.",  # the extra sandbox, or pytest
-    "airflow_provider_otpiq.operators._lineage",  # Airflow's OpenLineage provider, which alone asks for it
+    "airflow_provider_otpiq.operators._lineage",  # Airflow's OpenLineage provider, which alone imports it
 )
 
 
 def main() -> None:
-    """Import all modules, and run a task that lacks its extra; exit with a message if a check fails."""
+    """Import all modules, and run a task without its extra; exit with a message if a check fails."""
     if not Path(airflow_provider_otpiq.__file__).is_relative_to(sys.prefix):
-        sys.exit(f"{airflow_provider_otpiq.__file__} was imported instead of the installed package")
+        sys.exit(f"{airflow_provider_otpiq.__file__} was imported, not the installed package")
     for module in walk_packages(airflow_provider_otpiq.__path__, "airflow_provider_otpiq."):
         if not module.name.startswith(_NEED_MORE):
             import_module(module.name)
     if find_spec("duckdb"):
-        sys.exit("DuckDB is installed, which only the extra audience should bring")
+        sys.exit("DuckDB is installed; only the extra audience must install it")
     error = _prepare_an_audience()
     if "pip install 'airflow-provider-otpiq[audience]'" not in error:
-        sys.exit(f"PrepareAudienceOperator without DuckDB does not say which extra to install, but: {error}")
+        sys.exit(f"PrepareAudienceOperator without DuckDB does not name the extra to install: {error}")
 
 
 def _prepare_an_audience() -> str:

@@ -1,4 +1,4 @@
-"""Pin what the tests run on: a file of constraints for each version of Airflow, and one for the lowest dependencies."""
+"""Pin the tests' dependencies: a constraint file for each version of Airflow, and one for the lowest releases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dev.local_airflow import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The day of the first release that this package can use, where that is later than the day of some Airflow.
+# The day of the first release that this package can use, if it is later than the day of an Airflow.
 _FIRST_RELEASES = {
     "apache-airflow-providers-common-compat": "2026-01-02",
     "backports-zstd": "2025-10-11",
@@ -31,11 +31,7 @@ class Environment(NamedTuple):
 
 
 def environments() -> list[Environment]:
-    """
-    Read what the tests run on.
-
-    :return: the lines of ``airflow_versions.txt``; the last is the newest Airflow.
-    """
+    """Return the lines of ``airflow_versions.txt``; the last is the newest Airflow."""
     lines = (REPOSITORY / "dev" / "airflow_versions.txt").read_text().splitlines()
     return [Environment(*line.split()) for line in lines if not line.startswith("#")]
 
@@ -54,7 +50,7 @@ def _pin(environment: Environment, *extras: str, options: Sequence[str] = ()) ->
 
 
 def _pin_lowest(environment: Environment) -> None:
-    """Pin the lowest releases of what the package requires, and then what the tests need beside them."""
+    """Pin the lowest releases of what the package requires, then what the tests need in addition."""
     with tempfile.TemporaryDirectory() as folder:
         lowest = Path(folder) / "lowest.txt"
         _compile(environment, ("audience", "sandbox"), "", lowest, "--resolution=lowest-direct")

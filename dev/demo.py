@@ -1,4 +1,4 @@
-"""Run a whole campaign in a real Airflow against the sandbox, a person's approval included, and show what happened."""
+"""Run a whole campaign with its approval in a real Airflow against the sandbox, and show what happened."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ EXPECTED = ["POST campaigns", "POST recipients", "POST sample", "PATCH {_id}"]
 
 
 def main() -> None:
-    """Run the demo; exit with 1 if anything did not happen."""
+    """Run the demo; exit with 1 if it did not do what it should."""
     began = time.monotonic()
     home = REPOSITORY / ".airflow-demo"
-    shutil.rmtree(home, ignore_errors=True)  # what an earlier demo left unfinished would go on
+    shutil.rmtree(home, ignore_errors=True)  # an earlier demo's unfinished run would continue
     with Sandbox() as sandbox:
-        print(f"A sandbox of OTPIQ listens on {sandbox.url}; nobody gets a message.", flush=True)
+        print(f"A sandbox of OTPIQ listens on {sandbox.url}; it sends no messages.", flush=True)
         airflow = RunningAirflow(home, EXAMPLE_DAGS)
         airflow.connect("otpiq_default", host=sandbox.url, password=sandbox.api_key)
-        print(f"Airflow {version('apache-airflow')} makes its database and starts …", flush=True)
+        print(f"Airflow {version('apache-airflow')} creates its database and starts …", flush=True)
         airflow.migrate()
         with (home / "airflow.log").open("wb") as log, airflow.started(log):
             airflow.wait_until_it_responds()
             started = time.monotonic()
             print(f"… and runs the DAG {DAG}:\n", flush=True)
             run = airflow.trigger(DAG)
-            state = _run_to_its_end(airflow, run, sandbox)
+            state = _run_to_end(airflow, run, sandbox)
         approved = sandbox.campaigns[0]
         print(f"  OTPIQ's campaign is {approved['status']} for {approved['scheduledFor']}", end=" ")
-        print("and starts by itself; the sandbox's clock moves two days on.", flush=True)
+        print("and starts automatically; the sandbox's clock moves two days ahead.", flush=True)
         sandbox.move_clock(days=2)
         _show_sandbox(sandbox)
         print(f"\n{started - began:.0f} s to start Airflow, {time.monotonic() - started:.0f} s for the run.", end=" ")
         print(f"Airflow's log: {(home / 'airflow.log').relative_to(REPOSITORY)}")
-        print("For more than 1000 people, example_otpiq_broadcast does the same in as many campaigns as it takes.")
+        print("For more than 1000 recipients, see example_otpiq_broadcast.")
         statuses = [approved["status"], sandbox.campaigns[0]["status"]]
         if state != "success" or _sent(sandbox) != EXPECTED or statuses != ["scheduled", "completed"]:
-            sys.exit("The demo did not do what it should; the log tells why.")
+            sys.exit("The demo did not do what it should. Read the log.")
 
 
-def _run_to_its_end(airflow: RunningAirflow, run: str, sandbox: Sandbox) -> str:
+def _run_to_end(airflow: RunningAirflow, run: str, sandbox: Sandbox) -> str:
     shown: set[str] = set()
 
     def is_in_state(task_id: str, *states: str) -> bool:
@@ -75,7 +75,7 @@ def _xcom(airflow: RunningAirflow, run: str, task_id: str) -> str:
 
 
 def _calls(sandbox: Sandbox) -> Iterator[dict[str, Any]]:
-    """Yield the requests that change something."""
+    """Yield the requests other than GET."""
     return (request for request in sandbox.requests if request["method"] != "GET")
 
 
@@ -92,7 +92,7 @@ def _show_sandbox(sandbox: Sandbox) -> None:
             people = body.get("recipients")
             print(f"    {len(people)} recipients" if people else f"    {json.dumps(body)}")
     for campaign in sandbox.campaigns:
-        print(f"\n  OTPIQ holds campaign {campaign['_id']}")
+        print(f"\n  OTPIQ has campaign {campaign['_id']}")
         for field in ("name", "status", "totalRecipients", "sentCount", "failedCount", "reconciledAmount"):
             print(f"    {field:<18}{campaign[field]}")
 

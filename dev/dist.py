@@ -1,4 +1,4 @@
-"""Build the source distribution and the wheel into ``dist/``, and check them as those who install them would."""
+"""Build the source distribution and the wheel in ``dist/``, install them, and check both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from packaging.metadata import Metadata
 
 from airflow_provider_otpiq import __version__
 from dev.constraints import environments
-from dev.licenses import check_licenses
 from dev.local_airflow import REPOSITORY
 
 PACKAGE = "airflow_provider_otpiq"
@@ -25,6 +24,16 @@ SDIST = {PACKAGE, "docs", "example_dags"} | {
     *(".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "pyproject.toml"),
 }
 DIST_INFO = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+# Licenses that require no more than a notice, as SPDX, classifiers and some projects name them.
+LICENSES = (
+    *("Apache-2.0", "Apache-2.0 OR BSD-2-Clause", "Apache-2.0 OR BSD-3-Clause", "BSD-2-Clause", "BSD-3-Clause", "ISC"),
+    *("MIT", "MIT-0", "MIT AND PSF-2.0", "MIT OR Apache-2.0", "PSF-2.0", "3-Clause BSD License", "BSD License"),
+    *("Apache Software License", "ISC License (ISCL)", "MIT License", "Python Software Foundation License"),
+    "The Unlicense (Unlicense)",
+)
+# The MPL of the first two concerns only those who change their files. The last offers the Artistic License, which
+# requires nothing of its users.
+REVIEWED = ("certifi", "pathspec", "text-unidecode")
 
 BIN = Path(sys.executable).parent
 UV = BIN / "uv"
@@ -50,7 +59,7 @@ def main() -> None:
 
 def _require_committed() -> None:
     changed = _run("git", "status", "--porcelain", "--", *sorted(SDIST))
-    _require(not changed, f"A release is made of a commit. Commit these first:\n{changed}")
+    _require(not changed, f"Commit these files first:\n{changed}")
 
 
 def _check_reproducible(built: list[Path], folder: Path) -> None:
@@ -61,27 +70,30 @@ def _check_reproducible(built: list[Path], folder: Path) -> None:
         os.utime(path, (1_000_000_000, 1_000_000_000))
     again = _build(clone, folder / "again", "--sdist", "--wheel", umask=0o077, timezone="Pacific/Kiritimati")
     for one, other in zip(built, again, strict=True):
-        _require(one.read_bytes() == other.read_bytes(), f"{one} differs where it is built from a clone: {other}")
-    print("reproducible: the same bytes from a clone with another path, umask, timezone and times of its files")
+        _require(one.read_bytes() == other.read_bytes(), f"{one} differs from the build of a clone: {other}")
+    print("reproducible: the same bytes from a clone with another path, umask, timezone and file times")
     print("the wheel built from the sdist is the one built from the checkout")
 
 
 def _check_metadata(sdist: Path, wheel: Path) -> None:
-    """Check what a registry would. Hatchling has refused classifiers that do not exist."""
+    """Check what a package registry checks; hatchling has checked the classifiers."""
     _run(str(BIN / "twine"), "check", "--strict", str(sdist), str(wheel))
     of_sdist, of_wheel = _read_sdist(sdist)["PKG-INFO"], _read_wheel(wheel)[f"{_dist_info()}/METADATA"]
     _require(of_sdist == of_wheel, "The metadata of the sdist and of the wheel differ")
     metadata = Metadata.from_email(of_sdist, validate=True)
     released = re.findall(r"^## \[(\d[^\]]*)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
     versions = [str(metadata.version), __version__, released[0]]
-    _require(len(set(versions)) == 1, f"Version of the metadata, the package and the newest in CHANGELOG: {versions}")
+    _require(len(set(versions)) == 1, f"Metadata, package and CHANGELOG have different versions: {versions}")
     _require(metadata.license_expression == "Apache-2.0", f"License-Expression: {metadata.license_expression}")
-    _require("apache-airflow>=2.11" in map(str, metadata.requires_dist or []), "Airflow has to have no upper bound")
+    _require(
+        "apache-airflow>=2.11" in map(str, metadata.requires_dist or []),
+        "The dependency on Airflow must be apache-airflow>=2.11",
+    )
     print(f"metadata: complete and valid; version {metadata.version}, as in the package and CHANGELOG")
 
 
 def _check_contents(sdist: Path, wheel: Path) -> None:
-    """Check that the files are those that git has; the build from a clone has shown that their contents are."""
+    """Compare the files' names with git's; the build of a clone has compared their contents."""
     _require_same("files of the sdist", set(_read_sdist(sdist)), {*_tracked(*sorted(SDIST)), "PKG-INFO"})
     of_wheel = set(_read_wheel(wheel))
     _require_same("files of the wheel", of_wheel, _tracked(PACKAGE) | {f"{_dist_info()}/{name}" for name in DIST_INFO})
@@ -91,21 +103,19 @@ def _check_contents(sdist: Path, wheel: Path) -> None:
     _require(not unknown, f"README links to what the sdist lacks: {sorted(unknown)}")
     with tarfile.open(sdist) as archive:
         owners = {(member.uid, member.gid, member.uname, member.gname) for member in archive}
-    _require(owners == {(0, 0, "", "")}, f"The sdist names its builder: {owners}")
-    print(
-        f"contents: {len(of_wheel)} files in the wheel, and in the sdist what git has of the package, docs and examples"
-    )
+    _require(owners == {(0, 0, "", "")}, f"The sdist contains the builder's user: {owners}")
+    print(f"contents: {len(of_wheel)} files in the wheel; the sdist has the package, docs and examples")
 
 
 def _check_without_dependencies(wheel: Path, venv: Path) -> None:
-    """Run the sandbox's command without dependencies, because Airflow 3 brings what the extra sandbox does."""
+    """Run the sandbox's command without dependencies; Airflow 3 would install what it needs."""
     _run(str(UV), "venv", "--quiet", "--python", sys.executable, str(venv))
     _install(venv, "--no-deps", str(wheel))
     run = subprocess.run([venv / "bin" / "otpiq-sandbox"], capture_output=True, text=True, check=False, timeout=60)
-    said = run.stdout + run.stderr
-    says_what_to_install = "pip install 'airflow-provider-otpiq[sandbox]'" in said and len(said.splitlines()) == 1
-    _require(run.returncode == 1 and says_what_to_install, f"otpiq-sandbox without its extra exits as:\n{said}")
-    print(f"without dependencies: {said.strip()}")
+    printed = run.stdout + run.stderr
+    names_the_fix = "pip install 'airflow-provider-otpiq[sandbox]'" in printed and len(printed.splitlines()) == 1
+    _require(run.returncode == 1 and names_the_fix, f"otpiq-sandbox without its extra exits with:\n{printed}")
+    print(f"without dependencies: {printed.strip()}")
 
 
 def _check_installed(distribution: Path, venv: Path) -> None:
@@ -115,22 +125,20 @@ def _check_installed(distribution: Path, venv: Path) -> None:
     _run(str(venv / "bin" / "python"), "-I", str(REPOSITORY / "dev" / "check_installed.py"), environment=home)
     get = ["providers", "get", "airflow-provider-otpiq", "--output", "plain"]
     found = _run(str(venv / "bin" / "airflow"), *get, environment=home)
-    _require(__version__ in found.split(), f"`airflow {' '.join(get)}` says:\n{found}")
-    print(f"installed {distribution.name}: dependencies agree, all modules are imported, Airflow finds the provider")
+    _require(__version__ in found.split(), f"`airflow {' '.join(get)}` prints:\n{found}")
+    print(f"installed {distribution.name}: dependencies fit, all modules import, Airflow finds the provider")
 
 
 def _check_extras(wheel: Path, venv: Path) -> None:
     _install(venv, f"{wheel}[audience,sandbox]")
     _run(str(venv / "bin" / "otpiq-sandbox"), "--help")
-    (site_packages,) = venv.glob("lib/python*/site-packages")
-    count, unfit = check_licenses(site_packages)
-    listed = "\n".join(unfit)
-    _require(not unfit, f"dev/licenses.py doesn't know whether these licenses fit Apache-2.0:\n{listed}")
-    print(f"licenses: those of all {count} distributions of an installation with both extras fit Apache-2.0")
+    allowed = ["--allow-only", ";".join(LICENSES), "--ignore-packages", *REVIEWED]
+    _run(str(BIN / "pip-licenses"), "--python", str(venv / "bin" / "python"), *allowed)
+    print("licenses: those of all dependencies fit Apache-2.0")
 
 
 def _build(source: Path, output: Path, *what: str, umask: int, timezone: str = "UTC") -> tuple[Path, Path]:
-    """Build both, by default the wheel from the sdist; the times in them are the commit's."""
+    """Build both, by default the wheel from the sdist, with the commit's time."""
     commit_time = _run("git", "log", "-1", "--format=%ct").strip()
     options = ["--quiet", "--build-constraints", str(CONSTRAINTS), "--out-dir", str(output), *what]
     environment = {"SOURCE_DATE_EPOCH": commit_time, "TZ": timezone}
@@ -168,7 +176,7 @@ def _read_wheel(wheel: Path) -> dict[str, bytes]:
 
 
 def _run(*command: str, umask: int = -1, environment: dict[str, str] | None = None) -> str:
-    """Run a command in the checkout and return its standard output; exit with all that it printed if it fails."""
+    """Run a command in the checkout and return its standard output; exit with its output if it fails."""
     run = subprocess.run(
         command,
         cwd=REPOSITORY,
@@ -183,7 +191,7 @@ def _run(*command: str, umask: int = -1, environment: dict[str, str] | None = No
 
 
 def _require_same(what: str, found: set[str], expected: set[str]) -> None:
-    _require(found == expected, f"The {what} are not as expected: {sorted(found ^ expected)}")
+    _require(found == expected, f"Unexpected or missing {what}: {sorted(found ^ expected)}")
 
 
 def _require(condition: bool, otherwise: str) -> None:

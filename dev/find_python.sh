@@ -1,6 +1,6 @@
 #!/bin/sh
-# Print the path of a Python of the given versions, such as 3.13 3.12, the first that is found: on PATH, in pyenv, in uv.
-# Otherwise let uv download the first version. Debian packages ensurepip apart; without it, venv makes no environment.
+# Print the path of the first version of Python, such as 3.13 3.12, that is on PATH, in pyenv or in uv; otherwise let uv
+# download the first one. A Python without ensurepip, which Debian packages separately, cannot create an environment.
 managed() { uv python find --managed-python "$1" 2> /dev/null; }
 for version; do
     for candidate in "python$version" "$(pyenv root 2> /dev/null)/versions/$version".*/bin/python "$(managed "$version")"; do

@@ -1,4 +1,4 @@
-"""An Airflow that lives in a folder of its own: for the demo, the web UI and the system tests."""
+"""An Airflow in its own folder, for the demo, the web UI and the system tests."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ EXAMPLE_DAGS = REPOSITORY / "example_dags"
 
 
 class LocalAirflow:
-    """
-    An Airflow of the running Python, with its own database and nothing of the machine's configuration.
-
-    :param home: its folder; made if it is not there.
-    :param dags: the folder of its DAGs.
-    """
+    """The Airflow of the running Python, with its own database, which ignores the machine's configuration."""
 
     def __init__(self, home: Path, dags: Path = EXAMPLE_DAGS) -> None:
         home.mkdir(parents=True, exist_ok=True)
@@ -35,22 +30,12 @@ class LocalAirflow:
         }
 
     def connect(self, connection_id: str, **fields: object) -> None:
-        """
-        Give it a connection of type ``otpiq`` through the environment.
-
-        :param connection_id: the id of the connection.
-        :param fields: the fields of a connection in JSON, such as ``host`` and ``password``.
-        """
+        """Add a connection of type ``otpiq`` to the environment, with fields such as ``host`` and ``password``."""
         name = f"AIRFLOW_CONN_{connection_id.upper()}"
         self.environment[name] = json.dumps({"conn_type": "otpiq", **fields})
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """
-        Run an ``airflow`` command.
-
-        :param command: its words, without ``airflow``.
-        :return: what it printed, both streams in ``stdout``, and its exit code.
-        """
+        """Run an ``airflow`` command; ``stdout`` of the result contains both streams."""
         return subprocess.run(
             [self.airflow, *command],
             env=self.environment,
@@ -61,5 +46,5 @@ class LocalAirflow:
         )
 
     def migrate(self) -> None:
-        """Make the database, or bring it up to date."""
+        """Create or update the database."""
         self.run("db", "migrate").check_returncode()

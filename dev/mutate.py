@@ -1,8 +1,8 @@
 """
-Break the package in random places, one at a time, and count how many the unit tests notice.
+Break the package in random places, one at a time, and count how many breakages the tests notice.
 
-``python -m dev.mutate --seed 19 --count 60 --save FILE`` chooses places and saves them. ``--places FILE`` breaks the
-same places again, also after the code has moved: a place is a function's name and one of its statements, not a line.
+``python -m dev.mutate --seed 19 --count 60 --save FILE`` only chooses places and saves them. ``--places FILE`` breaks
+the same places, even if the code has moved: a place is a function's name and one of its statements, not a line.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _STATEMENTS = (ast.Expr, ast.Raise, ast.Return, ast.If, ast.Assign)
 
 
 class Place(NamedTuple):
-    """A statement of a function, and what replaces it."""
+    """A statement of a function, and its replacement."""
 
     function: str
     statement: str
@@ -48,7 +48,7 @@ class Place(NamedTuple):
 
 
 def main() -> int:
-    """Run the tests once for each place, and print what they notice."""
+    """Run the tests once for each place, and print whether they notice."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=19)
     parser.add_argument("--count", type=int, default=60)
@@ -90,7 +90,7 @@ def _is_docstring(statement: ast.stmt) -> bool:
 
 
 def _mutants(statement: ast.stmt) -> Iterator[str]:
-    """Yield the statement with each comparison, condition and number changed, or without it."""
+    """Yield the statement with one comparison, condition or number changed, or ``pass``."""
     if isinstance(statement, (ast.Expr, ast.Raise)):
         yield "pass"
         return
@@ -121,7 +121,7 @@ def _change_of(node: ast.AST) -> Callable[[ast.AST], None] | None:
 
 
 def _outcome(place: Place) -> str:
-    """Break one place, run the tests that stand nearest first, and restore the file."""
+    """Break one place, run the tests of its folder and then all, and restore the file."""
     for path in _modules():
         original = path.read_text()
         if (broken := _broken(original, place)) is None:

@@ -1,4 +1,4 @@
-"""An Airflow that runs: scheduler, API server and all, in a session of processes of its own."""
+"""A running Airflow: its scheduler, API server and other programs in their own session of processes."""
 
 from __future__ import annotations
 
@@ -21,40 +21,32 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _SECONDS_TO_START = 180
-_BETWEEN_LOOKS = 0.3
-# Everybody is an admin here, so nobody on another machine may come in.
+_POLL_SECONDS = 0.3
+# Everybody is an admin, so Airflow must not listen to other machines.
 LOOPBACK = "127.0.0.1"
-# What `airflow standalone` starts, but for two log servers: those listen on all interfaces, whatever is configured. The
-# API server finds the logs in the folder that all share.
+# The programs of `airflow standalone` without two log servers, which always listen on all interfaces.
 COMPONENTS = ("scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serve-logs", "api-server")
 
 
-def wait_until(look: Callable[[], T], seconds: float = 120) -> T:
-    """
-    Wait until a condition holds.
-
-    :param look: the condition, called again and again; any true value ends the waiting.
-    :param seconds: how long to wait.
-    :return: the true value.
-    :raises TimeoutError: if it did not hold in time.
-    """
-    give_up_at = time.monotonic() + seconds
-    while not (seen := look()):
-        if time.monotonic() > give_up_at:
-            raise TimeoutError(f"not so within {seconds} s")
-        time.sleep(_BETWEEN_LOOKS)
-    return seen
+def wait_until(condition: Callable[[], T], seconds: float = 120) -> T:
+    """Call a condition until it returns a true value, and return that value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the condition did not hold within {seconds} s")
+        time.sleep(_POLL_SECONDS)
+    return value
 
 
 class RunningAirflow(LocalAirflow):
     """
-    An Airflow that is started and ended, with its REST API.
+    An Airflow that can be started, with its REST API.
 
-    :param home: its folder; made if it is not there.
+    :param home: its folder, which is created if it does not exist.
     :param dags: the folder of its DAGs.
-    :param port: the port of its API and web UI; 0 takes a free one.
-    :param host: the address that these listen on.
-    :param components: the ``airflow`` commands that it consists of.
+    :param port: the port of its API and web UI; 0 selects a free one.
+    :param host: the address on which these listen.
+    :param components: the ``airflow`` commands to start.
     """
 
     def __init__(
@@ -83,16 +75,11 @@ class RunningAirflow(LocalAirflow):
 
     @contextlib.contextmanager
     def started(self, output: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-        """
-        Start it; at the end of the block, end it and whatever it started.
-
-        :param output: where what it prints goes; None leaves it to the terminal.
-        :return: its first process.
-        """
+        """Start it and yield its first process; at the end, kill all its processes. It prints to ``output``."""
         airflow = shlex.quote(self.airflow)
         *others, last = (f"{airflow} {component}" for component in self._components)
-        # A session of its own: Airflow leaves children behind when it is told to end, and each running task has a
-        # process group of its own, but nothing leaves the session.
+        # Airflow leaves children behind when it ends, and each running task has its own process group. All of them stay
+        # in the session.
         process = subprocess.Popen(
             ["sh", "-c", f"{' & '.join(others)} & exec {last}"],
             env=self.environment,
@@ -113,19 +100,11 @@ class RunningAirflow(LocalAirflow):
             process.wait()
 
     def processes(self) -> list[psutil.Process]:
-        """
-        List its processes.
-
-        :return: all that it started, whatever has become of their parents.
-        """
+        """List all processes that it started."""
         return processes_of(self._session)
 
     def wait_until_it_responds(self) -> None:
-        """
-        Wait until the scheduler, the DAG processor and the API are there.
-
-        :raises TimeoutError: if they are not there in three minutes.
-        """
+        """Wait until the scheduler, the DAG processor and the API are healthy."""
 
         def healthy() -> bool:
             with contextlib.suppress(requests.RequestException, KeyError, ValueError):
@@ -136,27 +115,13 @@ class RunningAirflow(LocalAirflow):
         wait_until(healthy, _SECONDS_TO_START)
 
     def api(self, method: str, path: str, body: Any = None) -> requests.Response:
-        """
-        Call the REST API.
-
-        :param method: the HTTP method.
-        :param path: the path below ``/api/v2``.
-        :param body: the JSON body.
-        :return: the response.
-        """
+        """Call the REST API at a path below ``/api/v2``."""
         token = requests.get(f"{self.url}/auth/token", timeout=30).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
         return requests.request(method, f"{self.url}/api/v2{path}", json=body, headers=headers, timeout=60)
 
     def trigger(self, dag_id: str, *, run_after: str | None = None, **conf: Any) -> str:
-        """
-        Start a run of a DAG, as soon as Airflow knows it.
-
-        :param dag_id: the DAG.
-        :param run_after: the time that the run is for, ISO 8601; None is now.
-        :param conf: its params.
-        :return: the run's path in the REST API.
-        """
+        """Start a run of a DAG as soon as Airflow knows it, and return the run's path in the REST API."""
         wait_until(lambda: self.api("GET", f"/dags/{dag_id}").ok)
         self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False}).raise_for_status()
         body = {"logical_date": None, "run_after": run_after, "conf": conf}
@@ -165,16 +130,10 @@ class RunningAirflow(LocalAirflow):
         return f"/dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
 
     def finished(self, run: str, seconds: float = 180) -> str:
-        """
-        Wait for the end of a run.
-
-        :param run: the run's path.
-        :param seconds: how long to wait.
-        :return: its state.
-        """
+        """Wait until a run ends, and return its state."""
 
         def state() -> str:
-            response = self.api("GET", run)  # with a busy SQLite it returns 500 now and then
+            response = self.api("GET", run)  # sometimes 500, if SQLite is busy
             found: str = response.json()["state"] if response.ok else ""
             return found if found in ("success", "failed") else ""
 
@@ -182,23 +141,17 @@ class RunningAirflow(LocalAirflow):
 
     def wait_for_a_loop_of_the_scheduler(self) -> None:
         """
-        Wait until the scheduler has gone through one whole loop.
+        Wait for two heartbeats of the scheduler, between which is a whole loop.
 
-        Airflow 3.3.2 fails a task that waits for a person and gets a response before: its scheduler finds it queued
-        again, and takes the end of its first half for its death. Two beats of its heart lie a whole loop apart.
+        Airflow 3.3.2 fails a task that waits for a person and gets the response earlier: its scheduler finds the task
+        queued again, and mistakes the end of its first half for a crash.
         """
         for _ in range(2):
             last = self._heartbeat()
             wait_until(lambda: self._heartbeat() != last)  # noqa: B023  # called in this turn of the loop only
 
     def respond(self, run: str, task_id: str, option: str) -> None:
-        """
-        Respond to a task that waits for a person.
-
-        :param run: the run's path.
-        :param task_id: the task.
-        :param option: what the person chooses, such as ``Approve``.
-        """
+        """Respond to a task that waits for a person, with an option such as ``Approve``."""
         self.wait_for_a_loop_of_the_scheduler()
         path = f"{run}/taskInstances/{task_id}/-1/hitlDetails"
         response = {"chosen_options": [option], "params_input": {}}
@@ -209,44 +162,26 @@ class RunningAirflow(LocalAirflow):
         return str(response.json()["scheduler"]["latest_scheduler_heartbeat"])
 
     def tasks(self, run: str) -> list[dict[str, Any]]:
-        """
-        List the task instances of a run.
-
-        :param run: the run's path.
-        :return: them, as the REST API gives them.
-        """
+        """List the task instances of a run."""
         response = wait_until(lambda: self.api("GET", f"{run}/taskInstances"))
         found: list[dict[str, Any]] = response.json()["task_instances"]
         return found
 
     def xcom(self, run: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
-        """
-        Read an XCom.
-
-        :param run: the run's path.
-        :param task_id: the task.
-        :param key: the key.
-        :param map_index: which of a mapped task.
-        :return: its value; None if there is none.
-        """
+        """Return the value of an XCom, or None if it does not exist."""
         path = f"{run}/taskInstances/{task_id}/xcomEntries/{key}?deserialize=true&map_index={map_index}"
 
-        def looked() -> list[Any]:
+        def found() -> list[Any]:
             response = self.api("GET", path)
             if response.status_code == requests.codes.not_found:
                 return [None]
             return [response.json()["value"]] if response.ok else []
 
-        return wait_until(looked)[0]
+        return wait_until(found)[0]
 
 
 def processes_of(session: int | None) -> list[psutil.Process]:
-    """
-    List the processes of a session.
-
-    :param session: the id of its first process.
-    :return: all of them, whatever has become of their parents.
-    """
+    """List the processes of a session, whose id is that of its first process."""
     return [process for process in psutil.process_iter() if _session_of(process.pid) == session]
 
 

@@ -13,23 +13,19 @@ from dev.running_airflow import RunningAirflow
 
 
 def main(port: int) -> None:
-    """
-    Run Airflow until the process is told to end.
-
-    :param port: the port of the web UI.
-    """
+    """Run Airflow until the process is interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Sandbox(port=8484) as sandbox, contextlib.suppress(KeyboardInterrupt):
         airflow = RunningAirflow(REPOSITORY / ".airflow-webui", EXAMPLE_DAGS, port)
         airflow.environment["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] = "False"
         airflow.migrate()
-        # In the database and not in the environment, so that the form shows it.
+        # In the database, where the form shows it.
         connection = {"conn_type": "otpiq", "host": sandbox.url, "password": sandbox.api_key}
         airflow.run("connections", "delete", "otpiq_default")
         airflow.run("connections", "add", "otpiq_default", "--conn-json", json.dumps(connection)).check_returncode()
         airflow.run("pools", "set", "otpiq", "2", "Calls to OTPIQ").check_returncode()
-        print(f"Airflow will be at {airflow.url} in half a minute, as an admin, without a password.")
-        print(f"The sandbox of OTPIQ: {sandbox.url.removesuffix('api')}\nCtrl-C ends both.", flush=True)
+        print(f"Airflow opens at {airflow.url} in half a minute, without a password.")
+        print(f"The sandbox of OTPIQ: {sandbox.url.removesuffix('api')}\nPress Ctrl-C to end both.", flush=True)
         with airflow.started() as process:
             process.wait()
 

@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Before Airflow is imported: the tests must not see the machine's own Airflow.
+# Before Airflow is imported: the tests must ignore the machine's Airflow.
 for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
     del os.environ[name]
-_home = tempfile.TemporaryDirectory(prefix="airflow-home-")  # removed at the end of the process
+_home = tempfile.TemporaryDirectory(prefix="airflow-home-")  # removed when the process ends
 os.environ["AIRFLOW_HOME"] = _home.name
-# Told to end, the tests end what they have started, as with Ctrl-C.
+# On SIGTERM, the tests end what they started, as with Ctrl-C.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
@@ -23,11 +23,11 @@ import pytest
 from hypothesis import settings
 from packaging.version import Version
 
-from dev.local_airflow import EXAMPLE_DAGS, LocalAirflow
+from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY, LocalAirflow
 from tests.dag_runner import DagRunner
 from tests.wire import Wire
 
-# Everything that takes long to import is imported by the fixtures: pytest-xdist's first process uses none of them.
+# The fixtures import what takes long: pytest-xdist's first process uses none of them.
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ needs_task_state = pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 3), reason="
 
 
 def without_airflows_debug_lines(log: str) -> str:
-    """Leave out the messages between Airflow 3.0's own processes, which ``dags test`` prints at any log level."""
+    """Remove the messages between Airflow 3.0's processes, which ``dags test`` always prints."""
     if AIRFLOW_VERSION.release[:2] != (3, 0):
         return log
     return "".join(line for line in log.splitlines(keepends=True) if "[debug " not in line)
@@ -52,14 +52,21 @@ def without_airflows_debug_lines(log: str) -> str:
 
 BASE_URL = "https://api.otpiq.com/api"
 API_KEY = "sk_live_0123456789abcdef"
+# Tests that `make unit` leaves to `make test`, as those marked `slow`.
+SLOW = (
+    *("audience/test_listed.py", "audience/test_real_files.py", "audience/test_same_person.py"),
+    *("docs/test_results.py", "operators/test_listed.py", "operators/test_report_files.py"),
+    *("operators/test_normal_run.py", "report/test_hostile_files.py", "sandbox/", "test_fault_matrix.py"),
+)
+assert all((REPOSITORY / "tests" / path).exists() for path in SLOW)
 STARTS_PROCESSES = {"system", "scheduler", "object_store", "pods", "celery", "browser"}
 
 _unit_test: str | None = None
 
 
 def _refuse_processes(event: str, arguments: tuple[Any, ...]) -> None:
-    if _unit_test and event == "subprocess.Popen" and arguments[0] != "file":  # which croniter asks about this machine
-        raise AssertionError(f"{_unit_test} starts a process, so it needs the marker `system`")
+    if _unit_test and event == "subprocess.Popen" and arguments[0] != "file":  # which croniter runs
+        raise AssertionError(f"{_unit_test} starts a process. Mark it `system`.")
 
 
 sys.addaudithook(_refuse_processes)
@@ -76,8 +83,10 @@ def _no_process(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one of pytest-xdist's processes run whatever needs the Airflow, so that it is set up once."""
+    """Mark the slow tests; let one of pytest-xdist's processes run what needs the Airflow, so it is set up once."""
     for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
         if "airflow_home" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("airflow"))
 
@@ -98,7 +107,7 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., OtpiqHook]:
-    """Define the connection ``otpiq_default`` and return a hook for it."""
+    """Define the connection ``otpiq_default``, and return its hook."""
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
     def connect(**fields: Any) -> OtpiqHook:
@@ -111,7 +120,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., OtpiqHook]:
 
 @pytest.fixture
 def hook(connect: Callable[..., OtpiqHook]) -> OtpiqHook:
-    """A hook for OTPIQ's own address, to be used with requests-mock."""
+    """A hook for OTPIQ's address, for requests-mock."""
     return connect()
 
 
@@ -122,7 +131,7 @@ def sandbox_hook(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> OtpiqHo
 
 @pytest.fixture
 def wire() -> Iterator[Callable[..., Wire]]:
-    """Start servers that do what a script says, and end them."""
+    """Start servers that follow a script, and end them."""
     wires: list[Wire] = []
 
     def start(script: Callable[..., object], **how: Any) -> Wire:
@@ -136,7 +145,7 @@ def wire() -> Iterator[Callable[..., Wire]]:
 
 @pytest.fixture
 def sleep_calls(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that were waited for; the waits themselves take no time."""
+    """The seconds of each sleep, which takes no time."""
     seconds: list[float] = []
     monkeypatch.setattr("time.sleep", seconds.append)
     return seconds
@@ -144,7 +153,7 @@ def sleep_calls(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture(scope="session")
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One database for all system tests; one DAG folder with the examples and the tests' own DAGs."""
+    """One database for all system tests, and one DAG folder with the examples and the tests' DAGs."""
     home = tmp_path_factory.mktemp("airflow")
     (home / "dags").mkdir()
     (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
@@ -155,7 +164,7 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def airflow(airflow_home: Path, sandbox: Sandbox) -> LocalAirflow:
-    """A real Airflow whose connection ``otpiq_default`` points to the sandbox."""
+    """A real Airflow connected to the sandbox."""
     return airflow_in(airflow_home, sandbox)
 
 
@@ -167,7 +176,7 @@ def airflow_in(home: Path, sandbox: Sandbox) -> LocalAirflow:
 
 @pytest.fixture(scope="session")
 def dag_runner(airflow_home: Path, running_sandbox: Sandbox) -> Iterator[DagRunner]:
-    """Run DAGs in the same Airflow."""
+    """Runs DAGs in the same Airflow."""
     with DagRunner(airflow_in(airflow_home, running_sandbox)) as runner:
         yield runner
 

@@ -1,4 +1,4 @@
-"""A process that runs DAGs with ``dag.test()``, one after the other, because an Airflow starts slowly."""
+"""A process that runs one DAG after the other with ``dag.test()``, because Airflow starts slowly."""
 
 from __future__ import annotations
 
@@ -20,18 +20,14 @@ _END = "The DAG's run ended in the state "
 
 
 class Run(NamedTuple):
-    """How a DAG's run ended, and what was printed meanwhile."""
+    """The state of a DAG's run, and what it printed."""
 
     state: str
     log: str
 
 
 class DagRunner:
-    """
-    The process, as the tests see it.
-
-    :param airflow: whose database, DAG folder and connections it uses.
-    """
+    """A process with the database, DAG folder and connections of an Airflow."""
 
     def __init__(self, airflow: LocalAirflow) -> None:
         self._process = subprocess.Popen(
@@ -52,14 +48,7 @@ class DagRunner:
         *,
         mark_success: str = "approve",
     ) -> Run:
-        """
-        Run a DAG to its end.
-
-        :param file: the DAG's file, in the DAG folder.
-        :param dag_id: the DAG; not needed where the file holds one.
-        :param conf: the run's configuration.
-        :param mark_success: which tasks succeed at once instead of waiting, as a regular expression.
-        """
+        """Run a DAG to its end; tasks that match ``mark_success``, a regular expression, succeed without running."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps([str(file), dag_id, conf, mark_success]) + "\n")
@@ -69,17 +58,17 @@ class DagRunner:
             if line.startswith(_END):
                 return Run(line.removeprefix(_END).strip(), log)
             log += line
-        raise AssertionError(f"{dag_id or file} did not run to its end:\n{log}")
+        raise AssertionError(f"{dag_id or file} did not end:\n{log}")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate()  # without more to do, it ends
+        self._process.communicate()  # the end of its input ends it
 
 
 def dags_in(file: object) -> list[DAG]:
-    """Find the DAGs of a file as Airflow does."""
+    """Return the DAGs of a file as Airflow does."""
     try:
         from airflow.dag_processing.dagbag import DagBag
     except ImportError:  # Airflow 2
@@ -91,7 +80,7 @@ def dags_in(file: object) -> list[DAG]:
 
 
 def main() -> None:
-    """Run what stands on the lines of the standard input."""
+    """Run the DAGs that the standard input names, one a line."""
     for line in sys.stdin:
         file, dag_id, conf, mark_success = json.loads(line)
         (dag,) = [dag for dag in dags_in(file) if dag_id in (None, dag.dag_id)]

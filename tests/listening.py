@@ -1,4 +1,4 @@
-"""Where processes listen: nothing of this repository may be reached from another machine."""
+"""The addresses on which processes listen; other machines must not reach them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LOOPBACK = {"127.0.0.1", "::1"}
 
 
 def listening(processes: Iterable[psutil.Process]) -> set[tuple[str, int]]:
-    """Give the addresses and ports at which any of the processes accepts connections."""
+    """Return the addresses and ports at which the processes accept connections."""
     sockets: list[Any] = []
     for process in processes:
-        with suppress(psutil.NoSuchProcess):  # it has just ended
+        with suppress(psutil.NoSuchProcess):  # it has ended
             sockets += process.net_connections("tcp")
     return {tuple(each.laddr) for each in sockets if each.status == psutil.CONN_LISTEN}

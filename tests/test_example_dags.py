@@ -1,4 +1,4 @@
-"""The example DAGs import without a network, on every version of Airflow."""
+"""The example DAGs import without a network, and do what they describe."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def example(name: str) -> Any:
 @pytest.fixture
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> NoReturn:
-        raise AssertionError("a DAG file went to the network while it was parsed")
+        raise AssertionError("a DAG file used the network while it was parsed")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
@@ -40,7 +40,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_no_network")
 @pytest.mark.parametrize("file", sorted(EXAMPLE_DAGS.glob("*.py")), ids=lambda file: file.stem)
-def test_an_example_is_one_dag_of_its_files_name(file: Any) -> None:
+def test_an_example_is_one_dag_with_the_files_name(file: Any) -> None:
     if file.stem in examples_that_cannot_load():
         pytest.skip("needs a later Airflow")
     (dag,) = [value for value in runpy.run_path(str(file)).values() if isinstance(value, DAG)]
@@ -49,7 +49,7 @@ def test_an_example_is_one_dag_of_its_files_name(file: Any) -> None:
 
 
 @needs_approval
-def test_the_lifecycle_is_a_draft_that_is_scheduled_only_after_an_approval() -> None:
+def test_the_lifecycle_schedules_its_draft_only_after_an_approval() -> None:
     dag = example(LIFECYCLE)
     create = dag.get_task("create")
     assert (create.schedule_type, create.scheduled_for) == (None, None)
@@ -58,7 +58,7 @@ def test_the_lifecycle_is_a_draft_that_is_scheduled_only_after_an_approval() -> 
 
 
 @needs_approval
-def test_the_broadcast_is_started_only_after_an_approval() -> None:
+def test_the_broadcast_starts_only_after_an_approval() -> None:
     dag = example("example_otpiq_broadcast")
     assert dag.get_task("start").upstream_task_ids == {"create", "approve"}
     assert dag.get_task("approve").upstream_task_ids == {"read_credit"}
@@ -66,7 +66,7 @@ def test_the_broadcast_is_started_only_after_an_approval() -> None:
 
 @pytest.fixture
 def started(sandbox_hook: OtpiqHook, tmp_path: Path) -> tuple[DAG, dict[str, Any]]:
-    """The example of a broadcast after its task ``start``, and the context of its tasks."""
+    """The broadcast example after its task ``start``, and the context of its tasks."""
     from airflow.sdk.execution_time.context import OutletEventAccessors
 
     dag = example("example_otpiq_broadcast")
@@ -92,7 +92,7 @@ DELIVERED = {"messages": 10, "pending": 0, "sent": 0, "delivered": 6, "read": 3,
 
 
 @needs_approval
-def test_the_broadcast_ends_with_what_became_of_its_messages(
+def test_the_broadcast_ends_with_a_report_of_its_messages(
     started: tuple[DAG, dict[str, Any]], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     dag, context = started
@@ -111,9 +111,7 @@ def test_the_broadcast_ends_with_what_became_of_its_messages(
 
 
 @needs_approval
-def test_the_results_are_those_of_the_broadcasts_that_were_started(
-    started: tuple[DAG, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_the_results_are_those_of_the_started_broadcasts(started: tuple[DAG, dict[str, Any]], tmp_path: Path) -> None:
     dag, context = started
     results = example("example_otpiq_results")
     (outlet,) = dag.get_task("start").outlets
@@ -132,7 +130,7 @@ def test_the_results_are_those_of_the_broadcasts_that_were_started(
         ("2099-12-01T21:00:00+00:00", "2099-12-03T06:00:00Z"),  # midnight in Baghdad
     ],
 )
-def test_the_lifecycle_is_scheduled_for_the_morning_after_its_run(
+def test_the_lifecycle_schedules_for_the_next_morning(
     sandbox_hook: OtpiqHook, sandbox: Sandbox, run_after: str, scheduled_for: str
 ) -> None:
     dag = example(LIFECYCLE)
@@ -157,7 +155,7 @@ def test_the_lifecycle_is_scheduled_for_the_morning_after_its_run(
     ],
 )
 @pytest.mark.usefixtures("sandbox_hook")
-def test_the_manual_example_takes_names_and_prefers_ids(sandbox: Sandbox, form: dict[str, Any], template: str) -> None:
+def test_the_manual_example_accepts_names_or_ids(sandbox: Sandbox, form: dict[str, Any], template: str) -> None:
     dag = example("example_otpiq_manual")
     execute(dag.get_task("create"), {"ti": TaskInstance(), "dag": dag, "params": dag.params.dump() | form})
     (campaign,) = sandbox.campaigns
@@ -165,6 +163,6 @@ def test_the_manual_example_takes_names_and_prefers_ids(sandbox: Sandbox, form: 
 
 
 @pytest.mark.usefixtures("_no_network")
-def test_the_network_really_is_away() -> None:
+def test_the_fixture_blocks_the_network() -> None:
     with pytest.raises(AssertionError):
         socket.create_connection(("127.0.0.1", 1))

@@ -1,4 +1,4 @@
-"""Every server that the repository starts listens on loopback only; Airflow's own are in tests/system/scheduler."""
+"""Each server of this repository listens on loopback only; for Airflow see tests/system/scheduler."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_server_of_a_command_listens_on_loopback(command: list[str]) -> None:
     with subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
-            process.stdout.readline()  # printed when it listens
+            process.stdout.readline()  # printed after it listens
             assert {host for host, _ in listening([psutil.Process(process.pid)])} == {"127.0.0.1"}
         finally:
             process.terminate()

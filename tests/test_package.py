@@ -1,4 +1,4 @@
-"""What other code relies on: names, imports, and how little a DAG file's parsing costs."""
+"""What other code relies on: names, imports, and the low cost of parsing a DAG file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPERATORS = [
 ]
 
 
-def test_the_public_names_are_there() -> None:
+def test_the_public_names_exist() -> None:
     assert (OtpiqHook.conn_type, OtpiqHook.default_conn_name, OtpiqHook.hook_name) == (
         "otpiq",
         "otpiq_default",
@@ -87,7 +87,7 @@ ERRORS = [
 ]
 
 
-def test_the_exception_hierarchy_is_the_one_that_is_drawn() -> None:
+def test_the_drawing_shows_the_exception_hierarchy() -> None:
     drawn = re.findall(r"(Otpiq\w+)( +\*)?", (exceptions.__doc__ or "").split("``*``")[0])
     assert {name for name, _ in drawn} == {error.__name__ for error in ERRORS}
     fails_at_once = {name for name, star in drawn if star}
@@ -107,7 +107,7 @@ def run_python(code: str) -> str:
 
 @pytest.mark.system
 def test_parsing_a_dag_loads_nothing_but_airflow_ours_and_the_standard_library() -> None:
-    is_sdk = version("apache-airflow") >= "3"  # which loads what a DAG file needs only as it is named
+    is_sdk = version("apache-airflow") >= "3"  # which loads a name when it is first used
     airflow_first = "from airflow.sdk import DAG, BaseOperator" if is_sdk else "import airflow.models.baseoperator"
     loaded = run_python(
         f"import sys, json; {airflow_first}; before = set(sys.modules)\n"
@@ -133,7 +133,7 @@ def test_provider_info_and_the_package_import_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in vars(exceptions) if re.fullmatch("Otpiq.+Error", name)])
-def test_an_error_that_is_made_again_from_its_text_says_nothing_twice(name: str) -> None:
+def test_an_error_that_is_created_from_its_text_has_the_same_text(name: str) -> None:
     error = getattr(exceptions, name)("What happened.")
-    again = type(error)(str(error))  # as Airflow's own serialisation does
+    again = type(error)(str(error))  # as Airflow's serialization does
     assert str(again) == str(error)

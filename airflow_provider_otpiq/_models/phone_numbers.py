@@ -1,7 +1,7 @@
 """
-Parse phone numbers as people and programs write them, into the form that OTPIQ accepts.
+Parse phone numbers, as people and programs write them, into the form that OTPIQ accepts.
 
-One function decides for recipients, audiences, suppression lists, reports and guard rails.
+Recipients, audiences, suppression lists, reports and guard rails all use this function.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 DEFAULT_REGION = "IQ"
 
 API_FORM = "9647[3-9][0-9]{8}"
-"""A regular expression for mobile numbers of Iraq in the API's form; every match is valid."""
+"""The regular expression of Iraq's mobile numbers in the API's form; every match is valid."""
 
 MISSING = "is required, and is not set"
 
 _IN_API_FORM = re.compile(API_FORM)
 _MIN_DIGITS = 10
 _MIN_MOBILE_DIGITS = 7
-_MAX_LENGTH = 100  # of a written number; the patterns below are slow on long strings
+_MAX_LENGTH = 100  # the patterns below are slow on long strings
 _BEYOND_PHONE_NUMBERS = 10**15
 _ROUNDED = "00000"
 _PLUS_SIGNS = frozenset("+\uff0b")
@@ -50,14 +50,14 @@ class PhoneNumber(NamedTuple):
     """A valid phone number."""
 
     digits: str
-    """As OTPIQ accepts it: ``^[0-9]{10,15}$``, the country code first, without a plus."""
+    """The number in the API's form: ``^[0-9]{10,15}$``, with country code, without a plus."""
     region: str
-    """Its country, two letters; ``001`` for numbers of no country."""
+    """The country's two letters; ``001`` for numbers without a country."""
 
 
 def normalize(value: object, default_region: str = DEFAULT_REGION) -> str:
     """
-    Return a phone number's digits, as :func:`parse_phone_number` reads it.
+    Return a phone number's digits, as :func:`parse_phone_number` parses it.
 
     :raises ValueError: if it is not a valid phone number.
     """
@@ -188,7 +188,7 @@ def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[st
     """
     List the numbers that the digits could mean.
 
-    :raises AmbiguousNumberError: if a mobile number of the default region has further digits after it.
+    :raises AmbiguousNumberError: if a mobile number of the default region has further digits.
     """
     if has_plus:
         return [(f"+{digits}", None)]

@@ -37,7 +37,7 @@ They are kept inside a word, where Kurdish and Persian need them, and removed be
 """
 
 NULL_VALUES = (
-    # What pandas.read_csv reads as missing by default.
+    # Missing values of pandas.read_csv by default.
     "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
     "NaN", "None", "n/a", "nan", "null",
     # Databases, pandas' times, JavaScript and other languages.

@@ -374,6 +374,6 @@ def test_without_quiet_hours_a_campaigns_own_time_is_accepted(guarded: Guard) ->
 
 def test_extras_that_are_not_an_object_refuse_everything(connect: Callable[..., OtpiqHook]) -> None:
     hook = connect(extra=json.dumps(["allowed_recipients"]))
-    is_named = documented("an extra of the connection that is no JSON object is named")
+    is_named = documented("an extra of the connection")
     with pytest.raises(OtpiqConfigurationError if is_named else AirflowNotFoundException):
         hook.start_campaign(campaign_id=CAMPAIGN_ID)

@@ -91,7 +91,7 @@ DIFFERENCES: dict[str, Callable[[], bool]] = {
 TESTED_ELSEWHERE = {
     "the rendered field": "test_recipients_can_be_set_in_every_way_and_are_shown_as_a_count",
     "an extra of the connection": "test_extras_that_are_not_an_object_refuse_everything",
-    "`airflow dags test`": "test_the_key_is_nowhere_but_in_the_connection",
+    "`airflow dags test`": "test_only_the_connection_contains_the_key",
 }
 
 

@@ -1,4 +1,4 @@
-"""What the system tests share."""
+"""Fixtures that the system tests share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def store(bucket: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """The `bucket` of a module or folder, to which the test itself has the connection too."""
+    """The `bucket` of a module or folder, with its connection in the test's environment."""
     for name, value in bucket.environment.items():
         monkeypatch.setenv(name, value)
     return bucket

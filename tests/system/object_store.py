@@ -25,8 +25,8 @@ class Store(NamedTuple):
 
 
 @contextlib.contextmanager
-def an_object_store(host: str = LOOPBACK) -> Iterator[str]:
-    """Run the server at an address; yield its URL."""
+def object_store_server(host: str = LOOPBACK) -> Iterator[str]:
+    """Run the server, and yield its URL."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(host, port=0, verbose=False)

@@ -1,4 +1,4 @@
-"""What the tests ask of a running Airflow."""
+"""Read and change a running Airflow."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ WRONG_KEY = "sk_live_wrong_and_never_to_be_seen"
 STORED_KEY = "sk_live_stored_and_never_to_be_seen"
 
 
-def the_task(airflow: RunningAirflow, run: str, task_id: str = "create") -> dict[str, Any]:
+def task_of(airflow: RunningAirflow, run: str, task_id: str = "create") -> dict[str, Any]:
     (found,) = [task for task in airflow.tasks(run) if task["task_id"] == task_id]
     return found
 
 
 def wait_for_state(airflow: RunningAirflow, run: str, state: str, task_id: str = "create") -> dict[str, Any]:
-    wait_until(lambda: the_task(airflow, run, task_id)["state"] == state)
-    return the_task(airflow, run, task_id)
+    wait_until(lambda: task_of(airflow, run, task_id)["state"] == state)
+    return task_of(airflow, run, task_id)
 
 
 def clear(airflow: RunningAirflow, run: str, **options: Any) -> requests.Response:
-    """Clear tasks of a run, as a person does in the UI, with options of the REST API such as ``task_ids``."""
+    """Clear tasks of a run as the UI does, with the REST API's options."""
     dag_id, run_id = run.split("/")[2], run.rsplit("/", maxsplit=1)[-1]
     body = {"dry_run": False, "dag_run_id": run_id, **options}
     return airflow.api("POST", f"/dags/{dag_id}/clearTaskInstances", body)
 
 
 def run_again(airflow: RunningAirflow, run: str, *task_ids: str) -> None:
-    """Clear tasks, whatever their state, and wait for the end of the run."""
+    """Clear tasks in any state, and wait until the run ends."""
     clear(airflow, run, only_failed=False, task_ids=task_ids).raise_for_status()
     airflow.finished(run)
 
 
 def is_task(process: psutil.Process) -> bool:
-    """Tell whether a process runs a task: the code of its DAG, not the supervisor above it."""
+    """Return whether a process runs a task, rather than supervises one."""
     with suppress(psutil.Error):
         title = " ".join(process.cmdline())
         return title.startswith("airflow worker -- ") and "LocalExecutor" not in title
@@ -62,17 +62,17 @@ def log_of(airflow: RunningAirflow, run: str, task_id: str, try_number: int = 1,
     return airflow.api("GET", f"{run}/taskInstances/{task_id}/logs/{try_number}?map_index={map_index}").text
 
 
-def sent(sandbox: Sandbox, what: str) -> int:
-    """Count the requests of a kind, such as ``start``."""
-    return sum(request["path"].endswith(f"/{what}") for request in sandbox.requests)
+def sent(sandbox: Sandbox, call: str) -> int:
+    """Count the requests of a call, such as ``start``."""
+    return sum(request["path"].endswith(f"/{call}") for request in sandbox.requests)
 
 
-def everything_that_airflow_has_written(airflow: RunningAirflow) -> Iterator[str]:
-    """Logs, SQLite's file, and what a dump of PostgreSQL holds; a stored key is encrypted in both."""
+def everything_written(airflow: RunningAirflow) -> Iterator[str]:
+    """Yield logs, and the database, in which a stored key is encrypted."""
     for file in Path(airflow.environment["AIRFLOW_HOME"]).rglob("*"):
-        if "dags" in file.parts:  # the DAG files themselves, and what stands beside them
+        if "dags" in file.parts:
             continue
-        with suppress(FileNotFoundError, IsADirectoryError):  # SQLite's journal comes and goes
+        with suppress(FileNotFoundError, IsADirectoryError):  # SQLite deletes its journal
             yield file.read_bytes().decode(errors="replace")
     if dump := airflow.environment.get("OTPIQ_TEST_DUMP"):
         yield subprocess.run(dump.split(), capture_output=True, check=True, text=True).stdout

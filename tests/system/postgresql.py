@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def a_postgresql_if_asked_for(environment: dict[str, str]) -> contextlib.AbstractContextManager[None]:
-    """Do as `a_postgresql` where ``OTPIQ_TEST_DATABASE=postgresql`` asks for it, otherwise nothing."""
-    asked_for = os.environ.get("OTPIQ_TEST_DATABASE") == "postgresql"
-    return a_postgresql(environment) if asked_for else contextlib.nullcontext()
+def postgresql_if_requested(environment: dict[str, str]) -> contextlib.AbstractContextManager[None]:
+    """Run a `postgresql` if ``OTPIQ_TEST_DATABASE=postgresql``."""
+    requested = os.environ.get("OTPIQ_TEST_DATABASE") == "postgresql"
+    return postgresql(environment) if requested else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
-def a_postgresql(environment: dict[str, str]) -> Iterator[None]:
-    """Run a cluster of its own, and point an Airflow to it."""
+def postgresql(environment: dict[str, str]) -> Iterator[None]:
+    """Run a PostgreSQL, and point an Airflow to it."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
-    # Not pytest's folder, which only its own user may enter, and short, as a socket's path has to be.
+    # Only root can enter pytest's folder, and a socket's path must be short.
     folder = Path(tempfile.mkdtemp(prefix="otpiq-"))
     # PostgreSQL refuses to run as root.
     as_postgres = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -37,7 +37,7 @@ def a_postgresql(environment: dict[str, str]) -> Iterator[None]:
     def run(*command: object) -> None:
         subprocess.run([*as_postgres, *map(str, command)], check=True, capture_output=True, cwd="/")
 
-    # No TCP: a socket in the folder is all that is needed, and no port can be taken.
+    # A socket needs no free port.
     options = f"-c listen_addresses='' -c unix_socket_directories={sockets}"
     try:
         run(programs / "initdb", "--auth=trust", "--username=postgres", "--pgdata", data)

@@ -1,4 +1,4 @@
-"""What only a real Airflow shows: discovery, and DAGs that run against its database."""
+"""Discovery of the provider, and DAGs that run in a real Airflow."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_example_runs(dag_runner: DagRunner, sandbox: Sandbox, file: Path) ->
     run = dag_runner.run(file, mark_success="approve|wait")
     assert run.state == "success", run.log
     assert {request["status"] for request in sandbox.requests} <= {200, 201}
-    # Nothing was started that would have results; with a scheduler, see test_whole_campaigns.
+    # The results' DAG finds no started broadcast here; for one, see test_whole_campaigns.
     assert bool(sandbox.campaigns) == (file.stem != "example_otpiq_results")
     assert bool(sandbox.reports) == (file.stem == "example_otpiq_broadcast")
 
@@ -62,11 +62,11 @@ def test_the_campaign_example_creates_and_updates(dag_runner: DagRunner, sandbox
     "blank",
     [
         {},
-        # Airflow before 3 checks the format, and refuses to make the run.
+        # Airflow 2 checks the format and refuses the run.
         pytest.param({"scheduled_for": ""}, marks=pytest.mark.skipif(AIRFLOW_VERSION.major < 3, reason="refused")),
     ],
 )
-def test_the_manual_example_takes_a_blank_date_for_a_draft(
+def test_the_manual_example_without_a_date_saves_a_draft(
     dag_runner: DagRunner, sandbox: Sandbox, blank: dict[str, object]
 ) -> None:
     assert dag_runner.run(EXAMPLE_DAGS / "example_otpiq_manual.py", conf=blank).state == "success"
@@ -110,7 +110,7 @@ def test_recipients_can_be_set_in_every_way_and_are_shown_as_a_count(
             assert recipient["phoneNumber"] not in without_airflows_debug_lines(log)
 
 
-def test_where_a_field_cannot_be_rendered_airflow_stores_nobody(airflow: LocalAirflow, dag_runner: DagRunner) -> None:
+def test_a_field_that_cannot_be_rendered_stores_no_personal_data(airflow: LocalAirflow, dag_runner: DagRunner) -> None:
     dag_id = "recipients_beside_a_field_that_cannot_be_rendered"
     log = dag_runner.run(DAGS / "every_way_to_give_recipients.py", dag_id).log
     assert "UndefinedError" in log
@@ -119,7 +119,7 @@ def test_where_a_field_cannot_be_rendered_airflow_stores_nobody(airflow: LocalAi
 
 
 def rendered_recipients(airflow: LocalAirflow, dag_id: str) -> set[str]:
-    """Give what Airflow has stored of the recipients of a DAG's tasks."""
+    """Return what Airflow has stored for the field ``recipients`` of a DAG's tasks."""
     database = sqlite3.connect(Path(airflow.environment["AIRFLOW_HOME"]) / "airflow.db")
     query = "SELECT rendered_fields FROM rendered_task_instance_fields WHERE dag_id = ?"
     rows = [json.loads(fields) for (fields,) in database.execute(query, [dag_id])]
@@ -128,7 +128,7 @@ def rendered_recipients(airflow: LocalAirflow, dag_id: str) -> set[str]:
 
 
 @needs_task_state
-def test_a_retry_returns_the_campaign_that_the_first_try_made(dag_runner: DagRunner, sandbox: Sandbox) -> None:
+def test_a_retry_returns_the_campaign_of_the_first_try(dag_runner: DagRunner, sandbox: Sandbox) -> None:
     state, log = dag_runner.run(DAGS / "one_campaign_for_one_task_instance.py", "same_fields_on_the_retry")
     assert state == "success", log
     assert "this try fails after its campaign was created" in log
@@ -137,7 +137,7 @@ def test_a_retry_returns_the_campaign_that_the_first_try_made(dag_runner: DagRun
 
 
 @needs_task_state
-def test_a_retry_with_other_fields_makes_a_new_campaign_and_warns(dag_runner: DagRunner, sandbox: Sandbox) -> None:
+def test_a_retry_with_other_fields_creates_a_new_campaign_and_warns(dag_runner: DagRunner, sandbox: Sandbox) -> None:
     state, log = dag_runner.run(DAGS / "one_campaign_for_one_task_instance.py", "other_fields_on_the_retry")
     assert state == "success", log
     first, second = sandbox.campaigns
@@ -147,7 +147,7 @@ def test_a_retry_with_other_fields_makes_a_new_campaign_and_warns(dag_runner: Da
 
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
 @pytest.mark.parametrize("status", ["read", "pending"])
-def test_a_sensors_last_counts_are_in_xcom_also_when_it_times_out(
+def test_a_sensors_last_counts_are_in_xcom_even_if_it_times_out(
     dag_runner: DagRunner, sandbox: Sandbox, mode: str, status: str
 ) -> None:
     send_file(sandbox, as_csv([{"Delivery Status": status}]), 1)
@@ -156,7 +156,7 @@ def test_a_sensors_last_counts_are_in_xcom_also_when_it_times_out(
     assert ("AirflowSensorTimeout" in run.log) is (status == "pending")
 
 
-def test_the_key_is_nowhere_but_in_the_connection(airflow: LocalAirflow, sandbox: Sandbox) -> None:
+def test_only_the_connection_contains_the_key(airflow: LocalAirflow, sandbox: Sandbox) -> None:
     key = "sk_live_never_to_be_seen"
     airflow.connect("otpiq_default", host=sandbox.url, password=key)
     run = airflow.run("dags", "test", "example_otpiq_campaign")

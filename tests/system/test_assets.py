@@ -1,4 +1,4 @@
-"""The events of assets as a real run leaves them in Airflow's database."""
+"""The asset events of a real run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.system
 FILE = Path(__file__).parent / "dags" / "campaigns_of_assets.py"
 
 
-def test_the_event_of_a_task_that_succeeds_says_its_campaign(
+def test_the_event_of_a_successful_task_contains_its_campaign(
     airflow: LocalAirflow, dag_runner: DagRunner, sandbox: Sandbox
 ) -> None:
-    if AIRFLOW_VERSION.release < (3, 1):  # whose `dag.test()` needs what the DAG processor makes of assets
+    if AIRFLOW_VERSION.release < (3, 1):  # whose `dag.test()` needs serialized assets
         airflow.run("dags", "reserialize").check_returncode()
     assert dag_runner.run(FILE, "asset_of_a_campaign").state == "failed"  # of its second task
     (campaign,) = sandbox.campaigns

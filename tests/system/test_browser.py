@@ -1,4 +1,4 @@
-"""What a person sees: the connection form, its Test button, and the trigger form, in a real browser."""
+"""The connection form, its Test button, the trigger form and links, in a real browser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ expect = playwright.expect
 pytestmark = pytest.mark.browser
 
 CHROMIUM = "/usr/bin/chromium"
-# Root's chromium needs no sandbox; the rest keeps it from looking for its vendor's servers.
+# Chromium runs as root, and contacts no servers of its vendor.
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -34,9 +34,8 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Where to keep pictures: OTPIQ_TEST_SCREENSHOTS=docs/screenshots make test-browser makes the documentation's.
+# `OTPIQ_TEST_SCREENSHOTS=docs/screenshots make test-browser` takes the documentation's pictures.
 SCREENSHOTS = os.environ.get("OTPIQ_TEST_SCREENSHOTS")
-
 
 DASHBOARD = "https://dashboard.example.com/campaigns/{campaign_id}"
 LINKED = """
@@ -152,7 +151,7 @@ def press_test(page: Page, connection_id: str) -> None:
 
 
 def test_the_connection_form_is_filled_in_saved_and_tested(page: Page, ui_sandbox: Sandbox) -> None:
-    """Airflow 3.3's form has no Test button of its own; it is in the list, for a saved connection."""
+    """Airflow 3.3 has the Test button in the list, for a saved connection."""
     ui_sandbox.reset()
     fill_in_a_connection(page, "otpiq_form", ui_sandbox, ui_sandbox.api_key)
     press_test(page, "otpiq_form")
@@ -160,7 +159,7 @@ def test_the_connection_form_is_filled_in_saved_and_tested(page: Page, ui_sandbo
     assert [(request["method"], request["status"]) for request in ui_sandbox.requests] == [("GET", 200)]
 
 
-def test_a_wrong_key_says_what_to_check(page: Page, ui_sandbox: Sandbox) -> None:
+def test_a_wrong_key_shows_what_to_check(page: Page, ui_sandbox: Sandbox) -> None:
     fill_in_a_connection(page, "otpiq_wrong", ui_sandbox, "sk_live_wrong_key")
     press_test(page, "otpiq_wrong")
     expect(page.get_by_text("Check the API key in the connection's password")).to_be_visible()
@@ -173,7 +172,7 @@ def test_an_invalid_guard_rail_of_the_form_is_shown(page: Page, ui_sandbox: Sand
     expect(page.get_by_text("allowed_recipients: has an entry that is neither a phone number")).to_be_visible()
 
 
-def test_a_person_approves_a_campaign_and_looks_at_what_became_of_it(
+def test_a_person_approves_a_campaign_and_sees_its_messages(
     airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox
 ) -> None:
     ui_sandbox.reset()
@@ -224,7 +223,7 @@ def test_the_manual_example_is_triggered_from_its_form(
     expect(page.get_by_text(campaign["_id"]).first).to_be_visible()
 
 
-def test_a_task_links_to_its_campaign_where_the_connection_says_where_that_is(
+def test_a_task_links_to_its_campaign_if_the_connection_has_a_dashboard_url(
     airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox
 ) -> None:
     ui_sandbox.reset()
@@ -233,7 +232,7 @@ def test_a_task_links_to_its_campaign_where_the_connection_says_where_that_is(
         run = airflow.trigger("linked", otpiq_conn_id=connection)
         assert airflow.finished(run) == "success"
         page.goto(f"/dags/linked/runs/{run.rsplit('/', maxsplit=1)[-1]}/tasks/create/details")
-        expect(page.get_by_text("Extra Links")).to_be_visible()  # Airflow's heading, with or without a link below it
+        expect(page.get_by_text("Extra Links")).to_be_visible()  # Airflow's heading, with or without a link
         expect(page.get_by_role("cell", name="CreateCampaignOperator")).to_be_visible()
         expect(page.get_by_text("OTPIQ dashboard")).to_have_count(links)
     link = page.get_by_role("link", name="OTPIQ dashboard")
@@ -241,7 +240,7 @@ def test_a_task_links_to_its_campaign_where_the_connection_says_where_that_is(
     photograph(page, "dashboard_link")
 
 
-def test_a_report_is_seen_with_its_counts_and_its_link(
+def test_a_report_shows_its_counts_and_its_link(
     airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     ui_sandbox.reset()
@@ -257,7 +256,7 @@ def test_a_report_is_seen_with_its_counts_and_its_link(
     page.goto(f"{task}/xcom")
     expect(page.get_by_text("report.parquet").first).to_be_visible()
     expect(page.get_by_role("cell", name="report", exact=True)).to_be_visible()
-    assert airflow.xcom(run, "report", "report")["unmatched"] == 3  # nothing has gone out yet
+    assert airflow.xcom(run, "report", "report")["unmatched"] == 3  # nothing was sent yet
     page.goto(ui_sandbox.url.removesuffix("api"))
     expect(page.get_by_role("heading", name="Reports")).to_be_visible()
     expect(page.get_by_role("link", name="delivery-report-")).to_have_count(1)

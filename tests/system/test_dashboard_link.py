@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 FILE = EXAMPLE_DAGS / "example_otpiq_campaign.py"
-# What Airflow 2's webserver does: it knows the DAG as it was serialized.
+# As Airflow 2's webserver does, with the serialized DAG.
 OF_THE_WEBSERVER = f"""
 from airflow.models import DagBag, DagRun
 from airflow.serialization.serialized_objects import SerializedDAG
@@ -32,9 +32,9 @@ print(repr(dag.get_task("create").get_extra_links(run.get_task_instance("create"
 """
 
 
-@pytest.mark.skipif(AIRFLOW_VERSION.major > 2, reason="Airflow 3's UI is looked at in `make test-browser`")
+@pytest.mark.skipif(AIRFLOW_VERSION.major > 2, reason="`make test-browser` tests Airflow 3")
 @pytest.mark.parametrize("address", ["https://dashboard.example.com/{campaign_id}", None])
-def test_airflow_2_finds_where_the_link_leads(airflow_home: Path, sandbox: Sandbox, address: str | None) -> None:
+def test_airflow_2_shows_the_link(airflow_home: Path, sandbox: Sandbox, address: str | None) -> None:
     airflow = airflow_in(airflow_home, sandbox)
     extra = {"dashboard_url": address}
     airflow.connect("otpiq_default", host=sandbox.url, password=sandbox.api_key, extra=extra)

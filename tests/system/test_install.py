@@ -1,4 +1,4 @@
-"""Installing beside an Airflow whose constraint file is too old for this package, as the documentation says."""
+"""Installation with an Airflow whose constraint file is too old for this package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AIRFLOW = f"apache-airflow=={version('apache-airflow')}"
 
 @pytest.mark.system
 @pytest.mark.skipif(AIRFLOW_VERSION.release[:2] != (3, 0), reason="later constraint files fit")
-def test_it_is_installed_in_two_steps(tmp_path: Path) -> None:
+def test_two_steps_install_the_package(tmp_path: Path) -> None:
     own = tmp_path / "constraints.txt"
     pinned = (REPOSITORY / "dev" / "constraints" / "3.0.txt").read_text().splitlines()
     own.write_text("\n".join([*(line for line in pinned if not line.startswith(COMPAT)), f"{COMPAT}==1.7.3"]))

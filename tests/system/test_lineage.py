@@ -1,4 +1,4 @@
-"""The events that Airflow's OpenLineage provider emits of a real run, to a file."""
+"""The events that Airflow's OpenLineage provider writes for a real run."""
 
 from __future__ import annotations
 
@@ -20,19 +20,12 @@ pytestmark = pytest.mark.system
 
 PEOPLE = "id,phone,name\nC-17,0770 123 4567,Zaynab\nC-18,+964 780 123 4567,Mustafa\n"
 SECRETS = (
-    "7701234567",
-    "770 123 4567",
-    "7801234567",
-    "780 123 4567",
-    "7809876543",
-    "Zaynab",
-    "Mustafa",
-    "Hawraa",
-    "C-1",
+    *("7701234567", "770 123 4567", "7801234567", "780 123 4567", "7809876543"),
+    *("Zaynab", "Mustafa", "Hawraa", "C-1"),
 )
 
 
-def test_files_become_an_audience_that_campaigns_and_those_a_report(
+def test_the_events_lead_from_files_to_campaigns_and_a_report(
     airflow_home: Path, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     folder = tmp_path / "files"
@@ -49,7 +42,7 @@ def test_files_become_an_audience_that_campaigns_and_those_a_report(
     completed = {
         event.job.name: event for event in map(parsed, text.splitlines()) if event.eventType is RunState.COMPLETE
     }
-    assert {name: told(event) for name, event in completed.items() if event.inputs or event.outputs} == {
+    assert {name: datasets_of(event) for name, event in completed.items() if event.inputs or event.outputs} == {
         "lineage.prepare": ({("file", f"{folder}/people.csv")}, {("file", f"{folder}/audience"): 2}),
         "lineage.broadcast": ({("file", f"{folder}/audience")}, campaigns(sandbox)),
         "lineage.start": ({("file", f"{folder}/audience")}, campaigns(sandbox)),
@@ -67,7 +60,7 @@ def campaigns(sandbox: Sandbox) -> dict[tuple[str, str], int]:
 
 
 def parsed(line: str) -> RunEvent:
-    """Read an event with the classes of OpenLineage's client, which check what they hold."""
+    """Parse an event with OpenLineage's classes, which validate it."""
     event = json.loads(line)
     return RunEvent(
         eventType=RunState[event["eventType"]],
@@ -80,8 +73,8 @@ def parsed(line: str) -> RunEvent:
     )
 
 
-def told(event: RunEvent) -> tuple[set[tuple[str, str]], dict[tuple[str, str], Any]]:
-    """Give the inputs, and the outputs with their rows."""
+def datasets_of(event: RunEvent) -> tuple[set[tuple[str, str]], dict[tuple[str, str], Any]]:
+    """Return the inputs, and the outputs with their row counts."""
     rows: dict[tuple[str, str], Any] = {}
     for dataset in event.outputs or []:
         facets: Any = dataset.outputFacets

@@ -1,4 +1,4 @@
-"""A broadcast whose tasks share nothing but an object store: S3, as moto's server does it."""
+"""A broadcast whose tasks share only an object store: moto's S3."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_otpiq._storage import Folder
 from dev.local_airflow import REPOSITORY
 from tests.broadcast.people import PRICE, TEMPLATE, messaged, number
-from tests.system.object_store import an_object_store, new_bucket
+from tests.system.object_store import new_bucket, object_store_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ import sys
 from airflow_provider_otpiq._storage import Folder
 
 folder = Folder(sys.argv[1])
-folder.read("nothing")  # so that it is connected
+folder.read("nothing")  # connects it
 print("ready", flush=True)
 sys.stdin.readline()
 print(sum(folder.create(f"{name:03}", sys.argv[2].encode()) for name in range(int(sys.argv[3]))))
@@ -42,7 +42,7 @@ print(sum(folder.create(f"{name:03}", sys.argv[2].encode()) for name in range(in
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
-    with an_object_store() as url:
+    with object_store_server() as url:
         yield url
 
 
@@ -52,7 +52,7 @@ def bucket(endpoint: str, request: pytest.FixtureRequest) -> Store:
 
 
 def isolated(home: Path, connections: dict[str, str]) -> dict[str, Any]:
-    """What a process gets that shares no folder with another: the options of `subprocess`."""
+    """Return the options of `subprocess` for a process that shares no folder with another."""
     for name in ("temporary", "work"):
         (home / name).mkdir(parents=True)
     environment = {"HOME": str(home), "AIRFLOW_HOME": str(home / "airflow"), "TMPDIR": str(home / "temporary")}
@@ -61,7 +61,7 @@ def isolated(home: Path, connections: dict[str, str]) -> dict[str, Any]:
 
 
 def execute(home: Path, store: Store, sandbox: Sandbox, step: str, *, clock: int = 0, **fields: Any) -> dict[str, Any]:
-    """Run a task where nothing but the store is shared, and return its XComs; its clock may be some seconds ahead."""
+    """Run a task that shares only the store, and return its XComs; its clock is ``clock`` seconds ahead."""
     otpiq = {"conn_type": "otpiq", "host": sandbox.url, "password": sandbox.api_key}
     connections = {**store.environment, "AIRFLOW_CONN_OTPIQ_DEFAULT": json.dumps(otpiq)}
     result = home.with_suffix(".json")
@@ -77,7 +77,7 @@ def execute(home: Path, store: Store, sandbox: Sandbox, step: str, *, clock: int
     return found
 
 
-def test_the_tasks_share_nothing_but_the_store(store: Store, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_tasks_share_only_the_store(store: Store, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.credit = PEOPLE * PRICE
     rows = "".join(f"{NAME},{number(each)}\n" for each in (*range(PEOPLE), 1, 2))
     Folder(f"{store.url}/crm").write("people.csv", f"name,phone\n{rows}{NAME},12\n".encode())
@@ -137,7 +137,7 @@ def test_of_two_processes_one_creates_an_object(store: Store, tmp_path: Path) ->
     assert sum(created) == names
 
 
-def test_what_another_process_has_just_written_is_seen(store: Store, tmp_path: Path) -> None:
+def test_a_process_sees_what_another_has_just_written(store: Store, tmp_path: Path) -> None:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     folder = Folder(f"{store.url}/seen")

@@ -1,4 +1,4 @@
-"""An Airflow on CeleryExecutor with two workers, whose parts can be killed and started again."""
+"""An Airflow on CeleryExecutor with two workers, whose programs can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DAGS = (Path(__file__).parent / "dags", Path(__file__).parent.parent / "dags")
 REDIS_PORT = 6379
 BROKER = f"redis://{HUB}:{REDIS_PORT}/0"
-# What dies is noticed within seconds; with Airflow's defaults, it takes minutes.
+# Airflow notices a dead process within seconds; by default, it takes minutes.
 _TIMEOUTS = {
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
@@ -39,13 +39,7 @@ _TIMEOUTS = {
 
 
 class Program:
-    """
-    A program that is killed and started again.
-
-    :param command: its command.
-    :param environment: its environment.
-    :param log: the file for what it prints.
-    """
+    """A program that can be killed and restarted; it prints to the file ``log``."""
 
     def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
         self._command = command
@@ -53,7 +47,7 @@ class Program:
         self._log = log
 
     def start(self) -> None:
-        """Start it, in a session of its own."""
+        """Start it in its own session."""
         with self._log.open("ab") as output:
             self._begin = output.tell()
             self._process = subprocess.Popen(
@@ -61,24 +55,22 @@ class Program:
             )
 
     def kill(self) -> None:
-        """Kill it with all that it started, as when its machine loses its power."""
-        self._process.kill()  # first, so that it starts nothing more
+        """Kill it with all that it started, like a power failure."""
+        self._process.kill()  # first, so it starts nothing more
         self._process.wait()
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
     def restart(self) -> None:
-        """Kill it, and start it again."""
         self.kill()
         self.start()
 
     def processes(self) -> list[psutil.Process]:
-        """List its processes."""
         return processes_of(self._process.pid)
 
     def printed(self, text: str) -> bool:
-        """Tell whether it has printed a string since it was started."""
+        """Return whether it has printed a string since its start."""
         return text.encode() in self._log.read_bytes()[self._begin :]
 
     def __enter__(self) -> Self:
@@ -90,13 +82,7 @@ class Program:
 
 
 class Worker(Program):
-    """
-    A Celery worker on a machine of its own, whose queues are the common one and one of its name.
-
-    :param machine: the machine.
-    :param airflow: the Airflow that it works for, of which it gets the configuration, and no access to its database.
-    :param home: its folder.
-    """
+    """A Celery worker on its own machine, without access to Airflow's database; it also has a queue of its name."""
 
     def __init__(self, machine: Machine, airflow: RunningAirflow, home: Path) -> None:
         self.machine = machine
@@ -125,27 +111,18 @@ class Worker(Program):
         super().__init__(command, environment, home / "worker.log")
 
     def restart(self) -> None:
-        """Kill it, start it again, and wait until it takes tasks."""
         super().restart()
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        """Wait until it takes tasks."""
         wait_until(lambda: self.printed(f"{self.machine.name} ready."))
 
     def tasks(self) -> list[psutil.Process]:
-        """List the processes that run a task."""
         return [process for process in self.processes() if is_task(process)]
 
 
 class Cluster:
-    """
-    Redis, a scheduler and the workers, each of which can be killed, beside the rest of an Airflow.
-
-    :param folder: where everything that it writes lies, but for PostgreSQL's files.
-    :param airflow: the API server and the DAG processor.
-    :param machines: the machines of the workers.
-    """
+    """Redis, a scheduler and workers, each of which can be killed, and the rest of an Airflow."""
 
     def __init__(self, folder: Path, airflow: RunningAirflow, machines: list[Machine]) -> None:
         self.folder = folder
@@ -157,7 +134,6 @@ class Cluster:
 
     @contextlib.contextmanager
     def started(self) -> Iterator[None]:
-        """Start all of it; at the end of the block, end it."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.redis)
             stack.enter_context(self.airflow.started(stack.enter_context((self.folder / "airflow.log").open("wb"))))
@@ -169,28 +145,26 @@ class Cluster:
             yield
 
     def tasks(self) -> list[psutil.Process]:
-        """List the processes that run a task, on all workers."""
         return [process for worker in self.workers for process in worker.tasks()]
 
     def is_supervised(self, task: psutil.Process) -> bool:
-        """Tell whether the process lives that looks after a task."""
+        """Return whether a task's supervisor is alive."""
         with contextlib.suppress(psutil.NoSuchProcess):
             return task.parent() in self.worker_of(task).processes()
         return False
 
     def worker_of(self, process: psutil.Process) -> Worker:
-        """Find the worker that a process runs on."""
         (worker,) = [worker for worker in self.workers if process in worker.processes()]
         return worker
 
 
 def new_airflow(folder: Path) -> RunningAirflow:
-    """Make the API server and the DAG processor of a cluster."""
+    """Return the API server and the DAG processor of a cluster."""
     copy_dags(folder)
     airflow = RunningAirflow(folder, folder / "dags", host=HUB, components=("dag-processor", "api-server"))
     airflow.environment |= {f"AIRFLOW__{name}": value for name, value in _TIMEOUTS.items()}
     airflow.environment |= {
-        "AIRFLOW__API__SECRET_KEY": uuid4().hex,  # with which the API server asks a worker for a log
+        "AIRFLOW__API__SECRET_KEY": uuid4().hex,  # with which the API server requests a worker's log
         "AIRFLOW__API_AUTH__JWT_SECRET": uuid4().hex,
         "AIRFLOW__CELERY__BROKER_URL": BROKER,
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
@@ -201,22 +175,18 @@ def new_airflow(folder: Path) -> RunningAirflow:
 
 
 def add_connection(airflow: RunningAirflow, connection_id: str, **fields: Any) -> None:
-    """Save a connection in Airflow's database, where each worker gets it through the API server."""
+    """Save a connection in Airflow's database; workers get it from the API server."""
     airflow.run("connections", "add", connection_id, "--conn-json", json.dumps(fields)).check_returncode()
 
 
 def copy_dags(home: Path) -> None:
-    """Give a machine a DAG folder of its own."""
+    """Copy the DAGs to a machine."""
     for source in DAGS:
         shutil.copytree(source, home / "dags" / source.parent.name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def _redis(folder: Path) -> list[str]:
-    """
-    Make the command of Redis.
-
-    Its append-only file lets it go on after a kill. It is never compacted, so it holds all that was ever written.
-    """
+    """Return the command of Redis; its append-only file survives a kill and contains everything ever written."""
     folder.mkdir()
     options = {
         "bind": HUB,

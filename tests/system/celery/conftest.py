@@ -11,9 +11,9 @@ from airflow_provider_otpiq.sandbox import Sandbox
 from tests.system.celery.cluster import Cluster, add_connection, new_airflow
 from tests.system.celery.events import end_of_tasks, thaw
 from tests.system.celery.network import HUB, Machine, own_network
-from tests.system.object_store import Store, an_object_store, new_bucket
+from tests.system.object_store import Store, new_bucket, object_store_server
 from tests.system.observing import KEY
-from tests.system.postgresql import a_postgresql
+from tests.system.postgresql import postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def cluster_sandbox(network: list[Machine]) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def bucket(network: list[Machine]) -> Iterator[Store]:
-    with an_object_store(HUB) as endpoint:
+    with object_store_server(HUB) as endpoint:
         yield new_bucket(endpoint, "marketing")
 
 
@@ -46,7 +46,7 @@ def cluster(
 ) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("celery")
     airflow = new_airflow(folder)
-    with a_postgresql(airflow.environment):
+    with postgresql(airflow.environment):
         airflow.migrate()
         otpiq = {"conn_type": "otpiq", "host": cluster_sandbox.url, "password": KEY}
         add_connection(airflow, "otpiq_default", **otpiq, extra={"allow_insecure_http": True})
@@ -60,5 +60,5 @@ def cluster(
 def sandbox(cluster: Cluster, cluster_sandbox: Sandbox) -> Iterator[Sandbox]:
     cluster_sandbox.reset()
     yield cluster_sandbox
-    thaw(cluster)  # where a test has failed in the middle
+    thaw(cluster)  # if a test failed before it did
     end_of_tasks(cluster)

@@ -1,4 +1,4 @@
-"""What the tests of Celery wait for, do to the cluster, and find in the books in the end."""
+"""What the Celery tests wait for, do to the cluster, and check in the end."""
 
 from __future__ import annotations
 
@@ -22,16 +22,13 @@ if TYPE_CHECKING:
     from tests.system.celery.cluster import Cluster
 
 PEOPLE = 20
-"""How many a campaign has, and how many are in the team that gets its sample."""
+"""The number of recipients of a campaign, and of its sample."""
 TEAM = 50_000_000
-"""The first number of the team."""
-
-
-# Events
+"""The first number of the team that gets samples."""
 
 
 def requests_of(sandbox: Sandbox, call: str) -> list[dict[str, Any]]:
-    """List the requests of a kind, such as ``start``."""
+    """List the requests of a call, such as ``start``."""
     kind = Fault.parse({"call": call})
     return [each for each in sandbox.requests if kind.matches(each["method"], each["path"])]
 
@@ -39,7 +36,7 @@ def requests_of(sandbox: Sandbox, call: str) -> list[dict[str, Any]]:
 def task_of_request(
     cluster: Cluster, sandbox: Sandbox, run: str, call: str, task_id: str = "", count: int = 1
 ) -> psutil.Process:
-    """Wait for as many requests, and find a process of the task that sends them; its id is ``call`` by default."""
+    """Wait for ``count`` requests, and return a process of the task that sends them, by default the task ``call``."""
     wait_until(lambda: len(requests_of(sandbox, call)) >= count)
 
     def supervised() -> list[psutil.Process]:
@@ -49,15 +46,12 @@ def task_of_request(
     return wait_until(supervised)[0]
 
 
-# Trouble
-
-
 def kill_task(cluster: Cluster, task: psutil.Process) -> None:
     task.kill()
 
 
 def kill_supervisor(cluster: Cluster, task: psutil.Process) -> None:
-    """Kill what looks after a task, which lives on."""
+    """Kill a task's supervisor; the task survives."""
     supervisor = task.parent()
     assert supervisor
     supervisor.kill()
@@ -70,7 +64,7 @@ def kill_worker(cluster: Cluster, task: psutil.Process) -> None:
 
 
 def freeze(cluster: Cluster, task: psutil.Process) -> None:
-    """Stop a task and its supervisor, as a virtual machine is stopped that moves to another host."""
+    """Stop a task and its supervisor, like a virtual machine that moves to another host."""
     supervisor = task.parent()
     assert supervisor
     for process in (supervisor, task):
@@ -78,24 +72,24 @@ def freeze(cluster: Cluster, task: psutil.Process) -> None:
 
 
 def thaw(cluster: Cluster) -> None:
-    """Resume whatever is frozen."""
+    """Resume what is frozen."""
     for worker in cluster.workers:
         for process in worker.processes():
             process.send_signal(signal.SIGCONT)
 
 
 def end_of_tasks(cluster: Cluster) -> None:
-    """Wait until no task runs any more, not even one that Airflow has given up."""
+    """Wait until no task runs, including those that Airflow considers lost."""
     wait_until(lambda: not cluster.tasks(), 60)
 
 
 class Message:
-    """The message that a worker has got for a task, and has not acknowledged."""
+    """The message that a worker has received for a task, and not acknowledged."""
 
     def __init__(self, task: dict[str, Any]) -> None:
-        import redis  # `make test-celery` installs it, and whatever else is tested collects this too
+        import redis  # only `make test-celery` installs it
 
-        self._broker = redis.Redis.from_url(BROKER)
+        self._broker: Any = redis.Redis.from_url(BROKER)
         unacknowledged = self._broker.hvals("unacked")
         found = [json.loads(each) for each in unacknowledged]
         (self._message, _, self._queue) = next(each for each in found if task["id"] in _body(each[0]))
@@ -110,11 +104,8 @@ def _body(message: dict[str, Any]) -> str:
     return base64.b64decode(message["body"]).decode()
 
 
-# What a person does, as docs/unknown-outcome.md says
-
-
 def follow_the_runbook(cluster: Cluster, sandbox: Sandbox, run: str) -> int:
-    """Look for each failed task whether its request took effect, let the run succeed, and count these tasks."""
+    """Decide for each failed task as docs/unknown-outcome.md says, let the run succeed, and count these tasks."""
     wait_until(lambda: all(request["status"] for call in ("sample", "start") for request in requests_of(sandbox, call)))
     failed = [task for task in cluster.airflow.tasks(run) if task["state"] == "failed"]
     for task in failed:
@@ -128,7 +119,7 @@ def follow_the_runbook(cluster: Cluster, sandbox: Sandbox, run: str) -> int:
             path = log.partition("DELETE /api/v2")[2].partition(")")[0]
             cluster.airflow.api("DELETE", path).raise_for_status()
             _clear(cluster, run, task)
-    if cluster.airflow.api("GET", run).json()["state"] == "failed":  # with nothing downstream that goes on
+    if cluster.airflow.api("GET", run).json()["state"] == "failed":  # nothing downstream continues it
         cluster.airflow.api("PATCH", run, {"state": "success"}).raise_for_status()
     assert cluster.airflow.finished(run) == "success"
     return len(failed)
@@ -145,11 +136,8 @@ def _clear(cluster: Cluster, run: str, task: dict[str, Any]) -> None:
     cleared.raise_for_status()
 
 
-# The books
-
-
 def check_books(cluster: Cluster, sandbox: Sandbox, run: str, campaigns: list[int], *, samples: int) -> None:
-    """Check that OTPIQ's books and Airflow's agree: each campaign started once, with all its people, nobody twice."""
+    """Check that OTPIQ and Airflow agree: each campaign started once, and each recipient got one message."""
     assert {task["state"] for task in cluster.airflow.tasks(run)} == {"success"}
     created = {cluster.airflow.xcom(run, "create", map_index=index) for index in campaigns}
     started = [each for each in sandbox.campaigns if each["status"] != "draft"]

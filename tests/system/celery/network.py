@@ -1,4 +1,4 @@
-"""Machines, each with an address and a hostname of its own, in a network that nothing else is on."""
+"""Machines in a network namespace, each with its own address and hostname."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HUB = "10.66.0.1"
-"""The address of this process, and of all that it starts outside of a machine."""
+"""The address of this process, and of what it starts outside of a machine."""
 
 _BRIDGE = "cluster"
 _PACKAGES = {"ip": "iproute2", "nsenter": "util-linux", "redis-server": "redis-server", "unshare": "util-linux"}
@@ -25,10 +25,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 @contextlib.contextmanager
 def own_network() -> Iterator[None]:
     """
-    Leave the machine's network for an empty one, with a bridge at which this process has the address `HUB`.
+    Move this process to an empty network, with a bridge on which its address is `HUB`.
 
-    It ends with the last process in it, and nothing outside of it can reach what listens there, so ports are never
-    taken. Threads and processes that are started meanwhile are in it too.
+    Threads and processes that it starts meanwhile are in it too. Nothing outside can reach them, so each port is free.
     """
     with Path("/proc/thread-self/ns/net").open() as before:
         _require_permission(_libc.unshare(_NEW_NETWORK))
@@ -43,25 +42,20 @@ def own_network() -> Iterator[None]:
 
 
 def require(program: str) -> str:
-    """Find a program, or say which of Debian's packages has it."""
+    """Return a program's path, or raise an error that names its Debian package."""
     if found := shutil.which(program):
         return found
-    raise FileNotFoundError(f"the tests of Celery need {program}, of Debian's package {_PACKAGES[program]}")
+    raise FileNotFoundError(f"The Celery tests need {program}. Install Debian's package {_PACKAGES[program]}")
 
 
 def _require_permission(result: int) -> None:
     if result:
         reason = os.strerror(ctypes.get_errno())
-        raise PermissionError(f"network namespaces, which the tests of Celery need, are for root only here: {reason}")
+        raise PermissionError(f"The Celery tests need root, for network namespaces: {reason}")
 
 
 class Machine:
-    """
-    A machine of the network.
-
-    :param name: its hostname.
-    :param address: its address.
-    """
+    """A machine of the network; its namespaces live as long as the process that waits in them."""
 
     def __init__(self, name: str, address: str) -> None:
         self.name = name
@@ -69,7 +63,6 @@ class Machine:
 
     @contextlib.contextmanager
     def started(self) -> Iterator[None]:
-        """Start it; its namespaces live as long as the process that waits in them."""
         command = f"hostname {self.name} && echo ready && read end"
         with subprocess.Popen(
             [require("unshare"), "--net", "--uts", "sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -77,7 +70,7 @@ class Machine:
             assert waits.stdout
             assert waits.stdout.readline() == b"ready\n"
             self.enter = [require("nsenter"), f"--target={waits.pid}", "--net", "--uts"]
-            """What stands before a command that is to run on it."""
+            """The prefix of a command that runs on it."""
             _ip(f"link add {self.name} type veth peer name eth0 netns {waits.pid}")
             _ip(f"link set {self.name} master {_BRIDGE} up")
             _ip("link set lo up", self.enter)

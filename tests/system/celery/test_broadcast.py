@@ -1,4 +1,4 @@
-"""Mapped campaigns, and a broadcast in four shards whose files lie on S3, while everything is killed once."""
+"""Mapped campaigns, and a broadcast in four shards with its files on S3, while each program is killed once."""
 
 from __future__ import annotations
 

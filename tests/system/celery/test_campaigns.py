@@ -1,4 +1,4 @@
-"""Campaigns on Celery workers: killed, frozen and restarted in the middle, and in the end each is started once."""
+"""Campaigns on Celery workers that are killed, frozen and restarted: each campaign starts once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.system.celery.events import (
     task_of_request,
     thaw,
 )
-from tests.system.observing import log_of, the_task
+from tests.system.observing import log_of, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,10 +37,10 @@ pytestmark = pytest.mark.celery
 
 UNMAPPED = [-1]
 SECONDS_TO_DIE = 8
-"""How long OTPIQ takes for a request in the middle of which something dies."""
+"""How long OTPIQ takes for a request during which a process dies."""
 SECONDS_OF_PAUSE = 25
-"""How long OTPIQ asks to wait, which is longer than Airflow takes to give a task up."""
-any_trouble = pytest.mark.parametrize("trouble", [kill_task, kill_supervisor, kill_worker, freeze])
+"""How long OTPIQ requests to wait; longer than Airflow waits for a lost task."""
+TROUBLES = [kill_task, kill_supervisor, kill_worker, freeze]
 
 
 def test_the_api_server_reads_the_logs_of_both_workers(cluster: Cluster, sandbox: Sandbox) -> None:
@@ -57,26 +57,26 @@ def test_the_api_server_reads_the_logs_of_both_workers(cluster: Cluster, sandbox
     check_books(cluster, sandbox, run, UNMAPPED, samples=1)
 
 
-@any_trouble
 @pytest.mark.parametrize(
-    ("call", "fault"), [("start", {}), ("sample", {"status": 503})], ids=["processed", "never processed"]
+    ("trouble", "call", "fault"),
+    [*((trouble, "start", {}) for trouble in TROUBLES), (kill_task, "sample", {"status": 503})],
 )
-def test_in_the_request_the_outcome_is_unknown_and_a_person_looks(
+def test_during_the_request_the_outcome_is_unknown_and_a_person_decides(
     cluster: Cluster, sandbox: Sandbox, trouble: Trouble, call: str, fault: dict[str, int]
 ) -> None:
     sandbox.arm(call, delay=SECONDS_TO_DIE, **fault)
     run = cluster.airflow.trigger("campaign")
     trouble(cluster, task_of_request(cluster, sandbox, run, call))
     assert cluster.airflow.finished(run) == "failed"
-    assert the_task(cluster.airflow, run, call)["try_number"] == 2
+    assert task_of(cluster.airflow, run, call)["try_number"] == 2
     thaw(cluster)
     end_of_tasks(cluster)
     assert follow_the_runbook(cluster, sandbox, run) == 1
     check_books(cluster, sandbox, run, UNMAPPED, samples=1)
 
 
-@any_trouble
-def test_in_the_pause_before_an_http_retry_the_next_try_sends_it_and_nobody_else(
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_during_the_pause_before_an_http_retry_only_the_next_try_sends_the_request(
     cluster: Cluster, sandbox: Sandbox, trouble: Trouble
 ) -> None:
     sandbox.arm("sample", status=429, headers={"Retry-After": str(SECONDS_OF_PAUSE)})
@@ -87,16 +87,16 @@ def test_in_the_pause_before_an_http_retry_the_next_try_sends_it_and_nobody_else
     assert cluster.airflow.finished(run) == "success"
     (first, _) = requests_of(sandbox, "sample")
     pause_ends_at = datetime.fromisoformat(first["at"]) + timedelta(seconds=SECONDS_OF_PAUSE)
-    wait_until(lambda: datetime.now(UTC) > pause_ends_at)  # so that a frozen task goes on the moment it is resumed
+    wait_until(lambda: datetime.now(UTC) > pause_ends_at)  # so a frozen task continues when it is resumed
     thaw(cluster)
     end_of_tasks(cluster)
-    assert the_task(cluster.airflow, run, "sample")["try_number"] == 2
+    assert task_of(cluster.airflow, run, "sample")["try_number"] == 2
     assert [request["status"] for request in requests_of(sandbox, "sample")] == [429, 201]
     check_books(cluster, sandbox, run, UNMAPPED, samples=1)
 
 
 @pytest.mark.parametrize("program", ["scheduler", "redis"])
-def test_a_restart_is_nothing_that_a_task_notices(cluster: Cluster, sandbox: Sandbox, program: str) -> None:
+def test_a_restart_does_not_disturb_a_task(cluster: Cluster, sandbox: Sandbox, program: str) -> None:
     sandbox.arm("attach", delay=SECONDS_TO_DIE)
     run = cluster.airflow.trigger("campaign")
     task_of_request(cluster, sandbox, run, "attach")
@@ -106,16 +106,16 @@ def test_a_restart_is_nothing_that_a_task_notices(cluster: Cluster, sandbox: San
     check_books(cluster, sandbox, run, UNMAPPED, samples=1)
 
 
-def test_a_task_that_the_broker_delivers_twice_is_run_once(cluster: Cluster, sandbox: Sandbox) -> None:
+def test_a_task_that_the_broker_delivers_twice_runs_once(cluster: Cluster, sandbox: Sandbox) -> None:
     ignored = "ignoring redelivered message"
     sandbox.arm("start", delay=SECONDS_TO_DIE)
     run = cluster.airflow.trigger("campaign")
     task_of_request(cluster, sandbox, run, "start")
-    message = Message(the_task(cluster.airflow, run, "start"))
+    message = Message(task_of(cluster.airflow, run, "start"))
     message.publish()
     wait_until(lambda: any(worker.printed(ignored) for worker in cluster.workers))
     assert cluster.airflow.finished(run) == "success"
-    message.publish()  # and once more, as late as can be
+    message.publish()  # again, after the task ended
     wait_until(lambda: any(worker.printed("invalid_state") for worker in cluster.workers))
     assert len(requests_of(sandbox, "start")) == 1
     check_books(cluster, sandbox, run, UNMAPPED, samples=1)

@@ -1,4 +1,4 @@
-"""What the cluster has written, by this run and by whatever tests have run before."""
+"""What the cluster has written, in this test and in earlier ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.celery
 SENDER = "9647701234567"
 
 
-def test_no_key_and_nobody_is_in_a_log_the_database_or_redis(cluster: Cluster, sandbox: Sandbox) -> None:
+def test_logs_database_and_redis_contain_no_key_and_no_personal_data(cluster: Cluster, sandbox: Sandbox) -> None:
     run = cluster.airflow.trigger("mapped_campaigns")
     assert cluster.airflow.finished(run) == "success"
     written = written_by(cluster)

@@ -1,4 +1,4 @@
-"""Everything that a cluster has written, with what is encoded in it decoded."""
+"""Everything that a cluster has written, decoded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING
 
-from tests.system.observing import everything_that_airflow_has_written
+from tests.system.observing import everything_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +20,8 @@ _BYTEA = re.compile(r"\\x([0-9a-f]{16,})")  # Celery's results, in a dump of Pos
 
 
 def written_by(cluster: Cluster) -> str:
-    """Give all logs, what was ever sent to Redis, and a dump of PostgreSQL; a stored key is encrypted in it."""
-    texts = list(everything_that_airflow_has_written(cluster.airflow))
+    """Return all logs, everything that Redis received, and a dump of PostgreSQL; a stored key is encrypted in it."""
+    texts = list(everything_written(cluster.airflow))
     return "\n".join([*texts, *(decoded for text in texts for decoded in _decoded(text))])
 
 
@@ -29,12 +29,12 @@ def _decoded(text: str) -> Iterator[str]:
     for found in _BASE64.findall(text):
         try:
             yield base64.b64decode(found + "=" * (-len(found) % 4)).decode(errors="replace")
-        except binascii.Error:  # it only looked like it
+        except binascii.Error:  # not base64
             continue
     for found in _BYTEA.findall(text):
         content = bytes.fromhex(found[: len(found) // 2 * 2])
         yield content.decode(errors="replace")
         try:
             yield zlib.decompress(content).decode(errors="replace")
-        except zlib.error:  # it is not compressed
+        except zlib.error:  # not compressed
             continue

@@ -1,4 +1,4 @@
-"""A DAG whose task has an asset, and one that is scheduled on it."""
+"""A DAG whose task has an asset, and a DAG that is scheduled on it."""
 
 from __future__ import annotations
 

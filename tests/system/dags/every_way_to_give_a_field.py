@@ -1,4 +1,4 @@
-"""Each field of both operators as a literal, a template, an XComArg and mapped, with native rendering off and on."""
+"""Each field as a literal, a template, an XComArg and mapped, with native rendering off and on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def value(of: str, template: Any) -> Any:
 
 @task
 def both_are_there(campaign_ids: Any, ti: Any = None) -> None:
-    """Check what each task has pushed: the id, and the whole campaign beside it."""
+    """Check that each task has pushed the id and the whole campaign."""
     for task_id in ti.task.dag.task_ids:
         if task_id.startswith(("create", "update")) and "mapped" not in task_id:
             campaign = ti.xcom_pull(task_ids=task_id, key="campaign")

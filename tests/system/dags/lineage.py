@@ -1,4 +1,4 @@
-"""A broadcast from files to campaigns and to a report, for OpenLineage to follow."""
+"""A broadcast from files to campaigns and to a report, for OpenLineage."""
 
 from __future__ import annotations
 

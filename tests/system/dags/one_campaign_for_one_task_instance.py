@@ -1,4 +1,4 @@
-"""Creates that fail after OTPIQ has saved the campaign, as a worker does that loses its database."""
+"""Creates that fail after OTPIQ has saved the campaign."""
 
 from __future__ import annotations
 

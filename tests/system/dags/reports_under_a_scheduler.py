@@ -1,4 +1,4 @@
-"""A sensor that is rescheduled until the messages have arrived, and the report after it."""
+"""A sensor that is rescheduled until the messages are delivered, and a report."""
 
 from __future__ import annotations
 

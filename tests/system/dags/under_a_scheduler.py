@@ -1,4 +1,4 @@
-"""What happens to a create that is killed, limited, refused, cleared or mapped, under a real scheduler."""
+"""Creates that are killed, rate limited, refused, cleared and mapped."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ with DAG("policy_of_default_args", schedule=None, default_args={"retry_policy": 
 with DAG("cleared", schedule=None):
     CreateCampaignOperator(task_id="create", name="{{ var.value.otpiq_name }}", **IDS)
 
-with DAG("thirty_mapped", schedule=None):
+with DAG("ten_mapped", schedule=None):
     CreateCampaignOperator.partial(task_id="create", pool="otpiq", **IDS, **AT_ONCE).expand(
-        name=[f"Segment {number}" for number in range(30)]
+        name=[f"Segment {number}" for number in range(10)]
     )

@@ -1,4 +1,4 @@
-"""A sensor that times out, in both modes, and what is in XCom then."""
+"""A sensor that times out, in both modes, and a task that prints its XCom."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_otpiq.sensors.report import DeliverySensor
 
 
 class PrintReport(BaseOperator):
-    """Print the counts that the sensor has pushed."""
+    """Print the sensor's counts."""
 
     def execute(self, context: Context) -> Any:
         counts: Any = context["ti"].xcom_pull(task_ids="wait", key="report")

@@ -1,4 +1,4 @@
-"""One running Airflow whose tasks run in pods, with a sandbox and an object store behind it."""
+"""A running Airflow whose tasks run in pods, with a sandbox and an object store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from dev.running_airflow import RunningAirflow
-from tests.system.object_store import Store, an_object_store, new_bucket
+from tests.system.object_store import Store, new_bucket, object_store_server
 from tests.system.observing import KEY
 from tests.system.pods.executor import pod_command
 
@@ -35,13 +35,13 @@ def sandbox(pod_sandbox: Sandbox) -> Sandbox:
 
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[Store]:
-    with an_object_store() as endpoint:
+    with object_store_server() as endpoint:
         yield new_bucket(endpoint, "marketing")
 
 
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory, pod_sandbox: Sandbox, bucket: Store) -> Iterator[RunningAirflow]:
-    """A running Airflow that has no connection: these are in a file that only the pods see."""
+    """A running Airflow without connections; these are in a file that only the pods see."""
     folder = tmp_path_factory.mktemp("pods")
     for name in ("pods", "secrets"):
         (folder / name).mkdir()
@@ -63,7 +63,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, pod_sandbox: Sandbox, buck
 
 @pytest.fixture(scope="session")
 def pods(airflow: RunningAirflow) -> Path:
-    """Where the pods' logs are, and archives of what they left behind."""
+    """The folder of the pods' logs, and of archives of what they left behind."""
     return Path(airflow.environment["AIRFLOW_HOME"]).parent / "pods"
 
 
@@ -71,7 +71,6 @@ def _require_namespaces(folder: Path) -> None:
     probe = subprocess.run(pod_command("probe", folder, "true"), capture_output=True, text=True, check=False)
     if probe.returncode:
         pytest.fail(
-            "`make test-pods` needs root, or CAP_SYS_ADMIN, on Linux: each task runs in a mount namespace of its own. "
-            f"Here this failed: {probe.stderr.strip()}",
+            f"`make test-pods` needs root, or CAP_SYS_ADMIN, on Linux, for mount namespaces: {probe.stderr.strip()}",
             pytrace=False,
         )

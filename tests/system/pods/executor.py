@@ -1,4 +1,4 @@
-"""What KubernetesExecutor does, without a cluster: each try of a task is a pod, made for it and gone after it."""
+"""An executor like KubernetesExecutor without a cluster: each try of a task runs in a new pod."""
 
 from __future__ import annotations
 
@@ -15,41 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 POD = Path(__file__).parent / "pod.sh"
-# A killed pod takes all its processes with it, as a container does.
+# A killed pod ends all its processes, as a container does.
 UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts")
 WITHOUT_HOME = "without_home"
 """The queue of tasks whose pods have no ``HOME``."""
 
 
 def pod_name(dag_id: str, task_id: str, map_index: int = -1, try_number: int = 1) -> str:
-    """
-    Name the pod of a try, of letters that a hostname may have.
-
-    :param dag_id: the DAG, of which there is one run.
-    :param task_id: the task.
-    :param map_index: which of a mapped task.
-    :param try_number: the try.
-    """
+    """Return the name of a try's pod, which is a valid hostname."""
     return f"{dag_id}-{task_id}-{map_index}-{try_number}".replace("_", "-")
 
 
 def pod_command(name: str, folder: Path, *command: str) -> list[str]:
-    """
-    Compose the command of a pod.
-
-    :param name: its name and hostname.
-    :param folder: what holds all of the test; the pod sees its DAGs and secrets, and nothing else of it or beside it.
-    :param command: what runs in it.
-    """
+    """Return the command of a pod, which sees only the DAGs and the secrets of the test's folder."""
     return [*UNSHARE, str(POD), name, str(folder / "dags"), str(folder / "secrets"), str(folder.parent), *command]
 
 
 def pod_environment(execution_api: str) -> dict[str, str]:
-    """
-    Compose the environment of a pod: what its specification would have, and nothing of this machine.
-
-    :param execution_api: the URL of the execution API.
-    """
+    """Return the environment of a pod, with nothing from this machine."""
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
         "USER": "airflow",  # which has no entry in /etc/passwd
@@ -67,10 +50,9 @@ def pod_environment(execution_api: str) -> dict[str, str]:
 
 
 class PodExecutor(BaseExecutor):
-    """An executor of pods. A pod's log, and an archive of what it left behind, are in a folder ``pods``."""
+    """Runs tasks in pods; the folder ``pods`` has their logs, and archives of what they left behind."""
 
     def start(self) -> None:
-        """Begin without pods."""
         self._folder = Path(os.environ["AIRFLOW_HOME"]).parent
         self._pods: dict[Any, subprocess.Popen[bytes]] = {}
 
@@ -94,7 +76,6 @@ class PodExecutor(BaseExecutor):
             return subprocess.Popen(command, env=environment, cwd="/", stdout=left, stderr=log)
 
     def sync(self) -> None:
-        """Tell the scheduler which pods have ended, and how."""
         for key, pod in list(self._pods.items()):
             code = pod.poll()
             if code is not None:
@@ -102,7 +83,7 @@ class PodExecutor(BaseExecutor):
                 (self.fail if code else self.success)(key)
 
     def end(self) -> None:
-        """Leave the pods to whoever ends the session of processes."""
+        """Do nothing: the end of the session kills the pods."""
 
     def terminate(self) -> None:
-        """Do the same."""
+        """Do nothing, as `end`."""

@@ -1,8 +1,4 @@
-"""
-Tasks as Kubernetes runs them: each try in a pod of its own, which writes nothing that lasts, and shares no disk.
-
-The connections are in a secrets backend of the pods alone.
-"""
+"""Tasks in pods, as on Kubernetes: they share no disk, and only their secrets backend has the connections."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ from airflow_provider_otpiq._storage import Folder
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from dev.running_airflow import wait_until
 from tests.broadcast.people import PRICE, TEMPLATE, messaged, number
-from tests.system.observing import KEY, everything_that_airflow_has_written, sent, the_task
+from tests.system.observing import KEY, everything_written, sent, task_of
 from tests.system.pods.executor import UNSHARE, pod_command, pod_environment, pod_name
 
 if TYPE_CHECKING:
@@ -49,7 +45,7 @@ FORBIDDEN_WRITES = {
 
 
 def running_pods(airflow: RunningAirflow) -> Iterator[tuple[str, psutil.Process]]:
-    """Yield the name of each pod that runs, and the process that everything in it ends with."""
+    """Yield the name and the first process of each running pod."""
     for process in airflow.processes():
         with suppress(psutil.NoSuchProcess):
             command = process.cmdline()
@@ -58,14 +54,14 @@ def running_pods(airflow: RunningAirflow) -> Iterator[tuple[str, psutil.Process]
 
 
 def left_behind(pod: Path) -> list[str]:
-    """List what a pod left in the folders that it could write to."""
+    """List the files that a pod left behind."""
     with tarfile.open(pod) as archive:
         return [entry.name for entry in archive if not entry.isdir()]
 
 
 @pytest.fixture(autouse=True)
 def killed(airflow: RunningAirflow, pods: Path) -> Iterator[list[str]]:
-    """Take the pods that a test kills; each other one has to leave its log alone. Nothing holds the key or a person."""
+    """Check that a pod, unless killed, leaves only its log, and that nothing contains the key or personal data."""
     before, killed = set(pods.iterdir()), list[str]()
     yield killed
     wait_until(lambda: not list(running_pods(airflow)))
@@ -73,11 +69,11 @@ def killed(airflow: RunningAirflow, pods: Path) -> Iterator[list[str]]:
         if pod.stem not in killed:
             assert [LOG.sub("its log", each) for each in left_behind(pod)] == ["its log"]
     archives_and_logs = (pod.read_bytes().decode(errors="replace") for pod in pods.iterdir())
-    written = "".join([*everything_that_airflow_has_written(airflow), *archives_and_logs])
+    written = "".join([*everything_written(airflow), *archives_and_logs])
     assert KEY not in written
     assert NAME not in written
     numbers = {*map(number, range(PEOPLE)), *people("audience.csv"), *people("team.csv")}
-    # However it is written: without the country, and without the spaces between its digits.
+    # In any spelling: without the country's code and spaces.
     national = {each.removeprefix("964") for each in numbers}
     assert national.isdisjoint(re.findall(r"(?=(7\d{9}))", written.replace(" ", "")))
 
@@ -94,7 +90,7 @@ def test_a_pod_cannot_write_to(pods: Path, command: str) -> None:
     assert done.returncode
 
 
-def test_a_pod_sees_nothing_of_the_tests(pods: Path) -> None:
+def test_a_pod_sees_only_its_own_folders(pods: Path) -> None:
     done = in_a_pod(pods, f"find {pods.parent.parent} $HOME $TMPDIR; ls /media/dags/*.csv; hostname; ps -e -o comm=")
     home, *found = done.stderr.decode().split()
     assert home == str(pods.parent.parent)
@@ -156,7 +152,7 @@ def test_a_start_whose_pod_is_killed_is_not_sent_again_by_the_next(
     killed += kill_all(airflow)
     assert killed == [pod_name("start_only", "start")]
     assert airflow.finished(run) == "failed"
-    assert the_task(airflow, run, "start")["try_number"] == 2
+    assert task_of(airflow, run, "start")["try_number"] == 2
     log = pods / f"{pod_name('start_only', 'start', try_number=2)}.log"
     assert "Nothing was sent now: an earlier try" in log.read_text()
     assert sent(sandbox, "start") == 1

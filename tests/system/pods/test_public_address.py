@@ -1,4 +1,4 @@
-"""A download from a public address, which only a network namespace of its own can have here."""
+"""A download from a public address, in a network namespace."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ DOWNLOADS = textwrap.dedent(
 )
 
 
-def test_a_file_comes_from_a_public_address_and_from_no_private_one(tmp_path: Path) -> None:
+def test_a_file_is_downloaded_only_from_a_public_address(tmp_path: Path) -> None:
     authority, certificate = trustme.CA(), tmp_path / "certificate.pem"
     issued = authority.issue_cert(PUBLIC, PRIVATE).private_key_and_cert_chain_pem
     certificate.write_bytes(issued.bytes() + authority.cert_pem.bytes())
@@ -80,5 +80,5 @@ def test_a_file_comes_from_a_public_address_and_from_no_private_one(tmp_path: Pa
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["whole"]
     for refusal in (found["private"], found["redirect"]):
-        assert f"{PRIVATE} is no public address" in refusal
+        assert PRIVATE in refusal
     assert found["connections"] == [1, 0]

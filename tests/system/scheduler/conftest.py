@@ -14,7 +14,7 @@ from dev.local_airflow import EXAMPLE_DAGS
 from dev.running_airflow import RunningAirflow
 from tests.docs.pages import BLOCKS
 from tests.system.observing import KEY, WRONG_KEY
-from tests.system.postgresql import a_postgresql_if_asked_for
+from tests.system.postgresql import postgresql_if_requested
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,6 @@ def scheduler_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory, scheduler_sandbox: Sandbox) -> Iterator[RunningAirflow]:
-    """A running Airflow."""
     home = tmp_path_factory.mktemp("scheduler")
     (home / "dags").mkdir()
     (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
@@ -41,17 +40,16 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, scheduler_sandbox: Sandbox
     airflow.environment["AIRFLOW__CORE__FERNET_KEY"] = Fernet.generate_key().decode()
     airflow.connect("otpiq_default", host=scheduler_sandbox.url, password=KEY)
     airflow.connect("otpiq_wrong_key", host=scheduler_sandbox.url, password=WRONG_KEY)
-    # What a task leaves in its temporary folder is found with all else that Airflow has written.
+    # Below the home, so that `everything_written` finds what a task leaves there.
     airflow.environment["TMPDIR"] = str(home / "temporary")
     (home / "temporary").mkdir()
-    # A task whose supervisor was killed is given up after this.
+    # Airflow retries a task whose supervisor was killed after this many seconds.
     airflow.environment["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"] = "20"
     airflow.environment["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL"] = "2"
-    with a_postgresql_if_asked_for(airflow.environment):
+    with postgresql_if_requested(airflow.environment):
         airflow.migrate()
-        airflow.run("variables", "set", "otpiq_name", "First").check_returncode()
-        airflow.run("variables", "set", "otpiq_campaign", "none").check_returncode()
-        airflow.run("variables", "set", "otpiq_campaigns", "none").check_returncode()
+        for variable, value in {"otpiq_name": "First", "otpiq_campaign": "none", "otpiq_campaigns": "none"}.items():
+            airflow.run("variables", "set", variable, value).check_returncode()
         airflow.run("pools", "set", "otpiq", "3", "for campaigns").check_returncode()
         with (home / "standalone.log").open("wb") as output, airflow.started(output):
             airflow.wait_until_it_responds()

@@ -1,4 +1,4 @@
-"""A DAG that is scheduled on what another one's task has done with a campaign."""
+"""A DAG that is scheduled on the asset of a campaign."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.scheduler
 CONSUMER = "/dags/scheduled_on_a_campaign"
 
 
-def test_it_runs_and_reads_which_campaign_it_was(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+def test_a_dag_scheduled_on_an_asset_gets_the_campaign_id(airflow: RunningAirflow, sandbox: Sandbox) -> None:
     wait_until(lambda: airflow.api("PATCH", CONSUMER, {"is_paused": False}).ok)
     airflow.finished(airflow.trigger("asset_of_a_campaign"))
     (run,) = wait_until(lambda: airflow.api("GET", f"{CONSUMER}/dagRuns").json()["dag_runs"])

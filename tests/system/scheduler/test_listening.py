@@ -1,4 +1,4 @@
-"""In this Airflow everybody is an admin, so nobody on another machine may reach it."""
+"""Everybody is an admin in this Airflow, so it must not listen to other machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sensor and a report under a real scheduler: rescheduled, and killed in the middle of a download."""
+"""A sensor and a report under a real scheduler: rescheduled, and killed during a download."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.running_airflow import wait_until
-from tests.conftest import AIRFLOW_VERSION
 from tests.operators.reports import as_csv, downloads, generated, read, send_file
-from tests.system.observing import everything_that_airflow_has_written, is_task, wait_for_state
+from tests.system.observing import everything_written, is_task, wait_for_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.scheduler
 
 NUMBER = "9647712340987"
-ATTEMPTS = 3
-"""Of a request that OTPIQ fails to process, by one poke."""
+ATTEMPTS = 3  # of one poke
 
 
 def test_a_sensor_is_rescheduled_through_an_outage_until_the_messages_have_arrived(
@@ -36,8 +34,7 @@ def test_a_sensor_is_rescheduled_through_an_outage_until_the_messages_have_arriv
     sandbox.arm("generate", status=503, times=ATTEMPTS)
     wait_until(lambda: len(generated(sandbox)) == 1 + ATTEMPTS)  # a minute later
     wait_for_state(airflow, run, "up_for_reschedule", "wait")
-    if AIRFLOW_VERSION.release >= (3, 3):  # before, nothing remembers the counts
-        assert airflow.xcom(run, "wait", "report")["pending"] == 1
+    assert airflow.xcom(run, "wait", "report")["pending"] == 1
     send_file(sandbox, as_csv([{"Delivery Status": "read", "Phone Number": NUMBER}]), 1, times=2)
     assert airflow.finished(run) == "success"  # a minute later
     assert len(generated(sandbox)) == 3 + ATTEMPTS
@@ -46,10 +43,10 @@ def test_a_sensor_is_rescheduled_through_an_outage_until_the_messages_have_arriv
         assert (counts["pending"], counts["read"]) == (0, 1)
     assert airflow.xcom(run, "report") == str(destination)
     assert [row["phone_number"] for row in read(str(destination))] == [NUMBER]
-    assert not any(NUMBER in text for text in everything_that_airflow_has_written(airflow))
+    assert not any(NUMBER in text for text in everything_written(airflow))
 
 
-def test_a_task_that_is_killed_in_a_download_leaves_no_file_and_the_next_try_makes_it(
+def test_a_task_killed_during_a_download_leaves_no_file_and_the_next_try_writes_it(
     airflow: RunningAirflow, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.arm("download", delay=20)
