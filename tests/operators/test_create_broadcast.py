@@ -387,7 +387,7 @@ def test_an_edited_part_does_not_stop_the_others(create: Run, start: Run, sandbo
     part = Path(audience).parent / "parts" / "00001.json"
     original = part.read_text()
     part.write_text(original.replace(number(3), number(77)))
-    with pytest.raises(OtpiqRequestError, match=r"1 of 3 campaigns were refused.*\n.*00001\.json was changed"):
+    with pytest.raises(OtpiqRequestError, match=r"1 of 3 campaigns were refused.*\n.*00001\.json: was changed"):
         create()
     with pytest.raises(OtpiqValidationError) as caught:
         start()
@@ -404,7 +404,7 @@ def test_a_part_that_is_edited_between_two_tries_keeps_its_draft(create: Run, sa
         create()
     (Path(audience).parent / "parts" / "00000.json").write_text("[]")
     for _ in range(2):
-        with pytest.raises(OtpiqRequestError, match=r"00000\.json was changed"):
+        with pytest.raises(OtpiqRequestError, match=r"00000\.json: was changed"):
             create()
     assert len(sandbox.campaigns) == 3
 
