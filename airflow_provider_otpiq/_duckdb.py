@@ -1,4 +1,4 @@
-"""DuckDB, with a limit of memory, in a folder of its own that is gone afterwards: what it holds are people."""
+"""DuckDB with a memory limit and a temporary folder, which is deleted afterwards as it contains personal data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqValidationError
 
@@ -14,51 +14,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _BATCH = 2000
-_MAX_THREADS = 4  # each needs memory of its own
+_MAX_THREADS = 4  # each needs its own memory
 NULL_SENTINEL = 3 * "\ufdd1"
-"""What stands for NULL in CSV, so that an empty string does not. It must not hold the delimiter."""
-
-
-class ParquetColumn(NamedTuple):
-    """A column of a Parquet file."""
-
-    name: str
-    alias: str
-    """Its name in DuckDB, which differs if several columns have the same name, in upper or lower case."""
-    kind: str
-    """Its type, as DuckDB writes it."""
-
-    @property
-    def expression(self) -> str:
-        """The SQL that reads it."""
-        return '"' + self.alias.replace('"', '""') + '"'
-
-
-def _top_level(schema: Sequence[tuple[str, int]]) -> Iterator[str]:
-    """List the names of a schema's columns without those nested in them: each is followed by its children."""
-    nested = 0
-    for name, children in schema[1:]:
-        if not nested:
-            yield name
-        nested += children - (1 if nested else 0)
+"""Represents NULL in CSV, so that an empty string does not. It must not contain the delimiter."""
 
 
 def _half(size: str) -> str:
-    """Take half of a size: beside its buffers, which it limits, DuckDB takes about as much again."""
+    """Halve a size: DuckDB limits its buffers only, and uses about as much memory besides."""
     number = size.rstrip("BKMGTi ")
     return f"{float(number) / 2}{size.removeprefix(number)}"
 
 
 class Database:
     """
-    Tables of rows.
+    An open database.
 
-    :param memory_limit: what DuckDB may use, such as ``256MB``; what is more lies in the folder.
+    :param memory_limit: what DuckDB may use, such as ``256MB``; the rest goes to the folder.
     """
 
     def __init__(self, memory_limit: str) -> None:
         self._memory_limit = memory_limit
-        self._folder = TemporaryDirectory(prefix="otpiq-audience-")  # which nobody else can enter
+        self._folder = TemporaryDirectory(prefix="otpiq-audience-")  # only this user can enter it
         self.folder = Path(self._folder.name)
 
     def __enter__(self) -> Self:
@@ -80,8 +56,8 @@ class Database:
             import duckdb
         except ImportError:
             raise OtpiqConfigurationError(
-                "DuckDB is not installed, which prepares audiences and reads delivery reports:"
-                " pip install 'airflow-provider-otpiq[audience]'"
+                "DuckDB is not installed; audiences and delivery reports need it."
+                " Run: pip install 'airflow-provider-otpiq[audience]'"
             ) from None
         connection = duckdb.connect(
             config={
@@ -104,13 +80,13 @@ class Database:
             cursor.execute(sql, parameters)
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        """Read rows as they come, also while other statements are executed."""
+        """Read rows in batches, also while other statements are executed."""
         with self._clear_errors(), self._connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             while rows := cursor.fetchmany(_BATCH):
                 yield from rows
 
-    def fetch(self, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Read a few rows at once, in any thread."""
         with self._clear_errors(), self._connection.cursor() as cursor:
             rows: list[tuple[Any, ...]] = cursor.execute(sql, parameters).fetchall()
@@ -119,62 +95,46 @@ class Database:
     def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Append a few rows."""
         columns = list(map(list, zip(*rows, strict=True)))
-        values = ", ".join(f"unnest(${at + 1})" for at in range(len(columns)))
+        values = ", ".join(f"unnest(${index + 1})" for index in range(len(columns)))
         self.execute(f"INSERT INTO {table} SELECT {values}", columns)
 
-    def columns_of_parquet(self, path: Path) -> list[ParquetColumn]:
-        """List the columns of a Parquet file."""
-        described = self.query("DESCRIBE FROM read_parquet(?, binary_as_string = true)", [str(path)])
-        schema = self.fetch("SELECT name, coalesce(num_children, 0) FROM parquet_schema($1)", [str(path)])
-        names = iter(_top_level(schema))
-        return [ParquetColumn(next(names), alias, kind) for alias, kind, *_ in described]
-
-    def parquet_metadata(self, path: Path, key: str) -> str | None:
-        """Read a value of the metadata of a Parquet file; None if there is no such key."""
-        rows = self.fetch("SELECT decode(value) FROM parquet_kv_metadata($1) WHERE decode(key) = $2", [str(path), key])
-        return rows[0][0] if rows else None
-
-    def append(
-        self, table: str, select: str, source: str, parameters: Sequence[object], expected_rows: int | None = None
-    ) -> int:
+    def insert_from(self, sql: str, parameters: Sequence[object], expected_rows: int | None = None) -> int | None:
         """
-        Append the rows of a source to a table, in their order, in any thread.
+        Execute an ``INSERT`` of the rows of a file, in any thread.
 
-        :param expected_rows: if DuckDB reads another number of rows, or refuses to read them, nothing is appended.
-        :return: how many rows were appended.
+        :param expected_rows: if DuckDB reads another number of rows, or refuses to read them, it inserts none.
+        :return: the number of rows that were inserted; None if they are not as expected.
         """
         import duckdb
 
         with self._clear_errors(), self._connection.cursor() as cursor:
             cursor.begin()
             try:
-                ((rows,),) = cursor.execute(f"INSERT INTO {table} SELECT {select} FROM {source}", parameters).fetchall()
-                is_expected = expected_rows in (None, rows)
+                ((rows,),) = cursor.execute(sql, parameters).fetchall()
             except (duckdb.InvalidInputException, duckdb.ConversionException):
                 if expected_rows is None:
                     raise
-                is_expected = False
-            if is_expected:
+                rows = None
+            if expected_rows in (None, rows):
                 cursor.commit()
                 return int(rows)
             cursor.rollback()
-            return 0
+            return None
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
-        """Say what to do; the text of an error of DuckDB's can hold what it read."""
+        """Replace DuckDB's errors, whose texts may contain what it read."""
         import duckdb
 
         try:
             yield
         except duckdb.OutOfMemoryException:
-            error = f"memory_limit: {self._memory_limit} is too little"
+            error = f"memory_limit: {self._memory_limit} is too little, or {self.folder.parent} is full"
             raise OtpiqValidationError(
-                f"{error}, or no space is left in {self.folder.parent}. Set a larger limit, where the task has that"
-                " field, or make space.",
+                f"{error}. Set a larger `memory_limit` if the task has that field, or free disk space.",
                 errors=[error],
             ) from None
         except duckdb.IOException as error:
             raise OSError(f"DuckDB cannot write to {self.folder.parent} ({type(error).__name__}).") from None
         except duckdb.Error as error:
-            raise OtpiqError(f"DuckDB failed with {type(error).__name__}, and nothing was written.") from None
+            raise OtpiqError(f"DuckDB failed with {type(error).__name__}; nothing was written.") from None

@@ -1,16 +1,16 @@
 """
 The ledger of a broadcast: what was done for each part of its audience, in small objects beside the audience.
 
-It survives failed tries, killed workers, clears and new DAG runs, on every version of Airflow. Below its folder:
+It survives failed tries, killed workers, clears and new DAG runs, on every version of Airflow. In its folder:
 
 - ``broadcast.json``: the request, and the audience that it was made for;
 - ``start.json``: which request starts, and when;
-- ``<id of the request>/request.json``: the same as ``broadcast.json``, which shows that this folder was not lost;
-- ``<id of the request>/campaigns/00000.json``: the campaign of a part, and what OTPIQ says that it holds;
+- ``<id of the request>/request.json``: a copy of ``broadcast.json``, which shows that this folder was not lost;
+- ``<id of the request>/campaigns/00000.json``: the campaign of a part, and what it holds according to OTPIQ;
 - ``<id of the request>/schedule/00000.json``: which campaign sends a part, and when.
 
 What several processes could decide differently is created exclusively: the first one decides, the others follow. Which
-campaign *holds* a part may still change, as a draft that may hold the wrong people is given up. Which request *starts*
+campaign *holds* a part may change, because a draft that may hold the wrong people is given up. Which request *starts*
 is decided once, and so is which campaign *sends* a part, before OTPIQ is asked to schedule it. Neither ever changes.
 
 Up to version 0.6.0, ``start.json`` was in the folder of its request. It is still read there.
@@ -20,22 +20,31 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from airflow_provider_otpiq._models.fields import ObjectId, Time
 from airflow_provider_otpiq._storage import Folder, absolute
+from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 _BROADCAST = "broadcast.json"
 _START = "start.json"
-_REQUEST = "request"
+_REQUEST = "request.json"
 _ID_LENGTH = 12
 _ID = re.compile(rf"[0-9a-f]{{{_ID_LENGTH}}}")
+
+
+class Part(Protocol):
+    """A part of an audience."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the ledger, such as ``00000``."""
 
 
 class _Record(BaseModel):
@@ -53,41 +62,46 @@ class Broadcast(_Record):
     request: dict[str, str]
     """The fields as they were set, and the connection."""
     audience: str
-    """Where the audience's manifest is."""
+    """The location of the audience's manifest."""
     audience_checksum: str
     template_id: ObjectId
     phone_number_id: ObjectId
     project: str | None = None
-    """What OTPIQ calls the project of the connection; None in a ledger of version 0.3.0."""
+    """OTPIQ's name of the connection's project; None in a ledger of version 0.3.0."""
 
     @property
     def id(self) -> str:
-        """What differs where another request, or another audience, is meant."""
-        meant = self.model_dump_json(include={"request", "audience_checksum"})
-        return sha256(meant.encode()).hexdigest()[:_ID_LENGTH]
+        """The id of the request, which differs for another request or another audience."""
+        content = self.model_dump_json(include={"request", "audience_checksum"})
+        return sha256(content.encode()).hexdigest()[:_ID_LENGTH]
 
     def changes(self, saved: Broadcast) -> list[str]:
-        """List what differs from the one that was saved before."""
-        names = sorted({*self.request, *saved.request})
+        """List the differences from the saved request."""
         found = [
-            f"{name} was {saved.request.get(name)!r}, and is {self.request.get(name)!r}"
-            for name in names
+            f"{name}: was {saved.request.get(name)!r}, is now {self.request.get(name)!r}"
+            for name in sorted({*self.request, *saved.request})
             if self.request.get(name) != saved.request.get(name)
         ]
-        changed = self.audience_checksum != saved.audience_checksum
-        return [*found, f"audience {self.audience} was prepared anew from other rows"] if changed else found
+        if self.audience_checksum != saved.audience_checksum:
+            found.append(f"audience: {self.audience} was prepared again from other rows")
+        return found
 
 
-class Campaign(_Record):
+class _OfPart(_Record):
+    folder: ClassVar[str]
+
+
+class Campaign(_OfPart):
     """The campaign of a part."""
 
+    folder = "campaigns"
     campaign_id: ObjectId
     attached: bool = False
     """Whether it holds the part's recipients."""
     recipients: Annotated[int | None, Field(ge=0)] = None
-    """How many it holds, as OTPIQ says; None where it does not."""
+    """The number of recipients that OTPIQ reports; None if unknown."""
     estimated_cost: int | float | None = None
-    """In IQD, as OTPIQ says; None where it does not."""
+    """The cost in IQD that OTPIQ reports; None if unknown."""
 
 
 class Start(_Record):
@@ -96,115 +110,145 @@ class Start(_Record):
     request: str = ""
     """The request's id; empty in a ledger of version 0.6.0 or earlier, where the folder's name is the id."""
     requested: Time | None
-    """The time as it was set; None where it was left to the lead time."""
+    """The time as it was set; None if it was left to the lead time."""
     scheduled_for: Time
     run_id: str | None = None
     """The DAG and its run that decided it; None in a ledger of an earlier version."""
 
 
-class Schedule(_Record):
+class Schedule(_OfPart):
     """The campaign that sends a part, and when."""
 
+    folder = "schedule"
     campaign_id: ObjectId
     scheduled_for: Time
-    """The time that OTPIQ was asked for last."""
+    """The last time that was requested from OTPIQ."""
     first_scheduled_for: Time
-    """The time that OTPIQ was asked for first: once it has passed, the campaign may have started."""
+    """The first time that was requested: once it has passed, the campaign may have started."""
     confirmed: bool = False
     """Whether OTPIQ has confirmed it, or that the campaign has started."""
 
 
 Record = TypeVar("Record", bound=_Record)
+OfPart = TypeVar("OfPart", bound=_OfPart)
+
+
+class _Records:
+    """The records in a ledger's folder."""
+
+    def __init__(self, location: str) -> None:
+        self.folder = Folder(location)
+
+    def claim(self, name: str, record: Record) -> Record:
+        """Create a record; if another process was earlier, return its record."""
+        if self.folder.create(name, record.to_json()):
+            return record
+        claimed = self.read(type(record), name)
+        if claimed is None:  # another process may have continued with it, or with ours
+            location = self.folder.location_of(name)
+            raise FileNotFoundError(f"{location}: exists, but cannot be read. Restore it, and clear the task.")
+        return claimed
+
+    def write(self, name: str, record: _Record) -> None:
+        self.folder.write(name, record.to_json())
+
+    def read(self, kind: type[Record], name: str) -> Record | None:
+        return self.read_all(kind, [name]).get(name)
+
+    def read_all(self, kind: type[Record], names: Iterable[str]) -> dict[str, Record]:
+        return {name: self._parse(kind, name, content) for name, content in self.folder.read_all(names).items()}
+
+    def start(self) -> Start | None:
+        """Read the start of whichever request starts."""
+        return self.read(Start, _START) or self._start_below_a_request()
+
+    def _start_below_a_request(self) -> Start | None:
+        """Read the start in a ledger of version 0.6.0 or earlier, in which each request could start."""
+        names = [f"{name}/{_START}" for name in self.folder.list("") if _ID.fullmatch(name)]
+        starts = self.read_all(Start, names) if names else {}
+        if len(starts) > 1:
+            error = f"{self.folder}: the starts of {len(starts)} requests have begun; expected one"
+            raise OtpiqValidationError(
+                f"{error}. Compare their campaigns with OTPIQ's dashboard. Delete the start.json of each request that"
+                f" must not be sent, and clear the task:{bullet_list(map(self.folder.location_of, starts))}",
+                errors=[error],
+            )
+        found = [start.model_copy(update={"request": name.partition("/")[0]}) for name, start in starts.items()]
+        return found[0] if found else None
+
+    def _parse(self, kind: type[Record], name: str, content: bytes) -> Record:
+        try:
+            return kind.model_validate_json(content)
+        except ValidationError:
+            error = f"{self.folder.location_of(name)}: was edited, or belongs to another version of this provider"
+            raise OtpiqValidationError(
+                f"{error}. Restore it. Set another ledger only if you are sure that this broadcast was not started.",
+                errors=[error],
+            ) from None
 
 
 class Ledger:
-    """
-    The ledger in a folder.
+    """A ledger that has a request: :meth:`open`, :meth:`begin` and :meth:`replace` return one."""
 
-    :param location: a local path or a URL.
-    """
-
-    def __init__(self, location: str) -> None:
-        self._folder = Folder(location)
-        self._id = ""
+    def __init__(self, records: _Records, broadcast: Broadcast) -> None:
+        self._records = records
+        self._id = broadcast.id
+        self.broadcast = broadcast
+        self.location = absolute(str(self))
+        """The location, which does not depend on the working directory."""
 
     def __str__(self) -> str:
-        return str(self._folder)
+        return str(self._records.folder)
 
-    @property
-    def location(self) -> str:
-        """Where it is, from wherever that is asked."""
-        return absolute(str(self))
+    @classmethod
+    def open(cls, location: str) -> Ledger | None:
+        """Read the ledger in a folder, a local path or a URL; None if it has no request yet."""
+        records = _Records(location)
+        broadcast = records.read(Broadcast, _BROADCAST)
+        return cls(records, broadcast) if broadcast else None
 
-    def read(self) -> Broadcast | None:
-        """Read the request that it is about; None if it is about none yet."""
-        broadcast = self._read(Broadcast, _BROADCAST)
-        if broadcast:
-            self._id = broadcast.id
-        return broadcast
+    @classmethod
+    def begin(cls, location: str, broadcast: Broadcast) -> Ledger:
+        """Save the request; if another process was earlier, the ledger has its request."""
+        records = _Records(location)
+        ledger = cls(records, records.claim(_BROADCAST, broadcast))
+        records.folder.require_exclusive_creation(_BROADCAST)
+        ledger._save_copy()
+        return ledger
 
-    def is_intact(self) -> bool:
-        """Tell whether it has a request, as it was read, and what belongs to that is there."""
-        if not self._id:
-            return False
-        has_request = self._folder.read(self._place(_REQUEST)) is not None
-        return has_request or bool(self._folder.list(f"{self._id}/campaigns"))  # version 0.3.0 wrote no request there
-
-    def begin(self, broadcast: Broadcast) -> Broadcast:
-        """Save the request, unless another process has: then that one's is returned."""
-        saved = self._claim(_BROADCAST, broadcast)
-        self._folder.require_exclusive_creation(_BROADCAST)
-        self._save_id(saved)
-        return saved
-
-    def replace(self, broadcast: Broadcast) -> None:
+    def replace(self, broadcast: Broadcast) -> Ledger:
         """
-        Save a changed request instead of the saved one.
+        Save a changed request instead of the saved one, and return its ledger.
 
         :raises OtpiqValidationError: if the start of another request has begun.
         """
         self._require_no_lost_start()
-        self._id = broadcast.id
-        self.start()
-        self._save_id(broadcast)  # first: a ledger without it is damaged
-        self._write(_BROADCAST, broadcast)
+        changed = Ledger(self._records, broadcast)
+        changed.start()
+        changed._save_copy()  # first: a ledger without it is damaged
+        self._records.write(_BROADCAST, broadcast)
+        return changed
+
+    def is_intact(self) -> bool:
+        """Return whether the folder of the request exists."""
+        has_copy = self._records.folder.read(self._path(_REQUEST)) is not None
+        return has_copy or bool(self._records.folder.list(self._path(Campaign.folder)))  # version 0.3.0 wrote no copy
+
+    def is_replaced(self) -> bool:
+        """Read the request again, and return whether it has changed."""
+        return self._records.read(Broadcast, _BROADCAST) != self.broadcast
 
     def has_schedules(self) -> bool:
-        """Return whether some campaign is scheduled or may be, which a start has decided."""
-        return bool(self._folder.list(f"{self._id}/schedule"))
-
-    def _require_no_lost_start(self) -> None:
-        if self.has_schedules() and self.start() is None:
-            error = f"the ledger {self} has lost its start"
-            raise OtpiqValidationError(
-                f"Nothing was changed: {error}, and campaigns are scheduled. Restore it, or set another ledger for"
-                " another message.",
-                errors=[error],
-            )
-
-    def _save_id(self, broadcast: Broadcast) -> None:
-        self._id = broadcast.id
-        self._write(self._place(_REQUEST), broadcast)
-
-    def campaigns(self, parts: Iterable[str]) -> dict[str, Campaign]:
-        """Read the campaigns of those parts that have one."""
-        return self._read_all(Campaign, "campaigns", parts)
-
-    def claim_campaign(self, part: str, campaign: Campaign) -> Campaign:
-        """Save the first campaign of a part; where another process was earlier, that one's is returned."""
-        return self._claim(self._place("campaigns", part), campaign)
-
-    def save_campaign(self, part: str, campaign: Campaign) -> None:
-        """Save a campaign that holds its part, the first one or another in its place."""
-        self._write(self._place("campaigns", part), campaign)
+        """Return whether a start has decided which campaign sends some part."""
+        return bool(self._records.folder.list(self._path(Schedule.folder)))
 
     def start(self) -> Start | None:
         """
-        Read when the broadcast starts; None if that was not decided yet.
+        Read when the broadcast starts; None if that is not decided yet.
 
         :raises OtpiqValidationError: if another request starts, so that this one never does.
         """
-        start = self._any_start()
+        start = self._records.start()
         return self._require_same_request(start) if start else None
 
     def claim_start(self, start: Start) -> Start:
@@ -213,79 +257,57 @@ class Ledger:
 
         :raises OtpiqValidationError: if another request starts, so that this one never does.
         """
-        return self._require_same_request(self._claim(_START, start))
+        return self._require_same_request(self._records.claim(_START, start))
 
-    def audience_checksum(self) -> str | None:
-        """Read the checksum of the request's audience, started or not; None if there is no request yet."""
-        start = self._any_start()
-        started = start and self._read(Broadcast, f"{start.request}/{_REQUEST}.json")
-        broadcast = started or self._read(Broadcast, _BROADCAST)
-        return broadcast.audience_checksum if broadcast else None
+    def read(self, kind: type[OfPart], parts: Iterable[Part]) -> dict[str, OfPart]:
+        """Read the campaigns or schedules of the parts that have one, by the name of the part."""
+        paths = {self._path_of(part, kind): part.name for part in parts}
+        return {paths[path]: record for path, record in self._records.read_all(kind, paths).items()}
 
-    def _any_start(self) -> Start | None:
-        return self._read(Start, _START) or self._start_below_a_request()
+    def claim(self, part: Part, record: OfPart) -> OfPart:
+        """
+        Save the first campaign or schedule of a part; if another process was earlier, return its record.
 
-    def _start_below_a_request(self) -> Start | None:
-        """Read the start in a ledger of version 0.6.0 or earlier; of several, one of another request."""
-        ids = [name for name in self._folder.list("") if _ID.fullmatch(name)]
-        for request in sorted(ids, key=self._id.__eq__):
-            if start := self._read(Start, f"{request}/{_START}"):
-                return start.model_copy(update={"request": request})
-        return None
+        The first schedule decides which campaign sends the part.
+        """
+        return self._records.claim(self._path_of(part, type(record)), record)
+
+    def save(self, part: Part, record: _OfPart) -> None:
+        """Save a campaign that holds its part, or a later time or the confirmation of the same schedule."""
+        self._records.write(self._path_of(part, type(record)), record)
+
+    def _save_copy(self) -> None:
+        self._records.write(self._path(_REQUEST), self.broadcast)
+
+    def _require_no_lost_start(self) -> None:
+        if self.has_schedules() and self.start() is None:
+            error = f"{self}: lost its start.json, although campaigns are scheduled"
+            raise OtpiqValidationError(
+                f"Nothing was changed: {error}. Restore it, or set another ledger for another message.", errors=[error]
+            )
 
     def _require_same_request(self, start: Start) -> Start:
         if start.request == self._id:
             return start
-        request = self._folder.location_of(f"{start.request}/{_REQUEST}.json")
-        error = f"the start of {self} has begun with another request: {request}"
+        request = self._records.folder.location_of(f"{start.request}/{_REQUEST}")
+        error = f"{self}: its start has begun with another request, {request}"
         raise OtpiqValidationError(
-            f"Nothing was sent: {error}. Set another ledger for another message. To continue the other request, set"
-            " the create's fields to those in that file, with replace=True.",
+            f"{error}. Set another ledger for another message. To continue the other request, set the create's fields"
+            " to those in that file, with replace=True.",
             errors=[error],
         )
 
-    def schedules(self, parts: Iterable[str]) -> dict[str, Schedule]:
-        """Read when and by which campaign those parts are sent for which that was decided."""
-        return self._read_all(Schedule, "schedule", parts)
+    def _path(self, name: str) -> str:
+        return f"{self._id}/{name}"
 
-    def claim_schedule(self, part: str, schedule: Schedule) -> Schedule:
-        """Decide which campaign sends a part; where another process was earlier, its decision is returned."""
-        return self._claim(self._place("schedule", part), schedule)
+    def _path_of(self, part: Part, kind: type[_OfPart]) -> str:
+        return self._path(f"{kind.folder}/{part.name}.json")
 
-    def save_schedule(self, part: str, schedule: Schedule) -> None:
-        """Save another time of the same campaign, or that OTPIQ has confirmed it."""
-        self._write(self._place("schedule", part), schedule)
 
-    def _place(self, *names: str) -> str:
-        return f"{'/'.join([self._id, *names])}.json"
-
-    def _claim(self, name: str, record: Record) -> Record:
-        if self._folder.create(name, record.to_json()):
-            return record
-        claimed = self._read(type(record), name)
-        if claimed is None:  # to go on with the own one would be another process's too
-            location = self._folder.location_of(name)
-            raise FileNotFoundError(f"{location} was there, and is gone. Restore it, or clear the task if it is there.")
-        return claimed
-
-    def _write(self, name: str, record: _Record) -> None:
-        self._folder.write(name, record.to_json())
-
-    def _read(self, kind: type[Record], name: str) -> Record | None:
-        content = self._folder.read(name)
-        return None if content is None else self._parse(kind, name, content)
-
-    def _read_all(self, kind: type[Record], folder: str, parts: Iterable[str]) -> dict[str, Record]:
-        parts_by_name = {self._place(folder, part): part for part in parts}
-        contents: Mapping[str, bytes] = self._folder.read_all(parts_by_name)
-        return {parts_by_name[name]: self._parse(kind, name, content) for name, content in contents.items()}
-
-    def _parse(self, kind: type[Record], name: str, content: bytes) -> Record:
-        try:
-            return kind.model_validate_json(content)
-        except ValidationError:
-            error = f"{self._folder.location_of(name)}: was changed, or is of another version of this provider"
-            raise OtpiqValidationError(
-                f"{error}. Restore it, or set another ledger after making sure that this broadcast was not started.",
-                errors=[error],
-            ) from None
+def audience_checksum(location: str) -> str | None:
+    """Read the checksum of the audience of a ledger's request, started or not; None if it has no request yet."""
+    records = _Records(location)
+    start = records.start()
+    started = start and records.read(Broadcast, f"{start.request}/{_REQUEST}")
+    broadcast = started or records.read(Broadcast, _BROADCAST)
+    return broadcast.audience_checksum if broadcast else None

@@ -11,13 +11,13 @@ _SECONDS = 5
 
 
 class Progress:
-    """What logs how far a long work is."""
+    """Logs the progress of a long task."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
 
     def report(self, message: str, *arguments: object, now: bool = False) -> None:
-        """Log it, unless something was logged a moment ago and it need not be now."""
+        """Log a message, unless one was logged less than five seconds ago and ``now`` is false."""
         if now or time.monotonic() - self._last >= _SECONDS:
             log.info(message, *arguments)
             self._last = time.monotonic()

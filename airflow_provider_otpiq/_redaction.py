@@ -1,20 +1,19 @@
-"""Strings that may be shown: phone numbers masked, keys left out, one line, not too long."""
+"""Makes strings safe to show: masked phone numbers, no keys, one short line."""
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_left
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pydantic import SecretStr
 
-# Strings from outside may be long and hostile, so none of these patterns takes more than linear time.
-# What has the digits of a phone number and is none comes first, so that it is passed over: a date, an id, an address.
+# External strings may be long and hostile, so each of these patterns takes linear time.
+# `other` are digits that are not a phone number and stay as they are: a date, an id, an IP address.
 _PHONE_NUMBER = re.compile(
     r"(?P<other>\b(?:19|20)\d\d-\d\d-\d\d\b(?:[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?)?"
     r"|\b[0-9a-fA-F]{24}\b"
@@ -27,8 +26,13 @@ _URL = re.compile(r"""[^\s"'<>]+""")
 _DATE_OR_TIME = re.compile(r"\b(?:19|20)\d\d-\d\d?-\d\d?|\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?")
 _PUNCTUATION = re.compile(r"[\s+()./-]")
 _QUOTES = "\"'`\u00ab\u00bb\u2018\u2019\u201c\u201d"
-_ELLIPSIS = re.compile(r"(\s*(?:…|\.\.\.))")
+_IN_QUOTES = re.compile(rf"[{_QUOTES}](.{{1,4}}?)(?=[{_QUOTES}])")
+_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)")
+_WORD = re.compile(r"[^\W_]+")
+_ELLIPSIS = re.compile(r"…|\.\.\.")
 _LENGTH_OF_A_WORD = 3
+_MAX_WORDS_OF_A_CUT_VALUE = 10
+_MAX_DIGITS_OF_A_COUNT = 4
 _MAX_SEARCHED_LENGTH = 2000
 _MAX_TEXT_LENGTH = 500
 _MAX_VALUE_LENGTH = 40
@@ -38,33 +42,53 @@ _BEYOND_PHONE_NUMBERS = 10**18
 
 
 def mask_phone_numbers(text: str) -> str:
-    """Mask the phone numbers in a string, leaving enough to recognise one: ``964771•••5678``."""
+    """Mask the phone numbers in a string, so that one can still be recognized: ``964771•••5678``."""
     return _PHONE_NUMBER.sub(_masked, text)
 
 
-def hide_values(text: str, values: Iterable[str]) -> str:
+def repeats_value(text: str, values: Iterable[str]) -> bool:
     """
-    Replace what a request said of people in what the server says of the request.
+    Return whether a server's text repeats one of the values: in any case, escaped as in JSON or cut by an ellipsis.
 
-    Each value, in either case, escaped as in JSON or cut short by an ellipsis, becomes ``•••``. One of one or two
-    characters is replaced only in quotes, one of three only as a word of its own: anywhere else it would be a part of
-    ordinary words.
+    A value of one or two characters, or a number of up to four digits, counts only in quotes: elsewhere it may be
+    ordinary text, such as a count.
     """
-    start = " ".join(text.split())
-    start = start if len(start) <= _MAX_SEARCHED_LENGTH else f"{start[:_MAX_SEARCHED_LENGTH]}…"
-    written = {form.lower() for value in values for form in _written_forms(value)}
-    lower = start.lower()
-    found = sorted((form for form in written if form in lower), key=len, reverse=True)
-    if found:
-        start = re.sub("|".join(map(_pattern, found)), "•••", start, flags=re.IGNORECASE)
-    return _hide_cut_values(start, sorted(written))
+    start = text if len(text) <= _MAX_SEARCHED_LENGTH else f"{text[:_MAX_SEARCHED_LENGTH]}…"
+    plain = _JSON_ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else " ", start)
+    in_quotes = {_words(quoted) for quoted in _IN_QUOTES.findall(plain)}
+    words = sorted({_words(value) for value in values} - {""})
+    if not in_quotes.isdisjoint(words):
+        return True
+    told = f" {_words(plain)} "
+    long = [value for value in words if not _is_short(value)]
+    return any(value in told if len(value) > _LENGTH_OF_A_WORD else f" {value} " in told for value in long) or any(
+        _ends_with_a_start(part, long) for part in _ELLIPSIS.split(plain)[:-1]
+    )
+
+
+def _words(text: str) -> str:
+    return " ".join(_WORD.findall(text.lower()))
+
+
+def _is_short(value: str) -> bool:
+    return len(value) < _LENGTH_OF_A_WORD or (value.isdecimal() and len(value) <= _MAX_DIGITS_OF_A_COUNT)
+
+
+def _ends_with_a_start(text: str, values: Sequence[str]) -> bool:
+    """Return whether the last words of a text are the start of one of the values, which are sorted."""
+    last = _words(text[-_MAX_TEXT_LENGTH:]).split()[-_MAX_WORDS_OF_A_CUT_VALUE:]
+    ends = (" ".join(last[index:]) for index in range(len(last)))
+    return any(
+        len(end) >= _LENGTH_OF_A_WORD and "".join(values[(at := bisect_left(values, end)) : at + 1]).startswith(end)
+        for end in ends
+    )
 
 
 def mask_phone_number(value: object) -> str:
     """
-    Show as much of one phone number as helps to recognise it: ``964771•••5678``.
+    Mask one phone number, so that it can still be recognized: ``964771•••5678``.
 
-    Of anything shorter or longer only length and kind are shown, such as ``7 digits`` or ``a list``.
+    Anything shorter or longer becomes its length and type, such as ``7 digits`` or ``a list``.
     """
     text = str(value) if _is_short_int(value) and value > 0 else value
     digits = "".join(filter(str.isdecimal, text)) if isinstance(text, str) else ""
@@ -72,7 +96,7 @@ def mask_phone_number(value: object) -> str:
 
 
 def sanitize(text: str, api_key: SecretStr | None = None) -> str:
-    """Put a string from outside on one short line, without phone numbers, API keys and users of URLs."""
+    """Return an external string as one short line without phone numbers, API keys and URLs' users."""
     without_key = text.replace(api_key.get_secret_value(), "•••") if api_key else text
     without_user = _URL.sub(_without_user, _start_of(without_key))
     one_line = " ".join(_API_KEY.sub("•••", without_user).split())
@@ -82,7 +106,7 @@ def sanitize(text: str, api_key: SecretStr | None = None) -> str:
 
 
 def _start_of(text: str) -> str:
-    """Cut a long string, before a phone number or a URL with a user that would be cut too and not be recognized."""
+    """Cut a long string before a phone number or URL that would be cut too, and not be recognized."""
     if len(text) <= _MAX_SEARCHED_LENGTH:
         return text
     start = text[:_MAX_SEARCHED_LENGTH].rstrip(_IN_A_PHONE_NUMBER)
@@ -91,19 +115,19 @@ def _start_of(text: str) -> str:
 
 
 def _without_user(match: re.Match[str]) -> str:
-    """Hide the user of a URL: a password can hold `#` and `/` unescaped, so it is everything up to the last `@`."""
+    """Hide a URL's user, up to the last `@`: a password can contain unescaped `#` and `/`."""
     url = match.group()
     start, end = url.find("//"), url.rfind("@")
     return f"{url[:start]}//•••{url[end:]}" if 0 <= start < end else url
 
 
 def name_of_callable(function: object) -> str:
-    """Name a callable, without what it holds."""
+    """Return a callable's name, without its arguments."""
     return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
 def safe_repr(value: object) -> str:
-    """Say what was found in a field, without repeating what could be a key or a phone number in the wrong place."""
+    """Describe a field's value, without showing what could be a key or a phone number in the wrong field."""
     if not isinstance(value, str):
         return str(value) if isinstance(value, datetime) else f"a {type(value).__name__}"
     if len(value) > _MAX_VALUE_LENGTH or _is_sensitive(value):
@@ -114,37 +138,6 @@ def safe_repr(value: object) -> str:
 def _is_sensitive(value: str) -> bool:
     digits = sum(map(str.isdigit, _DATE_OR_TIME.sub("", value)))
     return digits >= _DIGITS_OF_A_PHONE_NUMBER or bool(_API_KEY.search(value))
-
-
-def _written_forms(value: str) -> set[str]:
-    """Write a value as a server may repeat it, on one line: as it is, or as JSON."""
-    as_json = {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
-    return {" ".join(form.split()) for form in {value, *as_json}} - {""}
-
-
-def _pattern(form: str) -> str:
-    escaped = re.escape(form)
-    if len(form) < _LENGTH_OF_A_WORD:
-        return rf"(?<=[{_QUOTES}]){escaped}(?=[{_QUOTES}])"
-    return rf"(?<!\w){escaped}(?!\w)" if len(form) == _LENGTH_OF_A_WORD else escaped
-
-
-def _hide_cut_values(text: str, values: list[str]) -> str:
-    """Replace the start of a value before an ellipsis."""
-    parts = _ELLIPSIS.split(text)  # each ellipsis is a part too
-    for at in range(0, len(parts) - 1, 2):
-        if length := _length_of_a_start(parts[at], values):
-            parts[at] = f"{parts[at][:-length]}•••"
-    return "".join(parts)
-
-
-def _length_of_a_start(text: str, values: list[str]) -> int:
-    """Tell how much of a string's end is the start of one of the values, which are sorted."""
-    for length in range(min(len(text), _MAX_TEXT_LENGTH), _LENGTH_OF_A_WORD - 1, -1):
-        end = text[-length:].lower()
-        if "".join(values[(at := bisect_left(values, end)) : at + 1]).startswith(end):
-            return length
-    return 0
 
 
 def _length_and_kind(value: object) -> str:

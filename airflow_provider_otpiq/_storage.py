@@ -1,4 +1,4 @@
-"""A folder of objects, local or in an object store: each is read whole, written whole, or created exclusively."""
+"""A folder of objects, local or in an object store, which are read and written whole or created exclusively."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from uuid import uuid4
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _MODE = 0o640
-"""Of a local file, less what the umask takes away: it contains personal data, so other users never read it."""
+"""The mode of a local file before the umask. It contains personal data, so other users never read it."""
 _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 
 
@@ -36,14 +36,14 @@ def absolute(location: str) -> str:
 
 def find_store(location: str) -> tuple[Any, str]:
     """
-    Find the file system of a local path or a URL, and what it calls the place.
+    Return the file system of a local path or a URL, and the path in it.
 
-    :raises OtpiqConfigurationError: if nothing here reaches it.
+    :raises OtpiqConfigurationError: if no installed provider reaches it.
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     try:
-        path = ObjectStoragePath(absolute(location))  # a relative path is another one to Airflow 2
+        path = ObjectStoragePath(absolute(location))  # Airflow 2 resolves a relative path to another one
         store = path.fs
     except ValueError as error:
         raise OtpiqConfigurationError(
@@ -53,16 +53,16 @@ def find_store(location: str) -> tuple[Any, str]:
 
 
 def staged(location: str) -> AbstractContextManager[Path]:
-    """Yield an empty local file, which becomes the object where the block ends without an error."""
+    """Yield an empty local file, which becomes the object if the block ends without an error."""
     folder, name = split_location(location)
     return Folder(folder).staged(name)
 
 
 def require_writable(location: str) -> None:
     """
-    Make sure, as far as it can be told before, that an object can be written.
+    Check, as far as possible beforehand, that an object can be written.
 
-    :raises OtpiqConfigurationError: if nothing here reaches it, or a local folder does not allow it.
+    :raises OtpiqConfigurationError: if no installed provider reaches it, or a local folder does not allow it.
     """
     folder, name = split_location(location)
     Folder(folder).require_writable(name)
@@ -70,9 +70,9 @@ def require_writable(location: str) -> None:
 
 class Folder:
     """
-    A folder that anything reaches which Airflow's ``ObjectStoragePath`` does.
+    A folder that Airflow's ``ObjectStoragePath`` reaches.
 
-    An object is never seen half-written: object stores write it whole, and locally it is renamed into place.
+    Readers never see half an object: object stores write it whole, and a local file is renamed into place.
 
     :param location: a local path or a URL; ``s3://conn_id@bucket/key`` names an Airflow connection.
     """
@@ -95,18 +95,18 @@ class Folder:
 
     def read_all(self, names: Iterable[str]) -> dict[str, bytes]:
         """
-        Read those objects that exist, at once where the store can.
+        Read the objects that exist, at once if the store can.
 
-        :raises OSError: if one of them is there, or may be, and cannot be read.
+        :raises OSError: if one of them exists, or may exist, and cannot be read.
         """
         names = list(names)
-        self._fs.invalidate_cache()  # a listing that s3fs keeps hides what another process has written since
-        # Unlike `cat`, it takes a bracket in a path for a bracket, and asks an object store once for each.
+        self._fs.invalidate_cache()  # a cached listing of s3fs lacks what another process has written since
+        # Unlike `cat`, it takes a bracket in a path literally, and sends one request per object.
         found = self._fs.cat_ranges(list(map(self._full_path, names)), None, None, on_error="return")
         contents = dict(zip(names, found, strict=True))
         for content in contents.values():
             if isinstance(content, NotADirectoryError) and Path(self._path).is_file():
-                raise OtpiqConfigurationError(f"{self.location}: is a file, and must be a folder.")
+                raise OtpiqConfigurationError(f"{self.location}: is a file; expected a folder. Set another path.")
             if isinstance(content, PermissionError) and self._is_local:
                 raise _permission_error(content)
             if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
@@ -114,7 +114,7 @@ class Folder:
         return {name: content for name, content in contents.items() if not isinstance(content, FileNotFoundError)}
 
     def write(self, name: str, content: bytes) -> None:
-        """Write an object, in the place of one that is there."""
+        """Write an object, instead of an existing one."""
         path = self._full_path(name)
         if not self._is_local:
             self._fs.pipe_file(path, content)
@@ -124,7 +124,7 @@ class Folder:
 
     def require_writable(self, name: str) -> None:
         """
-        Make sure that a local file can be written there; of an object store, only writing tells.
+        Check that a local file can be written. In an object store, only writing shows that.
 
         :raises OtpiqConfigurationError: if it cannot.
         """
@@ -133,12 +133,12 @@ class Folder:
         path = Path(self._full_path(name))
         above = next(folder for folder in path.parents if folder.exists())
         if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
-            what = f"{path} is a folder" if path.is_dir() else f"{above} is no folder that can be written to"
-            raise OtpiqConfigurationError(f"{self.location_of(name)}: {what}. Set another path, or fix its rights.")
+            problem = f"{path} is a folder" if path.is_dir() else f"{above} is not a writable folder"
+            raise OtpiqConfigurationError(f"{self.location_of(name)}: {problem}. Set another path, or fix its rights.")
 
     @contextmanager
     def staged(self, name: str) -> Iterator[Path]:
-        """Yield an empty local file, which becomes the object where the block ends without an error."""
+        """Yield an empty local file, which becomes the object if the block ends without an error."""
         path = self._full_path(name)
         if self._is_local:
             with _written_aside(path, b"") as aside:
@@ -147,7 +147,7 @@ class Folder:
                 aside.chmod(mode)  # a file may have been moved there
                 _replace(aside, path)
             return
-        with TemporaryDirectory(prefix="otpiq-") as folder:  # which nobody else can enter
+        with TemporaryDirectory(prefix="otpiq-") as folder:  # only this user can enter it
             (file := Path(folder, "staged")).touch()
             yield file
             self._fs.put_file(str(file), path)
@@ -158,18 +158,18 @@ class Folder:
         self._fs.invalidate_cache()
         try:
             with _naming_the_owner():
-                return [str(each).rstrip("/").rpartition("/")[2] for each in self._fs.ls(path, detail=False)]
+                return [str(found).rstrip("/").rpartition("/")[2] for found in self._fs.ls(path, detail=False)]
         except FileNotFoundError:
             return []
 
     def contains(self, path: str) -> bool:
-        """Tell whether a path of the same store lies in this folder, however both are written."""
+        """Return whether a path of the same store is in this folder, however both are spelled."""
         if self._is_local:
             return Path(path).resolve().is_relative_to(Path(self._path).resolve())
         return path.startswith(self._full_path(""))
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write an object only if there is none yet, and tell whether it was written: of several, one succeeds."""
+        """Write an object only if it does not exist, and return whether it was written: of several, one succeeds."""
         path = self._full_path(name)
         try:
             if not self._is_local:
@@ -183,27 +183,26 @@ class Folder:
             if error.errno not in _NO_HARD_LINKS:
                 raise
             raise OtpiqConfigurationError(
-                f"{self.location}: this file system has no hard links ({error.strerror}), by which an object is created"
-                " exclusively, and that keeps two processes apart. Set a folder on a disk that has them, or in an"
-                " object store, such as s3://…"
+                f"{self.location}: this file system has no hard links ({error.strerror}), which keep two processes"
+                " apart. Set a folder on a disk that has them, or in an object store, such as s3://…"
             ) from None
         return True
 
     def require_exclusive_creation(self, name: str) -> None:
         """
-        Make sure that an object which is there cannot be created again.
+        Check that the store refuses to create an existing object again.
 
-        :raises OtpiqConfigurationError: if it can: two processes would then not see each other.
+        :raises OtpiqConfigurationError: if it does not: two processes could then do the same work.
         """
         content = self.read(name)
         if content is not None and self.create(name, content):
             raise OtpiqConfigurationError(
-                f"{self.location}: this store does not refuse to create an object that exists, which is what keeps two"
+                f"{self.location}: this store does not refuse to create an object that exists, which keeps two"
                 " processes apart. Set a folder in another store, such as S3, Google Cloud Storage or a local disk."
             )
 
     def delete(self, name: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete an object, if it exists."""
         try:
             with _naming_the_owner():
                 self._fs.rm_file(self._full_path(name))
@@ -216,7 +215,7 @@ class Folder:
 
 @contextmanager
 def _written_aside(path: str, content: bytes) -> Iterator[Path]:
-    """Write a local file under a unique name beside the path where it belongs."""
+    """Write a local file under a unique name beside its path."""
     folder = Path(path).parent
     aside = folder / f".{uuid4().hex}.part"
     with _naming_the_owner():
@@ -237,11 +236,7 @@ def _replace(aside: Path, path: str) -> None:
 
 @contextmanager
 def _naming_the_owner() -> Iterator[None]:
-    """
-    Say whose a local file or folder is that this user may not read or write.
-
-    :raises PermissionError: in the place of one that only names the path.
-    """
+    """Add to a PermissionError who owns the local file or folder."""
     try:
         yield
     except PermissionError as error:
@@ -249,12 +244,12 @@ def _naming_the_owner() -> Iterator[None]:
 
 
 def _permission_error(error: PermissionError) -> PermissionError:
-    """Make an error that says who owns what cannot be read or written, and what to do about it."""
+    """Return an error that names the owner of what cannot be read or written, and the fix."""
     path, found = _first_visible(Path(os.fsdecode(error.filename or "/")))
-    owner = f"user {_user_name(found.st_uid)} and group {_group_name(found.st_gid)}"
+    owner = f"user {_name(getpwuid, found.st_uid)} and group {_name(getgrgid, found.st_gid)}"
     return PermissionError(
         error.errno,
-        f"user {_user_name(os.geteuid())} has no access to {error.filename}: {path} belongs to {owner}, with"
+        f"user {_name(getpwuid, os.geteuid())} has no access to {error.filename}: {path} belongs to {owner}, with"
         f" mode {stat.S_IMODE(found.st_mode):04o}."
         " Run all tasks of a broadcast as the same user; or as users of one group that owns the folder, with umask 007"
         " for all of them (027 if the others only read)",
@@ -262,22 +257,16 @@ def _permission_error(error: PermissionError) -> PermissionError:
 
 
 def _first_visible(path: Path) -> tuple[Path, os.stat_result]:
-    """Find the path, or the first folder above it, that this user can see."""
-    for place in (path, *path.parents):
+    """Return the path, or the first folder above it, that this user can see."""
+    for visible in (path, *path.parents):
         with suppress(OSError):
-            return place, place.stat()
+            return visible, visible.stat()
     return Path("/"), Path("/").stat()
 
 
-def _user_name(uid: int) -> str:
+def _name(look_up: Callable[[int], Sequence[Any]], number: int) -> str:
+    """Return the quoted name of a user or a group, or its number."""
     try:
-        return f"{getpwuid(uid).pw_name!r}"
-    except KeyError:  # a container's user may be in no list
-        return str(uid)
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return f"{getgrgid(gid).gr_name!r}"
-    except KeyError:
-        return str(gid)
+        return f"{look_up(number)[0]!r}"
+    except KeyError:  # a container may not list its users
+        return str(number)

@@ -1,8 +1,10 @@
-"""What pydantic found wrong, as a person reads it: by the field's own name, without the value itself."""
+"""Validation errors for people: by the field's own name, and without the value."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from airflow_provider_otpiq._redaction import safe_repr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -11,11 +13,11 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-# By pydantic's types of errors: what it says of them speaks of inputs.
+# By pydantic's error types: its own texts are about inputs.
 _TEXTS = {
     "missing": "is required, and is not set",
-    "extra_forbidden": "is no field of this request",
-    "literal_error": "must be {expected}",
+    "extra_forbidden": "is not a field of this request",
+    "literal_error": "must be {expected}; found {found}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "int_type": "must be a whole number",
@@ -32,16 +34,16 @@ _TEXTS = {
 
 def format_errors(error: ValidationError) -> list[str]:
     """List validation errors without their inputs: ``name: must be 3 to 80 characters long; found 2``."""
-    return [_line(details) for details in error.errors(include_url=False, include_input=False)]
+    return [_line(details) for details in error.errors(include_url=False)]
 
 
 def bullet_list(errors: Iterable[str]) -> str:
-    """Write errors one below the other, as the end of an error's text."""
+    """Return errors as a bullet list, for the end of an error's text."""
     return "".join(f"\n  - {error}" for error in errors)
 
 
 def list_some(items: Sequence[str], most: int) -> str:
-    """Write some items one after the other, and how many more there are."""
+    """Return the first items, separated by commas, and the number of further ones."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
 
@@ -52,7 +54,7 @@ def _line(details: ErrorDetails) -> str:
 
 def _text(details: ErrorDetails) -> str:
     context = details.get("ctx", {})
-    if own := context.get("error"):  # a rule of ours is a ValueError, whose text pydantic would prefix
+    if own := context.get("error"):  # a rule of this package is a ValueError, whose text pydantic would prefix
         return str(own)
     text = _TEXTS.get(details["type"])
-    return text.format(**context) if text else details["msg"]
+    return text.format(**context, found=safe_repr(details["input"])) if text else details["msg"]

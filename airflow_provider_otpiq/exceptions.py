@@ -1,7 +1,5 @@
 """
-Everything that this provider raises.
-
-What happened, whether a retry may help, and whether the request may have taken effect:
+The exceptions of this provider: what happened, what to do, and whether the request may have taken effect.
 
 ::
 
@@ -12,21 +10,21 @@ What happened, whether a retry may help, and whether the request may have taken 
         ├── OtpiqRequestError        *   400, 422, other 4xx -> fix the DAG                  no
         ├── OtpiqAuthenticationError *   401, 403 -> fix the API key                         no
         ├── OtpiqNotFoundError       *   404 -> fix the id or the base URL                   no
-        ├── OtpiqConflictError       *   409, 400 about its state -> look at the campaign    no
+        ├── OtpiqConflictError       *   409, 400 about its state -> check the campaign       no
         ├── OtpiqRedirectError       *   3xx -> fix the base URL                             303 only
         ├── OtpiqReportError         *   a report that is not as documented -> ask OTPIQ     no
-        ├── OtpiqOutcomeUnknownError *   a start or a sample, for each "yes" below -> look   yes
+        ├── OtpiqOutcomeUnknownError *   a start or a sample, for each "yes" below -> check   yes
         ├── OtpiqCreditError             400 with amounts of money -> top up                 no
-        ├── OtpiqDownloadError           a report's file is gone or not whole -> retry       no
+        ├── OtpiqDownloadError           a report's file is missing or incomplete -> retry    no
         ├── OtpiqRateLimitError          429 -> wait for ``retry_after``                     no
         ├── OtpiqServerError             408, 425, 5xx -> retry                              yes
         ├── OtpiqResponseError           a response that is not in the contract -> retry     yes
         └── OtpiqConnectionError         no complete response -> retry                       yes, if it was sent
 
 ``*`` also derives from :class:`~airflow.exceptions.AirflowFailException`: a retry cannot fix it, so Airflow fails the
-task immediately and leaves its retries unused, on every version of Airflow.
+task immediately and does not use its retries.
 
-No message here ever holds the API key or a whole phone number.
+No error's text contains the API key or a complete phone number.
 """
 
 from __future__ import annotations
@@ -43,30 +41,31 @@ if TYPE_CHECKING:
 class OtpiqError(AirflowException):
     """The root of the exception hierarchy."""
 
-    # Airflow gives each of its exceptions the 500 of its own web server; here the word means OTPIQ's response.
+    # In Airflow's exceptions this is the status of its own web server; here it is the status of OTPIQ's response.
     status_code: int | None = None  # type: ignore[assignment]
 
     may_have_taken_effect: bool = False
     """
-    Whether the request may have been processed although it failed.
+    Whether the request may have been processed although it failed. If False, sending it again is safe.
 
-    If False, it provably was not, and sending it again is safe. The one place that decides whether a start or a sample
-    ends as :class:`OtpiqOutcomeUnknownError`, and whether a request that is not idempotent may be retried.
+    It alone decides whether a start or a sample raises :class:`OtpiqOutcomeUnknownError`, and whether a request that is
+    not idempotent may be retried.
     """
 
 
 class OtpiqConfigurationError(OtpiqError, AirflowFailException):
-    """The Airflow connection cannot be used as it is. Nothing was sent."""
+    """The Airflow connection is invalid. Nothing was sent."""
 
 
 class OtpiqValidationError(OtpiqError, AirflowFailException):
     """
     One or more fields break the API's rules, or the connection's guard rails. Nothing was sent.
 
-    Only an attach, and a start of a broadcast, can tell afterwards that a campaign holds more recipients than allowed.
+    The exception: only after an attach, or a start of a broadcast, is it known that a campaign has more recipients than
+    allowed.
 
-    :param message: the whole message, as it stands in the task's log.
-    :param errors: each validation error by itself, such as ``"field: rule; what was found"``.
+    :param message: the complete message, as in the task's log.
+    :param errors: the single validation errors, such as ``"field: rule; what was found"``.
     """
 
     def __init__(self, message: str, *, errors: Sequence[str] = ()) -> None:
@@ -79,12 +78,13 @@ class OtpiqApiError(OtpiqError):
     A request failed.
 
     :param message: what happened. The error's text is this and the remedy.
-    :param status_code: the HTTP status of the response; None where there is none.
-    :param server_message: OTPIQ's own words, phone numbers masked; None where it sent none.
-    :param retry_after: seconds that OTPIQ asks to wait before the next try; None where it does not say.
-    :param amounts: the amounts of money in the response by OTPIQ's names (``requiredCredit``, …), in IQD.
-    :param may_have_taken_effect: whether the request may have been processed; None for what the class says.
-    :param remedy: what to do next; None for what the class says.
+    :param status_code: the HTTP status of the response; None without a response.
+    :param server_message: OTPIQ's message with masked phone numbers, or a substitute if it repeats a recipient's data;
+        None without a message.
+    :param retry_after: seconds that OTPIQ asks to wait before the next try; None if it does not ask.
+    :param amounts: the response's amounts of money by OTPIQ's names (``requiredCredit``, …), in IQD.
+    :param may_have_taken_effect: whether the request may have been processed; None for the class's value.
+    :param remedy: what to do next; None for the class's text.
     """
 
     remedy: str = ""
@@ -114,99 +114,99 @@ class OtpiqApiError(OtpiqError):
     def __str__(self) -> str:
         """Return what happened and what to do next."""
         message = super().__str__()
-        # Airflow's own serialisation makes a new error of an error's whole text.
+        # Airflow's serialization creates a new error from an error's complete text.
         return message if message.endswith(self.remedy) else f"{message} {self.remedy}"
 
 
 class OtpiqRequestError(OtpiqApiError, AirflowFailException):
-    """OTPIQ refuses the request as it is (400, 422 and other 4xx)."""
+    """OTPIQ refuses the request (400, 422 and other 4xx)."""
 
-    remedy = "Fix the task's fields as OTPIQ's message says, then clear the task."
+    remedy = "Fix the task's fields according to OTPIQ's message, then clear the task."
 
 
 class OtpiqAuthenticationError(OtpiqApiError, AirflowFailException):
-    """OTPIQ does not accept the API key (401), or the key may not do this (403)."""
+    """OTPIQ does not accept the API key (401), or the key lacks a permission (403)."""
 
     remedy = "Check the API key in the connection's password."
 
 
 class OtpiqNotFoundError(OtpiqApiError, AirflowFailException):
-    """There is nothing at that address (404): a wrong id, or a wrong base URL."""
+    """OTPIQ does not find the id or the address (404)."""
 
-    remedy = "Check the id, and that the connection's host is the whole base URL (https://api.otpiq.com/api)."
+    remedy = "Check the id, and that the connection's host is the complete base URL (https://api.otpiq.com/api)."
 
 
 class OtpiqConflictError(OtpiqApiError, AirflowFailException):
-    """The campaign is not in a state that allows this (409, or a 400 that says so in the documents' words)."""
+    """The campaign's state does not allow this (409, or a 400 about the state in the documentation's words)."""
 
     remedy = (
-        "Look at the campaign's state in OTPIQ's dashboard: only a draft or a scheduled campaign can be changed or"
-        " started. If it runs already as you wanted, mark this task as success."
+        "Check the campaign's state in OTPIQ's dashboard: only a draft or a scheduled campaign can be changed or"
+        " started. If it already runs as intended, mark this task as success."
     )
 
 
 class OtpiqRedirectError(OtpiqApiError, AirflowFailException):
-    """The base URL redirects elsewhere (3xx). A redirect is not followed: the API key would go with it."""
+    """The base URL redirects elsewhere (3xx). A redirect is not followed, to keep the API key safe."""
 
-    remedy = "Put the address that OTPIQ's API really has into the connection's host."
+    remedy = "Set the connection's host to the real address of OTPIQ's API."
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message, **facts)
-        self.may_have_taken_effect = self.status_code == HTTPStatus.SEE_OTHER  # "done, look there"
+        self.may_have_taken_effect = self.status_code == HTTPStatus.SEE_OTHER  # processed, with the result elsewhere
 
 
 class OtpiqReportError(OtpiqApiError, AirflowFailException):
-    """A report is not what OTPIQ documents: its address is not safe, a column is missing, or a value cannot be read."""
+    """A report is not as documented: its address is not safe, a column is missing, or a value is invalid."""
 
-    remedy = "Nothing was written. Look for a newer version of this provider, or ask OTPIQ what has changed."
+    remedy = "Nothing was written. Upgrade this provider, or ask OTPIQ what has changed."
 
 
 class OtpiqDownloadError(OtpiqApiError):
     """
-    A report's file could not be downloaded whole: it is gone, has expired, is too large or has other rows than it says.
+    A report's file could not be downloaded: it is missing, has expired, is too large or is incomplete.
 
-    A later try of a task makes a new report, so the type leaves the task its retries.
+    A retry of the task generates a new report.
     """
 
-    remedy = "No file was written. A retry makes a new report."
+    remedy = "No file was written. A retry generates a new report."
 
 
 class OtpiqCreditError(OtpiqApiError):
     """
     The project's credit or spending limit does not cover the request.
 
-    A person can top up between two tries, so the type leaves the task its retries; the retry policy of this
-    provider fails it immediately, and a DAG may choose another policy.
+    A person can top up between two tries, so the class does not rule out retries. This provider's retry policy does;
+    a DAG may set another policy.
     """
 
     remedy = "Top up the project's credit or raise its spending limit, then clear the task."
 
 
 class OtpiqRateLimitError(OtpiqApiError):
-    """OTPIQ wants fewer requests (429). The request was not processed."""
+    """OTPIQ's rate limit is reached (429). The request was not processed."""
 
     remedy = "OTPIQ asks to wait: a later retry can succeed."
 
 
 class OtpiqServerError(OtpiqApiError):
-    """OTPIQ failed to respond properly (408, 425, 5xx). Whether the request took effect is unknown."""
+    """OTPIQ failed (408, 425, 5xx). Whether the request took effect is unknown."""
 
     may_have_taken_effect = True
     remedy = "A retry can succeed."
 
 
 class OtpiqResponseError(OtpiqApiError):
-    """The response is not what the API's contract says. Whether the request took effect is unknown."""
+    """The response does not follow the API's contract. Whether the request took effect is unknown."""
 
     may_have_taken_effect = True
-    remedy = "If it happens again, check that the connection's host is OTPIQ's API and that no proxy responds for it."
+    remedy = "If it happens again, check that the connection's host is OTPIQ's API, and that no proxy responds instead."
 
 
 class OtpiqConnectionError(OtpiqApiError):
     """
-    No complete response came: refused, reset, timed out, cut short, malformed or far too large.
+    No complete response arrived: refused, reset, timed out, cut short, malformed or too large.
 
-    What failed before the request was handed to a connected socket has ``may_have_taken_effect`` False.
+    If no connection was made, ``may_have_taken_effect`` is False.
     """
 
     may_have_taken_effect = True
@@ -217,11 +217,11 @@ class OtpiqOutcomeUnknownError(OtpiqApiError, AirflowFailException):
     """
     A start or a sample was sent, and whether it took effect is unknown.
 
-    It may have been paid for and be on its way to people, so no program sends it again: a person looks first.
+    Its messages may be paid for and on their way, so it is never resent automatically: a person checks first.
     """
 
     may_have_taken_effect = True
-    remedy = "Look at the campaign in OTPIQ's dashboard before anything is sent again."
+    remedy = "Check the campaign in OTPIQ's dashboard before anything is sent again."
 
 
 _CLASS_BY_STATUS: dict[int, type[OtpiqApiError]] = {
@@ -237,7 +237,7 @@ _CLASS_BY_STATUS: dict[int, type[OtpiqApiError]] = {
 
 def error_class(status: int) -> type[OtpiqApiError]:
     """
-    Tell which error an HTTP status outside 2xx is.
+    Return the exception class for an HTTP status outside 2xx.
 
     :param status: the HTTP status of the response.
     :return: the class to raise.

@@ -1,9 +1,9 @@
-"""What Airflow discovers of this provider: pure data, with the connection form in it. Imports nothing."""
+"""What Airflow discovers of this provider, with the connection form: pure data, without imports."""
 
 from __future__ import annotations
 
-# The one definition of the connection form: Airflow 3.2+ reads it here, older ones through the hook's methods.
-# The types allow null because a form sends null for a field that is left blank.
+# The connection form. Airflow 3.2+ reads it here, older versions through the hook's methods.
+# The types allow null because a form sends null for a blank field.
 CONNECTION_FIELDS = {
     "connect_timeout": {
         "label": "Connect timeout (s)",
@@ -18,54 +18,54 @@ CONNECTION_FIELDS = {
     "max_retries": {
         "label": "Max HTTP retries",
         "description": (
-            "How many HTTP retries one call may make, of requests that can be retried safely: up to 10, 2 by default,"
-            " 0 is off. Airflow's own task retries are not counted."
+            "The maximum of HTTP retries in one call, for requests that can be retried safely: up to 10, 2 by default,"
+            " 0 for none. Airflow's task retries are separate."
         ),
         "schema": {"type": ["integer", "null"], "default": 2, "minimum": 0, "maximum": 10},
     },
     "allow_insecure_http": {
         "label": "Allow insecure http",
-        "description": "Send the API key over plain http to another machine: for a sandbox in a container only.",
+        "description": "Send the API key over plain http to another machine. Only for a sandbox in a container.",
         "schema": {"type": ["boolean", "null"], "default": False},
     },
     "allowed_recipients": {
         "label": "Allowed recipients",
         "description": (
-            "Phone numbers, or prefixes of them, that may get messages over this connection, separated by commas:"
+            "Phone numbers or their prefixes that may get messages over this connection, separated by commas:"
             " +964770, 07801234567. In production, set +964. Blank allows all."
         ),
         "schema": {"type": ["string", "null"], "default": None},
     },
     "max_recipients": {
         "label": "Max recipients",
-        "description": "How many recipients a campaign may have over this connection: up to 1000. Blank sets no limit.",
+        "description": "The maximum of recipients in a campaign over this connection: up to 1000. Blank sets no limit.",
         "schema": {"type": ["integer", "null"], "default": None, "minimum": 1, "maximum": 1000},
     },
     "max_broadcast_recipients": {
         "label": "Max broadcast recipients",
-        "description": "How many people one broadcast may reach over this connection. Blank sets no limit.",
+        "description": "The maximum of recipients in a broadcast over this connection. Blank sets no limit.",
         "schema": {"type": ["integer", "null"], "default": None, "minimum": 1},
     },
     "quiet_hours": {
         "label": "Quiet hours",
         "description": (
-            "When no campaign may start and no sample may be sent over this connection, with an IANA timezone,"
-            " separated by commas: 21:00-09:00 Asia/Baghdad. Blank allows every time."
+            "Times at which campaigns must not start and samples must not be sent over this connection, with an IANA"
+            " timezone, separated by commas: 21:00-09:00 Asia/Baghdad. Blank allows every time."
         ),
         "schema": {"type": ["string", "null"], "default": None},
     },
     "dashboard_url": {
         "label": "Dashboard URL",
         "description": (
-            "Where a campaign is in OTPIQ's dashboard, with {campaign_id} for its _id, for a link from each task."
+            "The URL of a campaign in OTPIQ's dashboard, with {campaign_id} for its _id, for a link from each task."
             " Blank shows no link."
         ),
         "schema": {"type": ["string", "null"], "default": None},
     },
 }
 FIELD_BEHAVIOUR = {
-    # The port stays visible: the Test button of Airflow 3.3.1 and 3.3.2 sends an empty port as 0, finds that this is
-    # not what was saved, and refuses to use the saved key (apache/airflow#73298). With a port it works.
+    # The port stays visible: the Test button of Airflow 3.3.1 and 3.3.2 sends an empty port as 0, so the connection
+    # differs from the saved one, and the saved key is not used (apache/airflow#73298).
     "hidden-fields": ["login", "schema"],
     "relabeling": {"host": "Base URL", "password": "API key"},
     "placeholders": {
@@ -74,6 +74,16 @@ FIELD_BEHAVIOUR = {
         "port": "443",
     },
 }
+
+
+# For Airflow 3, and by the older name for Airflow 2. The handler None accepts every URI of the scheme.
+_ASSET_URIS = [
+    {
+        "schemes": ["otpiq"],
+        "handler": None,
+        "to_openlineage_converter": "airflow_provider_otpiq.operators._asset_uris.to_openlineage",
+    }
+]
 
 
 def get_provider_info() -> dict[str, object]:
@@ -110,6 +120,8 @@ def get_provider_info() -> dict[str, object]:
         "sensors": [
             {"integration-name": "OTPIQ", "python-modules": ["airflow_provider_otpiq.sensors.report"]},
         ],
+        "asset-uris": _ASSET_URIS,
+        "dataset-uris": _ASSET_URIS,
         "extra-links": ["airflow_provider_otpiq.operators._base.OtpiqDashboardLink"],
         "connection-types": [
             {

@@ -1,7 +1,7 @@
 """
-Whether and when Airflow retries a failed task. Needs Airflow 3.3 or later.
+The retry policy of the operators, on Airflow 3.3 or later.
 
-Importing this module on an older Airflow is an ImportError; the operators then work without a policy.
+On an older Airflow, importing this module raises an ImportError; the operators then have no policy.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ class OtpiqRetryPolicy(RetryPolicy):
     """
     The default ``retry_policy`` of this provider's operators.
 
-    Insufficient credit and a reached spending limit fail immediately: waiting does not fill an account. Where OTPIQ
-    says how long to wait, that is the delay of the next try, an hour at the most, and no worker slot is held
-    meanwhile. Everything else follows the task's own ``retries`` and ``retry_delay``. (An error that a retry
-    cannot fix is an ``AirflowFailException``, for which Airflow never asks a policy.)
+    Insufficient credit and a reached spending limit fail immediately. If OTPIQ asks to wait, that is the delay before
+    the next try, one hour at most, without a worker slot. Everything else follows the task's own ``retries`` and
+    ``retry_delay``. An error that a retry cannot fix is an ``AirflowFailException``, for which Airflow asks no policy.
     """
 
     def evaluate(
@@ -39,14 +38,14 @@ class OtpiqRetryPolicy(RetryPolicy):
         """
         Decide what follows a failed try.
 
-        :param exception: what the try raised.
-        :param try_number: the try that failed, counted from 1. Not used.
-        :param max_tries: the tries that the task has. Not used: Airflow itself keeps to it.
+        :param exception: the try's exception.
+        :param try_number: the failed try, from 1. Not used.
+        :param max_tries: the task's number of tries. Not used: Airflow enforces it.
         :param context: the task's context. Not used.
-        :return: fail, retry after a delay, or Airflow's own way.
+        :return: fail, retry after a delay, or Airflow's default.
         """
         if isinstance(exception, OtpiqCreditError):
-            return RetryDecision.fail(reason="Credit or spending limit does not suffice: a person must top up.")
+            return RetryDecision.fail(reason="Insufficient credit or spending limit. Top up, then clear the task.")
         if isinstance(exception, OtpiqApiError) and exception.retry_after:
             delay = timedelta(seconds=min(exception.retry_after, MAX_DELAY))
             return RetryDecision.retry(delay=delay, reason=f"OTPIQ asks to wait {delay}.")

@@ -1,4 +1,4 @@
-"""What many tests need: values that follow the API's contract, and a task instance to execute under."""
+"""Values that follow the API's contract, and fakes of Airflow's task instance and state store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tomorrow() -> pendulum.DateTime:
 
 
 class TaskInstance:
-    """What an operator uses of Airflow's task instance."""
+    """The part of Airflow's task instance that operators use."""
 
     dag_id, run_id, task_id, map_index = "dag", "manual__1", "task", -1
 

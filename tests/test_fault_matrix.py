@@ -1,4 +1,4 @@
-"""Every fault against every call: what reached OTPIQ, which error came out, what Airflow does, what is in XCom."""
+"""Every fault against every call: the requests, the error, what Airflow does, and XCom."""
 
 from __future__ import annotations
 
@@ -43,37 +43,37 @@ NO, YES, HINT = "no", "yes", "yes, when OTPIQ says, within an hour"
 
 @dataclass
 class Row:
-    """A fault that stays, and what comes of it on the first try of a task."""
+    """A persistent fault, and its results on the first try of a task."""
 
     fault: str
-    """As the documentation says it."""
+    """The fault's name in the documentation."""
     error: str
     again: str
-    """Whether Airflow tries again."""
+    """Whether Airflow retries the task."""
     arm: dict[str, Any] = field(default_factory=dict)
     sent: int = 1
-    """How often one call sends a create, an attach, a start or a sample."""
+    """The number of requests of a create, an attach, a start or a sample."""
     idempotent: int = 1
-    """How often one call sends an idempotent request."""
+    """The number of requests of an idempotent call."""
     leaves: bool = False
     """Whether OTPIQ has processed the request, although it failed."""
     raw: bytes | None = None
-    """What comes instead of a response, where no HTTP server would send it."""
+    """The bytes of a response that no HTTP server would send."""
 
     @property
     def may_have_taken_effect(self) -> bool:
-        """What the package says of such an error."""
+        """The value of such an error."""
         error: OtpiqApiError = getattr(exceptions, self.error)("", status_code=self.arm.get("status"))
         return error.may_have_taken_effect
 
 
 def redirect(location: str) -> dict[str, Any]:
-    """Return what arms a redirect."""
+    """Return the arguments that arm a redirect."""
     return {"status": 302, "headers": {"Location": location}}
 
 
 def not_valid_http(raw: bytes) -> Row:
-    """Make a row of a response that breaks HTTP's own rules."""
+    """Return the row of a response that violates HTTP."""
     return Row("a response that is not valid HTTP", "OtpiqConnectionError", YES, {}, 1, 3, raw=raw)
 
 
@@ -81,7 +81,7 @@ HTML = "<!DOCTYPE html><html><title>Blocked</title></html>"
 
 
 def html_instead_of_the_api(fault: str, error: str, again: str, status: int, idempotent: int = 1) -> Row:
-    """Make a row of HTML as a proxy or a firewall sends it."""
+    """Return the row of HTML from a proxy or a firewall."""
     return Row(fault, error, again, {"status": status, "body": HTML}, idempotent=idempotent)
 
 
@@ -162,11 +162,11 @@ ONE = ["9647701234567"]
 
 @dataclass
 class Call:
-    """A call, as a task makes it."""
+    """A call of a task."""
 
     make: Callable[[str, dict[str, Any]], Any]
     kind: str
-    """Which column of the table it belongs to: ``not idempotent``, ``idempotent`` or ``at most once``."""
+    """Its column in the table: ``not idempotent``, ``idempotent`` or ``at most once``."""
     took_effect: Callable[[Sandbox], bool] | None = None
 
 
@@ -196,7 +196,7 @@ CALLS = {
     "resources": Call(lambda *_: OtpiqHook().get_resources(), "idempotent"),
     "payload": Call(lambda campaign_id, _: OtpiqHook().get_recipient_payload(campaign_id=campaign_id), "idempotent"),
     "generate": Call(
-        # Not by its method, but one report more costs nothing, and is gone after 30 days.
+        # Not by its method, but another report is free, and deleted after 30 days.
         lambda *_: OtpiqHook().generate_report(**WINDOW),
         "idempotent",
         lambda sandbox: len(sandbox.reports) > 0,
@@ -266,7 +266,7 @@ def download_table() -> list[str]:
 
 
 def airflow_tries_again(error: BaseException) -> str:
-    """Tell what Airflow does after a failed try, as its task runner decides it."""
+    """Return what Airflow's task runner does after a failed try."""
     if isinstance(error, AirflowFailException):
         return NO
     assert DEFAULT_RETRY_POLICY is not None
@@ -289,7 +289,7 @@ def test_a_fault(
     sandbox.arm(name, times=10, **row.arm)
     error = fail(call, row, campaign_id, {})
     assert error.status_code == row.arm.get("status")
-    # The hook may have operator_fields up before the sandbox has seen the request.
+    # The hook may give up before the sandbox has read the request.
     wait_until(lambda: len(sandbox.requests) - before == times_sent(call, row), 10)
     if call.took_effect:
         effect = call.took_effect
@@ -315,7 +315,7 @@ def test_a_fault_of_http_itself(
 
 
 def fail(call: Call, row: Row, campaign_id: str, context: dict[str, Any]) -> OtpiqApiError:
-    """Make a call that meets a fault, and check what a task sees of it."""
+    """Make a call that fails, and check its error."""
     ti = TaskInstance()
     with pytest.raises(OtpiqApiError) as caught:
         call.make(campaign_id, {"ti": ti, "dag": DAG("dag", schedule=None), **context})
@@ -323,7 +323,7 @@ def fail(call: Call, row: Row, campaign_id: str, context: dict[str, Any]) -> Otp
     assert type(error) is getattr(exceptions, "OtpiqOutcomeUnknownError" if unknown else row.error)
     assert error.may_have_taken_effect == row.may_have_taken_effect
     assert ti.pushed == {}
-    assert ("Something between the worker and OTPIQ" in str(error)) == (row.arm.get("body") == HTML)
+    assert ("something between the worker and OTPIQ" in str(error)) == (row.arm.get("body") == HTML)
     assert not (row.arm.get("body") == HTML and "API key" in str(error))
     assert "9647701234567" not in f"{error} {vars(error)}"
     if isinstance(error, AirflowFailException) or DEFAULT_RETRY_POLICY is not None:
@@ -332,7 +332,7 @@ def fail(call: Call, row: Row, campaign_id: str, context: dict[str, Any]) -> Otp
 
 
 def times_sent(call: Call, row: Row) -> int:
-    """Tell how often one call sends its request."""
+    """Return the number of requests of a call."""
     return row.idempotent if call.kind == "idempotent" else row.sent
 
 

@@ -1,4 +1,4 @@
-"""Any value, rendered either way: no request that breaks the contract, never an exception that is not ours."""
+"""Any value, rendered either way: no request breaks the contract, and no other exception is raised."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.fakes import CREATE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The contract, as the sandbox states it in its own words, is the oracle.
+# The oracle is the sandbox, which states the contract independently.
 IDS = st.text("0123456789abcdefABCDEF", min_size=24, max_size=24)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=3, max_size=80).filter(lambda name: name != "None")
 FUTURE = st.datetimes(
@@ -60,14 +60,14 @@ fuzzed = settings(deadline=None)
 
 
 def mostly(valid: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """Valid fields but for one or two, as Python objects or as a template renders them."""
+    """Fields of which at most two are invalid, as Python objects or as a template renders them."""
     broken = st.dictionaries(st.sampled_from(sorted(valid)), ANYTHING, max_size=2)
     fields = st.builds(dict.__or__, st.fixed_dictionaries(valid), broken)
     return st.one_of(fields, fields.map(lambda given: {name: str(value) for name, value in given.items()}))
 
 
 def how_many_are_sent(fields: st.SearchStrategy[dict[str, Any]], send: Callable[[dict[str, Any]], object]) -> int:
-    """Send a request for each of many fields, where it is not refused."""
+    """Return how many requests were not refused."""
     sent = 0
 
     @fuzzed

@@ -32,7 +32,7 @@ def test_it_keeps_airflows_schema() -> None:
 
 
 @pytest.mark.skipif(AIRFLOW_VERSION.major < 3, reason="this schema knows conn-fields from Airflow 3 on")
-def test_the_connection_type_keeps_the_schema_that_means_it() -> None:
+def test_the_connection_type_keeps_the_stricter_schema() -> None:
     schema = airflow_schema("provider.yaml.schema.json")
     connection_types = schema["properties"]["connection-types"] | {"definitions": schema.get("definitions", {})}
     jsonschema.validate(get_provider_info()["connection-types"], connection_types)
@@ -40,7 +40,7 @@ def test_the_connection_type_keeps_the_schema_that_means_it() -> None:
         jsonschema.validate([{"connection-type": "otpiq", "conn-fields": {"x": 5}}], connection_types)
 
 
-def test_the_form_has_every_setting_with_its_own_default_and_limits() -> None:
+def test_the_form_has_every_setting_with_its_default_and_limits() -> None:
     settings = ConnectionSettings.model_fields | GuardRails.model_fields
     assert set(CONNECTION_FIELDS) == set(settings) - {"host", "password", "extra"}
     for name, field in CONNECTION_FIELDS.items():

@@ -38,7 +38,7 @@ def decide(error: BaseException) -> RetryDecision:
     ],
 )
 @pytest.mark.parametrize("kind", [OtpiqRateLimitError, OtpiqServerError])
-def test_what_otpiq_asks_for_is_the_delay_an_hour_at_the_most(
+def test_the_delay_is_what_otpiq_asks_for_but_at_most_an_hour(
     kind: type[OtpiqRateLimitError], seconds: float, delay: timedelta
 ) -> None:
     decision = decide(kind("wait", retry_after=seconds))
@@ -52,7 +52,7 @@ def test_missing_credit_fails_immediately() -> None:
 @pytest.mark.parametrize(
     "error", [OtpiqConnectionError("reset"), OtpiqServerError("503"), OtpiqRateLimitError("429"), ValueError("other")]
 )
-def test_everything_else_is_airflows_own_way(error: BaseException) -> None:
+def test_any_other_error_has_airflows_default(error: BaseException) -> None:
     assert decide(error) == RetryDecision.default()
 
 
@@ -60,7 +60,7 @@ class Other(OtpiqRetryPolicy):
     pass
 
 
-def test_it_is_the_default_and_gives_way_to_default_args_an_argument_and_none() -> None:
+def test_default_args_and_an_argument_replace_it() -> None:
     def policy(default_args: dict[str, object] | None = None, **arguments: object) -> object:
         with DAG("d", schedule=None, default_args=default_args or {}):
             return CreateCampaignOperator(task_id="c", **CREATE, **arguments).retry_policy  # type: ignore[arg-type]

@@ -197,7 +197,7 @@ def test_no_broadcast_begins_in_a_store_without_exclusive_creation() -> None:
         request={}, audience="", audience_checksum="", template_id=TEMPLATE_ID, phone_number_id=PHONE_NUMBER_ID
     )
     with pytest.raises(OtpiqConfigurationError, match="does not refuse to create an object that exists"):
-        Ledger("memory://lax@bucket/ledger").begin(broadcast)
+        Ledger.begin("memory://lax@bucket/ledger", broadcast)
 
 
 def test_a_relative_path_is_below_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,8 +223,8 @@ def test_a_file_system_without_hard_links_is_refused(
 
 def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(OtpiqConfigurationError, match=r"manifest.json: is a file, and must be a folder"):
-        Ledger(f"{tmp_path}/manifest.json").read()
+    with pytest.raises(OtpiqConfigurationError, match=r"manifest.json: is a file; expected a folder"):
+        Ledger.open(f"{tmp_path}/manifest.json")
 
 
 def test_what_cannot_be_read_is_not_taken_for_missing(tmp_path: Path) -> None:

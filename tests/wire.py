@@ -1,4 +1,4 @@
-"""A server on a real socket that does what no HTTP server would do."""
+"""A server on a real socket that violates HTTP on purpose."""
 
 from __future__ import annotations
 
@@ -18,16 +18,11 @@ if TYPE_CHECKING:
 
 
 INTERNALS = re.compile(r"Pool|object at|0x|\(host=|Error\(|Caused by|HTTPConnection")
-"""What a library would say of its objects, and nobody wants to read."""
+"""A library's internals, which no error may show."""
 
 
 def read_request(connection: socket.socket) -> str:
-    """
-    Read a request whole.
-
-    :param connection: where it comes from.
-    :return: its first line; nothing if the other side has hung up.
-    """
+    """Read a complete request, and return its first line; empty if the client has hung up."""
     with connection.makefile("rb") as stream:
         first, length = stream.readline(), 0
         for line in iter(stream.readline, b"\r\n"):
@@ -40,13 +35,7 @@ def read_request(connection: socket.socket) -> str:
 
 
 class Wire:
-    """
-    A server that does what a script says instead of returning a response.
-
-    :param script: what it does with each connection.
-    :param reads: whether it reads a request first.
-    :param host: the address that it listens on.
-    """
+    """A server that runs a script for each connection, after reading a request unless ``reads`` is False."""
 
     def __init__(self, script: Script, *, reads: bool = True, host: str = "127.0.0.1") -> None:
         self.connections = 0
@@ -60,7 +49,7 @@ class Wire:
 
     @property
     def requests(self) -> int:
-        """How many requests it has read."""
+        """The number of requests that it has read."""
         return len(self.first_lines)
 
     def _serve(self) -> None:
@@ -79,19 +68,14 @@ class Wire:
             self._script(connection)
 
     def close(self) -> None:
-        """Serve no longer."""
+        """Stop the server."""
         self._listening.shutdown(socket.SHUT_RDWR)  # wakes `accept`, which would else go on with a reused descriptor
         self._thread.join()
         self._listening.close()
 
 
 def send(data: bytes) -> Script:
-    """
-    Make a script that sends something and hangs up.
-
-    :param data: what it sends.
-    :return: the script.
-    """
+    """Return a script that sends data and hangs up."""
     return lambda connection: connection.sendall(data)
 
 
@@ -102,7 +86,7 @@ def reset(connection: socket.socket) -> None:
 
 @contextlib.contextmanager
 def full_queue() -> Iterator[int]:
-    """Give a port at which a server listens that accepts no connection."""
+    """Yield the port of a server that accepts no connections."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as stack:
         port: int = full.getsockname()[1]
         for _ in range(4):  # more than it queues
@@ -113,13 +97,7 @@ def full_queue() -> Iterator[int]:
 
 
 def persistent(response: bytes, certificate: Path | None = None) -> Script:
-    """
-    Make a script that returns the same to each request of a connection.
-
-    :param response: what it sends, head and body.
-    :param certificate: a certificate with its key, to speak TLS.
-    :return: the script, for a server that does not read.
-    """
+    """Return a script, for a server that does not read, that sends the same response to each request."""
 
     def script(connection: socket.socket) -> None:
         if certificate:
@@ -134,11 +112,7 @@ def persistent(response: bytes, certificate: Path | None = None) -> Script:
 
 
 def refusing_port() -> int:
-    """
-    Find a port at which nobody listens.
-
-    :return: the port.
-    """
+    """Return a port without a server."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port: int = unused.getsockname()[1]
     return port

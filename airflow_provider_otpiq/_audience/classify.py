@@ -1,17 +1,17 @@
-"""What becomes of each row: it is rejected, suppressed, a duplicate or a recipient, asked in this order."""
+"""Classify each row: it is rejected, suppressed, a duplicate or a recipient, in this order."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from itertools import islice, starmap
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from airflow_provider_otpiq._audience import sql_text
-from airflow_provider_otpiq._audience.loading import Loader
+from airflow_provider_otpiq._audience import values
 from airflow_provider_otpiq._audience.manifest import Counts
-from airflow_provider_otpiq._audience.sql_text import literal
+from airflow_provider_otpiq._audience.table import MALFORMED, Table
+from airflow_provider_otpiq._audience.values import literal
 from airflow_provider_otpiq._models.fields import MAX_RECIPIENTS
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION, MISSING, parse_phone_number
 from airflow_provider_otpiq._models.text import is_blank
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._duckdb import Database
     from airflow_provider_otpiq._progress import Progress
 
+TableName = Literal["source", "suppress"]
+
 _ENOUGH_FLOATS = 3
-_FLOAT_STEP = (
-    512  # between two floats of 32 bits from 2^32 on, for ten digits; for thirteen, their step is a multiple of it
-)
+_FLOAT_STEP = 512  # of floats of 32 bits with ten digits, beyond 2^32; with thirteen, the step is a multiple of it
+MISSING_NUMBER = f"phoneNumber {MISSING}"
+"""The reason for rejecting a row without a phone number."""
+
 _PARTS_AT_ONCE = 50
+_ROWS_AT_ONCE = 100_000
 _QUERIES_AT_ONCE = 2
 _BATCH = 10_000
 
@@ -46,61 +50,54 @@ class Excluded(NamedTuple):
 
 
 class RowClassifier:
-    """
-    The tables in which it is decided: ``source`` and ``suppress`` are to be loaded first.
-
-    :param database: where they are made.
-    :param request: what is prepared.
-    """
+    """The tables that decide about each row; load ``source`` and ``suppress`` before :meth:`decide`."""
 
     def __init__(self, database: Database, request: AudienceRequest) -> None:
         self._database = database
         self._request = request
-        self._parameters = {f"p{at}": name for at, name in enumerate(request.parameters)}
+        self._parameters = {f"p{index}": name for index, name in enumerate(request.parameters)}
         self._columns = ["phone", *(["reference"] if request.reference else []), *self._parameters]
         for table, columns in {
             "source": ", ".join(f"{column} VARCHAR" for column in self._columns) + ", number BIGINT, cleaned TINYINT",
             "suppress": "phone VARCHAR, number BIGINT",
-            "malformed": "origin VARCHAR, id BIGINT, reason VARCHAR",
             "numbers": "written VARCHAR, number BIGINT, region VARCHAR, reason VARCHAR",
         }.items():
             database.execute(f"CREATE TABLE {table} ({columns})")
 
-    def loader(self, table: Literal["source", "suppress"], progress: Progress) -> Loader:
-        """Return the loader of a table; rows have the columns of :attr:`.AudienceRequest.columns`, in this order."""
+    def table(self, name: TableName, progress: Progress) -> Table:
+        """Return a table to load; its rows have the columns of :attr:`.AudienceRequest.columns`, in this order."""
         is_iraq = self._request.default_region == DEFAULT_REGION
         number = f"CASE WHEN regexp_full_match(k0, '{API_FORM}') THEN k0::BIGINT END" if is_iraq else "NULL"
-        if table == "suppress":
-            return Loader(self._database, table, f"k0, {number}", progress)
-        as_they_are = len(self._columns) - len(self._parameters)
-        kept = [f"k{index}" for index in range(as_they_are)]
-        parameters = [f"k{index}" for index in range(as_they_are, len(self._columns))]
-        cleaned = " + ".join(f"{sql_text.needs_cleaning(column)}::TINYINT" for column in parameters) or "0"
-        select = ", ".join([*kept, *map(sql_text.cleaned, parameters), number, cleaned])
-        return Loader(self._database, table, select, progress)
+        if name == "suppress":
+            return Table(self._database, name, f"k0, {number}", progress)
+        columns = [f"k{index}" for index in range(len(self._columns))]
+        first_parameter = len(columns) - len(self._parameters)
+        unchanged, parameters = columns[:first_parameter], columns[first_parameter:]
+        changed = " + ".join(f"{values.needs_cleaning(column)}::TINYINT" for column in parameters) or "0"
+        select = ", ".join([*unchanged, *map(values.cleaned, parameters), number, changed])
+        return Table(self._database, name, select, progress)
 
     def decide(self, progress: Progress) -> Counts:
-        """Decide about each row."""
+        """Classify the rows, and count them."""
         encoding = self._request.encoding
         self._normalize_numbers(progress)
-        self._read_rows("source", sql_text.unreadable(self._columns, encoding), self._missing())
-        self._read_rows("suppress", sql_text.unreadable(["phone"], encoding), "NULL")
+        self._read_rows("source", values.unreadable(self._columns, encoding), self._missing())
+        self._read_rows("suppress", values.unreadable(["phone"], encoding), "NULL")
         self._database.execute(_EXCLUDED)
         self._database.execute(_RECIPIENTS)
-        outcomes = dict(self._database.query("SELECT outcome, count(*) FROM excluded GROUP BY outcome"))
-        ((rows,),) = self._database.query("SELECT count(*) FROM source")
-        rejected, suppressed, duplicates = (outcomes.get(name, 0) for name in ("rejected", "suppressed", "duplicate"))
+        outcomes = dict(self._database.fetch("SELECT outcome, count(*) FROM excluded GROUP BY outcome"))
+        ((rows,),) = self._database.fetch("SELECT count(*) FROM source")
         return Counts(
             rows=rows,
-            recipients=rows - rejected - suppressed - duplicates,
-            duplicates=duplicates,
-            suppressed=suppressed,
-            rejected=rejected,
+            recipients=rows - sum(outcomes.values()),
+            duplicates=outcomes.get("duplicate", 0),
+            suppressed=outcomes.get("suppressed", 0),
+            rejected=outcomes.get("rejected", 0),
         )
 
     def parts(self) -> Iterator[tuple[int, bytes]]:
         """Write the recipients as JSON, in the order of their rows: each part's number of recipients and content."""
-        ranges = iter(self._database.fetch(_RANGES, []))
+        ranges = iter(self._database.fetch(_PART_RANGES))
         sql = (
             f"SELECT count(*), encode('[' || string_agg({self._as_json()}, ',\n' ORDER BY id) || ']\n')"
             " FROM source JOIN recipients ON id = source.rowid"
@@ -118,24 +115,23 @@ class RowClassifier:
     def excluded(self) -> Iterator[Excluded]:
         """List the rows that get no message, in their order."""
         reference, kept = ("row.reference", "kept_row.reference") if self._request.reference else ("''", "''")
-        yield from (
-            Excluded(*row)
-            for row in self._database.query(
-                f"SELECT id + 1, {reference}, outcome, coalesce(reason, ''), kept + 1, coalesce({kept}, '')"
-                " FROM excluded JOIN source AS row ON id = row.rowid"
-                " LEFT JOIN source AS kept_row ON kept = kept_row.rowid ORDER BY id"
-            )
+        sql = (
+            f"SELECT id + 1, {reference}, outcome, coalesce(reason, ''), kept + 1, coalesce({kept}, '')"
+            " FROM excluded JOIN source AS row ON id = row.rowid"
+            " LEFT JOIN source AS kept_row ON kept = kept_row.rowid"
+            " WHERE id BETWEEN $1 AND $2 AND row.rowid BETWEEN $1 AND $2 ORDER BY id"
         )
+        for bounds in self._database.fetch(_EXCLUDED_RANGES):  # all at once would take memory for all of them
+            yield from starmap(Excluded, self._database.query(sql, bounds))
 
     def reasons(self) -> Iterator[tuple[str, int]]:
         """Count the rejected rows by reason, the most frequent first."""
-        yield from self._database.query(
-            "SELECT reason, count(*) FROM excluded WHERE outcome = 'rejected' GROUP BY reason ORDER BY 2 DESC, 1"
-        )
+        sql = "SELECT reason, count(*) FROM excluded WHERE outcome = 'rejected' GROUP BY reason ORDER BY 2 DESC, 1"
+        yield from self._database.query(sql)
 
     def cleaned_values(self) -> int:
         """Count the template parameters whose whitespace was changed."""
-        return int(self._database.fetch("SELECT coalesce(sum(cleaned), 0) FROM source", [])[0][0])
+        return int(self._database.fetch("SELECT coalesce(sum(cleaned), 0) FROM source")[0][0])
 
     def regions(self) -> Counter[str]:
         """Count the recipients outside the default region by their country."""
@@ -145,33 +141,28 @@ class RowClassifier:
         )
         return Counter(dict(self._database.query(sql, [self._request.default_region])))
 
-    def has_rounded_numbers(self, table: Literal["source", "suppress"]) -> bool:
-        """Return whether the phone numbers of a table are floats of 32 bits, whose last digits are lost."""
+    def has_rounded_numbers(self, table: TableName) -> bool:
+        """Return whether the phone numbers of a table are floats of 32 bits, which have lost the last digits."""
         sql = (
             f"SELECT count(*) >= {_ENOUGH_FLOATS} AND bool_and(replace(phone, '.0', '')::BIGINT % {_FLOAT_STEP} = 0)"
             f" FROM {table} WHERE regexp_full_match(phone, '[0-9]{{9,13}}\\.0')"
         )
-        return bool(self._database.fetch(sql, [])[0][0])
+        return bool(self._database.fetch(sql)[0][0])
 
     def has_suppressions(self) -> bool:
-        """Tell whether ``suppress`` holds any phone number."""
-        return any(True for _ in self._database.query("FROM suppress_rows WHERE number IS NOT NULL LIMIT 1"))
+        """Return whether ``suppress`` has any phone number."""
+        return bool(self._database.fetch("FROM suppress_rows WHERE number IS NOT NULL LIMIT 1"))
 
-    def rows_without_number(self) -> list[int]:
-        """List the rows of ``suppress`` that hold no phone number, counted from 1."""
-        sql = f"SELECT id + 1 FROM ({_NO_SUPPRESSIONS}) WHERE is_blank ORDER BY 1"
-        return [row for (row,) in self._database.query(sql)]
-
-    def unreadable_suppressions(self) -> dict[str, list[int]]:
-        """List, by reason, the rows of ``suppress`` whose number cannot be read, counted from 1."""
+    def rows_without_number(self) -> dict[str, list[int]]:
+        """List the rows of ``suppress`` without a phone number, counted from 1, by reason."""
         rows: dict[str, list[int]] = {}
-        sql = f"SELECT reason, id + 1 FROM ({_NO_SUPPRESSIONS}) WHERE NOT is_blank ORDER BY 2"
+        sql = "SELECT reason, id + 1 FROM suppress_rows WHERE reason IS NOT NULL ORDER BY id"
         for reason, row in self._database.query(sql):
             rows.setdefault(reason, []).append(row)
         return rows
 
     def _normalize_numbers(self, progress: Progress) -> None:
-        """Look at each number that is not in the API's form, once, however often it is there."""
+        """Parse each number that is not in the API's form once, however often it occurs."""
         written = self._database.query(
             "SELECT phone FROM source WHERE number IS NULL UNION SELECT phone FROM suppress WHERE number IS NULL"
         )
@@ -179,11 +170,13 @@ class RowClassifier:
         while batch := [self._normalized(text) for (text,) in islice(written, _BATCH)]:
             self._database.insert("numbers", batch)
             count += len(batch)
-            progress.report("Read %s numbers that are not in the API's form.", f"{count:,}")
+            progress.report("Parsed %s numbers that are not in the API's form.", f"{count:,}")
 
     def _normalized(self, text: str) -> tuple[str, int | None, str | None, str | None]:
+        if text.startswith(MALFORMED):
+            return text, None, None, text.removeprefix(MALFORMED)
         if is_blank(text, self._request.null_values):
-            return text, None, None, _MISSING_NUMBER
+            return text, None, None, MISSING_NUMBER
         try:
             digits, region = parse_phone_number(text, self._request.default_region)
         except ValueError as error:
@@ -195,15 +188,15 @@ class RowClassifier:
         rows = f"SELECT rowid AS id, phone, number, {unreadable} AS unreadable, {missing} AS missing FROM {table}"
         self._database.execute(
             f"CREATE TABLE {table}_rows AS SELECT rows.id, coalesce(rows.number, numbers.number) AS number, region,"
-            " coalesce(malformed.reason, unreadable, nullif(concat_ws('; ', numbers.reason, missing), '')) AS reason"
+            f" CASE WHEN starts_with(phone, '{MALFORMED}') THEN numbers.reason"
+            " ELSE coalesce(unreadable, nullif(concat_ws('; ', numbers.reason, missing), '')) END AS reason"
             f" FROM ({rows}) AS rows LEFT JOIN numbers ON phone = written AND rows.number IS NULL"
-            f" LEFT JOIN malformed ON origin = '{table}' AND malformed.id = rows.id"
         )
 
     def _missing(self) -> str:
         """Write the SQL that names the parameters without a value."""
         names = [
-            f"CASE WHEN {sql_text.is_blank(column, self._request.null_values)}"
+            f"CASE WHEN {values.is_blank_sql(column, self._request.null_values)}"
             f" THEN {literal(f'{name} is required, and is not set')} END"
             for column, name in self._parameters.items()
         ]
@@ -215,7 +208,7 @@ class RowClassifier:
         sections = self._request.template_parameters
         written = _json_object(sections, columns)
         parameters = f" || ',\"templateParameters\":' || {written}" if sections else ""
-        has_reference = f"NOT {sql_text.is_blank('reference', self._request.null_values)}"
+        has_reference = f"NOT {values.is_blank_sql('reference', self._request.null_values)}"
         reference = f"CASE WHEN {has_reference} THEN ',\"reference\":' || {_json_of('reference')} ELSE '' END"
         return (
             f"""'{{"phoneNumber":"' || recipients.number || '"'{parameters}"""
@@ -223,7 +216,7 @@ class RowClassifier:
         )
 
 
-def _json_object(parameters: Mapping[str, Parameter], columns: Iterator[str]) -> str:
+def _json_object(parameters: Mapping[Any, Parameter], columns: Iterator[str]) -> str:
     """Write the SQL that writes parameters as a JSON object, the columns taken in their order."""
     pairs = [
         f"{literal(json.dumps(key) + ':')} || {_json_parameter(parameter, columns)}"
@@ -242,10 +235,6 @@ def _json_of(expression: str) -> str:
     return f"to_json({expression})::VARCHAR"
 
 
-_MISSING_NUMBER = f"phoneNumber {MISSING}"
-_NO_SUPPRESSIONS = f"""
-    SELECT id, reason, reason = '{_MISSING_NUMBER}' AS is_blank FROM suppress_rows WHERE reason IS NOT NULL
-"""
 _EXCLUDED = """
     CREATE TABLE excluded AS
     WITH good AS (SELECT id, number FROM source_rows WHERE reason IS NULL),
@@ -261,6 +250,7 @@ _RECIPIENTS = f"""
     SELECT id, number, (row_number() OVER (ORDER BY id) - 1) // {MAX_RECIPIENTS} AS part
     FROM source_rows WHERE id NOT IN (SELECT id FROM excluded)
 """
-_RANGES = f"""
+_EXCLUDED_RANGES = f"SELECT min(id), max(id) FROM excluded GROUP BY id // {_ROWS_AT_ONCE} ORDER BY 1"
+_PART_RANGES = f"""
     SELECT min(part), max(part), min(id), max(id) FROM recipients GROUP BY part // {_PARTS_AT_ONCE} ORDER BY 1
 """

@@ -1,10 +1,10 @@
-"""Detect the kind of a file by its first bytes: if another one was expected, the error names the field to set."""
+"""Detect the kind of a file by its first bytes. If another one was expected, the error names the field to set."""
 
 from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HEAD_SIZE = 1 << 16
-"""How many bytes of a file, after decompression, the functions need at most."""
-REPLACED = "has U+FFFD instead of bytes that an earlier program could not decode; correct the source"
-"""The reason for rejecting a row with this character."""
+"""The most bytes of a file, after decompression, that the functions need."""
 
 _BLANK = b" \t\r\n"
 _BYTE_ORDER_MARKS = {  # those of UTF-32 begin with those of UTF-16
@@ -27,25 +25,17 @@ _BYTE_ORDER_MARKS = {  # those of UTF-32 begin with those of UTF-16
 }
 _GUESS = "cp1256"
 """The encoding that Excel in Arabic writes, guessed if bytes are not UTF-8."""
-_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+_DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"[^"]*"?')
 _FIRST_LINE = re.compile(rb"[^\n]*\n?\0{0,3}")  # of UTF-16 and UTF-32 too
-
-
-class _Binary(NamedTuple):
-    magic: bytes
-    looks_like: str
-    remedy: str
-
-
-_PARQUET = _Binary(b"PAR1", "a Parquet file", "Set file_format='parquet', or let its name end in .parquet.")
-_BINARIES = (
-    _PARQUET,
-    _Binary(b"\x1f\x8b", "a gzip file", "Let its name end in .gz, or decompress it."),
-    _Binary(b"\x28\xb5\x2f\xfd", "a zstd file", "Let its name end in .zst, or decompress it."),
-    _Binary(b"PK\x03\x04", "an Excel workbook (.xlsx), or another zip archive", "Save it as CSV, or extract it."),
-    _Binary(b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", "Save it as CSV."),
-)
+_PARQUET = b"PAR1"
+_BINARIES = {
+    _PARQUET: ("a Parquet file", "Set file_format='parquet', or let its name end in .parquet."),
+    b"\x1f\x8b": ("a gzip file", "Let its name end in .gz, or decompress it."),
+    b"\x28\xb5\x2f\xfd": ("a zstd file", "Let its name end in .zst, or decompress it."),
+    b"PK\x03\x04": ("an Excel workbook (.xlsx), or another zip archive", "Save it as CSV, or extract it."),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook (.xls)", "Save it as CSV."),
+}
 
 
 def is_blank(content: bytes) -> bool:
@@ -63,49 +53,25 @@ def undecodable_reason(encoding: str) -> str:
 
 
 def require_parquet(head: bytes, name: str) -> None:
-    """
-    Make sure that a file can be Parquet.
-
-    :param head: its first bytes, decompressed.
-    :param name: what errors call the file.
-    :raises OtpiqValidationError: if it looks like another kind of file; the text names the field to set.
-    """
-    if head.startswith(_PARQUET.magic):
+    """Refuse a file that cannot be Parquet; the error names the field to set."""
+    if head.startswith(_PARQUET):
         return
     _refuse_binary(head, name)
-    raise _refusal(
-        name, "looks like text; a Parquet file was expected", "Set file_format='csv' or file_format='jsonl'."
-    )
+    remedy = "Set file_format='csv' or file_format='jsonl'."
+    raise _refusal(name, "looks like text; a Parquet file was expected", remedy)
 
 
 def require_text(head: bytes, name: str, encoding: str) -> None:
-    """
-    Make sure that a file, such as JSON Lines, can be text of an encoding.
-
-    :param head: its first bytes, decompressed; :data:`HEAD_SIZE` of them are enough.
-    :param name: what errors call the file.
-    :param encoding: the field.
-    :raises OtpiqValidationError: if it looks like another kind of file; the text names the field to set.
-    """
+    """Refuse a file that cannot be text of the encoding, such as JSON Lines."""
     _refuse_binary(head, name)
-    if found := _other_encoding(_first_line(head), encoding):
-        raise _refusal_of_fields(name, encoding=(encoding, found))
+    if found := _other_encoding(next(_FIRST_LINE.finditer(head))[0], encoding):
+        raise _refusal_of_fields(name, {"encoding": (encoding, found)})
 
 
 def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
-    """
-    Make sure that a file can be CSV of an encoding, with a delimiter.
-
-    Bytes below the header that are not text in the encoding are left to the rows: see :func:`undecodable_reason`.
-
-    :param head: its first bytes, decompressed; :data:`HEAD_SIZE` of them are enough.
-    :param name: what errors call the file.
-    :param encoding: the field.
-    :param delimiter: the field.
-    :raises OtpiqValidationError: if it looks like another kind of file; the text names the fields to set.
-    """
+    """Refuse a file that cannot be CSV of the encoding and delimiter; bytes below the header only reject their rows."""
     _refuse_binary(head, name)
-    line = _first_line(head)
+    line = next(_FIRST_LINE.finditer(head))[0]
     if line.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b'{"'):
         raise _refusal(name, "looks like JSON Lines; CSV was expected", "Set file_format='jsonl'.")
     found_encoding = _other_encoding(line, encoding)
@@ -113,16 +79,12 @@ def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
     if found_delimiter and not found_encoding:  # so that one error names both
         found_encoding = _other_8_bit_encoding(head, encoding)
     if found_encoding or found_delimiter:
-        raise _refusal_of_fields(name, encoding=(encoding, found_encoding), delimiter=(delimiter, found_delimiter))
-
-
-def _first_line(head: bytes) -> bytes:
-    found = _FIRST_LINE.match(head)
-    return found[0] if found else b""
+        fields = {"encoding": (encoding, found_encoding), "delimiter": (delimiter, found_delimiter)}
+        raise _refusal_of_fields(name, fields)
 
 
 def _refuse_binary(head: bytes, name: str) -> None:
-    for magic, looks_like, remedy in _BINARIES:
+    for magic, (looks_like, remedy) in _BINARIES.items():
         if head.startswith(magic):
             raise _refusal(name, f"looks like {looks_like}", remedy)
 
@@ -156,7 +118,7 @@ def _utf_16_by_null_bytes(line: bytes) -> str:
 def _other_delimiter(header: str, delimiter: str) -> str | None:
     """Find the delimiter of a header in which the expected one does not occur outside of quotes."""
     bare = _QUOTED.sub("", header)
-    found = [each for each in _DELIMITERS if each in bare]
+    found = [other for other in _DELIMITERS if other in bare]
     return None if delimiter in bare else max(found, key=bare.count, default=None)
 
 
@@ -181,22 +143,13 @@ def _is_utf_8_text(content: bytes) -> bool:
     return True
 
 
-def _refusal_of_fields(
-    name: str, encoding: tuple[str, str | None], delimiter: tuple[str, str | None] = ("", None)
-) -> OtpiqValidationError:
-    """Return the error of fields that do not fit the file; each is a pair of the set and the found value, if wrong."""
-    wrong = {field: pair for field, pair in (("encoding", encoding), ("delimiter", delimiter)) if pair[1]}
-    expected, found = ({field: pair[at] or "" for field, pair in wrong.items()} for at in (0, 1))
-    remedy = " and ".join(f"{field}={value!r}" for field, value in found.items())
-    is_guess = found.get("encoding") == _GUESS
-    error = f"looks like {_describe(found, is_guess=is_guess)}; {_describe(expected)} was expected"
-    return _refusal(name, error, f"Set {remedy}{', or the encoding that the file really has' if is_guess else ''}.")
-
-
-def _describe(fields: dict[str, str], *, is_guess: bool = False) -> str:
-    encoding, delimiter = fields.get("encoding", ""), fields.get("delimiter")
-    text = f"{'non-UTF-8' if is_guess else encoding.upper()} text".lstrip()
-    return f"{text} with {_DELIMITERS.get(delimiter, repr(delimiter))}" if delimiter else text
+def _refusal_of_fields(name: str, fields: dict[str, tuple[str, str | None]]) -> OtpiqValidationError:
+    """Return the error of fields that do not fit the file; each has the set and, if it is wrong, the found value."""
+    wrong = {field: values for field, values in fields.items() if values[1]}
+    errors = [f"{field}: {set_!r} is set, but {name} seems to have {found!r}" for field, (set_, found) in wrong.items()]
+    remedy = " and ".join(f"{field}={found!r}" for field, (_, found) in wrong.items())
+    is_guess = wrong.get("encoding", ("", ""))[1] == _GUESS
+    return refusal(errors, f"Set {remedy}{', or the encoding that the file really has' if is_guess else ''}.")
 
 
 def refusal(errors: Sequence[str], remedy: str) -> OtpiqValidationError:

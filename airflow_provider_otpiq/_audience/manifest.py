@@ -1,8 +1,9 @@
-"""The manifest of a prepared audience: what there is, in which parts, and how to tell that nobody has changed them."""
+"""The manifest of a prepared audience: its counts, and its parts with their checksums."""
 
 from __future__ import annotations
 
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,14 +15,14 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 MANIFEST = "manifest.json"
 IN_USE = "in_use.json"
-"""An object beside the manifest: the audience has campaigns, so it must not change any more."""
+"""An object beside the manifest: the audience has campaigns, so it must not change anymore."""
 VERSION: Literal[1] = 1
 
 _Count = Annotated[int, Field(ge=0)]
 
 
 class Counts(BaseModel):
-    """What became of the rows: ``rows`` is the sum of the others."""
+    """The number of rows, and of each outcome: ``rows`` is the sum of the others."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,9 +49,14 @@ class Part(BaseModel):
     recipients: Annotated[int, Field(ge=1, le=MAX_RECIPIENTS)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
+    @property
+    def name(self) -> str:
+        """Its name in a ledger, such as ``00000``."""
+        return PurePosixPath(self.path).stem
+
 
 class Manifest(BaseModel):
-    """What there is in an audience."""
+    """The content of an audience."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -71,21 +77,21 @@ class Manifest(BaseModel):
         return self
 
     def to_json(self) -> bytes:
-        """Write it as it is stored."""
+        """Return the manifest as it is stored."""
         return self.model_dump_json(indent=1).encode()
 
     @property
     def checksum(self) -> str:
-        """What differs where anything in the audience does."""
+        """Differs if anything in the audience does."""
         return sha256(self.to_json()).hexdigest()
 
 
 class Audience:
     """
-    A prepared audience, as it is read.
+    A prepared audience.
 
     :param location: the local path or URL of its manifest.
-    :raises OtpiqValidationError: if there is no manifest, or none that can be used.
+    :raises OtpiqValidationError: if the manifest is missing or was edited.
     """
 
     def __init__(self, location: str) -> None:
@@ -95,17 +101,13 @@ class Audience:
         self.manifest = _read_manifest(self.folder, name)
 
     def read_part(self, part: Part) -> list[dict[str, Any]]:
-        """
-        Read the recipients of a part, in the API's form, with their ``reference``.
-
-        :raises OtpiqValidationError: if it is missing or was changed since it was prepared.
-        """
+        """Read the recipients of a part, with their ``reference``; refuse one that was changed."""
         content = self.folder.read(part.path)
         if content is None or sha256(content).hexdigest() != part.sha256:
-            what = "is missing" if content is None else "was changed since it was prepared (its checksum differs)"
-            error = f"{self.folder.location_of(part.path)} {what}"
-            raise OtpiqValidationError(
-                f"{error}. Clear the task that prepares the audience: the same input restores it.", errors=[error]
+            problem = "is missing" if content is None else "was changed since it was prepared (its checksum differs)"
+            raise _unusable(
+                f"{self.folder.location_of(part.path)}: {problem}",
+                "Clear the task that prepares the audience; the same input restores the part.",
             )
         recipients: list[dict[str, Any]] = from_json(content)
         return recipients
@@ -118,12 +120,12 @@ def _read_manifest(folder: Folder, name: str) -> Manifest:
     except IsADirectoryError:
         raise _unusable(f"{location}: is a folder", f"Set the path of the audience's {MANIFEST}.") from None
     if content is None:
-        raise _unusable(f"{location}: there is no such audience", "Run the task that prepares it first.")
+        raise _unusable(f"{location}: does not exist", "Run the task that prepares the audience first.")
     try:
         return Manifest.model_validate_json(content)
     except ValidationError:
         raise _unusable(
-            f"{location}: is not a manifest of version {VERSION} of an audience, or was edited",
+            f"{location}: is not the manifest of an audience (version {VERSION}), or was edited",
             "Prepare the audience again.",
         ) from None
 

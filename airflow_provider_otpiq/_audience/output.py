@@ -9,6 +9,8 @@ from hashlib import sha256
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from airflow_provider_otpiq._audience.classify import Excluded
 from airflow_provider_otpiq._audience.in_use import checksums_in_use
 from airflow_provider_otpiq._audience.manifest import IN_USE, MANIFEST, Audience, Manifest, Part
@@ -26,8 +28,9 @@ EXCLUDED = "excluded.csv"
 _BEGIN_A_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBER = re.compile(r"[+-]\d+(\.\d+)?", re.ASCII)
 _PARTS = "parts"
-_WRITERS = 4  # to an object store, each takes its time
-# With what a killed process has left of one that it was writing.
+_MAPPED_TASK = "mapped_task.json"
+_WRITERS = 4  # an object store takes its time for each
+# Also what a killed process has left of a part that it was writing.
 _NAME_OF_A_PART = re.compile(r"\d{5,}\.json|\..*\.part")
 
 
@@ -39,23 +42,19 @@ def name_parts(contents: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Part, by
 
 
 class Output:
-    """
-    The folder of an audience.
-
-    :param location: its local path or URL.
-    """
+    """The folder of an audience."""
 
     def __init__(self, location: str) -> None:
         self.folder = Folder(location)
         self.location = self.folder.location_of(MANIFEST)
 
     def withdraw(self) -> bool:
-        """Take the manifest away, so that nobody reads a mix of two audiences; False if there are campaigns of it."""
+        """Delete the manifest, so that no task reads a mix of two audiences; False if the audience has campaigns."""
         if self._is_in_use():
             return False
         manifest = self.folder.read(MANIFEST)
         self.folder.delete(MANIFEST)
-        if manifest is not None and self._is_in_use():  # by a task that had read it a moment before
+        if manifest is not None and self._is_in_use():  # by a task that read it a moment before
             self.folder.write(MANIFEST, manifest)
             return False
         return True
@@ -69,10 +68,7 @@ class Output:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(Excluded._fields)
             writer.writerows(
-                row._replace(
-                    reference=row.reference and _as_text(safe_reference(row.reference)),
-                    kept_reference=row.kept_reference and _as_text(safe_reference(row.kept_reference)),
-                )
+                row._replace(reference=_shown(row.reference), kept_reference=_shown(row.kept_reference))
                 for row in excluded
             )
 
@@ -81,9 +77,8 @@ class Output:
         written: list[Part] = []
         remaining = iter(parts)
         with ThreadPoolExecutor(_WRITERS) as pool:
-            while some := list(islice(remaining, 2 * _WRITERS)):
-                for part in pool.map(self._write, some):
-                    written.append(part)
+            while batch := list(islice(remaining, 2 * _WRITERS)):
+                written += pool.map(self._write, batch)
                 progress.report("Wrote %s parts.", f"{len(written):,}")
         names = {part.path for part in written}
         for name in self.folder.list(_PARTS):
@@ -97,17 +92,13 @@ class Output:
         return part
 
     def publish(self, manifest: Manifest) -> None:
-        """
-        Write the manifest.
-
-        :raises OtpiqValidationError: if campaigns of another audience were created here meanwhile.
-        """
+        """Write the manifest, unless campaigns of another audience were created here meanwhile."""
         if self._is_in_use():
             self.require_same(manifest)
         self.folder.write(MANIFEST, manifest.to_json())
 
     def restore(self, parts: Iterable[tuple[Part, bytes]], manifest: Manifest) -> int:
-        """Write again what is missing or was changed, the manifest last, and tell how many files that were."""
+        """Write the files that are missing or were changed, the manifest last, and return their number."""
         restored = 0
         files = ((part.path, content) for part, content in parts)
         for name, content in chain(files, [(MANIFEST, manifest.to_json())]):
@@ -118,27 +109,70 @@ class Output:
 
     def require_same(self, manifest: Manifest) -> None:
         """
-        Make sure that an audience which has campaigns stays as it is.
+        Refuse the manifest of another audience than that of the campaigns.
 
-        If the manifest is missing or was replaced, the ledgers have the checksum of the audience of the campaigns.
-
-        :raises OtpiqValidationError: if the manifest is of another audience.
+        If the published manifest is missing or was replaced, the ledgers have the checksum.
         """
         content = self.folder.read(MANIFEST)
         if content == manifest.to_json() or manifest.checksum in checksums_in_use(self.folder):
             return
-        lost = f"{MANIFEST} is missing, and the campaigns were created from another audience than this one"
+        lost = f"{MANIFEST} is missing, and the campaigns were created from another audience"
         changes = [lost] if content is None else list(_changes(Audience(self.location).manifest, manifest))
         raise OtpiqValidationError(
-            f"{self.folder} has campaigns already, and what was prepared now differs from them:{bullet_list(changes)}\n"
-            "It was not published. To continue the broadcast of these campaigns, clear only the tasks after this one."
-            " Set another output only for another broadcast: its recipients get a message again.",
+            f"The audience was not published: {self.folder} has campaigns already, of another audience:"
+            f"{bullet_list(changes)}\n"
+            "To continue the broadcast of these campaigns, clear only the tasks after this one."
+            " For another broadcast, set another output; its recipients get a message again.",
             errors=changes,
         )
 
 
-def _as_text(cell: str) -> str:
-    """Put an apostrophe before a cell that a spreadsheet would run as a formula."""
+class MappedTask(BaseModel):
+    """An instance of a mapped task, which must not prepare its audience in the folder of another."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int
+    request_checksum: str | None
+    """
+    Differs if the request does: a cleared run may find the same request under another map index.
+    None if requests cannot be compared.
+    """
+
+    def claim(self, folder: Folder) -> None:
+        """Write the instance to the folder, in place of an earlier run's, but not of another one of the same run."""
+        content = self.model_dump_json(indent=1).encode()
+        if folder.create(_MAPPED_TASK, content):
+            return
+        found = _parse_task(folder.read(_MAPPED_TASK))
+        if found and self._collides_with(found):
+            error = f"output: map index {found.map_index} of this task prepares its audience in {folder} too"
+            raise OtpiqValidationError(
+                f"{error}; one would replace the other. Add {{{{ ti.map_index }}}}, or the mapped value, to `output`."
+                f" If the mapping has changed since, delete {folder.location_of(_MAPPED_TASK)} and clear the task.",
+                errors=[error],
+            )
+        folder.write(_MAPPED_TASK, content)
+
+    def _collides_with(self, other: MappedTask) -> bool:
+        is_same_task = (self.dag_id, self.task_id, self.run_id) == (other.dag_id, other.task_id, other.run_id)
+        is_same_request = self.request_checksum is not None and self.request_checksum == other.request_checksum
+        return is_same_task and self.map_index != other.map_index and not is_same_request
+
+
+def _parse_task(content: bytes | None) -> MappedTask | None:
+    try:
+        return MappedTask.model_validate_json(content or b"")
+    except ValidationError:
+        return None
+
+
+def _shown(reference: str) -> str:
+    """Mask a reference that may be a phone number, and put an apostrophe before a formula of spreadsheets."""
+    cell = safe_reference(reference)
     is_formula = cell.startswith(_BEGIN_A_FORMULA) and not _NUMBER.fullmatch(cell)
     return f"'{cell}" if is_formula else cell
 

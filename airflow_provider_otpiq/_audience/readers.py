@@ -1,30 +1,25 @@
 """
-Rows of CSV, JSON Lines, Parquet and callables: of each, the wanted columns as strings.
+Read the rows of CSV, JSON Lines, Parquet and callables into a table: of each row, the wanted columns as strings.
 
-DuckDB reads CSV. If it refuses the file, or reads another number of rows than were counted, Python's own reader parses
-it, as that reports for certain where a row begins and ends, and why one cannot be read.
+DuckDB reads Parquet and CSV. If it refuses a CSV file, or reads another number of rows than were counted, Python's
+reader parses it: that one reports for certain where a row begins and ends, and why it cannot be read.
 """
 
 from __future__ import annotations
 
 import csv
-import math
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time
-from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from pydantic_core import from_json
 
 from airflow_provider_otpiq._audience import staging
-from airflow_provider_otpiq._audience.csv_counter import CsvCounter
 from airflow_provider_otpiq._audience.file_kind import refusal, require_csv, require_parquet, require_text
-from airflow_provider_otpiq._audience.loading import MAX_LENGTH, Layout, Malformed
-from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
-from airflow_provider_otpiq._models.text import is_blank
+from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER, CsvCounter
+from airflow_provider_otpiq._audience.table import Malformed, csv_source
+from airflow_provider_otpiq._audience.values import TOO_LONG, as_text, float_as_text
 from airflow_provider_otpiq._redaction import mask_phone_numbers
 from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
@@ -33,75 +28,86 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from airflow_provider_otpiq._audience.loading import Loader, Row
+    from airflow_provider_otpiq._audience.request import AudienceRequest, Columns
     from airflow_provider_otpiq._audience.sources import SourceFile
-    from airflow_provider_otpiq._duckdb import ParquetColumn
+    from airflow_provider_otpiq._audience.table import Row, Table
+    from airflow_provider_otpiq._duckdb import Database
 
 _MAX_COLUMNS_LISTED = 50
 _DIGITS_OF_A_PHONE_NUMBER = 9
-_WHOLE_BELOW = 1e15
-"""Floats from here on are not exact to the last digit before the point."""
+_NOT_CLOSED = "has a quote that is not closed"
 _PARQUET_TEXT = re.compile(
     r"VARCHAR|BOOLEAN|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)|DATE|TIME(?:STAMP)?(?:_M?N?S)?"
     r"|UUID|ENUM\(.*\)",
     re.DOTALL,
 )
 """The types of DuckDB whose values have exactly one form as text."""
-_NUMPY_KINDS = frozenset("biuf")
 
 
-def read_csv(file: SourceFile, columns: Sequence[str], delimiter: str, encoding: str, loader: Loader) -> None:
-    """
-    Read CSV. A malformed line is one row; one that spans several lines may have swallowed others.
-
-    :raises OtpiqValidationError: if there is such a line, or a column is missing.
-    """
-    path = loader.database.folder / "source.csv"
+def read_file(file: SourceFile, columns: Sequence[str], request: AudienceRequest, table: Table) -> None:
+    """Read the wanted columns of a file, the phone number first."""
+    path = table.database.folder / "source"  # DuckDB reads files in this folder only
     try:
-        counter = CsvCounter(delimiter.encode()[:1])
-        layout = _stage_csv(file, path, columns, delimiter, encoding, observe=counter.add)
-        rows = counter.rows(layout.width) if delimiter.isascii() else None
-        if rows is None or not loader.append_csv(path, layout, rows):
-            loader.append_rows(_parsed(file, path, layout), len(columns))
+        if file.file_format == "csv":
+            _read_csv(file, path, columns, request, table)
+        elif file.file_format == "jsonl":
+            _read_json_lines(file, path, columns, request.encoding, table)
+        else:
+            _read_parquet(file, path, columns, table)
     finally:
         path.unlink(missing_ok=True)
 
 
-def parse_csv(
-    file: SourceFile, columns: Sequence[str], delimiter: str, encoding: str, path: Path
-) -> Iterator[Row | Malformed]:
-    """
-    Read CSV as :func:`read_csv`, without DuckDB.
+class _Layout(NamedTuple):
+    delimiter: str
+    width: int
+    positions: list[int]
 
-    :param path: a file in a temporary folder, which it overwrites.
-    """
-    yield from _parsed(file, path, _stage_csv(file, path, columns, delimiter, encoding))
+
+def _read_csv(file: SourceFile, path: Path, columns: Sequence[str], request: Columns, table: Table) -> None:
+    counter = CsvCounter(request.delimiter.encode()[:1])
+    layout = _stage_csv(file, path, columns, request, counter.add)
+    rows = counter.rows(layout.width) if layout.delimiter.isascii() else None
+    # DuckDB reads a row of delimiters alone, and Python's reader leaves it out.
+    is_blank = f"k0 = '' AND concat({', '.join(f'c{index}' for index in range(layout.width))}) = ''"
+    source = csv_source(layout.width, layout.positions, "header = true")
+    source = f"(FROM {source} WHERE CASE WHEN {is_blank} THEN error('blank') ELSE true END)"
+    if rows is None or not table.append(source, [str(path), layout.delimiter], rows):
+        table.append_rows(_parse(file, path, layout), len(columns))
+
+
+def parse_csv(file: SourceFile, path: Path, columns: Sequence[str], request: Columns) -> Iterator[Row | Malformed]:
+    """Read CSV without DuckDB, by a temporary file at ``path``."""
+    yield from _parse(file, path, _stage_csv(file, path, columns, request))
 
 
 def _stage_csv(
     file: SourceFile,
     path: Path,
     columns: Sequence[str],
-    delimiter: str,
-    encoding: str,
-    *,
+    request: Columns,
     observe: Callable[[bytes], None] = lambda _: None,
-) -> Layout:
-    check = partial(require_csv, name=str(file), encoding=encoding, delimiter=delimiter)
-    staging.copy_as_utf8(file, path, encoding, check, observe)
-    return _layout(file, path, columns, delimiter)
-
-
-def _layout(file: SourceFile, path: Path, columns: Sequence[str], delimiter: str) -> Layout:
-    with path.open(encoding="utf-8", errors=DECODE_ERROR_HANDLER, newline="") as lines:
-        header = _header(file, csv.reader(lines, delimiter=delimiter, strict=True))
+) -> _Layout:
+    check = partial(require_csv, name=str(file), encoding=request.encoding, delimiter=request.delimiter)
+    staging.copy_as_utf8(file, path, request.encoding, check, observe)
+    with _open(path) as lines:
+        header = _header(file, csv.reader(lines, delimiter=request.delimiter, strict=True))
     require_columns(str(file), columns, header)
-    return Layout(delimiter, len(header), tuple(map(header.index, columns)))
+    return _Layout(request.delimiter, len(header), list(map(header.index, columns)))
 
 
-def _parsed(file: SourceFile, path: Path, layout: Layout) -> Iterator[Row | Malformed]:
-    """Parse the rows with Python's reader, without blank ones."""
-    with path.open(encoding="utf-8", errors=DECODE_ERROR_HANDLER, newline="") as lines:
+def _header(file: SourceFile, rows: Iterator[list[str]]) -> list[str]:
+    try:
+        if header := next(rows, None):
+            return header
+    except csv.Error as error:
+        raise _refusal(f"{file}, line 1: {_reason(error)}") from None
+    raise _refusal(f"{file}: begins with an empty line; its first line must name the columns")
+
+
+def _parse(file: SourceFile, path: Path, layout: _Layout) -> Iterator[Row | Malformed]:
+    """Parse the rows with Python's reader, without blank ones; a malformed one is an error if it may be several."""
+    with _open(path) as lines:
         rows = csv.reader(lines, delimiter=layout.delimiter, strict=True)
         next(rows)
         while True:
@@ -130,109 +136,35 @@ def _malformed(file: SourceFile, first: int, last: int, reason: str) -> Malforme
     )
 
 
-def read_json_lines(file: SourceFile, columns: Sequence[str], encoding: str, loader: Loader) -> None:
-    """
-    Read JSON Lines.
+def _reason(error: csv.Error) -> str:
+    text = str(error)
+    if "unexpected end of data" in text:
+        return _NOT_CLOSED
+    return TOO_LONG if "field larger" in text else "has a quote in the wrong place"
 
-    :raises OtpiqValidationError: if no row has one of the columns.
-    """
-    path = loader.database.folder / "source.jsonl"
+
+def _open(path: Path) -> TextIO:
+    return path.open(encoding="utf-8", errors=DECODE_ERROR_HANDLER, newline="")
+
+
+def _read_json_lines(file: SourceFile, path: Path, columns: Sequence[str], encoding: str, table: Table) -> None:
+    staging.copy_as_utf8(file, path, encoding, partial(require_text, name=str(file), encoding=encoding))
+    with _open(path) as lines:
+        read_dicts(str(file), (_from_json(line) for line in lines if not line.isspace()), columns, table)
+
+
+def _from_json(line: str) -> Any:
     try:
-        staging.copy_as_utf8(file, path, encoding, partial(require_text, name=str(file), encoding=encoding))
-        with path.open(encoding="utf-8", errors=DECODE_ERROR_HANDLER, newline="") as lines:
-            rows = (_from_json(line) for line in lines if not line.isspace())
-            read_dicts(str(file), rows, columns, loader)
-    finally:
-        path.unlink(missing_ok=True)
+        return from_json(line)
+    except ValueError:
+        return None
 
 
-def read_parquet(file: SourceFile, columns: Sequence[str], loader: Loader) -> None:
-    """
-    Read Parquet.
-
-    :raises OtpiqValidationError: if it is not Parquet, or a column is missing or of a type that is not text.
-    """
-    path = loader.database.folder / "source.parquet"  # DuckDB reads in its own folder only
-    try:
-        staging.copy(file, path, partial(require_parquet, name=str(file)))
-        try:
-            found = loader.database.columns_of_parquet(path)
-            untold = _untold_by_pandas(loader.database.parquet_metadata(path, "pandas"))
-        except (OSError, OtpiqError):
-            raise _refusal(f"{file}: is not a valid Parquet file") from None
-        require_columns(str(file), columns, [column.name for column in found], str.casefold)
-        expressions = _parquet_expressions(file, [_find(found, name) for name in columns], untold)
-        try:
-            loader.append_parquet(path, expressions)
-        except OtpiqValidationError:
-            raise
-        except OtpiqError:
-            raise _refusal(
-                f"{file}: a value cannot be read, such as bytes that are not UTF-8",
-                remedy=f"Write the columns {_shown(sorted(columns))} as strings: one of them has it.",
-            ) from None
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _find(columns: Sequence[ParquetColumn], name: str) -> ParquetColumn:
-    return next(column for column in columns if column.name == name)
-
-
-def _parquet_expressions(file: SourceFile, columns: Sequence[ParquetColumn], untold: Mapping[str, str]) -> list[str]:
-    """Write the SQL that reads each column as a string, the phone number first."""
-    wrong = {column.name: untold.get(column.name) or _untold(column.kind) for column in columns}
-    if columns[0].kind == "FLOAT":
-        wrong[columns[0].name] = "floats of 32 bits, which have lost the last digits of phone numbers"
-    errors = [f"{file}: column {name!r} holds {why}" for name, why in wrong.items() if why]
-    if errors:
-        raise _refusal(*errors, remedy="Write it as a string in the source, as it should be sent.")
-    phone_number, *others = columns
-    return [_plain_text(phone_number), *map(_parquet_text, others)]
-
-
-def _untold_by_pandas(metadata: str | None) -> dict[str, str]:
-    """Find the columns that pandas has written as plain integers, because Parquet has no such type."""
-    try:
-        columns = [(column["name"], str(column["numpy_type"])) for column in from_json(metadata or "{}")["columns"]]
-    except (KeyError, TypeError, ValueError):  # any program may write this metadata
-        return {}
-    kinds = {"timedelta": "durations", "period": "periods"}
-    return {name: why for name, numpy_type in columns for kind, why in kinds.items() if numpy_type.startswith(kind)}
-
-
-def _untold(kind: str) -> str | None:
-    """Return why values of a type of DuckDB have no unique form as text; None if they have."""
-    if "TIME ZONE" in kind or "TZ" in kind:
-        return "times with a timezone, which Parquet keeps in UTC"
-    if kind == "INTERVAL":
-        return "durations"
-    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
-        return "nested values"
-    return None if _PARQUET_TEXT.fullmatch(kind) else f"values of the type {kind}"
-
-
-def _plain_text(column: ParquetColumn) -> str:
-    return f"coalesce({column.expression}::VARCHAR, '')"
-
-
-def _parquet_text(column: ParquetColumn) -> str:
-    text, value = _plain_text(column), column.expression
-    if column.kind not in ("FLOAT", "DOUBLE"):
-        return text
-    whole = f"abs({value}) < {_WHOLE_BELOW:.0f} AND {value} = trunc({value})"
-    return f"CASE WHEN NOT isfinite({value}) THEN '' WHEN {whole} THEN {value}::BIGINT::VARCHAR ELSE {text} END"
-
-
-def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], loader: Loader) -> None:
-    """
-    Read rows that are dicts.
-
-    :raises OtpiqValidationError: if what should be rows is something else, or no row has one of the columns.
-    """
+def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], table: Table) -> None:
+    """Read rows that are dicts; ``name`` is what errors call their source."""
     if not isinstance(rows, Iterable):
-        error = f"{name}: returned a {type(rows).__name__}; it must return or yield dicts, one for each row"
-        raise _refusal(error, remedy="Correct the callable.")
+        error = f"{name}: returned a {type(rows).__name__}; dicts were expected, one for each row"
+        raise _refusal(error, remedy="Return or yield dicts.")
     available: dict[Any, None] = {}
 
     def read() -> Iterator[Row | Malformed]:
@@ -245,7 +177,7 @@ def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], loader: L
                 yield Malformed("is not a JSON object" if row is None else f"is a {type(row).__name__}, not a dict")
 
     wanted = set(columns)
-    loader.append_rows(read(), len(columns))
+    table.append_rows(read(), len(columns))
     if available:
         require_columns(name, columns, list(available))
 
@@ -258,21 +190,108 @@ def _as_row(values: Mapping[Any, Any], columns: Sequence[str]) -> Row | Malforme
         value = values.get(column)
         is_float_number = column == columns[0] and isinstance(value, float)  # which may have lost its last digits
         try:
-            texts.append(str(value) if is_float_number else _as_text(value))
+            texts.append(str(value) if is_float_number else as_text(value))
         except ValueError as error:
             texts.append("")
             errors.append(f"column {column!r} {error}")
     return Malformed("; ".join(dict.fromkeys(errors)), texts) if errors else texts
 
 
+class _ParquetColumn(NamedTuple):
+    name: str
+    expression: str
+    """The SQL that reads it; its name in DuckDB differs if several columns have the same name in any case."""
+    kind: str
+    """Its type in DuckDB."""
+
+
+def _read_parquet(file: SourceFile, path: Path, columns: Sequence[str], table: Table) -> None:
+    staging.copy(file, path, partial(require_parquet, name=str(file)))
+    try:
+        found = _parquet_columns(table.database, path)
+        no_text = _columns_without_text(table.database, path)
+    except (OSError, OtpiqError):
+        raise _refusal(f"{file}: is not a valid Parquet file") from None
+    require_columns(str(file), columns, [column.name for column in found], str.casefold)
+    by_name = {column.name: column for column in found}
+    expressions = _parquet_expressions(file, [by_name[name] for name in columns], no_text)
+    wanted = ", ".join(f"{expression} AS k{index}" for index, expression in enumerate(expressions))
+    try:
+        table.append(f"(SELECT {wanted} FROM read_parquet($1, binary_as_string = true))", [str(path)])
+    except OtpiqValidationError:
+        raise
+    except OtpiqError:
+        raise _refusal(
+            f"{file}: a value cannot be read, such as bytes that are not UTF-8",
+            remedy=f"Write the columns {_shown(sorted(columns))} as strings: one of them has it.",
+        ) from None
+
+
+def _parquet_columns(database: Database, path: Path) -> list[_ParquetColumn]:
+    described = database.fetch("DESCRIBE FROM read_parquet($1, binary_as_string = true)", [str(path)])
+    names = database.fetch("SELECT name, coalesce(num_children, 0) FROM parquet_schema($1)", [str(path)])
+    return [
+        _ParquetColumn(name, '"' + alias.replace('"', '""') + '"', kind)
+        for name, (alias, kind, *_) in zip(_top_level(names), described, strict=True)
+    ]
+
+
+def _top_level(schema: Sequence[tuple[Any, ...]]) -> Iterator[str]:
+    """List the names of a schema's columns without those nested in them: each is followed by its children."""
+    nested = 0
+    for name, children in schema[1:]:
+        if not nested:
+            yield name
+        nested += children - (1 if nested else 0)
+
+
+def _columns_without_text(database: Database, path: Path) -> dict[str, str]:
+    """Find the columns that pandas has written as plain integers, because Parquet has no such type."""
+    sql = "SELECT decode(value) FROM parquet_kv_metadata($1) WHERE decode(key) = 'pandas'"
+    try:
+        ((metadata,),) = database.fetch(sql, [str(path)])
+        columns = [(column["name"], str(column["numpy_type"])) for column in from_json(metadata)["columns"]]
+    except (KeyError, TypeError, ValueError):  # any program may write this metadata, or none
+        return {}
+    kinds = {"timedelta": "durations", "period": "periods"}
+    return {name: why for name, numpy_type in columns for kind, why in kinds.items() if numpy_type.startswith(kind)}
+
+
+def _parquet_expressions(file: SourceFile, columns: list[_ParquetColumn], no_text: Mapping[str, str]) -> list[str]:
+    """Write the SQL that reads each column as a string, the phone number first."""
+    wrong = {column.name: no_text.get(column.name) or _why_no_text(column.kind) for column in columns}
+    if columns[0].kind == "FLOAT":
+        wrong[columns[0].name] = "floats of 32 bits, which have lost the last digits of phone numbers"
+    errors = [f"{file}: column {name!r} has {why}" for name, why in wrong.items() if why]
+    if errors:
+        raise _refusal(*errors, remedy="Write it as a string in the source, as it should be sent.")
+    phone_number, *others = columns
+    return [_as_written(phone_number), *map(_parquet_text, others)]
+
+
+def _as_written(column: _ParquetColumn) -> str:
+    return f"coalesce({column.expression}::VARCHAR, '')"
+
+
+def _parquet_text(column: _ParquetColumn) -> str:
+    return float_as_text(column.expression) if column.kind in ("FLOAT", "DOUBLE") else _as_written(column)
+
+
+def _why_no_text(kind: str) -> str | None:
+    """Return why values of a type of DuckDB have no unique text; None if they have."""
+    if "TIME ZONE" in kind or "TZ" in kind:
+        return "times with a timezone, which Parquet stores in UTC"
+    if kind == "INTERVAL":
+        return "durations"
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
+        return "nested values"
+    return None if _PARQUET_TEXT.fullmatch(kind) else f"values of the type {kind}"
+
+
 def require_columns(
     name: str, wanted: Iterable[str], available: Sequence[str], key: Callable[[str], str] = lambda column: column
 ) -> None:
-    """
-    Make sure that each column appears exactly once; names with the same key are ambiguous.
-
-    :raises OtpiqValidationError: if not; it lists the available columns, unless they may be a row.
-    """
+    """Refuse a source without exactly one column of each name; names with the same ``key`` are ambiguous."""
     wanted = list(dict.fromkeys(wanted))
     errors = [
         f"{name}: has {'no column' if column not in available else 'more than one column'} {column!r}"
@@ -280,14 +299,14 @@ def require_columns(
         if column not in available or list(map(key, available)).count(key(column)) != 1
     ]
     if errors:
-        raise _refusal(*errors, remedy=f"It has {_listed(list(map(str, available)), wanted)}.")
+        raise _refusal(*errors, remedy=_describe(list(map(str, available)), wanted))
 
 
-def _listed(columns: Sequence[str], wanted: Iterable[str]) -> str:
+def _describe(columns: Sequence[str], wanted: Iterable[str]) -> str:
     # A file without a header begins with a row. Only a wanted column proves that these are the names of columns.
     if {*map(_spelling, columns)}.isdisjoint(map(_spelling, wanted)) or any(map(_has_phone_number, columns)):
-        return f"{len(columns)} columns, which look like a row: the first line must name the columns"
-    return _shown(columns)
+        return "Its column names look like a row of data and are not shown. Name the columns in a file's first line."
+    return f"It has {_shown(columns)}. Set one of these names, or correct the source."
 
 
 def _spelling(column: str) -> str:
@@ -301,67 +320,6 @@ def _has_phone_number(column: str) -> bool:
 def _shown(columns: Iterable[str]) -> str:
     shown = [mask_phone_numbers(repr(column)) for column in dict.fromkeys(columns)]
     return list_some(shown, _MAX_COLUMNS_LISTED)
-
-
-def _header(file: SourceFile, rows: Iterator[list[str]]) -> list[str]:
-    try:
-        if header := next(rows, None):
-            return header
-    except csv.Error as error:
-        raise _refusal(f"{file}, line 1: {_reason(error)}") from None
-    raise _refusal(f"{file}: begins with an empty line, or is empty; its first line must name the columns")
-
-
-_NOT_CLOSED = "has a quote that is not closed"
-
-
-def _reason(error: csv.Error) -> str:
-    text = str(error)
-    if "unexpected end of data" in text:
-        return _NOT_CLOSED
-    if "field larger" in text:
-        return f"has a value of more than {MAX_LENGTH} characters"
-    return "has a quote in the wrong place"
-
-
-def _from_json(line: str) -> Any:
-    try:
-        return from_json(line)
-    except ValueError:
-        return None
-
-
-def _as_text(value: Any) -> str:
-    if getattr(getattr(value, "dtype", None), "kind", "") in _NUMPY_KINDS and not getattr(value, "shape", ()):
-        value = value.item()
-    if isinstance(value, str):
-        return _require_characters(value)
-    if is_blank(value, ()):
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return _float_as_text(value)
-    if isinstance(value, datetime | time) and value.tzinfo is not None:
-        raise ValueError("holds a time with a timezone; write it as a string, as it should be sent")
-    if isinstance(value, int | Decimal | date | time | UUID):
-        return _require_characters(str(value))
-    raise ValueError(f"holds a {type(value).__name__}; a string, a number or a date is needed")
-
-
-def _float_as_text(value: float) -> str:
-    text = str(int(value) if value == math.trunc(value) and abs(value) < _WHOLE_BELOW else value)
-    if "e" in text:
-        raise ValueError("holds a float that is too large or too small for plain digits; write it as a string")
-    return text
-
-
-def _require_characters(text: str) -> str:
-    if len(text) > MAX_LENGTH:
-        raise ValueError(f"has a value of more than {MAX_LENGTH} characters")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("holds half a character")
-    return text
 
 
 def _refusal(*errors: str, remedy: str = "Correct the file.") -> OtpiqValidationError:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from airflow_provider_otpiq._audience.file_kind import REPLACED, refusal, undecodable_reason
-from airflow_provider_otpiq._audience.loading import Malformed
+from airflow_provider_otpiq._audience.file_kind import refusal
 from airflow_provider_otpiq._audience.readers import parse_csv
 from airflow_provider_otpiq._audience.request import Columns, Constant
 from airflow_provider_otpiq._audience.sources import find_files, without_empty
-from airflow_provider_otpiq._audience.staging import UNDECODABLE_CHARACTER
-from airflow_provider_otpiq._models.text import REPLACEMENT_CHARACTER
+from airflow_provider_otpiq._audience.table import Malformed
+from airflow_provider_otpiq._audience.values import unreadable_characters
 from airflow_provider_otpiq._recipients.validator import MAX_ROWS
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -56,26 +55,25 @@ def read_rows(
     )
     with TemporaryDirectory(prefix="otpiq-recipients-") as folder:
         rows = list(islice(_parse_files(location, columns, Path(folder) / "source.csv"), MAX_ROWS + 1))
-    reasons = {number: _problem(row, columns.encoding) for number, row in enumerate(rows, 1)}
-    errors = [f"{location}, row {number}: {reason}" for number, reason in reasons.items() if reason]
+    reasons = ((number, _problem(row, columns.encoding)) for number, row in enumerate(rows, 1))
+    errors = [f"{location}, row {number}: {reason}" for number, reason in reasons if reason]
+    if more := len(errors[_MAX_LISTED:]):
+        errors = [*errors[:_MAX_LISTED], f"and {more:,} more"]
     if errors:
-        more = [f"and {len(errors) - _MAX_LISTED:,} more"] if len(errors) > _MAX_LISTED else []
-        raise refusal([*errors[:_MAX_LISTED], *more], "Correct the file.")
+        raise refusal(errors, "Correct the file.")
     return [_as_recipient(row, columns) for row in rows if not isinstance(row, Malformed)]
 
 
 def _parse_files(location: str, columns: Columns, path: Path) -> Iterator[Sequence[str] | Malformed]:
     for file in without_empty(find_files([location], "csv"), "recipients"):
-        yield from parse_csv(file, columns.columns, columns.delimiter, columns.encoding, path)
+        yield from parse_csv(file, path, columns.columns, columns)
 
 
 def _problem(row: Sequence[str] | Malformed, encoding: str) -> str | None:
     if isinstance(row, Malformed):
         return row.reason
     text = "".join(row)
-    if UNDECODABLE_CHARACTER in text:
-        return undecodable_reason(encoding)
-    return REPLACED if REPLACEMENT_CHARACTER in text else None
+    return next((reason for character, reason in unreadable_characters(encoding).items() if character in text), None)
 
 
 def _as_recipient(row: Sequence[str], columns: Columns) -> dict[str, Any]:
@@ -88,7 +86,7 @@ def _as_recipient(row: Sequence[str], columns: Columns) -> dict[str, Any]:
     return recipient
 
 
-def _fill(parameters: Mapping[str, Parameter], values: Iterator[str]) -> dict[str, Any]:
+def _fill(parameters: Mapping[Any, Parameter], values: Iterator[str]) -> dict[str, Any]:
     """Replace the columns by a row's values, which are in the same order."""
     return {key: _value(parameter, values) for key, parameter in parameters.items()}
 
@@ -100,12 +98,7 @@ def _value(parameter: Parameter, values: Iterator[str]) -> Any:
 
 
 def read_recipients(location: str) -> list[Any]:
-    """
-    Read all of its recipients.
-
-    :raises OtpiqValidationError: if there is no such file, or no list in it.
-    :raises OtpiqConfigurationError: if nothing here reaches it.
-    """
+    """Read the recipients of a JSON file; refuse one that does not exist or is not a list."""
     folder, name = split_location(location)
     try:
         content = Folder(folder).read(name)

@@ -1,4 +1,4 @@
-"""What an audience is prepared from, and how: validated before anything is read."""
+"""The request of an audience, validated before anything is read."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from hashlib import sha256
 from os import PathLike
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import to_json
 
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
 from airflow_provider_otpiq._models.base import RequestModel
-from airflow_provider_otpiq._models.fields import Region, String, is_set, one_of
+from airflow_provider_otpiq._models.fields import Region, String, is_set
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.text import NULL_VALUES, REPLACEMENT_CHARACTER, clean, is_blank
 from airflow_provider_otpiq._redaction import safe_repr
@@ -23,7 +32,6 @@ Source = tuple[str, ...] | Callable[[], Any]
 
 DEFAULT_MAX_REJECTED = 0.05
 """A share of the rows: more rejected rows mean a broken file rather than a few wrong numbers."""
-_SECTIONS = ("body", "header", "buttons")
 _DIGITS_OF_A_PHONE_NUMBER = 9
 _ROWS = re.compile(r"""^\s*[\[({]\s*(?:[\[({'"]|\d{9})|\n""")
 """Matches a list or a dict as text, such as a rendered XCom, and never a path."""
@@ -33,7 +41,7 @@ _PARAMETER_KEY = re.compile(r"[\w-]+", re.ASCII)
 
 def _sendable(value: str) -> str:
     if is_blank(value):
-        raise ValueError("is blank, and a template parameter must not be")
+        raise ValueError("is blank; a template parameter must have a value")
     if REPLACEMENT_CHARACTER in value:
         raise ValueError("has U+FFFD instead of bytes that could not be decoded")
     return clean(value)
@@ -56,12 +64,12 @@ def _source(value: object) -> Source:
     values = value if isinstance(value, list | tuple) else [value]
     if values and all(map(is_path, values)):
         return tuple(map(str, values))
-    found = "an empty list" if value in ([], ()) else f"a {type(value).__name__}"
-    raise ValueError(f"must be a path, a glob, a list of them (none of them blank), or a callable; found {found}")
+    found = "an empty list" if value in ([], ()) else type(value).__name__
+    raise ValueError(f"must be a path, a glob, a list of these without blank ones, or a callable; found {found}")
 
 
 def is_path(value: object) -> bool:
-    """Return whether a value may be a path or a glob: not blank, no rows and no phone numbers, such as of an XCom."""
+    """Return whether a value may be a path or a glob, and not blank, rows or phone numbers, such as of an XCom."""
     text = str(value) if isinstance(value, str | PathLike) else ""
     return is_set(text.strip()) and not _ROWS.search(text) and not _is_phone_number(text)
 
@@ -72,7 +80,7 @@ def _is_phone_number(text: str) -> bool:
 
 
 def _parameter(value: object) -> Parameter:
-    """Read a column, a constant, or nested parameters, such as those of a button: ``{"0": {"1": "link"}}``."""
+    """Parse a column, a constant, or nested parameters such as those of a button, ``{"0": {"1": "link"}}``."""
     if isinstance(value, Mapping) and set(value) != {"value"}:
         return _parameters(value)
     if isinstance(value, Mapping) and not isinstance(value["value"], Mapping):
@@ -94,7 +102,7 @@ def _section(value: object) -> dict[str, Parameter]:
     return _parameters(value) if value else {}
 
 
-def _leaves(parameters: Mapping[str, Parameter], path: str) -> Iterator[tuple[str, str | Constant]]:
+def _leaves(parameters: Mapping[Any, Parameter], path: str) -> Iterator[tuple[str, str | Constant]]:
     """List the columns and constants by the paths of their parameters, such as ``buttons.0.1``."""
     for key, value in parameters.items():
         if isinstance(value, dict):
@@ -118,13 +126,13 @@ def _limit(value: object) -> int | float:
 def _delimiter(value: str) -> str:
     if len(value) == 1 and value not in '"\r\n\0':
         return value
-    raise ValueError(f"must be one character, and neither a quote nor a line break; found {safe_repr(value)}")
+    raise ValueError(f"must be one character, but not a quote or a line break; found {safe_repr(value)}")
 
 
 def _encoding(value: str) -> str:
     try:
         codec = codecs.lookup(value)
-        # Some are for single words, and refuse what marks bytes that are no text.
+        # Some codecs are for single words, and refuse the error handler.
         is_text = codec._is_text_encoding and bool(codec.decode(b"", DECODE_ERROR_HANDLER))
     except (LookupError, UnicodeError):
         is_text = False
@@ -150,7 +158,7 @@ class Columns(RequestModel):
 
     phone_number: String
     template_parameters: dict[
-        Annotated[str, one_of(*_SECTIONS)],
+        Literal["body", "header", "buttons"],
         Annotated[Any, PlainValidator(_section)],
     ] = Field(default_factory=dict)
     reference: String | None = None
@@ -175,7 +183,7 @@ class Columns(RequestModel):
 
 
 class AudienceRequest(Columns):
-    """An audience that is to be prepared."""
+    """The audience to prepare."""
 
     subject: ClassVar[str] = "The audience"
     failure_phrase: ClassVar[str] = "was not prepared"
@@ -184,6 +192,7 @@ class AudienceRequest(Columns):
         "suppress_phone_number": "another column would decide who opted out",
         "max_rejected": "another limit would apply",
         "default_region": "national numbers would be read as those of another country",
+        "null_values": "other strings would mean that a value is missing",
     }
 
     source: Annotated[Any, PlainValidator(_source)]
@@ -192,21 +201,31 @@ class AudienceRequest(Columns):
     output: Annotated[String, BeforeValidator(lambda value: str(value) if isinstance(value, PathLike) else value)]
     max_rejected: Annotated[int | float, PlainValidator(_limit)] = DEFAULT_MAX_REJECTED
     default_region: Region = DEFAULT_REGION
-    file_format: Annotated[Literal["csv", "jsonl", "parquet"] | None, one_of("csv", "jsonl", "parquet")] = None
+    file_format: Literal["csv", "jsonl", "parquet"] | None = None
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
     memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_empty_value(cls, value: object, info: ValidationInfo) -> object:
+        if info.field_name == "null_values" and isinstance(value, list | tuple):
+            return value  # an empty list is a value: only blank text is missing
+        return super()._refuse_empty_value(value, info)
+
     @property
     def checksum(self) -> str | None:
-        """What differs where another audience is meant; None with a callable, which nobody can compare."""
+        """Differs if the request does; None for a callable, which cannot be compared."""
         if callable(self.source) or callable(self.suppress):
             return None
         return sha256(to_json(self.model_dump())).hexdigest()
 
     @property
-    def parameter_paths(self) -> list[str]:
-        """The paths of all parameters, such as ``body.1``."""
-        return [path for path, _ in _leaves(self.template_parameters, "")]
+    def parameter_keys(self) -> dict[str, list[str]]:
+        """The keys of all parameters by section, such as ``0.1`` of ``buttons``."""
+        return {
+            section: [key for key, _ in _leaves(parameters, "")]
+            for section, parameters in self.template_parameters.items()
+        }
 
     @property
     def suppress_column(self) -> str:

@@ -1,4 +1,4 @@
-"""The files of a source: found by paths and globs, opened wherever they are, and unchanged while they are read."""
+"""The files of a source: found by paths and globs, opened in any store, and unchanged while they are read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import logging
 import re
 import sys
 import zlib
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_blank, refusal
 from airflow_provider_otpiq._storage import find_store
@@ -21,11 +21,10 @@ log = logging.getLogger(__name__)
 
 _FORMATS = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "parquet": "parquet"}
 _COMPRESSIONS = {"gz": "gzip", "zst": "zstd"}
-_MAX_BLANK_BYTES = 4096
-"""The largest file that is read to check whether it is empty; a larger one is not empty."""
+_MAX_BLANK_BYTES = 4096  # a larger file is not empty
 _MAX_LISTED = 20
 _MAGIC = re.compile(r"[*?\[]")
-# By which of these a file system tells that a file has changed: each has some of them.
+# Each file system has some of these, by which a changed file differs.
 _IDENTITY = ("size", "mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash", "content_md5")
 
 
@@ -43,12 +42,7 @@ class SourceFile(NamedTuple):
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """
-        Read the file, decompressed.
-
-        :raises OSError: if it cannot be read, or has changed meanwhile.
-        :raises OtpiqValidationError: if it is not compressed as its name says, or not completely.
-        """
+        """Open the file, decompressed; an error if it changes meanwhile, or is not a complete compressed file."""
         before = self._identity()
         with self.filesystem.open(self.path, "rb") as raw, _decompressed(raw, self.compression) as content:
             try:
@@ -74,12 +68,7 @@ class SourceFile(NamedTuple):
 
 
 def find_files(locations: Iterable[str], file_format: str | None) -> list[SourceFile]:
-    """
-    Find the files of paths and globs: in the order of the paths, those of a glob by their names.
-
-    :raises FileNotFoundError: if there is none at one of them.
-    :raises OtpiqValidationError: if what is in a file cannot be told by its name, or a path is none.
-    """
+    """Find the files of paths and globs, in the order of the paths; those of a glob in the order of their names."""
     files = [file for location in locations for file in _files_of(location, file_format)]
     errors = [
         f"{file}: its suffix is none of .csv, .jsonl, .parquet (or with .gz or .zst)"
@@ -92,11 +81,7 @@ def find_files(locations: Iterable[str], file_format: str | None) -> list[Source
 
 
 def without_empty(files: list[SourceFile], field: str) -> list[SourceFile]:
-    """
-    Leave out the empty files of globs, which Spark writes, and log them.
-
-    :raises OtpiqValidationError: if a file that is named directly is empty, or all files are.
-    """
+    """Remove the empty files of globs, which Spark writes; refuse an empty file of a path, or only empty files."""
     empty: list[SourceFile] = []
     filled: list[SourceFile] = []
     for file in files:
@@ -108,7 +93,7 @@ def without_empty(files: list[SourceFile], field: str) -> list[SourceFile]:
         raise refusal(named, "Check what writes the file.")
     if empty:
         listed = list_some(list(map(str, empty)), _MAX_LISTED)
-        log.info("%s: skipped %d of %d files, which are empty: %s.", field, len(empty), len(files), listed)
+        log.info("%s: skipped %d empty files of %d: %s.", field, len(empty), len(files), listed)
     return filled
 
 
@@ -116,12 +101,12 @@ def _files_of(location: str, file_format: str | None) -> list[SourceFile]:
     filesystem, path = find_store(location)
     filesystem.invalidate_cache()
     paths = sorted(filesystem.glob(path)) if _MAGIC.search(path) and not filesystem.exists(path) else [path]
-    files = [each for each in paths if filesystem.isfile(each)]
+    files = [found for found in paths if filesystem.isfile(found)]
     if not files:
         problem = "matches no file" if paths != [path] else "is not a file (for a folder, set a glob such as …/*.csv)"
         raise FileNotFoundError(f"{location} {problem}.")
     is_of_glob = paths != [path]
-    return [SourceFile(filesystem, each, is_of_glob, *_kind(each, file_format)) for each in files]
+    return [SourceFile(filesystem, found, is_of_glob, *_kind(found, file_format)) for found in files]
 
 
 def _kind(path: str, file_format: str | None) -> tuple[str, str | None]:
@@ -131,16 +116,10 @@ def _kind(path: str, file_format: str | None) -> tuple[str, str | None]:
     return file_format or _FORMATS.get(suffix, ""), compression
 
 
-@contextmanager
-def _decompressed(raw: BinaryIO, compression: str | None) -> Iterator[BinaryIO]:
+def _decompressed(raw: BinaryIO, compression: str | None) -> AbstractContextManager[Any]:
     if compression is None:
-        yield raw
-    elif compression == "gzip":
-        with gzip.open(raw) as content:
-            yield cast("BinaryIO", content)
-    else:
-        with _zstd().open(raw) as content:
-            yield content
+        return nullcontext(raw)
+    return gzip.open(raw) if compression == "gzip" else _zstd().open(raw)
 
 
 def _zstd() -> Any:

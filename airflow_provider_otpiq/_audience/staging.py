@@ -1,9 +1,10 @@
-"""Copy a source file to the temporary folder: decompressed, and text as UTF-8."""
+"""Copy a source file to the temporary folder: decompressed, text as UTF-8, and the rows of CSV counted."""
 
 from __future__ import annotations
 
 import codecs
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, refusal
@@ -15,20 +16,18 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.sources import SourceFile
 
 UNDECODABLE_CHARACTER = "\ufdd0"
-"""Stands for bytes that are not text in their encoding: Unicode sets this character aside for such uses."""
+"""Replaces bytes that are not text in their encoding: a character that Unicode reserves for such uses."""
 DECODE_ERROR_HANDLER = "otpiq-undecodable"
-"""The codecs' error handler that puts it there."""
+"""The error handler of codecs that writes it."""
 
 _PIECE = 1 << 20
 _VALID_FOR_EACH_INVALID = 9
+_ORDINARY = b"\0"
+"""Replaces any byte that has no meaning in CSV."""
 
 
 def copy(file: SourceFile, path: Path, check: Callable[[bytes], None]) -> None:
-    """
-    Copy a file without changes, decompressed.
-
-    :param check: is called with the first bytes, and raises an error if they are not of the expected kind of file.
-    """
+    """Copy a file, decompressed; ``check`` gets the first bytes, and refuses another kind of file."""
     with file.open() as content:
         _write(path, _pieces(content, check))
 
@@ -38,20 +37,15 @@ def copy_as_utf8(
     path: Path,
     encoding: str,
     check: Callable[[bytes], None],
-    observe: Callable[[bytes], None] = lambda _: None,
+    observe: Callable[[bytes], None] | None = None,
 ) -> None:
-    """
-    Copy a text file as UTF-8 without a byte order mark.
-
-    :param check: as of :func:`copy`.
-    :param observe: is called with each piece of the copy.
-    :raises OtpiqValidationError: if another encoding is set, and the file is UTF-8.
-    """
+    """Copy a text file as UTF-8 without a byte order mark; ``observe`` gets each piece of the copy."""
     with file.open() as content:
         pieces = _pieces(content, check)
         is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
-        text = _without_bom(pieces if is_utf8 else _transcoded(pieces, encoding, str(file)))
-        _write(path, _observed(text, observe))
+        text = pieces if is_utf8 else _transcoded(pieces, encoding, str(file))
+        first = next(text, b"").removeprefix(codecs.BOM_UTF8)
+        _write(path, chain([first], text), observe)
 
 
 def _pieces(content: BinaryIO, check: Callable[[bytes], None]) -> Iterator[bytes]:
@@ -61,20 +55,12 @@ def _pieces(content: BinaryIO, check: Callable[[bytes], None]) -> Iterator[bytes
     yield from iter(partial(content.read, _PIECE), b"")
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> None:
+def _write(path: Path, pieces: Iterable[bytes], observe: Callable[[bytes], None] | None = None) -> None:
     with path.open("wb") as target:
-        target.writelines(pieces)
-
-
-def _observed(pieces: Iterable[bytes], observe: Callable[[bytes], None]) -> Iterator[bytes]:
-    for piece in pieces:
-        observe(piece)
-        yield piece
-
-
-def _without_bom(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    yield next(pieces, b"").removeprefix(codecs.BOM_UTF8)
-    yield from pieces
+        for piece in pieces:
+            if observe:
+                observe(piece)
+            target.write(piece)
 
 
 def _transcoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
@@ -86,13 +72,13 @@ def _transcoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[b
             yield decoder.decode(piece).encode("utf-8", DECODE_ERROR_HANDLER)
         yield decoder.decode(b"", final=True).encode("utf-8", DECODE_ERROR_HANDLER)
     except UnicodeError:  # the encoding needs a byte order mark, which is missing
-        raise refusal([f"encoding: {name} is not {encoding}"], "Set the exact encoding, such as utf-16-le.") from None
+        raise refusal([f"encoding: {name} is not {encoding}"], "Set the exact `encoding`, such as utf-16-le.") from None
     if detector.is_utf8():
         raise refusal([f"encoding: {encoding!r} is set, but {name} is UTF-8"], "Remove `encoding`.")
 
 
 class _Utf8Detector:
-    """Detects UTF-8, even with a few damaged bytes: text in another encoding is hardly ever valid UTF-8."""
+    """Detects UTF-8, even with a few damaged bytes. Text in another encoding is hardly ever valid UTF-8."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -109,6 +95,51 @@ class _Utf8Detector:
 
     def is_utf8(self) -> bool:
         return self._valid > _VALID_FOR_EACH_INVALID * self._invalid
+
+
+class CsvCounter:
+    """Counts the rows of a CSV file by quotes, delimiters and line breaks, to check the number that DuckDB reads."""
+
+    def __init__(self, delimiter: bytes) -> None:
+        self._delimiter = delimiter
+        special = set(b'"\r\n' + delimiter)
+        self._classes = bytes(code if code in special else _ORDINARY[0] for code in range(256))
+        self._line_feeds = 0
+        self._delimiters = 0
+        self._is_regular = delimiter != _ORDINARY
+        self._in_quotes = False
+        self._last = b"\n"
+        self._last_unquoted = b"\n"
+
+    def add(self, chunk: bytes) -> None:
+        """Count the rows in the next chunk."""
+        if not chunk:
+            return
+        self._last = chunk[-1:]
+        parts = (b'"' * self._in_quotes + chunk.translate(self._classes)).split(b'"')
+        self._in_quotes = len(parts) % 2 == 0
+        unquoted = b'"'.join(parts[::2])  # one quote in the place of what is quoted
+        self._line_feeds += unquoted.count(b"\n")
+        self._delimiters += unquoted.count(self._delimiter)
+        self._check(self._last_unquoted + unquoted)
+        self._last_unquoted = unquoted[-1:] or self._last_unquoted
+
+    def rows(self, width: int) -> int | None:
+        """
+        Return the number of rows below a header of ``width`` columns, None if it is uncertain.
+
+        It is if a quote is within a value or not closed, a line ends with a carriage return alone, or a row has more or
+        fewer delimiters.
+        """
+        lines = self._line_feeds + (self._last != b"\n")
+        has_all_delimiters = self._delimiters == lines * (width - 1)
+        return lines - 1 if self._is_regular and has_all_delimiters and not self._in_quotes else None
+
+    def _check(self, unquoted: bytes) -> None:
+        """Detect quotes that do not enclose a whole value, and carriage returns that no line feed follows."""
+        has_bare_quote = _ORDINARY + b'"' in unquoted or b'"' + _ORDINARY in unquoted
+        returns = unquoted.count(b"\r") - unquoted.endswith(b"\r")  # the next chunk decides about the last one
+        self._is_regular = self._is_regular and not has_bare_quote and returns == unquoted.count(b"\r\n")
 
 
 def _replace_undecodable(error: UnicodeError) -> tuple[str | bytes, int]:

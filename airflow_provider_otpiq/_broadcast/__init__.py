@@ -1,1 +1,1 @@
-"""A broadcast at work: campaign by campaign from the ledger, so that any try carries on where the last one ended."""
+"""Create and start a broadcast, campaign by campaign from its ledger, so that a try continues where the last ended."""

@@ -1,4 +1,4 @@
-"""Whether the template and the sending number of a broadcast can still be used, right before it is scheduled."""
+"""Check the template and the sending number of a broadcast again, right before it is scheduled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# OTPIQ documents the fields, and not their values. That these are Meta's is **an assumption**: an unknown value is a
+# OTPIQ documents the fields, but not their values. That they are Meta's is **an assumption**: an unknown value is a
 # warning.
 _UNUSABLE_NUMBER = frozenset({"BANNED", "DISABLED", "DELETED", "DISCONNECTED"})
 _USABLE_NUMBER = frozenset({"CONNECTED", ""})
@@ -34,8 +34,7 @@ def require_healthy(hook: OtpiqHook, broadcast: Broadcast) -> None:
     """
     Refuse a template that is no longer approved, and a banned number or account; warn of other risks.
 
-    Hours may pass between a create and a start, in which WhatsApp may pause a template or disable a number. Then every
-    scheduled message fails.
+    WhatsApp may pause a template or disable a number between a create and a start. Then every scheduled message fails.
 
     :raises OtpiqValidationError: if the broadcast would fail; the text lists why.
     :raises OtpiqError: as :meth:`.OtpiqHook.get_resources`.
@@ -46,11 +45,11 @@ def require_healthy(hook: OtpiqHook, broadcast: Broadcast) -> None:
     _check_number(findings, resources.phone_number(broadcast.phone_number_id), broadcast.phone_number_id)
     _check_account(findings, resources.account(broadcast.template_id, broadcast.phone_number_id))
     for warning in findings.warnings:
-        log.warning("%s. The broadcast is scheduled anyway.", warning)
+        log.warning("%s. This does not stop the broadcast.", warning)
     if findings.errors:
         raise OtpiqValidationError(
-            f"Not scheduled, because of:{bullet_list(findings.errors)}\nFix it in WhatsApp Manager, or ask OTPIQ, and"
-            " clear the task. To schedule it anyway, set check_health=False.",
+            f"This task scheduled nothing:{bullet_list(findings.errors)}\nFix the problems in WhatsApp Manager, or"
+            " ask OTPIQ, and clear the task. To schedule the broadcast anyway, set check_health=False.",
             errors=findings.errors,
         )
 
@@ -84,5 +83,5 @@ def _check_account(findings: _Findings, account: Account | None) -> None:
 
 
 def _plain(value: object) -> str:
-    """Return a word of OTPIQ's, such as a status, in capitals; an empty string for None."""
+    """Return a value such as a status in capitals; an empty string for None."""
     return "" if value is None else sanitize(str(value)).strip().upper()

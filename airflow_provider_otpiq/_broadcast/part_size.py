@@ -1,67 +1,77 @@
-"""Compare a scheduled campaign with its part: somebody else may have attached recipients to it."""
+"""How many recipients a campaign holds, compared with its part: somebody else may have attached others."""
 
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq._broadcast.parts import REFUSALS
+from airflow_provider_otpiq._broadcast.process import REFUSALS
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_otpiq._audience.manifest import Part
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)
 
 
-def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], recipients: int) -> None:
+def read_number(value: object) -> int | float | None:
+    """Read a number, which OTPIQ may send as a string; None if it is not one."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def read_count(campaign: Mapping[str, Any], name: str) -> int | float | None:
+    """Read a number of a campaign that is not negative; None if it has none."""
+    number = read_number(campaign.get(name))
+    return None if number is None or number < 0 else number
+
+
+def describe_size(campaign_id: str, held: float | None, part: Part) -> str:
+    """Return the sizes of a campaign and its part, as an error or a warning lists them."""
+    return f"campaign {campaign_id} holds {held} recipients, and its part {part.name} has {part.recipients}"
+
+
+def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], part: Part) -> None:
     """
     Take a scheduled campaign back to a draft if it holds more recipients than its part; warn if it holds fewer.
 
-    The number can only be read from the response to a change. So the campaign is scheduled until then.
+    OTPIQ returns the number only in the response to a change. So the campaign is scheduled until then.
 
-    :param campaign: the campaign as OTPIQ returns it.
-    :param recipients: how many its part has.
     :raises OtpiqValidationError: if it holds more.
     :raises OtpiqApiError: if taking it back fails and may be retried: the next try compares and takes it back again.
     """
-    held, campaign_id = _held(campaign), str(campaign["_id"])
+    held, campaign_id = read_count(campaign, "totalRecipients"), str(campaign["_id"])
     if held is None:
-        log.warning(
-            "OTPIQ does not report how many recipients campaign %s holds; its part has %d.", campaign_id, recipients
-        )
-    if held is None or held == recipients:
+        size = part.recipients
+        log.warning("OTPIQ does not report how many recipients campaign %s holds; its part has %d.", campaign_id, size)
         return
-    found = f"campaign {campaign_id} holds {held:.0f} recipients, and its part has {recipients}"
-    if held < recipients:
+    found = describe_size(campaign_id, held, part)
+    if held < part.recipients:
         log.warning("OTPIQ reports that %s.", found)
-        return
-    _take_back(hook, campaign_id, found)
-    raise OtpiqValidationError(
-        f"{found}: somebody else has attached the others. It is a draft again, and sends nothing. Delete it in OTPIQ's"
-        " dashboard, and send its part in a separate campaign.",
-        errors=[found],
-    )
+    elif held > part.recipients:
+        _take_back(hook, campaign_id, found)
+        raise OtpiqValidationError(
+            f"{found}: somebody else has attached the others. It is a draft again and sends nothing. Delete it in"
+            " OTPIQ's dashboard, and send its part in a separate campaign.",
+            errors=[found],
+        )
 
 
 def _take_back(hook: OtpiqHook, campaign_id: str, found: str) -> None:
+    still = f"{found}, and it could not be taken back to a draft. Take it back in OTPIQ's dashboard before it starts."
     try:
         hook.update_campaign(campaign_id=campaign_id, schedule_type="now")
     except REFUSALS as error:
-        raise OtpiqValidationError(f"{_still_scheduled(found)} OTPIQ refused: {error}", errors=[found]) from None
+        raise OtpiqValidationError(f"{still} OTPIQ refused: {error}", errors=[found]) from None
     except OtpiqError:
-        log.error("%s", _still_scheduled(found))
+        log.error("%s", still)
         raise
-
-
-def _still_scheduled(found: str) -> str:
-    return f"{found}, and it could not be taken back to a draft. Take it back in OTPIQ's dashboard before it starts."
-
-
-def _held(campaign: Mapping[str, Any]) -> float | None:
-    try:
-        return float(campaign["totalRecipients"])
-    except (KeyError, TypeError, ValueError):
-        return None

@@ -1,4 +1,4 @@
-"""Broadcasts: the fields that their operators take. A broadcast is one message, in as many campaigns as it takes."""
+"""The fields of the operators of a broadcast, which is one message in as many campaigns as needed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.base import RequestModel
-from airflow_provider_otpiq._models.campaigns import TemplateAndSender
 from airflow_provider_otpiq._models.fields import CampaignName, String, Time
+from airflow_provider_otpiq._models.template_and_sender import TemplateAndSender
 from airflow_provider_otpiq._redaction import safe_repr
 
 MIN_LEAD_TIME = timedelta(minutes=2)
@@ -19,17 +19,17 @@ MIN_LEAD_TIME = timedelta(minutes=2)
 
 def unwrap_mapped_path(value: object) -> object:
     """
-    Take the one value out of what a mapped task returns: each of its tasks the same.
+    Return the path that every task of a mapped task returns.
 
-    :raises ValueError: if there are several.
+    :raises ValueError: if they return several.
     """
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
         return value
     if isinstance(value, Mapping):
-        raise ValueError("must be one path, and is a dict; set the output of the task, not its other XComs")
+        raise ValueError("must be one path; found a dict. Set the output of the task, not another XCom")
     found = {path for path in value if isinstance(path, str)}
     if len(found) != 1 or not all(isinstance(path, str) for path in value):
-        raise ValueError(f"must be one path, which each task of a mapped create returns; found {len(found)}")
+        raise ValueError(f"must be one path, which every task of a mapped create returns; found {len(found)}")
     return found.pop()
 
 
@@ -47,12 +47,12 @@ def _duration(value: Any) -> timedelta:
 
 def _at_least_the_minimum(value: timedelta) -> timedelta:
     if value < MIN_LEAD_TIME:
-        raise ValueError("must be two minutes or more: OTPIQ has to have it before the time has come")
+        raise ValueError("must be at least two minutes, because the request must arrive before the time")
     return value
 
 
 def _absolute(location: str) -> str:
-    """Refuse a path that another worker, or another working directory, would resolve to another ledger."""
+    """Refuse a path that another worker or working directory would resolve to another ledger."""
     if "://" in location or PurePath(location).is_absolute():
         return location
     raise ValueError(f"must be an absolute path or a URL; found {safe_repr(location)}")
@@ -60,8 +60,6 @@ def _absolute(location: str) -> str:
 
 _Whole = Annotated[int, BeforeValidator(_whole)]
 _Duration = Annotated[timedelta, PlainValidator(_duration)]
-
-
 _SHARDS_ARE_LOST = {"shards": "this task would work on all parts"}
 
 
@@ -71,13 +69,13 @@ class _Sharded(RequestModel):
 
     @field_validator("shard")
     @classmethod
-    def _is_one_of_them(cls, shard: int | None, info: ValidationInfo) -> int | None:
+    def _is_a_shard(cls, shard: int | None, info: ValidationInfo) -> int | None:
         shards = info.data.get("shards", 1)
-        if shard is None and shards > 1:  # the people of the others would get nothing
-            map_it = f".partial(shards={shards}, …).expand(shard=list(range({shards})))"
-            raise ValueError(f"is required, as shards is {shards}: map the task, {map_it}")
+        if shard is None and shards > 1:  # the people of the other shards would get nothing
+            example = f".partial(shards={shards}, …).expand(shard=list(range({shards})))"
+            raise ValueError(f"is required, because shards is {shards}. Map the task: {example}")
         if shard is not None and "shards" in info.data and shard >= shards:
-            raise ValueError(f"must be 0 to {shards - 1}, as shards is {shards}; found {shard}")
+            raise ValueError(f"must be 0 to {shards - 1}, because shards is {shards}; found {shard}")
         return shard
 
     def parts_of_shard(self, parts: list[Any]) -> list[Any]:
@@ -86,7 +84,7 @@ class _Sharded(RequestModel):
 
 
 class CreateBroadcast(TemplateAndSender, _Sharded):
-    """What a broadcast says, from which number, and to whom."""
+    """The message of a broadcast, its sending number and its audience."""
 
     subject = "The broadcast"
     requires_template_and_sender = True
@@ -101,7 +99,7 @@ class CreateBroadcast(TemplateAndSender, _Sharded):
 
     @property
     def identity(self) -> dict[str, str]:
-        """The fields that must not change between the tries of a broadcast."""
+        """The fields that must stay the same in all tries of a broadcast."""
         fields = ("name", "template_id", "template_name", "template_language", "phone_number_id", "phone_number")
         return {field: str(getattr(self, field)) for field in fields if getattr(self, field) is not None}
 

@@ -99,23 +99,14 @@ class GuardRails(BaseModel):
         return self.allowed_recipients is None or phone_number.startswith(self.allowed_recipients)
 
     def check_count(self, count: int, remedy: str = "") -> None:
-        """
-        Check the number of a campaign's recipients.
-
-        :param remedy: the error's last sentences.
-        :raises OtpiqValidationError: if it exceeds ``max_recipients``.
-        """
+        """Raise an OtpiqValidationError, which ends with the remedy, if a campaign's recipients exceed the limit."""
         if self.max_recipients is not None and count > self.max_recipients:
             raise _refusal(
                 f"recipients: {count:,} exceed the connection's max_recipients ({self.max_recipients:,})", remedy
             )
 
     def check_broadcast(self, recipients: int, largest_part: int) -> None:
-        """
-        Check the number of a broadcast's recipients, and of those of its largest campaign.
-
-        :raises OtpiqValidationError: if one of them exceeds its limit.
-        """
+        """Raise an OtpiqValidationError if a broadcast's recipients, or those of its largest campaign, are too many."""
         limit = self.max_broadcast_recipients
         if limit is not None and recipients > limit:
             raise _refusal(f"recipients: {recipients:,} exceed the connection's max_broadcast_recipients ({limit:,})")
@@ -127,10 +118,9 @@ class GuardRails(BaseModel):
 
     def check_time(self, time: DateTime, subject: str) -> None:
         """
-        Check a time at which people would get a message.
+        Raise an OtpiqValidationError if a time at which people would get a message is in quiet hours.
 
-        :param subject: what would happen at that time, as an error begins: a field, or ``the start``.
-        :raises OtpiqValidationError: if it is in quiet hours.
+        :param subject: what would happen at that time, as the error begins: a field, or ``the start``.
         """
         windows = self.quiet_hours or ()
         for window in windows:
@@ -141,19 +131,14 @@ class GuardRails(BaseModel):
                 raise _refusal(f"{subject}: {describe(time, timezone)} is {quiet}", " Choose that time or a later one.")
 
     def check_now(self, subject: str) -> None:
-        """
-        Check the current time, as :meth:`check_time` does.
-
-        :raises OtpiqValidationError: if it is in quiet hours.
-        """
+        """Check the current time, as :meth:`check_time` does."""
         self.check_time(pendulum.now("UTC").start_of("second"), subject)
 
     def check_scheduled_time(self, scheduled_for: DateTime | None) -> None:
         """
-        Check when a campaign would start automatically.
+        Raise an OtpiqValidationError if a campaign would start automatically in quiet hours, or could.
 
         :param scheduled_for: its time; None if the request leaves the campaign's own.
-        :raises OtpiqValidationError: if the time is in quiet hours, or could be.
         """
         if scheduled_for is not None:
             self.check_time(scheduled_for, "scheduled_for")
@@ -164,11 +149,7 @@ class GuardRails(BaseModel):
             )
 
     def check_total(self, campaign: Mapping[str, Any]) -> None:
-        """
-        Check the recipients of a campaign after an attach: several attaches add up.
-
-        :raises OtpiqValidationError: if they exceed ``max_recipients``.
-        """
+        """Raise an OtpiqValidationError if several attaches have added more recipients than allowed."""
         total = str(campaign.get("totalRecipients"))
         if self.max_recipients is not None and total.isdecimal() and int(total) > self.max_recipients:
             error = (

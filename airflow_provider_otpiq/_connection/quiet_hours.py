@@ -31,11 +31,7 @@ class Window:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """
-        Read a window.
-
-        :raises ValueError: if it is not a window, its start is its end, or its timezone is unknown.
-        """
+        """Read a window, or raise a ValueError."""
         start, end, timezone = _split(text)
         if start == end:
             raise ValueError(f"must have different start and end times; found {safe_repr(text.strip())}")
@@ -66,11 +62,7 @@ class Window:
 
 
 def parse_windows(value: object) -> tuple[Window, ...]:
-    """
-    Read windows that are separated by commas.
-
-    :raises ValueError: if any of them cannot be read.
-    """
+    """Read windows that are separated by commas, or raise a ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"must be a string such as '21:00-09:00 Asia/Baghdad', not {type(value).__name__}")
     return tuple(map(Window.parse, value.split(",")))

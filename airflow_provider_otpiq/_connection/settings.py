@@ -25,6 +25,7 @@ from pydantic import (
     field_validator,
 )
 
+from airflow_provider_otpiq._http.settings import HttpSettings
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
@@ -118,6 +119,11 @@ class ConnectionSettings(BaseModel):
                 " allow_insecure_http for a sandbox in your own network"
             )
         return host
+
+    @property
+    def http(self) -> HttpSettings:
+        """The settings of the HTTP client."""
+        return HttpSettings(self.host, self.password, self.connect_timeout, self.read_timeout, self.max_retries)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("the settings of a connection contain its API key and cannot be pickled")

@@ -1,4 +1,4 @@
-"""The client: one HTTP request out and its response back, with the HTTP retries that are safe."""
+"""The client: one HTTP request and its response, with the HTTP retries that are safe."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pydantic_core import to_json
 
 from airflow_provider_otpiq import __version__
 from airflow_provider_otpiq._http.connection_errors import connection_error, too_large
-from airflow_provider_otpiq._http.responses import RawResponse, parse_response
-from airflow_provider_otpiq._http.retry import IDEMPOTENT_METHODS, RetryState, with_retries
+from airflow_provider_otpiq._http.responses import RawResponse, never, parse_response
+from airflow_provider_otpiq._http.retry import with_retries
 from airflow_provider_otpiq._http.session import BearerAuth, Session, read_body, request_was_sent, reset_sent_flag
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqError, OtpiqOutcomeUnknownError
@@ -23,24 +23,25 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._http.settings import HttpSettings
 
 
+_IDEMPOTENT_METHODS = frozenset({"GET", "PATCH"})
 _UNTIMED_SECONDS = 60.0
-"""Seconds that name lookup, several addresses and TLS may take beyond the timeouts, before a request is settled."""
+"""Seconds beyond the timeouts that name lookup, several addresses and TLS may take."""
 
 
 class SerialisedBody(Protocol):
-    """A body that is sent as it is, and that knows which people its response could name."""
+    """A body that is sent as it is, and that contains personal data."""
 
     body: bytes
 
-    def redact(self, text: str) -> str:
-        """Replace what the body says of people in a server's message."""
+    def is_repeated_in(self, text: str) -> bool:
+        """Return whether the server's text repeats personal data of the body."""
 
 
 class PendingMarker(Protocol):
     """What is saved around each attempt of a request that is sent at most once."""
 
     def save_pending_marker(self, in_flight_for: float) -> None:
-        """Save that an attempt is about to be sent, whose outcome is settled after so many seconds."""
+        """Save that an attempt is about to be sent, and may be in flight for so many seconds."""
 
     def delete_pending_marker(self) -> None:
         """Delete the marker: the attempt provably had no effect."""
@@ -48,9 +49,9 @@ class PendingMarker(Protocol):
 
 class OtpiqClient:
     """
-    A client of OTPIQ's API. All requests go over one session, with persistent connections.
+    A client of OTPIQ's API. All requests use one session, with persistent connections.
 
-    ``name`` is what errors call the connection, such as ``connection 'otpiq_default'``.
+    ``name`` is the connection's name in errors, such as ``connection 'otpiq_default'``.
     """
 
     def __init__(self, settings: HttpSettings, name: str, log: Log) -> None:
@@ -75,17 +76,17 @@ class OtpiqClient:
         is_idempotent: bool | None = None,
     ) -> Any:
         """
-        Send a request, retry it where that is safe, and return the response's body as OTPIQ sent it.
+        Send a request, retry it if that is safe, and return the response's body as OTPIQ sent it.
 
-        ``if_lost`` is added to the error of a request that may have taken effect: what exists then, what a retry does.
-        ``is_idempotent`` is what the method says by default.
+        ``if_lost`` is added to the error if the request may have taken effect. ``is_idempotent`` follows from the
+        method by default.
 
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqApiError: if the request fails.
         """
+        is_idempotent = method in _IDEMPOTENT_METHODS if is_idempotent is None else is_idempotent
         try:
-            retry = self._retry(method in IDEMPOTENT_METHODS if is_idempotent is None else is_idempotent)
-            return with_retries(lambda: self.attempt(method, path, response_model, body), retry, self._log)
+            return self._with_retries(lambda: self.attempt(method, path, response_model, body), is_idempotent)
         except OtpiqApiError as error:
             if error.may_have_taken_effect:
                 error.remedy = f"{error.remedy} {if_lost}".rstrip()
@@ -100,10 +101,10 @@ class OtpiqClient:
         marker: PendingMarker | None,
     ) -> dict[str, Any]:
         """
-        Send a POST that is not idempotent and costs money. It is not sent again once it may have taken effect.
+        Send a POST that is not idempotent and costs money. It is never resent after it may have taken effect.
 
-        ``check`` is called before each attempt, and raises if the request may not be sent now. The marker is saved
-        before each attempt, and deleted after one that provably had no effect: there is no marker during the delay
+        ``check`` is called before each attempt, and raises if the request must not be sent now. The marker is saved
+        before each attempt, and deleted after one that provably had no effect. So no marker exists during the delay
         before an HTTP retry.
 
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
@@ -114,12 +115,11 @@ class OtpiqClient:
         def attempt() -> dict[str, Any]:
             check()
             if marker:
-                marker.save_pending_marker(
-                    _UNTIMED_SECONDS + self._settings.connect_timeout + 2 * self._settings.read_timeout
-                )
+                timeouts = self._settings.connect_timeout + 2 * self._settings.read_timeout
+                marker.save_pending_marker(_UNTIMED_SECONDS + timeouts)
             try:
                 return self.attempt("POST", path, response_model, body)  # type: ignore[no-any-return]
-            except BaseException as error:  # Airflow's timeout, and its end of a task, are no Exceptions
+            except BaseException as error:  # Airflow's timeout, and its end of a task, are not Exceptions
                 if error.may_have_taken_effect if isinstance(error, OtpiqError) else request_was_sent():
                     unknown = _outcome_unknown(self._describe("POST", path), error)
                     raise unknown from error
@@ -127,7 +127,7 @@ class OtpiqClient:
                     marker.delete_pending_marker()
                 raise
 
-        return with_retries(attempt, self._retry(False), self._log)
+        return self._with_retries(attempt, is_idempotent=False)  # type: ignore[no-any-return]
 
     def attempt(
         self,
@@ -144,14 +144,14 @@ class OtpiqClient:
         """
         return parse_response(self._send(method, path, body), response_model)
 
-    def _retry(self, is_idempotent: bool) -> RetryState:
-        return RetryState(self._settings.max_retries, is_idempotent=is_idempotent)
+    def _with_retries(self, attempt: Callable[[], Any], is_idempotent: bool) -> Any:
+        return with_retries(attempt, self._log, self._settings.max_retries, is_idempotent=is_idempotent)
 
     def _send(self, method: str, path: str, body: dict[str, Any] | SerialisedBody | None) -> RawResponse:
         """Send a request once, and read the complete response."""
         reset_sent_flag()
         settings, call = self._settings, self._describe(method, path)
-        content, redact = _serialise(body)
+        content, is_repeated_in = _serialise(body)
         try:
             with self.session.request(
                 method,
@@ -163,36 +163,36 @@ class OtpiqClient:
                 allow_redirects=False,
             ) as response:
                 received = read_body(response)
-        except Exception as error:  # noqa: BLE001  # what a response holds can make a library raise anything
+        except Exception as error:  # noqa: BLE001  # a response can make a library raise anything
             failure = connection_error(call, error, settings)
         else:
             if received is not None:
                 return RawResponse(
-                    call, path, response.status_code, response.headers, received, settings.password, redact
+                    call, path, response.status_code, response.headers, received, settings.password, is_repeated_in
                 )
             failure = too_large(call)
-        # Outside of the handler: the error's context would hold the request, and with it the API key.
+        # Outside the handler: the error's context would contain the request, with the API key.
         raise failure
 
     def _describe(self, method: str, path: str) -> str:
         return f"{method} {path} ({self._name})"
 
 
-def _serialise(body: dict[str, Any] | SerialisedBody | None) -> tuple[bytes | None, Callable[[str], str]]:
+def _serialise(body: dict[str, Any] | SerialisedBody | None) -> tuple[bytes | None, Callable[[str], bool]]:
     if body is None:
-        return None, str
+        return None, never
     if isinstance(body, dict):
-        return to_json(body, inf_nan_mode="null"), str
-    return body.body, body.redact
+        return to_json(body, inf_nan_mode="null"), never
+    return body.body, body.is_repeated_in
 
 
 def _outcome_unknown(call: str, error: BaseException) -> OtpiqOutcomeUnknownError:
-    """Make the error of a request whose outcome is unknown, and remove the cause's remedy: it may say "retry"."""
+    """Make the error of an unknown outcome, and remove the cause's remedy, which may advise a retry."""
     if isinstance(error, OtpiqApiError):
         error.remedy = ""
         what_happened = str(error)
     else:
-        what_happened = f"{call} was cut off by {type(error).__name__}: {sanitize(str(error))}".rstrip(".") + "."
+        what_happened = f"{call} was interrupted by {type(error).__name__}: {sanitize(str(error))}".rstrip(".") + "."
     return OtpiqOutcomeUnknownError(
         f"{what_happened} Whether it took effect is unknown.",
         status_code=getattr(error, "status_code", None),

@@ -1,21 +1,18 @@
 """
-Why a request was not sent, or its response not read, in words of our own.
+The errors of a request that was not sent, or whose response could not be read.
 
-A library's text can hold a URL, and with it a proxy's password. It also speaks of the library's objects.
+A library's own text is not shown: it can contain a URL with a proxy's password, or bytes of the response.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 import ssl
-import zlib
-from http.client import HTTPException, IncompleteRead
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 import requests
-from urllib3.exceptions import HeaderParsingError, InvalidChunkLength, InvalidHeader, ProtocolError, ProxyError
+from urllib3.exceptions import ProxyError
 from urllib3.util import parse_url
 
 from airflow_provider_otpiq._http.session import (
@@ -34,13 +31,13 @@ from airflow_provider_otpiq.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_otpiq._http.settings import HostSettings
+    from airflow_provider_otpiq._http.settings import HttpSettings
 
 _PROXY = "HTTPS_PROXY (or ALL_PROXY) on the worker"
 _CERTIFICATES = "REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) on the worker"
 _TUNNEL_FAILED = re.compile(r"Tunnel connection failed: (\d{3})")
-# What OpenSSL says, by its release, of bytes that are no TLS.
-_NO_TLS = {
+# OpenSSL's reasons, by its release, for bytes that are not TLS.
+_NOT_TLS = {
     "HTTP_REQUEST",
     "HTTPS_PROXY_REQUEST",
     "PACKET_LENGTH_TOO_LONG",
@@ -49,54 +46,49 @@ _NO_TLS = {
     "WRONG_VERSION_NUMBER",
 }
 
-_Table = tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]
-_CLOSED = "the connection was closed before the response was complete"
-_INVALID = "it is not valid HTTP"
-# {0} is the connect timeout, {1} the read timeout. The first that fits counts.
-_NOT_CONNECTED: _Table = (
-    (socket.gaierror, "its host name was not found"),
-    (TimeoutError, "connecting timed out after {0:g} s"),
-    ((ssl.SSLEOFError, ssl.SSLZeroReturnError), "the connection was closed in TLS's handshake"),
-    (ConnectionRefusedError, "Connection refused"),
-    (ConnectionError, "the connection was closed"),
-    (HTTPException, "it does not speak HTTP"),
-)
-_LOST: _Table = (
-    (TimeoutError, "nothing came within the read timeout of {1:g} s, or not all of it in time"),
-    ((ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError), _CLOSED),
-    (InvalidHeader, "its headers contradict each other"),
-    ((InvalidChunkLength, HeaderParsingError), _INVALID),
-    (IncompleteRead, _CLOSED),
-    (HTTPException, _INVALID),
-    (zlib.error, "its compressed body is damaged"),
-)
-
 
 def connection_error(
-    call: str, error: Exception, settings: HostSettings, host_field: str = "the connection's host"
+    call: str, error: Exception, settings: HttpSettings, host_field: str = "the connection's host"
 ) -> OtpiqError:
     """
-    Make the error of a request that got no response. ``host_field`` is where a person finds the host.
+    Return the error of a request without a response. ``host_field`` is where a person finds the host.
 
-    It is to be raised outside of the handler: its context would hold the request, and the API key with it.
+    Raise it outside the handler: its context would contain the request, with the API key.
     """
     if request_was_sent():
-        return OtpiqConnectionError(f"{call} got no complete response: {_how_it_was_lost(error, settings)}.")
+        reason = _reason(error, f"timed out (read_timeout is {settings.read_timeout:g} s)")
+        return OtpiqConnectionError(f"{call} got no complete response: {reason}.")
     if wrong := _in_the_configuration(error, settings, host_field):
         return OtpiqConfigurationError(f"{call} was not sent: {wrong}.")
     peer = "the proxy" if _is_about_the_proxy(error) else settings.host
+    reason = _reason(error, f"timed out (connect_timeout is {settings.connect_timeout:g} s)")
     return OtpiqConnectionError(
-        f"{call} was not sent, as there is no connection to {peer}: {_why_not_connected(error, settings)}.",
-        may_have_taken_effect=False,
+        f"{call} was not sent: connecting to {peer} failed: {reason}.", may_have_taken_effect=False
     )
 
 
 def too_large(call: str) -> OtpiqConnectionError:
-    """Make the error of a response that was not read."""
-    return OtpiqConnectionError(f"{call} got a response of more than {MAX_RESPONSE_BYTES} bytes, which was not read.")
+    """Return the error of a response over the size limit."""
+    return OtpiqConnectionError(f"{call} got a response of more than {MAX_RESPONSE_BYTES:,} bytes, which was not read.")
 
 
-def _in_the_configuration(error: Exception, settings: HostSettings, host_field: str) -> str | None:
+def _reason(error: Exception, timed_out: str) -> str:
+    """Return the system's text for a cause, or else the class of the innermost one."""
+    if status := _status_of_the_proxy(error):
+        return f"it returned {status} to CONNECT"
+    chain = _chain(error)
+    for cause in chain:
+        if isinstance(cause, TimeoutError):
+            return timed_out
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed ({cause.reason or type(cause).__name__})"
+        if isinstance(cause, OSError) and cause.errno and cause.strerror:
+            return cause.strerror
+    named = next(kind for kind in map(type, reversed(chain)) if kind.__module__ != "builtins" or kind is type(error))
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _in_the_configuration(error: Exception, settings: HttpSettings, host_field: str) -> str | None:
     if isinstance(error, requests.exceptions.InvalidSchema):
         return f"a SOCKS proxy needs the package PySocks. Install requests[socks], or check {_PROXY}"
     if isinstance(error, ValueError | TypeError):  # requests lets either through
@@ -108,69 +100,39 @@ def _in_the_configuration(error: Exception, settings: HostSettings, host_field: 
     return next((found for cause in _chain(error) if (found := _in_the_certificates(cause, peer, field))), None)
 
 
-def _what_cannot_be_parsed(settings: HostSettings, host_field: str) -> str:
+def _what_cannot_be_parsed(settings: HttpSettings, host_field: str) -> str:
     try:
         url = requests.Request("GET", settings.host).prepare().url
         str(parse_url(str(url)).host).encode("idna")
     except ValueError:
-        return f"{host_field} holds no valid host name. Fix it"
-    return (
-        f"no proxy can be read from {_PROXY}. Fix it; in its user and password, # is written %23, / is %2F and @ is %40"
-    )
+        return f"{host_field} has no valid host name. Fix it"
+    return f"{_PROXY} is not a valid URL. Fix it; in its user and password, write %23 for #, %2F for / and %40 for @"
 
 
 def _in_the_certificates(cause: BaseException, peer: str, field: str) -> str | None:
     match cause:
         case CertificateAuthoritiesError() | ssl.SSLError(library="X509" | "PEM" | "ASN1"):
-            return f"{_CERTIFICATES} names no file or folder of certificate authorities. Fix or unset it"
+            return f"{_CERTIFICATES} must be a file or folder of certificate authorities. Fix or unset it"
         case ssl.SSLCertVerificationError():
             return (
-                f"the {peer}'s certificate is not trusted ({sanitize(cause.verify_message)}). Check {field}; for a"
-                f" certificate authority of your own, set {_CERTIFICATES}"
+                f"the {peer}'s certificate is not trusted ({sanitize(cause.verify_message)}). Check {field}; for your"
+                f" own certificate authority, set {_CERTIFICATES}"
             )
-        case ssl.SSLError(reason=reason) if reason in _NO_TLS:
+        case ssl.SSLError(reason=reason) if reason in _NOT_TLS:
             return f"the {peer} does not speak TLS there. Check scheme and port of {field}"
     return None
 
 
-def _why_not_connected(error: Exception, settings: HostSettings) -> str:
-    if status := _status_of_the_proxy(error):
-        return f"it returned {status} to CONNECT"
-    return _words_for(error, _NOT_CONNECTED, settings) or _words_of_the_system(error)
-
-
-def _how_it_was_lost(error: Exception, settings: HostSettings) -> str:
-    if words := _words_for(error, _LOST, settings):
-        return words
-    # What urllib3 raises of a chunked body that ends too early has no cause of its own.
-    is_cut = any(isinstance(cause, ProtocolError) for cause in _chain(error))
-    return _CLOSED if is_cut else f"reading it failed ({type(error).__name__})"
-
-
-def _words_for(error: Exception, table: _Table, settings: HostSettings) -> str | None:
-    found = (words for cause in _chain(error) for kinds, words in table if isinstance(cause, kinds))
-    words = next(found, None)
-    return words and words.format(settings.connect_timeout, settings.read_timeout)
-
-
-def _words_of_the_system(error: Exception) -> str:
-    for cause in _chain(error):
-        if isinstance(cause, ssl.SSLError):  # whose errno is none of the system's
-            return f"TLS's handshake failed ({getattr(cause, 'reason', None)})"
-        if isinstance(cause, OSError) and cause.errno:
-            return os.strerror(cause.errno)
-    return f"connecting failed ({type(error).__name__})"
-
-
 def _chain(error: BaseException) -> list[BaseException]:
+    """List an error and its causes, the innermost last."""
     found = [error]
-    for each in found:  # which grows
-        found += [cause for cause in (each.__cause__, each.__context__) if cause and cause not in found]
+    for one in found:  # which grows
+        found += [cause for cause in (one.__cause__, one.__context__) if cause and cause not in found]
     return found
 
 
 def _is_about_the_proxy(error: Exception) -> bool:
-    # Before a request is sent, nobody but a proxy returns HTTP.
+    # Before a request is sent, only a proxy returns HTTP.
     return any(isinstance(cause, ProxyError | HTTPException) for cause in _chain(error))
 
 

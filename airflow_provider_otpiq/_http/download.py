@@ -1,15 +1,15 @@
 """
-The download of a report's file, from an address that a response of OTPIQ's names.
+The download of a report's file, from an address in OTPIQ's response.
 
-Nothing of the API's session goes there, above all not the key. The address must be https and public. Only one on the
-connection's own scheme, host and port is taken as it is: there a sandbox has its files.
+The download does not use the API's session, so the API key is not sent. The address must be https and public. The only
+exception is the connection's own scheme, host and port, where a sandbox keeps its files.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import replace
 from http import HTTPStatus
 from http.client import IncompleteRead
 from socket import gaierror, socket
@@ -23,7 +23,7 @@ from airflow_provider_otpiq._http.public_address import (
     require_public_host,
 )
 from airflow_provider_otpiq._http.responses import RawResponse, error_from_response
-from airflow_provider_otpiq._http.retry import RetryState, with_retries
+from airflow_provider_otpiq._http.retry import with_retries
 from airflow_provider_otpiq._http.session import (
     Adapter,
     BodyTooLargeError,
@@ -53,12 +53,11 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._http.settings import HttpSettings
 
 MAX_BYTES = 4 * 1024**3
-"""Of a report's file; a million rows are some 150 MB."""
+"""The size limit of a report's file; a million rows are about 150 MB."""
 MAX_SECONDS = 1800.0
-"""For the whole of a file. Each part of it has the read timeout."""
+"""The time limit of a complete file. Each part has the read timeout."""
 MAX_REDIRECTS = 2
 _CHUNK = 256 * 1024
-_SAMPLE = 4096  # bytes
 _NEITHER_QUOTE_NOR_LINE_BREAK = bytes(set(range(256)) - set(b'"\n'))
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -72,25 +71,25 @@ class _FileConnection(Connection):
 
 
 class _PublicConnection(_FileConnection):
-    """A connection that is refused unless it goes to a public address."""
+    """A connection that only connects to public addresses."""
 
     _is_direct = False
 
     def connect(self) -> None:
-        """Connect, and look at the address before and after it: a name may resolve to another one meanwhile."""
-        is_socks = hasattr(self, "_socks_options")  # whose address the socket then has
+        """Connect, and check the address before and after: a name may resolve to another one meanwhile."""
+        is_socks = hasattr(self, "_socks_options")
         if self.proxy is None and not is_socks:
             require_public_host(self.host)
             self._is_direct = True
             super().connect()
-        else:  # it resolves the name and connects, and may be the only one that can
+        else:  # the proxy resolves the name, and may be the only one that can
             with contextlib.suppress(gaierror):
                 require_public_host(self.host if is_socks else str(getattr(self, "_tunnel_host", "")))
             super().connect()
 
     def _new_conn(self) -> socket:
         connected: socket = super()._new_conn()
-        if self._is_direct:  # and before TLS, of whose handshake the other side would see the name
+        if self._is_direct:  # before TLS, whose handshake shows the host name
             try:
                 require_public_address(self.host, connected.getpeername()[0])
             except PrivateAddressError:
@@ -100,7 +99,7 @@ class _PublicConnection(_FileConnection):
 
 
 class RowCounter:
-    """What counts the rows of a CSV file as it passes. A line break within quotes is not the end of one."""
+    """Counts the rows of a CSV file chunk by chunk, without the header. A line break in quotes does not end a row."""
 
     def __init__(self) -> None:
         self._lines = 0
@@ -109,53 +108,25 @@ class RowCounter:
 
     @property
     def rows(self) -> int:
-        """How many there were, without the header."""
+        """The number of rows so far."""
         return max(self._lines + (self._last != b"\n") - 1, 0)
 
     def add(self, chunk: bytes) -> None:
-        """Count what is in the next chunk, in a small part of the time that a CSV reader takes."""
+        """Count the rows in the next chunk, much faster than a CSV reader."""
         self._last = chunk[-1:] or self._last
-        has_many_quotes = chunk.count(b'"', 0, _SAMPLE) > _SAMPLE // 100
-        count = self._between_many_quotes if has_many_quotes else self._between_few_quotes
-        self._lines += count(chunk)
-
-    def _between_few_quotes(self, chunk: bytes) -> int:
-        lines = len(chunk) - len(chunk.replace(b"\n", b""))  # faster than to count them
-        chunk = b'"' * self._in_quotes + chunk
-        opening = chunk.find(b'"')
-        while opening >= 0:
-            closing = chunk.find(b'"', opening + 1)
-            self._in_quotes = closing < 0
-            if self._in_quotes:
-                return lines - chunk.count(b"\n", opening)
-            lines -= chunk.count(b"\n", opening, closing)
-            opening = chunk.find(b'"', closing + 1)
-        return lines
-
-    def _between_many_quotes(self, chunk: bytes) -> int:
-        # Of a quoted value without line breaks, the quotes that escape one included, nothing is left.
+        # A quoted value without line breaks, with the quotes that escape quotes, leaves nothing.
         left = (b'"' * self._in_quotes + chunk.translate(None, _NEITHER_QUOTE_NOR_LINE_BREAK)).replace(b'""', b"")
-        unquoted = left.split(b'"')
-        self._in_quotes = len(unquoted) % 2 == 0
-        return sum(map(len, unquoted[::2]))
-
-
-@dataclass(frozen=True)
-class _FileHost:
-    """Where a file is, for errors: without its path and query, which are all that somebody else needs to read it."""
-
-    host: str
-    connect_timeout: float
-    read_timeout: float
+        parts = left.split(b'"')
+        self._in_quotes = len(parts) % 2 == 0
+        self._lines += sum(map(len, parts[::2]))
 
 
 class Download:
     """
     The download of a report's file.
 
-    :param url: where it is, as OTPIQ says.
-    :param rows: how many rows it has, as OTPIQ says.
-    :param name: what errors call it, such as ``report 665f… (connection 'otpiq_default')``.
+    ``url`` and ``rows`` come from OTPIQ. ``name`` is the report's name in errors, such as ``report 665f… (connection
+    'otpiq_default')``.
     """
 
     def __init__(self, url: str, rows: int, name: str, settings: HttpSettings) -> None:
@@ -167,20 +138,19 @@ class Download:
 
     def to_file(self, path: Path, log: Log) -> None:
         """
-        Write to an empty file, and make sure that it is whole.
+        Write the file to an empty one, and check that it is complete.
 
         :raises OtpiqReportError: if its address is not safe.
-        :raises OtpiqDownloadError: if it is gone, too large, or has more or fewer rows.
+        :raises OtpiqDownloadError: if it does not exist, is too large, or has another number of rows.
         :raises OtpiqConfigurationError: if a proxy or a certificate authority of this machine is wrong.
         :raises OtpiqApiError: if its host fails.
         """
-        retry = RetryState(self._settings.max_retries, is_idempotent=True)
-        # Opened to be written anew, some file systems would wait for the disk when it is closed.
+        # Some file systems would wait for the disk when a file that was opened with "wb" is closed.
         with _urls_kept_out_of_the_log(), path.open("r+b") as file:
-            with_retries(lambda: self._write(file), retry, log)
+            with_retries(lambda: self._write(file), log, self._settings.max_retries, is_idempotent=True)
 
     def _write(self, file: BinaryIO) -> None:
-        if file.tell():  # an attempt before this one failed
+        if file.tell():  # an earlier attempt failed
             file.seek(0)
             file.truncate()
         counter = RowCounter()
@@ -191,10 +161,10 @@ class Download:
                 break
         if counter.rows != self._rows:
             found = "more" if counter.rows > self._rows else f"{counter.rows:,}"
-            raise OtpiqDownloadError(f"The file of {self._name} has {found} rows, and OTPIQ says {self._rows:,}.")
+            raise OtpiqDownloadError(f"The file of {self._name} has {found} rows; OTPIQ reports {self._rows:,}.")
 
     def _chunks(self, url: str, redirects: int = 0) -> Iterator[bytes]:
-        """Read the file, following redirects; what a library raises becomes an error of ours."""
+        """Read the file, following redirects; every library's exception becomes one of this provider."""
         call = f"The download of {self._name} from {sanitize(_host_of(url))}"
         self._require_safe(call, url)
         reset_sent_flag()
@@ -212,14 +182,14 @@ class Download:
                     return
         except OtpiqApiError:
             raise
-        except Exception as error:  # noqa: BLE001  # what a response holds can make a library raise anything
+        except Exception as error:  # noqa: BLE001  # a response can make a library raise anything
             failure = self._failure(call, url, error)
         else:
             if redirects < MAX_REDIRECTS:
                 yield from self._chunks(_redirected(url, location), redirects + 1)
                 return
             failure = OtpiqReportError(f"{call} was redirected more than {MAX_REDIRECTS} times.")
-        # Outside of the handler: the error's context would hold the URL.
+        # Outside the handler: the error's context would contain the URL.
         raise failure
 
     def _require_safe(self, call: str, url: str) -> None:
@@ -230,10 +200,10 @@ class Download:
         with contextlib.suppress(ValueError):
             parts = urlsplit(url)
             if parts.scheme != "https" and not url.startswith(self._own_origin):
-                return f"must be https, and is {sanitize(parts.scheme) or 'without a scheme'}"
+                return f"must be https; its scheme is {sanitize(parts.scheme)!r}"
             if parts.hostname and parts.port != 0:
                 return None
-        return "cannot be read"
+        return "is not a valid URL"
 
     def _session(self, url: str) -> Session:
         session = Session()
@@ -241,7 +211,7 @@ class Download:
         session.mount("https://", Adapter(_PublicConnection))
         session.mount(self._own_origin, Adapter(_FileConnection))
         session.read_environment(url)
-        session.trust_env = False  # it was read, and .netrc is for others
+        session.trust_env = False  # it was read, and .netrc is not for this host
         return session
 
     def _get(self, session: Session, url: str) -> requests.Response:
@@ -256,7 +226,7 @@ class Download:
         if isinstance(error, OtpiqServerError | OtpiqRateLimitError):
             raise error
         raise OtpiqDownloadError(
-            f"{call} returned {response.status_code}: the file is gone, or not to be had.",
+            f"{call} returned {response.status_code}: the file does not exist or cannot be downloaded.",
             status_code=response.status_code,
         )
 
@@ -264,33 +234,33 @@ class Download:
         if isinstance(error, PrivateAddressError):
             return OtpiqReportError(f"{call} was refused: {error}.")
         if isinstance(error, BodyTooLargeError):
-            return OtpiqDownloadError(f"{call} was ended, as the file has more than {MAX_BYTES:,} bytes.")
+            return OtpiqDownloadError(f"{call} stopped: the file has more than {MAX_BYTES:,} bytes.")
+        # Without path and query: with these, anybody could read the file.
         host = f"{urlsplit(url).scheme}://{sanitize(_host_of(url))}"
-        file_host = _FileHost(host, self._settings.connect_timeout, self._settings.read_timeout)
-        return connection_error(call, error, file_host, "the report's address")
+        return connection_error(call, error, replace(self._settings, host=host), "the report's address")
 
 
 def _host_of(url: str) -> str:
     try:
-        return urlsplit(url).hostname or "nowhere"
+        return urlsplit(url).hostname or "no host"
     except ValueError:
-        return "an address that cannot be read"
+        return "an invalid URL"
 
 
 def _location(response: requests.Response) -> str | None:
-    """Return where a redirect leads; None if it is none."""
+    """Return a redirect's target; None if the response is not a redirect."""
     return response.headers.get("Location") if response.status_code in _REDIRECTS else None
 
 
 def _redirected(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
-    except ValueError:  # nor can it be read as an address
+    except ValueError:  # refused later
         return location
 
 
 def _may_be_cut(response: requests.Response, last: bytes) -> bool:
-    """Tell whether a file ends within a line, and nothing but the end of the connection says that it ends there."""
+    """Return whether a file ends within a line, and only the end of the connection marks its end."""
     headers = response.headers
     has_end = response.raw.chunked or "Content-Length" in headers or "Content-Encoding" in headers
     return not has_end and not last.endswith(b"\n")
@@ -298,7 +268,7 @@ def _may_be_cut(response: requests.Response, last: bytes) -> bool:
 
 @contextlib.contextmanager
 def _urls_kept_out_of_the_log() -> Iterator[None]:
-    """Keep urllib3 from logging the path and query of each request, as it does where the level is DEBUG."""
+    """Keep urllib3 from logging each request's path and query at level DEBUG."""
 
     def drop(_record: logging.LogRecord) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Which addresses are public. One that a server's response names may lead into the network that Airflow runs in."""
+"""Checks that an address is public. An address in a server's response may point into Airflow's own network."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
-"""Where a network without IPv4 reaches IPv4's addresses, each in the last 32 bits."""
+"""IPv4 addresses, in the last 32 bits, for networks without IPv4."""
 
 
 class PrivateAddressError(Exception):
-    """A host is not public. It is no OSError, as urllib3 would take that for a failed connection."""
+    """A host is not public. Not an OSError: urllib3 would treat that as a failed connection."""
 
 
 def require_public_host(host: str) -> None:
     """
-    Make sure that a host's name resolves to public addresses only.
+    Check that a host name resolves to public addresses only.
 
     :raises PrivateAddressError: if it does not.
     :raises OSError: if it does not resolve.
@@ -29,17 +29,17 @@ def require_public_host(host: str) -> None:
 
 def require_public_address(host: str, address: str) -> None:
     """
-    Make sure that the address of a host is public.
+    Check that the address of a host is public.
 
     :raises PrivateAddressError: if it is not.
     """
     if not is_public(address):
         resolved = "" if host.strip("[]") == address else f" resolves to {address}, which"
-        raise PrivateAddressError(f"{host}{resolved} is no public address")
+        raise PrivateAddressError(f"{host}{resolved} is not a public address")
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is public, in whichever form it is written."""
+    """Return whether an IP address is public, in any notation."""
     parsed = _embedded(ip_address(address))
     if isinstance(parsed, IPv6Address):
         return parsed.is_global and parsed in _GLOBAL_UNICAST
@@ -47,7 +47,7 @@ def is_public(address: str) -> bool:
 
 
 def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Take the IPv4 address out of an IPv6 address that stands for it."""
+    """Return the IPv4 address in an IPv6 address, if it has one."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:

@@ -1,4 +1,4 @@
-"""A response of OTPIQ: the data that was asked for, or the error that says what to do."""
+"""OTPIQ's response: the requested data, or an error with a remedy."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, SecretStr
 
-# Names of the vendor's older OpenAPI file for SMS; that campaigns use the same is an assumption.
+# Names in the vendor's older OpenAPI file for SMS; that campaigns use the same names is an assumption.
 _AMOUNTS = ("yourCredit", "requiredCredit", "currentSpending", "spendingThreshold", "cost")
 _CREDIT_ERROR_AMOUNTS = {"requiredCredit", "spendingThreshold"}
-# The documents' own words for it. That a refusal uses them is an assumption: any other is a general refusal.
+# The documentation's own words. That a refusal uses them is an assumption; any other is a general refusal.
 _STATE_ERROR = re.compile(
     r"draft or scheduled|(has|have) (already )?started|cannot be modified|is running", re.IGNORECASE
 )
@@ -42,10 +42,15 @@ _REMEDY_FOR_HTML = (
     "Check the proxy and the firewall between the worker and OTPIQ, and the connection's host, then clear the task."
 )
 _BLAME_THE_DAG = (OtpiqAuthenticationError, OtpiqConflictError, OtpiqRequestError)
-# An API may send HTML for an unknown address too, and a redirect or a rate limit has its usual remedy.
-_EXPLAINED = (HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS)
-_FIRST_ERROR = HTTPStatus.BAD_REQUEST
+# An API may send HTML for an unknown address, and a redirect or a rate limit keeps its usual remedy.
+_EXPLAINED = (*range(300, 400), HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS)
+_WITHHELD = "OTPIQ's message repeats a recipient's data and is not shown"
 _CAMPAIGN_IN_PATH = re.compile(r"/whatsapp/campaigns/(?P<id>[0-9a-fA-F]{24})(?:/(?P<action>\w+))?$")
+
+
+def never(text: str) -> bool:
+    """Return False: the request has no personal data."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -55,25 +60,25 @@ class RawResponse:
     call: str
     """The request, for errors: ``"POST /whatsapp/campaigns (connection 'otpiq_default')"``."""
     path: str
-    """The path of the request, below the base URL."""
+    """The request's path, below the base URL."""
     status: int
     headers: Mapping[str, str]
     content: bytes
     api_key: SecretStr
-    """The key of the call, so that it can be kept out of an error even if OTPIQ echoes it."""
-    redact: Callable[[str], str] = str
-    """Keeps out of an error what the request said of people, even if OTPIQ echoes it."""
+    """The request's key, which no error shows even if OTPIQ echoes it."""
+    repeats_personal_data: Callable[[str], bool] = never
+    """Whether a text of the response repeats personal data of the request."""
 
     def sanitize(self, text: str) -> str:
-        """Make a string of the response fit for an error: without the API key and what the request said of people."""
-        return sanitize(self.redact(text), self.api_key)
+        """Return a text of the response without the API key, or a substitute if it repeats personal data."""
+        return _WITHHELD if self.repeats_personal_data(text) else sanitize(text, self.api_key)
 
 
 def parse_response(response: RawResponse, model: type[BaseModel]) -> Any:
     """
-    Return the body of a response that follows the contract: an object, or a list where the contract says so.
+    Return the body of a response that follows the contract: an object or a list.
 
-    :raises OtpiqApiError: if the status is outside 2xx, or the body is not what the contract says.
+    :raises OtpiqApiError: if the status is outside 2xx, or the body breaks the contract.
     """
     if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
         raise error_from_response(response)
@@ -82,7 +87,7 @@ def parse_response(response: RawResponse, model: type[BaseModel]) -> Any:
         return body
     message = _server_message(response, _fields(body))
     raise OtpiqResponseError(
-        f"{response.call} returned {response.status} and something that is not in OTPIQ's contract"
+        f"{response.call} returned {response.status} and a response outside OTPIQ's contract"
         f" ({'; '.join(errors)}): {message or _kind(response)}.{_sender_of_html(response)}",
         status_code=response.status,
         server_message=message,
@@ -98,7 +103,7 @@ def _contract_errors(response: RawResponse, body: Any, model: type[BaseModel]) -
 
 
 def _other_campaign_errors(path: str, campaign: Any) -> list[str]:
-    """Compare the ids in a response with the one in the request's path."""
+    """Compare the ids in a response with the id in the request's path."""
     if not (asked := _CAMPAIGN_IN_PATH.match(path)) or not isinstance(campaign, dict):
         return []
     is_sample = asked["action"] == "sample"
@@ -112,15 +117,15 @@ def _other_campaign_errors(path: str, campaign: Any) -> list[str]:
 
 
 def error_from_response(response: RawResponse) -> OtpiqApiError:
-    """Make the error of a response outside 2xx."""
+    """Return the error of a response outside 2xx."""
     body = _fields(_json(response))
     amounts = {name: body[name] for name in _AMOUNTS if _is_number(body.get(name))}
     error = error_class(response.status)
     if error is OtpiqRequestError and amounts.keys() & _CREDIT_ERROR_AMOUNTS:
         error = OtpiqCreditError
-    message = _server_message(response, body)
-    if error is OtpiqRequestError and _STATE_ERROR.search(message or ""):
+    if error is OtpiqRequestError and _STATE_ERROR.search(_raw_message(body)):
         error = OtpiqConflictError
+    message = _server_message(response, body)
     details = message or _kind(response)
     if error is OtpiqRedirectError:
         details += f", to {response.sanitize(response.headers.get('Location', 'nowhere'))}"
@@ -147,11 +152,13 @@ def _fields(body: Any) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+def _raw_message(body: dict[str, Any]) -> str:
+    found = [body.get("message"), body.get("error"), _fields(body.get("error")).get("message")]
+    return next((text for text in found if isinstance(text, str) and text.strip().rstrip(".")), "")
+
+
 def _server_message(response: RawResponse, body: dict[str, Any]) -> str | None:
-    nested = body["error"] if isinstance(body.get("error"), dict) else {}
-    found = [body.get("message"), body.get("error"), nested.get("message")]
-    texts = [response.sanitize(text).rstrip(".") for text in found if isinstance(text, str)]
-    return next(filter(None, texts), None)
+    return response.sanitize(_raw_message(body)).rstrip(".") or None
 
 
 def _kind(response: RawResponse) -> str:
@@ -160,16 +167,15 @@ def _kind(response: RawResponse) -> str:
 
 
 def _sender_of_html(response: RawResponse) -> str:
-    """Return the probable sender of HTML, which is not OTPIQ's API; empty for a status with another explanation."""
+    """Return a sentence about the probable sender of HTML; empty if the status has another explanation."""
     is_html = "html" in response.headers.get("Content-Type", "").lower() and bool(response.content)
-    is_explained = response.status in _EXPLAINED or HTTPStatus.MULTIPLE_CHOICES <= response.status < _FIRST_ERROR
-    if not is_html or is_explained or _json(response):
+    if not is_html or response.status in _EXPLAINED or _json(response):
         return ""
-    return " Something between the worker and OTPIQ, such as a proxy or a firewall, probably responded with that HTML."
+    return " The HTML probably comes from something between the worker and OTPIQ, such as a proxy or a firewall."
 
 
 def _retry_after(response: RawResponse, body: dict[str, Any]) -> float | None:
-    # Where header and body differ, the longer wait is the safe one.
+    # If header and body differ, the longer wait is the safe one.
     waits = [_header_seconds(response.headers.get("Retry-After")), _body_seconds(body.get("waitMinutes"))]
     return max((wait for wait in waits if wait is not None), default=None)
 

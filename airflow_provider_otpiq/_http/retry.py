@@ -1,4 +1,4 @@
-"""Whether one call may retry its request, and after how long. Airflow's task retries have ``retry_policy``."""
+"""HTTP retries within one call. Airflow's task retries have ``retry_policy``."""
 
 from __future__ import annotations
 
@@ -19,33 +19,38 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-IDEMPOTENT_METHODS = frozenset({"GET", "PATCH"})
 MAX_TOTAL_DELAY = 60.0
-"""Seconds that one call waits at most; more is Airflow's to wait, which frees the worker slot."""
+"""Seconds that one call waits in total. Airflow does longer waits, without a worker slot."""
 MAX_BACKOFF = 8.0
 """Seconds."""
 DEFAULT_RATE_LIMIT_DELAY = 5.0
-"""Seconds after a 429 that does not say how long to wait."""
+"""Seconds after a 429 without a wait."""
 
 
 class Log(Protocol):
-    """Where HTTP retries are logged: a logger of the standard library, or Airflow's."""
+    """A logger of the standard library or of Airflow."""
 
     def warning(self, event: str, /, *args: object) -> object:
         """Log a warning."""
 
 
-def with_retries(attempt: Callable[[], Result], retry: RetryState, log: Log) -> Result:
-    """Attempt a request until it succeeds, or may not be retried any more."""
+def with_retries(attempt: Callable[[], Result], log: Log, max_retries: int, *, is_idempotent: bool) -> Result:
+    """Attempt a request until it succeeds or must not be retried; one call waits for one 429 only."""
+    delays: list[float] = []
+    was_rate_limited = False
     while True:
         try:
             return attempt()
         except OtpiqApiError as error:
-            delay = retry.next_delay(error)
-            if delay is None:
+            delay = _delay(error, len(delays), is_idempotent)
+            is_rate_limit = isinstance(error, OtpiqRateLimitError)
+            is_exhausted = len(delays) >= max_retries or sum(delays) + delay > MAX_TOTAL_DELAY
+            if is_exhausted or (is_rate_limit and was_rate_limited):
                 raise
-            log.warning("%s HTTP retry %d in %.0f s.", error, retry.count, delay)
-        _wait(delay)
+            was_rate_limited |= is_rate_limit
+            delays.append(delay)
+            log.warning("%s HTTP retry %d in %.0f s.", error, len(delays), delay)
+        _wait(delays[-1])
 
 
 def _wait(seconds: float) -> None:
@@ -53,34 +58,12 @@ def _wait(seconds: float) -> None:
         time.sleep(seconds)
 
 
-class RetryState:
-    """The HTTP retries of one call, of a request that is idempotent or not."""
-
-    def __init__(self, max_retries: int, *, is_idempotent: bool) -> None:
-        self.count = 0
-        """How many there were."""
-        self._is_idempotent = is_idempotent
-        self._max_retries = max_retries
-        self._total_delay = 0.0
-        self._rate_limited = False
-
-    def next_delay(self, error: OtpiqApiError) -> float | None:
-        """Return the seconds to wait before the next HTTP retry, and count it; None if there may be none."""
-        is_rate_limit = isinstance(error, OtpiqRateLimitError)
-        delay = self._delay(error)
-        exhausted = self.count >= self._max_retries or self._total_delay + delay > MAX_TOTAL_DELAY
-        if exhausted or (is_rate_limit and self._rate_limited):
-            return None
-        self.count += 1
-        self._total_delay += delay
-        self._rate_limited = self._rate_limited or is_rate_limit
-        return delay
-
-    def _delay(self, error: OtpiqApiError) -> float:
-        if not isinstance(error, OtpiqRateLimitError | OtpiqConnectionError | OtpiqServerError):
-            return math.inf
-        if error.may_have_taken_effect and not self._is_idempotent:
-            return math.inf
-        if error.retry_after is not None:
-            return error.retry_after
-        return DEFAULT_RATE_LIMIT_DELAY if isinstance(error, OtpiqRateLimitError) else min(2**self.count, MAX_BACKOFF)
+def _delay(error: OtpiqApiError, retries: int, is_idempotent: bool) -> float:
+    """Return the seconds to wait before the next HTTP retry; infinity if the error allows none."""
+    if not isinstance(error, OtpiqRateLimitError | OtpiqConnectionError | OtpiqServerError):
+        return math.inf
+    if error.may_have_taken_effect and not is_idempotent:
+        return math.inf
+    if error.retry_after is not None:
+        return error.retry_after
+    return DEFAULT_RATE_LIMIT_DELAY if isinstance(error, OtpiqRateLimitError) else min(2**retries, MAX_BACKOFF)

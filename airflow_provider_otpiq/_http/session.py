@@ -1,12 +1,12 @@
 """
-A requests session whose responses end in time, whatever the other side sends, and that knows what it has sent.
+A requests session that limits the time of a whole response, and knows whether a request was sent.
 
-requests' own read timeout applies to each read, so a response that comes byte by byte would hold a worker for ever, in
-its headers as much as in its body. Here a whole response has twice the read timeout, counted from when the request was
-sent. What comes before (name lookup, connecting, TLS's handshake) has requests' connect timeout only.
+requests' own read timeout applies to each read, so a response that arrives byte by byte, in its headers or its body,
+would block a worker forever. Here a complete response has twice the read timeout, from when the request was sent. Name
+lookup, connecting and TLS's handshake have requests' connect timeout only.
 
-Whether a request was sent can't be told from what a library raises: a proxy's refusal, a missing certificate file and
-a lost response come as the same classes. The connection knows, as it hands the request to a connected socket or not.
+A library's exception does not show whether a request was sent: a proxy's refusal, a missing certificate file and a lost
+response raise the same classes. The connection knows: it passes the request to a connected socket, or not.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ if TYPE_CHECKING:
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
 _MAX_LINE = 64 * 1024
-"""The most bytes of a line, as in http.client; urllib3 before 2.8 has no limit for lines of a chunked body."""
+"""The length limit of a line in bytes, as in http.client; urllib3 before 2.8 has none in a chunked body."""
 _GZIP = ("gzip", "x-gzip")
 
-_handed_over: ContextVar[bool] = ContextVar("otpiq_request_handed_over", default=True)
+_was_sent: ContextVar[bool] = ContextVar("otpiq_request_was_sent", default=True)
 
 
 def reset_sent_flag() -> None:
-    """Take note that a request is about to be made, and that none of it was sent yet."""
-    _handed_over.set(False)
+    """Note that the next request was not sent yet."""
+    _was_sent.set(False)
 
 
 def request_was_sent() -> bool:
-    """Tell whether the last request was handed to a connected socket. False: it provably never left this machine."""
-    return _handed_over.get()
+    """Return whether the last request was passed to a connected socket. If not, it provably was not sent."""
+    return _was_sent.get()
 
 
 class CertificateAuthoritiesError(OSError):
-    """There is no file or folder where the trusted certificate authorities should be."""
+    """The file or folder of the trusted certificate authorities does not exist."""
 
 
 class BodyTooLargeError(Exception):
-    """A body is larger than it may be."""
+    """A body exceeds the size limit."""
 
 
 class _TimedStream(io.RawIOBase):
-    """What a socket receives, until the time for the whole of it is over."""
+    """A socket's stream with a time limit for the complete response."""
 
     def __init__(self, stream: io.RawIOBase, connected: socket.socket, total_timeout: float | None) -> None:
         self._stream = stream
@@ -89,7 +89,7 @@ class _TimedStream(io.RawIOBase):
 
 
 class _ResponseReader(io.BufferedReader):
-    """A response's reader, after which a connection that has sent more than the response can't be used again."""
+    """A response's reader. If the server sent more than the response, the connection is not used again."""
 
     def __init__(self, stream: io.RawIOBase, connected: socket.socket, total_timeout: float | None) -> None:
         self._stream = _TimedStream(stream, connected, total_timeout)
@@ -97,7 +97,7 @@ class _ResponseReader(io.BufferedReader):
         super().__init__(self._stream)
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Read a line with a limit: the limit of a body does not count its chunks' sizes and its trailers."""
+        """Read a line with a limit: the body's limit does not count chunk sizes and trailers."""
         if size is not None and size >= 0:
             return super().readline(size)
         line = super().readline(_MAX_LINE + 1)
@@ -118,10 +118,10 @@ class _ResponseReader(io.BufferedReader):
 
 
 class TimedResponse(HTTPResponse):
-    """A response that ends in time."""
+    """A response with a time limit."""
 
     total_timeout: float | None = None
-    """Seconds that the whole of it may take; None is twice the read timeout."""
+    """The limit in seconds; None is twice the read timeout."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -129,20 +129,20 @@ class TimedResponse(HTTPResponse):
         self.fp = _ResponseReader(self.fp.detach(), sock, self.total_timeout)
 
     def begin(self) -> None:
-        """Refuse what follows a malformed header line: urllib3 would log it and take the rest for the body."""
+        """Refuse a malformed header line: urllib3 would log it, and read the rest as the body."""
         super().begin()
         assert_header_parsing(self.msg)
 
 
 class Connection(HTTPConnection):
-    """What urllib3's connection classes have in common here: limits of time, and a note of what was sent."""
+    """The mixin of urllib3's connection classes: a time limit, and a flag for whether the request was sent."""
 
     response_class = TimedResponse
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is None:
             self.connect()  # a proxy's CONNECT and TLS included
-        _handed_over.set(True)
+        _was_sent.set(True)
         super().request(*args, **kwargs)
 
 
@@ -155,7 +155,7 @@ def _with_own_connections(pool: type[HTTPConnectionPool], own: type[Connection])
 
 
 class Adapter(HTTPAdapter):
-    """An adapter whose connections are of a class of our own."""
+    """An adapter with this module's connections."""
 
     def __init__(self, connection_class: type[Connection] = Connection) -> None:
         self._connection_class = connection_class
@@ -169,7 +169,7 @@ class Adapter(HTTPAdapter):
         return self._use_own_connections(super().proxy_manager_for(*args, **kwargs))
 
     def _use_own_connections(self, manager: Any) -> Any:
-        pools = manager.pool_classes_by_scheme.items()  # a SOCKS proxy's manager has pools of its own
+        pools = manager.pool_classes_by_scheme.items()  # a SOCKS proxy's manager has its own pools
         manager.pool_classes_by_scheme = {
             scheme: _with_own_connections(pool, self._connection_class)  # type: ignore[arg-type]
             for scheme, pool in pools
@@ -177,11 +177,11 @@ class Adapter(HTTPAdapter):
         return manager
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        _handed_over.set(False)  # until one of our own connections takes it
+        _was_sent.set(False)  # until a connection takes it
         return super().send(*args, **kwargs)
 
     def cert_verify(self, *args: Any, **kwargs: Any) -> None:
-        """Say by a class of its own that there are no certificates: requests raises a plain OSError."""
+        """Raise a separate class for missing certificates: requests raises a plain OSError."""
         try:
             super().cert_verify(*args, **kwargs)  # type: ignore[no-untyped-call]
         except OSError as error:
@@ -189,33 +189,33 @@ class Adapter(HTTPAdapter):
 
 
 class Session(requests.Session):
-    """A session whose responses end in time, and which never follows a redirect: that would take the key along."""
+    """A session whose responses have a time limit, and which never follows a redirect: it would send the key too."""
 
     def __init__(self) -> None:
         super().__init__()
         self.mount("https://", Adapter())
         self.mount("http://", Adapter())
-        self.headers["Accept-Encoding"] = "gzip"  # what `read_body` can decompress
+        self.headers["Accept-Encoding"] = "gzip"  # which `read_body` decompresses
 
     def read_environment(self, url: str) -> None:
-        """Take the proxy and the certificate authorities for a URL from the environment; requests would do so often."""
-        # Over plain http, which is for a sandbox, a proxy of the environment would see the API key.
+        """Read a URL's proxy and certificate authorities from the environment, once and not at each request."""
+        # Over plain http, which is for a sandbox, the environment's proxy would see the API key.
         if url.startswith("https://"):
             environment = self.merge_environment_settings(url, {}, None, None, None)
             self.proxies, self.verify = environment["proxies"], environment["verify"]
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request."""
-        _handed_over.set(True)  # another adapter, such as a test's, does not tell what it has sent
+        _was_sent.set(True)  # another adapter, such as a test's, does not set the flag
         return super().send(request, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Find no target: even with ``allow_redirects=False``, requests would read and parse it without limits."""
+        """Return None: even with ``allow_redirects=False``, requests would read and parse the target without limits."""
         return
 
 
 class BearerAuth(AuthBase):
-    """The API key as an auth object: without one, requests would put a key from ``.netrc`` in its place."""
+    """The API key as an auth object: without one, requests would replace it by one from ``.netrc``."""
 
     def __init__(self, api_key: str) -> None:
         self._api_key = api_key
@@ -224,16 +224,16 @@ class BearerAuth(AuthBase):
         raise TypeError("the API key cannot be pickled")
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put the key into a request, as requests has it."""
+        """Add the key to a request."""
         request.headers["Authorization"] = f"Bearer {self._api_key}"
         return request
 
 
 def read_body(response: requests.Response) -> bytes | None:
     """
-    Read a response's body; None if it is larger than the limit.
+    Return a response's body; None if it exceeds the limit.
 
-    :raises zlib.error: if its compressed body is damaged.
+    :raises zlib.error: if the compressed body is damaged.
     """
     try:
         return b"".join(iter_body(response, MAX_RESPONSE_BYTES, _CHUNK))
@@ -243,10 +243,10 @@ def read_body(response: requests.Response) -> bytes | None:
 
 def iter_body(response: requests.Response, max_bytes: int, chunk_size: int) -> Iterator[bytes]:
     """
-    Read a response's body in chunks, decompressed up to the limit: urllib3 before 2.6 would decompress without one.
+    Yield a response's body in chunks, decompressed up to the limit; urllib3 before 2.6 has no limit.
 
-    :raises BodyTooLargeError: if it is larger than the limit, compressed or not.
-    :raises zlib.error: if its compressed body is damaged.
+    :raises BodyTooLargeError: if it exceeds the limit, compressed or not.
+    :raises zlib.error: if the compressed body is damaged.
     """
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     gunzip = _Gunzip(chunk_size) if encoding in _GZIP else None
@@ -263,7 +263,7 @@ def iter_body(response: requests.Response, max_bytes: int, chunk_size: int) -> I
 
 
 class _Gunzip:
-    """The decompression of a body, which may have several members: one after the other, as gzip has them."""
+    """Decompresses a body, which may consist of several gzip members."""
 
     def __init__(self, max_piece: int) -> None:
         self._max_piece = max_piece
@@ -275,7 +275,7 @@ class _Gunzip:
 
     def pieces(self, compressed: bytes) -> Iterator[bytes]:
         is_full = False
-        while compressed or (is_full and not self._member.eof):  # then there may be more inside
+        while compressed or (is_full and not self._member.eof):  # a full piece may not be the last
             if self._member.eof:
                 self._member = zlib.decompressobj(wbits=31)
             yield (piece := self._member.decompress(compressed, self._max_piece))

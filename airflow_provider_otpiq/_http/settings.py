@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
 
-class HostSettings(Protocol):
-    """Who is connected to, and how long that may take."""
+@dataclass(frozen=True)
+class HttpSettings:
+    """The host, the API key and the limits of a client."""
 
-    @property
-    def host(self) -> str:
-        """The URL of the host, or the base URL of every request, without a slash at its end."""
-
-    @property
-    def connect_timeout(self) -> float:
-        """Seconds to wait for a connection."""
-
-    @property
-    def read_timeout(self) -> float:
-        """Seconds to wait for each part of a response; the complete one has twice as long."""
-
-
-class HttpSettings(HostSettings, Protocol):
-    """The settings of a client."""
-
-    @property
-    def password(self) -> SecretStr:
-        """The API key."""
-
-    @property
-    def max_retries(self) -> int:
-        """How many HTTP retries one call may make."""
+    host: str
+    """The base URL of every request, without a trailing slash; for a file, only scheme and host name."""
+    password: SecretStr
+    """The API key."""
+    connect_timeout: float
+    """Seconds to wait for a connection."""
+    read_timeout: float
+    """Seconds to wait for each part of a response; the complete response may take twice as long."""
+    max_retries: int
+    """The maximum number of HTTP retries in one call."""

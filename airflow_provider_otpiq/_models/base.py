@@ -1,4 +1,4 @@
-"""The base of every request's model."""
+"""The base class of request models."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class RequestModel(BaseModel):
-    """A request that follows the contract: parsing the fields validates them."""
+    """A valid request: parsing the fields validates them."""
 
     subject: ClassVar[str]
-    """What it is, as an error begins."""
+    """The request's name, with which its errors begin."""
 
     failure_phrase: ClassVar[str] = "was not sent"
-    """What an error says of it."""
+    """What errors state about it."""
 
     required_if_set: ClassVar[dict[str, str]] = {}
     """
@@ -48,7 +48,7 @@ class RequestModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _leave_out_what_is_not_set(cls, fields: dict[str, object]) -> dict[str, object]:
+    def _leave_out_unset_fields(cls, fields: dict[str, object]) -> dict[str, object]:
         return {
             name: value
             for name, value in fields.items()
@@ -86,8 +86,13 @@ class RequestModel(BaseModel):
 
     @classmethod
     def _cross_field_errors(cls, fields: Mapping[str, object]) -> list[str]:
-        """Find what is wrong with the fields together, whatever each of them is."""
+        """Return the errors of the fields together."""
         return []
+
+    @classmethod
+    def api_names(cls) -> set[str]:
+        """Return the body's fields by the API's names."""
+        return {str(field.serialization_alias) for field in cls.model_fields.values() if not field.exclude}
 
     def body(self) -> dict[str, Any]:
         """Return the fields that are set, by the API's names."""

@@ -1,4 +1,4 @@
-"""Points in time: read without guessing, sent as UTC, shown so that a person sees a wrong timezone immediately."""
+"""Points in time: parsed without guessing, sent in UTC, and shown so that a wrong timezone is visible."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ _RULE = "must be a date with a time of day and an offset, such as 2026-12-01T09:
 
 def parse_datetime(value: object) -> DateTime:
     """
-    Read a datetime, or an ISO 8601 string with ``T`` or a space, and return the same time in UTC.
+    Return a datetime, or an ISO 8601 string with ``T`` or a space, in UTC.
 
-    :raises ValueError: if it cannot be read, or has no offset and so could mean several times.
+    :raises ValueError: if it cannot be parsed, or has no offset and could mean several times.
     """
     read = _read(value)
     if read.tzinfo is None:
         raise ValueError(
-            f"{_RULE}; found {safe_repr(value)}, which has no offset (an operator takes the DAG's timezone, unless the"
-            " clocks change over that very hour)"
+            f"{_RULE}; found {safe_repr(value)}, which has no offset (operators use the DAG's timezone, unless a clock"
+            " change makes that hour ambiguous)"
         )
     try:
         return read.in_timezone("UTC")
     except OverflowError:
-        raise ValueError(f"{_RULE}; found {safe_repr(value)}, which no calendar reaches in UTC") from None
+        raise ValueError(f"{_RULE}; found {safe_repr(value)}, which is out of range in UTC") from None
 
 
 def apply_default_timezone(value: object, timezone: Timezone | FixedTimezone) -> object:
     """
-    Give a naive time the timezone that it was meant in, such as the DAG's.
+    Return a naive time in a timezone, such as the DAG's.
 
-    Every other value, and a time that this timezone does not have exactly once, is returned as it is.
+    Any other value, and a time that does not exist exactly once in this timezone, is returned unchanged.
     """
     try:
         read = _read(value)
@@ -55,9 +55,9 @@ def apply_default_timezone(value: object, timezone: Timezone | FixedTimezone) ->
 
 def require_future(time: DateTime) -> None:
     """
-    Make sure that a time is still to come.
+    Check that a time is in the future.
 
-    :raises ValueError: if it has passed; the text says by how much.
+    :raises ValueError: if it is not; the text contains the difference.
     """
     now = pendulum.now("UTC")
     if time <= now:
@@ -66,15 +66,15 @@ def require_future(time: DateTime) -> None:
 
 
 def to_api_format(time: DateTime) -> str:
-    """Write a time as it is sent to OTPIQ: in UTC, such as ``2026-12-01T06:00:00Z``."""
+    """Return a time in the API's format: in UTC, such as ``2026-12-01T06:00:00Z``."""
     return time.in_timezone("UTC").to_iso8601_string()
 
 
 def describe(value: object, timezone: Timezone | FixedTimezone) -> str:
     """
-    Write a time for people: ``2026-12-01T06:00:00Z (2026-12-01 09:00:00 in Asia/Baghdad)``.
+    Return a time for people: ``2026-12-01T06:00:00Z (2026-12-01 09:00:00 in Asia/Baghdad)``.
 
-    :raises ValueError: if the value cannot be read.
+    :raises ValueError: if the value cannot be parsed.
     """
     utc = parse_datetime(value)
     with suppress(OverflowError):  # in the last hours of the year 9999
@@ -83,8 +83,8 @@ def describe(value: object, timezone: Timezone | FixedTimezone) -> str:
 
 
 def _read(value: object) -> DateTime:
-    """Read a time; the result has an offset only if the value has one."""
-    with suppress(ValueError, OverflowError):  # no such day, or one that no calendar reaches in UTC
+    """Parse a time; the result has an offset only if the value has one."""
+    with suppress(ValueError, OverflowError):  # an invalid day, or out of range in UTC
         if isinstance(value, datetime):
             return _of_datetime(value)
         if isinstance(value, str) and _ISO_8601.fullmatch(text := value.strip().upper()):
@@ -95,8 +95,8 @@ def _read(value: object) -> DateTime:
 def _of_datetime(value: datetime) -> DateTime:
     if value.utcoffset() is None:
         return pendulum.instance(value.replace(tzinfo=None), tz=None)
-    # By the offset that Python sees: pendulum would look the zone up again, and take another one's rules for it.
+    # By Python's offset: pendulum would look the zone up again, and could use another one's rules.
     utc = value.astimezone(UTC)
     if utc.astimezone(value.tzinfo).replace(tzinfo=None) != value.replace(tzinfo=None):
-        raise ValueError("the clocks of that zone never show this time")
+        raise ValueError("this time does not exist in its timezone")
     return pendulum.instance(utc)

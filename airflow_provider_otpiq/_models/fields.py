@@ -1,9 +1,8 @@
 """
-The fields of requests, each with its rule.
+The types of request fields, with their rules.
 
-Values come as Airflow renders them: strings where a template made strings of everything, Python objects under
-``render_template_as_native_obj`` and from XCom. ``None``, ``""`` and ``"None"`` (what a blank field of a trigger form
-renders to) all mean "not set".
+Values come as Airflow renders them: strings from templates; Python objects with ``render_template_as_native_obj`` and
+from XCom. ``None``, ``""`` and ``"None"`` (to which a trigger form's blank field renders) mean "not set".
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._redaction import safe_repr
 
 MAX_NAME_LENGTH = 80
-"""Of a campaign, in characters."""
+"""The length limit of a campaign's name, in characters."""
 MAX_RECIPIENTS = 1000
-"""The most recipients of a campaign, and of one request."""
+"""The maximum of recipients of a campaign, and of one request."""
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _MIN_NAME_LENGTH = 3
 _LEDGER_HINT = "a path, such as a broadcast's ledger; its first campaign is create.output['first_campaign_id']"
-_NATIVE_HINT = "if render_template_as_native_obj made it one, turn that off or quote the value in the template"
+_NATIVE_HINT = "if this comes from render_template_as_native_obj, turn that off or quote the value in the template"
 
 
 def is_set(value: object) -> bool:
-    """Tell whether a rendered field is set: not None, an empty string or the string that None renders to."""
+    """Return whether a rendered field is set: not None, not an empty string and not the string ``None``."""
     return value is not None and not (isinstance(value, str) and value in ("", "None"))
 
 
@@ -45,31 +44,20 @@ def is_empty(value: object) -> bool:
 
 
 def is_object_id(value: object) -> bool:
-    """Tell whether a value is an id of OTPIQ's."""
+    """Return whether a value is an id of OTPIQ."""
     try:
         return bool(_object_id(value))
     except ValueError:
         return False
 
 
-def one_of(*allowed: str) -> BeforeValidator:
-    """Make the validator of a field that takes one of a few words."""
-
-    def validate(value: object) -> object:
-        if isinstance(value, str) and value in allowed:
-            return value
-        raise ValueError(f"must be {' or '.join(map(repr, allowed))}; found {safe_repr(value)}")
-
-    return BeforeValidator(validate)
-
-
 def _string(value: object, rule: str = "must be a string") -> str:
-    # Native rendering makes an int of "664", which keeps every digit. A float has lost some: "1e5", "2026.10".
+    # Native rendering turns "664" into an int, which keeps all digits. A float does not: "1e5", "2026.10".
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"{rule}; found a {type(value).__name__}, not a string ({_NATIVE_HINT})")
+        raise ValueError(f"{rule}; found a {type(value).__name__} ({_NATIVE_HINT})")
     text = str(value)
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError(f"{rule}; found half of a surrogate pair, which is no character")
+        raise ValueError(f"{rule}; found half of a surrogate pair, which is not a character")
     return text
 
 
@@ -111,7 +99,7 @@ String = Annotated[str, BeforeValidator(_string)]
 Region = Annotated[str, AfterValidator(_region)]
 ObjectId = Annotated[str, BeforeValidator(_object_id)]
 CampaignName = Annotated[str, BeforeValidator(_name)]
-ScheduleType = Annotated[Literal["now", "schedule"], one_of("now", "schedule")]
-Category = Annotated[Literal["MARKETING", "UTILITY"], one_of("MARKETING", "UTILITY")]
+ScheduleType = Literal["now", "schedule"]
+Category = Literal["MARKETING", "UTILITY"]
 Time = Annotated[DateTime, PlainValidator(parse_datetime), PlainSerializer(to_api_format)]
 FutureTime = Annotated[DateTime, PlainValidator(_future), PlainSerializer(to_api_format)]

@@ -1,7 +1,7 @@
 """
-Parse phone numbers as people and programs write them, into the form that OTPIQ accepts.
+Parse phone numbers, as people and programs write them, into the form that OTPIQ accepts.
 
-One function decides for recipients, audiences, suppression lists, reports and guard rails.
+Recipients, audiences, suppression lists, reports and guard rails all use this function.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 DEFAULT_REGION = "IQ"
 
 API_FORM = "9647[3-9][0-9]{8}"
-"""A regular expression for mobile numbers of Iraq in the API's form; every match is valid."""
+"""The regular expression of Iraq's mobile numbers in the API's form; every match is valid."""
 
 MISSING = "is required, and is not set"
 
 _IN_API_FORM = re.compile(API_FORM)
 _MIN_DIGITS = 10
 _MIN_MOBILE_DIGITS = 7
-_MAX_LENGTH = 100  # of a written number; the patterns below are slow on long strings
+_MAX_LENGTH = 100  # the patterns below are slow on long strings
 _BEYOND_PHONE_NUMBERS = 10**15
 _ROUNDED = "00000"
 _PLUS_SIGNS = frozenset("+\uff0b")
@@ -39,35 +39,30 @@ _WHOLE_FLOAT = re.compile(r"(\+?\d+)\.0*")
 _SCIENTIFIC = re.compile(r"[+-]?\d+([.,]\d+)?[eE][+-]?\d+")
 _COUNTER = re.compile(r"\(\s*\d+\s*\)\s*$")
 _SCHEMES = frozenset({"p", "tel", "phone", "whatsapp"})  # of exports of Meta's lead ads, vCards and WhatsApp
-_SUFFIXES = ("@c.us", "@s.whatsapp.net")  # of a person's WhatsApp id; those of groups and LIDs hold no phone number
+_SUFFIXES = ("@c.us", "@s.whatsapp.net")  # of a person's WhatsApp id; IDs of groups and LIDs have no phone number
 
 
 class AmbiguousNumberError(ValueError):
-    """The number may be that of several people, or have something after it."""
+    """The number could be several people's, or has something after it."""
 
 
 class PhoneNumber(NamedTuple):
     """A valid phone number."""
 
     digits: str
-    """As OTPIQ accepts it: ``^[0-9]{10,15}$``, the country code first, without a plus."""
+    """The number in the API's form: ``^[0-9]{10,15}$``, with country code, without a plus."""
     region: str
-    """Its country, two letters; ``001`` for numbers of no country."""
-
-
-def is_in_api_form(number: str) -> bool:
-    """Return whether it is a mobile number of Iraq in the API's form."""
-    return bool(_IN_API_FORM.fullmatch(number))
+    """The country's two letters; ``001`` for numbers without a country."""
 
 
 def normalize(value: object, default_region: str = DEFAULT_REGION) -> str:
     """
-    Return a phone number's digits, as :func:`parse_phone_number` reads it.
+    Return a phone number's digits, as :func:`parse_phone_number` parses it.
 
     :raises ValueError: if it is not a valid phone number.
     """
-    if isinstance(value, str) and default_region == DEFAULT_REGION and is_in_api_form(value):
-        return str.__str__(value)  # never a subclass: one could pass the guard rails as another number
+    if isinstance(value, str) and default_region == DEFAULT_REGION and _IN_API_FORM.fullmatch(value):
+        return str.__str__(value)  # a subclass could pass the guard rails as another number
     return parse_phone_number(value, default_region).digits
 
 
@@ -75,27 +70,27 @@ def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> P
     """
     Parse a phone number, which must be valid by `phonenumbers <https://github.com/daviddrysdale/python-phonenumbers>`__.
 
-    Digits without a plus are a national number of the default region, or an international one. If both readings are
-    valid, or a mobile number of the default region has further digits after it, the number is ambiguous. A number
-    type is read as its digits, if it is whole.
+    Digits without a plus are a national number of the default region, or an international one. The number is
+    ambiguous if both are valid, or if a mobile number of the default region has further digits after it. A whole
+    int, float or Decimal is read as its digits.
 
-    :raises AmbiguousNumberError: if it may be the number of several people, or has something after it.
-    :raises ValueError: if it is not a valid phone number either way; the text says why, without the number.
+    :raises AmbiguousNumberError: if it could be several people's number, or has something after it.
+    :raises ValueError: if it is not a valid phone number; the text says why, without the number.
     """
     value = str.__str__(value) if isinstance(value, str) else value  # as in `normalize`
     if usual := default_region == DEFAULT_REGION and _read_usual_spelling(value):
         return PhoneNumber(usual, DEFAULT_REGION)
     if isinstance(value, str) and len(value) > _MAX_LENGTH:
-        raise ValueError(f"has more than {_MAX_LENGTH} characters, and is not a phone number")
+        raise ValueError(f"has more than {_MAX_LENGTH} characters, so it is not a phone number")
     if is_blank(value):
         raise ValueError(MISSING)
     text = value if isinstance(value, str) else _digits_of_number(value)
-    # Copied from text that runs from right to left, a number has invisible marks around it.
+    # A number that was copied from right-to-left text has invisible marks around it.
     visible = _unwrap(text if text.isascii() else _without_invisible_marks(text))
     if not _AS_PEOPLE_WRITE.fullmatch(visible) or visible.startswith("-"):
         raise ValueError(_describe_characters(visible))
     if _COUNTER.search(visible):
-        raise AmbiguousNumberError("ends with digits in parentheses; remove what does not belong to the number")
+        raise AmbiguousNumberError("ends with digits in parentheses; remove them if they do not belong to the number")
     _refuse_counters(visible, default_region)
     digits = _ascii_digits(visible)
     has_plus = not _PLUS_SIGNS.isdisjoint(visible)
@@ -116,7 +111,7 @@ def describe_regions(regions: Counter[str], default_region: str) -> str:
 
 
 def _read_usual_spelling(value: object) -> str | None:
-    """Read most numbers of an audience in a twentieth of the time that parsing takes, with the same result."""
+    """Parse most numbers of an audience in a twentieth of the time, with the same result."""
     match = isinstance(value, str) and _USUAL_SPELLING.fullmatch(
         value[:1] + value[1:].replace(" ", "").replace("-", "")
     )
@@ -125,9 +120,9 @@ def _read_usual_spelling(value: object) -> str | None:
 
 def _refuse_counters(text: str, default_region: str) -> None:
     """
-    Refuse a mobile number of the default region with digits before or behind it, apart from it: ``1) 770…``.
+    Refuse a mobile number of the default region with separate digits before or after it: ``1) 770…``.
 
-    :raises AmbiguousNumberError: if one of them is; together they may be a foreign number.
+    :raises AmbiguousNumberError: if it has some; together they could be a foreign number.
     """
     groups = [_ascii_digits(group) for group in re.findall(r"\d+", text)]
     is_mobile = _mobile(default_region).fullmatch
@@ -161,7 +156,7 @@ def _digits_of_number(value: object) -> str:
 
 
 def _unwrap(text: str) -> str:
-    """Remove what programs write around a number, the fraction of a whole float included."""
+    """Remove what programs write around a number, and the fraction of a whole float."""
     bare = text.strip().removeprefix("'")
     scheme, _, rest = bare.partition(":")
     bare = rest if scheme.lower() in _SCHEMES else bare
@@ -191,9 +186,9 @@ def _without_invisible_marks(text: str) -> str:
 
 def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[str, str | None]]:
     """
-    List the numbers that the digits may mean.
+    List the numbers that the digits could mean.
 
-    :raises AmbiguousNumberError: if a mobile number of the default region has further digits after it.
+    :raises AmbiguousNumberError: if a mobile number of the default region has further digits.
     """
     if has_plus:
         return [(f"+{digits}", None)]

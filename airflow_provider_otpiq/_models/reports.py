@@ -1,7 +1,7 @@
 """
-Delivery reports: what is sent to generate and list them, and the responses.
+Delivery reports: the requests to generate and list them, and the responses.
 
-The rules are the vendor's, from the pages on reports of https://docs.otpiq.com.
+The rules are the vendor's, from the pages about reports of https://docs.otpiq.com.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from pendulum import DateTime
 
 MESSAGE_STATUSES = ("pending", "sent", "delivered", "read", "failed")
-"""What a message can be, as OTPIQ documents it."""
-STATUSES_ARE_LOST = "the report would have the messages of every status"
+"""The documented statuses of a message."""
+STATUSES_ARE_LOST = "the report would include messages of every status"
 REPORT_STATUSES = ("available", "expired", "deleted")
 _MAX_LISTED = 5
 
 
 def _words(value: object, allowed: tuple[str, ...]) -> list[str]:
-    """Take one word, or several in a list."""
+    """Return one word, or several of a list, as a list."""
     words = [value] if isinstance(value, str) else value
     if not isinstance(words, list | tuple | set | frozenset) or not words:
         raise ValueError(f"must be a list of {', '.join(allowed)}; found {_describe(value)}")
@@ -49,23 +49,23 @@ def _words(value: object, allowed: tuple[str, ...]) -> list[str]:
 
 
 def _describe(value: object) -> str:
-    return "an empty one" if value in ([], (), set()) else safe_repr(value)
+    return "an empty list" if value in ([], (), set()) else safe_repr(value)
 
 
 def message_statuses(value: object) -> list[str]:
     """
-    Take statuses of messages: one, or several in a list.
+    Return a list of message statuses, from one or several.
 
-    :raises ValueError: if there is none, or no such status.
+    :raises ValueError: if the list is empty, or a status is unknown.
     """
     return _words(value, MESSAGE_STATUSES)
 
 
 def type_names(value: object) -> list[str]:
     """
-    Read the types of messages, named as in a report: one, or several in a list.
+    Return a list of message types, by their names in a report, from one or several.
 
-    :raises ValueError: if there is none, or one is blank.
+    :raises ValueError: if the list is empty, or a name is blank.
     """
     names = [value] if isinstance(value, str) else value
     if isinstance(names, list | tuple | set | frozenset) and names and all(map(_is_name, names)):
@@ -89,15 +89,15 @@ def _phone_numbers(value: object) -> list[str]:
     if errors:
         raise ValueError(list_some(errors, _MAX_LISTED))
     if not numbers:
-        raise ValueError("is empty: a report of nobody; leave it out for everybody's messages")
+        raise ValueError("is an empty list; leave it out for everybody's messages")
     return numbers
 
 
 def after_start(end: DateTime, info: ValidationInfo) -> DateTime:
     """
-    Make sure that the end of a window comes after its start.
+    Check that a window's end is after its start.
 
-    :raises ValueError: if it does not.
+    :raises ValueError: if it is not.
     """
     start = info.data.get("start")
     if start is not None and end <= start:
@@ -106,11 +106,11 @@ def after_start(end: DateTime, info: ValidationInfo) -> DateTime:
 
 
 class GenerateReport(RequestModel):
-    """The body of a report's request."""
+    """The body of a report request."""
 
     subject: ClassVar[str] = "The report's request"
     required_if_set: ClassVar[dict[str, str]] = {
-        "phone_numbers": "the report would be about everybody",
+        "phone_numbers": "the report would include everybody",
         "statuses": STATUSES_ARE_LOST,
     }
 
@@ -121,7 +121,7 @@ class GenerateReport(RequestModel):
 
 
 class ListReports(RequestModel):
-    """The query of a list of reports."""
+    """The query of the list of reports."""
 
     subject: ClassVar[str] = "The list of reports"
 
@@ -130,7 +130,7 @@ class ListReports(RequestModel):
 
     @property
     def query(self) -> str:
-        """The query of the URL."""
+        """The URL's query."""
         return f"limit={self.limit}" + (f"&status={','.join(self.status)}" if self.status else "")
 
 
@@ -155,7 +155,7 @@ def _report(value: Any) -> Report:
     except ValidationError:
         raise ValueError("must be a report as generate_report or list_reports returns it") from None
     if report.status not in (None, "available"):
-        raise ValueError(f"must be available, and is {safe_repr(report.status)}; generate another one")
+        raise ValueError(f"must be available; found {safe_repr(report.status)}. Generate another report")
     return report
 
 
@@ -169,7 +169,7 @@ Destination = Annotated[str, BeforeValidator(_destination)]
 
 
 class DownloadReport(RequestModel):
-    """Which report is downloaded, and where to."""
+    """A report to download, and its destination."""
 
     subject: ClassVar[str] = "The report"
     failure_phrase: ClassVar[str] = "was not downloaded"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.base import RequestModel
-from airflow_provider_otpiq._models.fields import ObjectId, Region, String, one_of
+from airflow_provider_otpiq._models.fields import ObjectId, Region, String
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.text import NULL_VALUES, clean
 from airflow_provider_otpiq._recipients.validator import EMPTY
@@ -55,7 +55,7 @@ class RecipientsRequest(RequestModel):
     subject = "The list of recipients"
 
     campaign_id: ObjectId
-    on_invalid: Annotated[Literal["fail", "skip"], one_of("fail", "skip")] = "fail"
+    on_invalid: Literal["fail", "skip"] = "fail"
     default_region: Region = DEFAULT_REGION
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
     # Not iterated over here: that runs the DAG author's code, whose errors must not become ours.

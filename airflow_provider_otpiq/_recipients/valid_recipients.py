@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
-from airflow_provider_otpiq._redaction import hide_values
+from airflow_provider_otpiq._redaction import repeats_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Each of these, alone, names nobody; and without them it could not be told what a refusal is about.
+# Alone, each of these is not personal data; a refusal that contains one must stay readable.
 _ORDINARY_WORDS = frozenset({
     "all", "every", "each", "recipient", "recipients", "number", "numbers", "contact", "contacts",
     "already", "been", "added", "attached", "part", "exist", "exists",
@@ -42,11 +42,11 @@ class ValidRecipients:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         yield from from_json(self.body)["recipients"]
 
-    def redact(self, text: str) -> str:
-        """Replace in a message of the server what these recipients' parameters say of people."""
+    def is_repeated_in(self, text: str) -> bool:
+        """Return whether the server's text repeats a value of these recipients' template parameters."""
         values = [value for recipient in self for value in _scalars(recipient.get("templateParameters"))]
         names = (word for value in values for word in value.split() if _may_be_a_name(word))
-        return hide_values(text, (value for value in chain(values, names) if value.lower() not in _ORDINARY_WORDS))
+        return repeats_value(text, (value for value in chain(values, names) if value.lower() not in _ORDINARY_WORDS))
 
 
 def request_body(recipients: list[dict[str, Any]]) -> bytes:

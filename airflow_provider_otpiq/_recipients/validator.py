@@ -53,9 +53,7 @@ class RecipientValidator:
         self._foreign: dict[int, str] = {}
         """The countries of the numbers outside the default region, by position."""
         parser = RowParser(default_region, null_values)
-        self._have_same_keys = (
-            isinstance(rows, list | tuple) and len(rows) <= MAX_RECIPIENTS and parser.changes_none(rows)
-        )
+        self._have_same_keys = isinstance(rows, list | tuple) and len(rows) <= MAX_ROWS and parser.changes_none(rows)
         recipients = list(rows) if self._have_same_keys else self._parse_rows(rows, parser)
         self._references = {at: row["reference"] for at, row in enumerate(recipients) if "reference" in row}
         self._recipients = [_without_reference(row) for row in recipients] if self._references else recipients
@@ -86,12 +84,7 @@ class RecipientValidator:
         return len(self._recipients) - len(self._errors)
 
     def require_allowed(self, is_allowed: Callable[[str], bool]) -> None:
-        """
-        Check that a connection allows all valid recipients.
-
-        :param is_allowed: whether it allows a phone number.
-        :raises OtpiqValidationError: if it does not allow one; the text lists those.
-        """
+        """Raise an OtpiqValidationError that lists the valid recipients whose number a connection does not allow."""
         errors = [self._name(position) for position, row in self.valid.items() if not is_allowed(row["phoneNumber"])]
         if errors:
             raise OtpiqValidationError(

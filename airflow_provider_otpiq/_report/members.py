@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Audience
-from airflow_provider_otpiq._broadcast.parts import part_name, read_broadcast
-from airflow_provider_otpiq._ledger import Ledger
+from airflow_provider_otpiq._broadcast.result import open_broadcast
+from airflow_provider_otpiq._ledger import Schedule
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
-    from airflow_provider_otpiq._ledger import Schedule
     from airflow_provider_otpiq._report.request import MessageSelection
 
 _CLOCK_DIFFERENCE = pendulum.duration(minutes=5)
@@ -45,9 +44,9 @@ class AudienceMembers:
 
     def __iter__(self) -> Iterator[PartMembers]:
         for part in self._audience.manifest.parts:
-            schedule = self._schedules.get(part_name(part))
+            schedule = self._schedules.get(part.name)
             campaign_id = schedule.campaign_id if schedule else None
-            yield PartMembers(part_name(part), campaign_id, self._audience.read_part(part))
+            yield PartMembers(part.name, campaign_id, self._audience.read_part(part))
 
     @property
     def campaign_ids(self) -> list[str]:
@@ -75,14 +74,13 @@ def members_of(selection: MessageSelection) -> AudienceMembers | None:
         return AudienceMembers(Audience(selection.audience))
     if not selection.broadcast:
         return None
-    ledger = Ledger(selection.broadcast)
-    broadcast, audience = read_broadcast(ledger)
+    ledger, audience = open_broadcast(selection.broadcast)
     ledger.start()  # raises if another request was started, because no message of this one exists then
-    schedules = ledger.schedules(map(part_name, audience.manifest.parts))
+    schedules = ledger.read(Schedule, audience.manifest.parts)
     if not schedules:
         error = f"broadcast: no campaign of {ledger} was scheduled, so no messages exist"
         raise OtpiqValidationError(f"{error}. Run the task that starts the broadcast first.", errors=[error])
-    return AudienceMembers(audience, schedules, broadcast.project)
+    return AudienceMembers(audience, schedules, ledger.broadcast.project)
 
 
 def window_of(selection: MessageSelection, members: AudienceMembers | None) -> tuple[DateTime, DateTime]:

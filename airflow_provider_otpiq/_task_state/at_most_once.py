@@ -1,4 +1,4 @@
-"""A start or a sample, sent at most once for a campaign by a task instance."""
+"""A start or a sample, which a task instance sends at most once for a campaign."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-RUNBOOK = "docs/unknown-outcome.md"
-
 
 class AtMostOnce:
     """
-    What a task instance knows of a non-idempotent request: that an attempt is pending, or the response.
+    The saved state of a request that is not idempotent: a pending attempt, or the response.
 
-    A pending marker is saved before each attempt and replaced by the response after it. It is deleted where the
-    attempt provably had no effect, so that there is none during the delay before an HTTP retry: who dies in
-    it has sent nothing, and a process that Airflow has given up cannot save a new marker, so it cannot send either.
+    A pending marker is saved before each attempt and replaced by the response. It is deleted if the attempt provably
+    had no effect, so no marker exists during the delay before an HTTP retry: a process that dies meanwhile has sent
+    nothing, and one that Airflow has given up cannot save a new marker, so it cannot send either.
 
-    An unmapped task has a key for each campaign: a cleared task with another campaign may send. A mapped one has a
-    single key, because Airflow keys state by map index: where the mapped input changed its order or length, the index
-    holds another campaign's state, while the state of this one may be under another index. So the index is claimed for
-    its campaign before anything else happens, and stays so where nothing was sent.
+    An unmapped task has one key for each campaign: a cleared task with another campaign may send. A mapped task has a
+    single key, because Airflow keys state by map index. If the mapped input changes its order or length, an index has
+    another campaign's state. So the index is claimed for its campaign first, and stays claimed if nothing is sent.
     """
 
     def __init__(self, context: Context, action: str, campaign_id: object, *, durable: bool) -> None:
@@ -38,16 +35,15 @@ class AtMostOnce:
         self._action = action
         self._in_flight_until = ""
         key = f"otpiq_{action}" if self._is_mapped else f"otpiq_{action}_{self._campaign_id}"
-        # An invalid id is refused before anything is sent, so there is nothing to save.
+        # An invalid id is refused before anything is sent.
         self._state = SavedState(context, key, durable=durable and bool(self._campaign_id))
-        self._state.warn_if_missing(f"If one was killed during this {action}, it may now be sent and paid for again.")
+        self._state.warn_if_missing(f"If one was killed during this {action}, it may be sent and paid for again.")
 
     def previous_result(self) -> dict[str, Any] | None:
         """
-        Look for the response that an earlier try got.
+        Return an earlier try's response; None if nothing was sent.
 
-        :raises OtpiqOutcomeUnknownError: if something was sent and its response is not known, or if it cannot be
-            known whether something was sent.
+        :raises OtpiqOutcomeUnknownError: if the response, or whether anything was sent, is unknown.
         """
         saved = self._state.load()
         if saved is None:
@@ -56,16 +52,20 @@ class AtMostOnce:
             return None
         saved = saved if isinstance(saved, dict) else {}
         if saved.get("campaign_id", self._campaign_id) != self._campaign_id:
-            raise self._unknown(self._of_another_campaign(saved))
+            raise self._unknown(self._other_campaign(saved))
         if saved == self._nothing_sent:
             return None
         campaign = saved.get("campaign")
         if isinstance(campaign, dict) and campaign.get("_id"):
             return campaign
-        raise self._unknown(self._still_pending(saved))
+        raise self._unknown(
+            f"an earlier try of this task may have sent the {self._action} of campaign {self._campaign_id}, and no"
+            " response was saved.",
+            saved.get("in_flight_until"),
+        )
 
     def save_pending_marker(self, in_flight_for: float) -> None:
-        """Save that an attempt is about to be sent, whose outcome is settled after so many seconds."""
+        """Save that an attempt is about to be sent, and may be in flight for so many seconds."""
         import pendulum
 
         until = pendulum.now("UTC").add(seconds=math.ceil(in_flight_for))
@@ -79,7 +79,7 @@ class AtMostOnce:
         )
 
     def delete_pending_marker(self) -> None:
-        """Delete the marker of an attempt that provably had no effect."""
+        """Delete the marker of an attempt without effect."""
         self._state.save_best_effort(self._nothing_sent)
 
     def run_once(self, send: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -91,61 +91,55 @@ class AtMostOnce:
         try:
             campaign = send()
         except OtpiqOutcomeUnknownError as error:
-            wait = f"Wait until {self._in_flight_until}: OTPIQ may still be processing it."
-            error.remedy = f"{wait} {error.remedy} {self._how_to_go_on}"
+            error.remedy = self._steps(self._in_flight_until)
             raise
         self._state.save_best_effort({"campaign_id": self._campaign_id, "campaign": campaign})
         return campaign
 
     @property
     def _nothing_sent(self) -> dict[str, Any] | None:
-        """The state where nothing was sent: none, or for a mapped task the claim of its index."""
+        """The state if nothing was sent: None, or a mapped task's claim of its index."""
         return {"campaign_id": self._campaign_id, "sent": False} if self._is_mapped else None
 
     @property
     def _is_mapped(self) -> bool:
         return self._ti.map_index is not None and self._ti.map_index >= 0
 
-    def _unknown(self, message: str) -> OtpiqOutcomeUnknownError:
-        remedy = f"{OtpiqOutcomeUnknownError.remedy} {self._how_to_go_on}"
-        return OtpiqOutcomeUnknownError(f"Nothing was sent now: {message}", remedy=remedy)
+    def _unknown(self, message: str, in_flight_until: str | None = None) -> OtpiqOutcomeUnknownError:
+        return OtpiqOutcomeUnknownError(f"Nothing was sent now: {message}", remedy=self._steps(in_flight_until))
 
-    def _still_pending(self, saved: dict[str, Any]) -> str:
-        until = saved.get("in_flight_until")
-        wait = f" Look after {until}: until then that attempt may still be in flight." if until else ""
+    def _other_campaign(self, saved: dict[str, Any]) -> str:
         return (
-            f"an earlier try of this task may have sent the {self._action} of campaign {self._campaign_id}, and no"
-            f" response was saved.{wait}"
+            f"an earlier try may have sent the {self._action} of campaign {self._campaign_id}. Airflow keys this task's"
+            f" state by map index, and index {self._ti.map_index} has the state of campaign {_describe(saved)}: the"
+            f" mapped input changed its order or length, so another index may have sent it."
         )
 
-    def _of_another_campaign(self, saved: dict[str, Any]) -> str:
+    def _steps(self, in_flight_until: str | None) -> str:
+        """Return the runbook: most installations do not have the documentation at hand."""
+        wait = f"Wait until {in_flight_until}: OTPIQ may still be processing it. " if in_flight_until else ""
+        effect = "whether a sample of it exists" if self._action == "sample" else "whether it has started"
         return (
-            f"whether the {self._action} of campaign {self._campaign_id} was sent before is unknown. Airflow keys this"
-            f" task's state by map index, and index {self._ti.map_index} holds that of campaign"
-            f" {_describe(saved)}:"
-            " the mapped input changed its order or length since, so another index may have sent this one."
+            f"What to do:\n  1. {wait}Check campaign {self._campaign_id} in OTPIQ's dashboard: {effect}."
+            f" If the dashboard does not show it, ask OTPIQ.\n  2. If the {self._action} took effect, mark this task as"
+            " success. The DAG run then continues downstream. This task has no XCom; the campaign's id is in the XCom"
+            f" of the task that created it.\n  3. If it did not, {self._release}."
         )
 
     @property
-    def _how_to_go_on(self) -> str:
+    def _release(self) -> str:
         if not self._state.is_available:
-            release = "clear it"
-        else:
-            ti, key = self._ti, self._state.key
-            task = f"/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/state-store"
-            release = (
-                f"delete {key!r} from its Task State Store, in Airflow's UI or API (DELETE /api/v2{task}/{key}"
-                f"?map_index={ti.map_index}), and clear the task"
-            )
+            return "clear the task"
+        ti, key = self._ti, self._state.key
+        path = f"/api/v2/dags/{ti.dag_id}/dagRuns/{ti.run_id}/taskInstances/{ti.task_id}/state-store/{key}"
         return (
-            "If it took effect, mark this task as success: the DAG run then goes on with the tasks downstream. This"
-            " task has no XCom then; the id of the campaign is in the XCom of the task that created it. If it did not,"
-            f" {release}. Runbook: {RUNBOOK}."
+            f"delete {key!r} from this task's Task State Store, in Airflow's UI or by DELETE"
+            f" {path}?map_index={ti.map_index}, and clear the task"
         )
 
 
 def _describe(saved: dict[str, Any]) -> str:
-    """Name a campaign by its id and, where a response was saved, by what OTPIQ's dashboard shows."""
+    """Return a campaign's id and, if a response was saved, its names in OTPIQ's dashboard."""
     campaign = saved.get("campaign") or {}
     names = [str(campaign[key]) for key in ("name", "campaignId") if campaign.get(key)]
     return f"{saved['campaign_id']} ({', '.join(names)})" if names else str(saved["campaign_id"])

@@ -1,4 +1,4 @@
-"""The campaign that a task instance created, so that a later try does not create another."""
+"""The campaign that a task instance created, so that a later try does not create another one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ log = logging.getLogger(__name__)
 
 class CreatedCampaignState:
     """
-    The campaign that a task instance created, saved together with the request.
+    The campaign that a task instance created, saved with its request.
 
-    The request itself is the fingerprint: where it differs, the log can name the fields.
+    The complete request is the fingerprint, so that the log can name the fields that differ.
     """
 
     def __init__(self, context: Context, request: Mapping[str, object], *, durable: bool) -> None:
         self._state = SavedState(context, "otpiq_campaign", durable=durable)
         self._state.warn_if_missing(
-            "If one created a campaign and failed after it, this try creates another; the first stays behind without"
-            " recipients and sends nothing."
+            "If one created a campaign and then failed, this try creates another one. The first has no recipients and"
+            " sends nothing."
         )
         self._request = {name: _comparable(name, value) for name, value in request.items()}
         self._saved = self._load()
@@ -44,7 +44,7 @@ class CreatedCampaignState:
 
     @property
     def campaign(self) -> dict[str, Any] | None:
-        """The campaign that an earlier try created with the same request; None if there is none."""
+        """The campaign that an earlier try created with the same request; None without one."""
         return None if self._changed_fields else self._saved.get("campaign")
 
     def save(self, campaign: dict[str, Any]) -> None:
@@ -52,8 +52,8 @@ class CreatedCampaignState:
         self._state.save_best_effort({"request": self._request, "campaign": campaign})
         if self._saved:
             log.warning(
-                "An earlier try created campaign %s, but %s changed since, so this try created a new one. The old"
-                " campaign stays as it is: if it is scheduled, it will start.",
+                "An earlier try created campaign %s, but %s changed since, so this try created a new campaign. The old"
+                " campaign is unchanged: if it is scheduled, it will start.",
                 self._saved["campaign"]["_id"],
                 ", ".join(self._changed_fields),
             )
@@ -65,7 +65,7 @@ class CreatedCampaignState:
 
 
 def _comparable(name: str, value: object) -> str | None:
-    """Write a field so that two spellings of the same time are equal."""
+    """Return a field as a string, in which two spellings of the same time are equal."""
     from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
     from airflow_provider_otpiq._models.fields import is_set
 
@@ -73,5 +73,5 @@ def _comparable(name: str, value: object) -> str | None:
         return None
     try:
         return to_api_format(parse_datetime(value)) if name == "scheduled_for" else str(value)
-    except ValueError:  # no request comes of it: the validation that follows says why
+    except ValueError:  # the validation follows, and raises
         return f"an invalid {type(value).__name__}"

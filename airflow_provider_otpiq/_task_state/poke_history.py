@@ -1,4 +1,4 @@
-"""The results of a sensor's earlier pokes, also if Airflow has rescheduled it in between."""
+"""The results of a sensor's earlier pokes, also across reschedules."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _KEY = "otpiq_pokes"
 
 class PokeHistory:
     """
-    How many pokes have failed in a row, and the counts of the last one that has not.
+    The number of failed pokes in a row, and the counts of the last successful one.
 
-    A sensor in mode ``reschedule`` is a new process for each poke, and Airflow deletes its XCom before it. So both are
-    saved in ``task_state_store``, with the number of the try: a reschedule keeps it; a retry or a clear resets it.
-    Airflow before 3.3 has no such store: there, only the pokes of one process are known.
+    In mode ``reschedule``, each poke is a new process, and Airflow deletes the XCom before it. So both are saved in
+    ``task_state_store``, with the try's number: a reschedule keeps them; a retry or a clear resets them. Airflow before
+    3.3 has no such store: there, only the pokes of one process are known.
     """
 
     def __init__(self, context: Context) -> None:
@@ -30,9 +30,9 @@ class PokeHistory:
         saved = self._load()
         is_of_this_try = saved.get("try_number") == self._try_number
         self.failed: int = saved["failed"] if is_of_this_try else 0
-        """How many pokes in a row have failed."""
+        """The number of failed pokes in a row."""
         self.counts: dict[str, Any] | None = saved["counts"] if is_of_this_try else None
-        """The counts of the last poke that has not failed; None if there was none."""
+        """The counts of the last successful poke; None without one."""
 
     def _load(self) -> dict[str, Any]:
         try:
@@ -47,7 +47,7 @@ class PokeHistory:
         return self._state.is_available
 
     def succeed(self, counts: dict[str, Any]) -> None:
-        """Save what a poke has counted."""
+        """Save a poke's counts."""
         self.failed, self.counts = 0, counts
         self._save()
 

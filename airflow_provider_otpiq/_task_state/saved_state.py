@@ -13,9 +13,9 @@ log = logging.getLogger(__name__)
 
 class SavedState:
     """
-    One value in the ``task_state_store`` of a task instance, which Airflow keys by DAG run, task and map index.
+    One value in a task instance's ``task_state_store``, which Airflow keys by DAG run, task and map index.
 
-    Airflow before 3.3 has no such store (and deletes a task's XCom before each try): nothing is saved then.
+    Airflow before 3.3 has no such store, and deletes a task's XCom before each try: nothing is saved there.
     """
 
     def __init__(self, context: Context, key: str, *, durable: bool) -> None:
@@ -25,20 +25,20 @@ class SavedState:
 
     @property
     def is_available(self) -> bool:
-        """Whether anything can be saved."""
+        """Whether state can be saved."""
         return self._store is not None
 
     def warn_if_missing(self, consequence: str) -> None:
-        """Warn on a later try that what an earlier one did cannot be known."""
+        """Warn on a later try that the result of an earlier one is unknown."""
         if self._is_later_try and not self.is_available:
-            log.warning("Airflow before 3.3 cannot tell what an earlier try did. %s", consequence)
+            log.warning("Airflow before 3.3 does not save the results of earlier tries. %s", consequence)
 
     def load(self) -> Any:
-        """Read the saved value."""
+        """Return the saved value; None if nothing is saved."""
         return None if self._store is None else self._store.get(self.key)
 
     def save(self, value: dict[str, Any]) -> None:
-        """Save a value for as long as the task instance exists."""
+        """Save a value for the lifetime of the task instance."""
         if self._store is not None:
             from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # missing in its stub
 
@@ -50,16 +50,12 @@ class SavedState:
             self._store.delete(self.key)
 
     def save_best_effort(self, value: dict[str, Any] | None) -> None:
-        """
-        Save what a response told, or delete the saved value if it told that nothing happened (None).
-
-        A failure is only logged: the response counts, whether it can be saved or not.
-        """
+        """Save what a response proved, or delete the value (None). A failure is only logged: the response counts."""
         try:
             self.save(value) if value else self.delete()
         except Exception:
             log.warning(
-                "The task state %r could not be saved: a later try will not know what OTPIQ's response said.",
+                "The task state %r could not be saved: a later try will not know OTPIQ's response.",
                 self.key,
                 exc_info=True,
             )

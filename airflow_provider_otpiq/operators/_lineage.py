@@ -1,7 +1,7 @@
 """
-What OpenLineage is told of a task: from files to an audience, to campaigns, to a report.
+A task's lineage for OpenLineage: from files to an audience, to campaigns, to a report.
 
-Only Airflow's OpenLineage provider asks for it, so that and its client are imported here, and by nothing else.
+Only Airflow's OpenLineage provider uses this module, so only this module imports it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from airflow_provider_otpiq._storage import absolute, split_location
 if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.manifest import Audience
     from airflow_provider_otpiq._audience.request import AudienceRequest
-    from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
-    from airflow_provider_otpiq._broadcast.start import BroadcastStart
+    from airflow_provider_otpiq._broadcast.result import BroadcastResult
     from airflow_provider_otpiq._report.collect import WrittenReport
 
 _WILDCARD = re.compile(r"[*?\[]")
@@ -31,46 +30,46 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 def audience_lineage(prepared: tuple[AudienceRequest, Audience] | None) -> OperatorLineage[Any, Any]:
     """
-    Tell from which files an audience was prepared.
+    Return the lineage of an audience.
 
     :param prepared: the request and the audience; None if the task failed.
-    :return: the files of its sources, and the audience's folder.
+    :return: the source files, and the audience's folder.
     """
     if prepared is None:
         return OperatorLineage()
     request, audience = prepared
-    locations = [each for source in (request.source, request.suppress) if isinstance(source, tuple) for each in source]
+    locations = [file for source in (request.source, request.suppress) if isinstance(source, tuple) for file in source]
     return OperatorLineage(
         inputs=[InputDataset(*file_name(location)) for location in dict.fromkeys(locations)],
         outputs=[output_dataset(_folder_of(audience.location), audience.manifest.counts.recipients)],
     )
 
 
-def broadcast_lineage(work: BroadcastDrafts | BroadcastStart | None) -> OperatorLineage[Any, Any]:
+def broadcast_lineage(result: BroadcastResult | None) -> OperatorLineage[Any, Any]:
     """
-    Tell which campaigns an audience has become.
+    Return the lineage of a broadcast's campaigns.
 
-    :param work: what was done of the broadcast; None if the task failed.
+    :param result: the task's result; None if the task failed.
     :return: the audience's folder, and the campaigns that the task worked on.
     """
-    if work is None:
+    if result is None:
         return OperatorLineage()
-    broadcast = work.broadcast
+    broadcast = result.ledger.broadcast
     return OperatorLineage(
         inputs=[InputDataset(*_folder_of(broadcast.audience))],
         outputs=[
             output_dataset(campaign_name(broadcast.project, campaign.campaign_id), campaign.recipients)
-            for campaign in work.campaigns.values()
+            for campaign in result.campaigns.values()
         ],
     )
 
 
 def report_lineage(written: WrittenReport | None) -> OperatorLineage[Any, Any]:
     """
-    Tell of which campaigns a report's file tells.
+    Return the lineage of a report's file.
 
-    :param written: what was written; None if the task failed.
-    :return: the campaigns of a broadcast, and the file.
+    :param written: the written report; None if the task failed.
+    :return: the broadcast's campaigns, and the file.
     """
     if written is None:
         return OperatorLineage()
@@ -84,9 +83,9 @@ def report_lineage(written: WrittenReport | None) -> OperatorLineage[Any, Any]:
 
 def campaign_name(project: str | None, campaign_id: str) -> tuple[str, str]:
     """
-    Name a campaign as a dataset.
+    Return a campaign's namespace and name as a dataset.
 
-    :param project: what OTPIQ calls the project; None where a ledger of version 0.3.0 does not say.
+    :param project: the project's name in OTPIQ; None for a ledger of version 0.3.0.
     :param campaign_id: the campaign's ``_id``.
     :return: the namespace and the name.
     """
@@ -95,10 +94,10 @@ def campaign_name(project: str | None, campaign_id: str) -> tuple[str, str]:
 
 def file_name(location: str) -> tuple[str, str]:
     """
-    Name a file or a folder as a dataset, as OpenLineage's naming specification does; for a glob, the folder above it.
+    Return a file's or folder's namespace and name as a dataset, by OpenLineage's naming specification.
 
-    :param location: its local path or URL. What stands before an ``@`` in a URL, such as an Airflow connection, is
-        left out.
+    :param location: its local path or URL, or a glob, for the folder above it. The part before ``@`` in a URL, such as
+        an Airflow connection, is left out.
     :return: the namespace and the name.
     """
     url = location if "://" in location else f"file://{absolute(location)}"
@@ -113,10 +112,10 @@ def file_name(location: str) -> tuple[str, str]:
 
 def output_dataset(name: tuple[str, str], rows: int | None) -> OutputDataset:
     """
-    Describe what a task has written.
+    Return a dataset that a task has written.
 
     :param name: its namespace and its name.
-    :param rows: how many people or rows it has; None where that is not known.
+    :param rows: its number of people or rows; None if unknown.
     :return: the dataset, with its output statistics.
     """
     facets: dict[str, Any] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_otpiq.operators._base import ExitsOnKill, RejectsEmptyFields, add_to_asset_events
-from airflow_provider_otpiq.operators.recipients import RedactedRecipients, call_with_context
+from airflow_provider_otpiq.operators._redacted import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_otpiq._audience.manifest import Audience
-    from airflow_provider_otpiq._audience.mapped_task import MappedTask
+    from airflow_provider_otpiq._audience.output import MappedTask
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
 
@@ -32,61 +32,58 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     """
     Prepare an audience of any size: read its rows, and divide those who may be messaged into parts of at most 1000.
 
-    A row is *rejected* if it is wrong itself: it cannot be read, its number is not a valid phone number, or a template
-    parameter has no value. It is *suppressed* if its number is on the suppression list, and a *duplicate* if a good row
-    with the same number came before it. The others are recipients, in the order of the rows. Numbers are normalized as
-    by :class:`.AttachRecipientsOperator` before they are compared. A blank row, such as ``,,``, is not a row.
+    A row is *rejected* if it cannot be read, its number is not a valid phone number, or a template parameter has no
+    value. It is *suppressed* if its number is on the suppression list, and a *duplicate* if an earlier row that is not
+    rejected has the same number. The others are recipients, in the order of the rows. Numbers are normalized as by
+    :class:`.AttachRecipientsOperator` before they are compared. Blank rows, such as ``,,``, are ignored.
 
-    Values of template parameters are sent as WhatsApp accepts them: each run of whitespace is one space, and the ends
-    are stripped. A whole float is written without ``.0``. A time with a timezone, a duration or a nested value is an
-    error: write it as a string in the source, as it should be sent.
+    Values of template parameters are sent as WhatsApp accepts them: each run of whitespace becomes one space, and the
+    ends are stripped. A whole float is written without ``.0``. A time with a timezone, a duration, a nested value or a
+    float in scientific notation is an error: write it as a string in the source, as it should be sent. Parquet stores
+    a duration as an integer: it is recognized by the notes of pandas, and sent as that integer without them.
 
-    If ``suppress``, ``suppress_phone_number``, ``max_rejected``, ``template_parameters``, ``default_region`` or
-    ``encoding`` is set and renders to an empty value (``None``, a blank string, an empty list or dict), or a mapping
-    gives ``None``, that is an error, and not "not set" as for other fields: other people would get the message, or
-    another message.
+    If ``suppress``, ``suppress_phone_number``, ``max_rejected``, ``template_parameters``, ``default_region``,
+    ``encoding`` or ``null_values`` is set and renders to an empty value (``None``, a blank string, an empty list or
+    dict; but ``[]`` is a value of ``null_values``), or a mapping gives ``None``, that is an error, unlike for other
+    fields: other people would get the message, or another message.
 
-    Under ``output`` it writes ``parts/00000.json`` and so on, ``excluded.csv`` and last ``manifest.json``. The same
-    input gives the same bytes. Until a campaign is created from the audience, a further run replaces it; afterwards the
-    same input changes nothing and succeeds, apart from parts that were lost or edited, which it restores, and a
-    different one is an error.
+    It writes ``parts/00000.json`` and so on, ``excluded.csv`` and last ``manifest.json`` to ``output``. The same input
+    gives the same bytes. Before a campaign is created from the audience, another run replaces it. Afterwards the same
+    input only restores parts that were lost or edited, and different input is an error.
 
     ``excluded.csv`` lists each row that gets no message, without its number: ``row`` (counted from 1 over all files),
     ``reference``, ``outcome`` (``rejected``, ``suppressed`` or ``duplicate``), ``reason`` of a rejected row, and of a
     duplicate ``kept_row`` and ``kept_reference``, the row of the same person that is a recipient.
 
-    It needs no connection to OTPIQ, but the extra ``audience``: ``pip install 'airflow-provider-otpiq[audience]'``.
-    People are in ``output`` only: in no log, XCom or rendered field, and in no temporary file after the task.
+    It needs the extra ``audience`` (``pip install 'airflow-provider-otpiq[audience]'``), but no connection to OTPIQ.
+    Only ``output`` contains personal data: no log, XCom, rendered field, or temporary file after the task does.
 
     XCom: ``return_value`` is the manifest's local path or URL; key ``audience`` is a dict of the counts ``rows``,
-    ``recipients``, ``duplicates``, ``suppressed``, ``rejected`` and ``parts``, where the first is the sum of the next
-    four.
+    ``recipients``, ``duplicates``, ``suppressed``, ``rejected`` and ``parts``; ``rows`` is the sum of the next four.
 
     :param source: the rows. Paths or URLs of CSV, JSON Lines or Parquet files, plain or compressed (``.gz``, ``.zst``),
         that ``ObjectStoragePath`` reaches: one, a glob (its files are read in the order of their names), or a list of
         them. ``s3://conn_id@bucket/key`` names an Airflow connection. Or a callable that returns or yields dicts when
         the task executes, and may take variables of the task's context by their names. (templated)
-    :param phone_number: the column of the phone number. A number may be written in all ways that
-        :class:`.AttachRecipientsOperator` takes. (templated)
-    :param output: the folder of the audience, a local path or URL, which nothing else should write to. A mapped task
-        needs one for each of its instances, such as ``…/{{ run_id }}/{{ ti.map_index }}``; two in one folder are an
-        error. Its attribute and template field is called ``output_folder``, as Airflow's ``output`` is the task's
-        XCom. (templated)
+    :param phone_number: the column of the phone number, in any spelling that :class:`.AttachRecipientsOperator`
+        accepts. (templated)
+    :param output: the folder of the audience, a local path or URL, which nothing else should write to. Each instance
+        of a mapped task needs its own, such as ``…/{{ run_id }}/{{ ti.map_index }}``; two in one folder are an error.
+        The attribute and template field is ``output_folder``, as Airflow's ``output`` is the task's XCom. (templated)
     :param template_parameters: the column of each template parameter, ``{"body": {"1": "first_name"}}``, or a
         constant, ``{"body": {"1": {"value": "Ramadan"}}}``. Those of a button are one level deeper:
         ``{"buttons": {"0": {"1": "link"}}}``. Values are sent as strings. None by default. (templated)
     :param reference: a column that names the row in every output, such as a customer id. It is never sent. None by
         default. (templated)
-    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. A row whose
-        number cannot be read is an error; one whose number is blank suppresses nobody, which the log warns of.
-        (templated)
+    :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. A number that
+        cannot be read is an error. A blank one is ignored, with a warning in the log. (templated)
     :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
         (templated)
     :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to
         1.0), 0.05 by default. More is an error that counts them by reason; 1.0 sets no limit. (templated)
-    :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default. In another one each
-        number is validated, which takes longer. (templated)
-    :param file_format: ``csv``, ``jsonl`` or ``parquet`` for all files; by default each one's suffix tells.
+    :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default. Others take longer.
+        (templated)
+    :param file_format: ``csv``, ``jsonl`` or ``parquet`` for all files; None, the default, is by the suffix of each.
         (templated)
     :param delimiter: the character between the values of CSV, a comma by default. (templated)
     :param encoding: the encoding of CSV and JSON Lines, by default UTF-8 with or without a byte order mark. (templated)
@@ -121,6 +118,7 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         "template_parameters",
         "default_region",
         "encoding",
+        "null_values",
     )
     ui_color = "#d7f5e3"
     _prepared: tuple[AudienceRequest, Audience] | None = None
@@ -175,7 +173,7 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
                 self._redact_sources(_is_shown)
 
     def _redact_sources(self, is_kept: Callable[[Any], bool]) -> None:
-        """Wrap values that Airflow must neither render nor show: callables, rows and phone numbers."""
+        """Wrap what Airflow must not render or show: callables, rows and phone numbers."""
         for name in _SOURCES:
             if not is_kept(value := getattr(self, name)) and not isinstance(value, RedactedRecipients):
                 setattr(self, name, RedactedRecipients(value))
@@ -187,8 +185,8 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         :param context: the task's context.
         :return: the manifest's local path or URL.
         :raises OSError: if a source cannot be read, or the output cannot be written.
-        :raises OtpiqValidationError: if a field, a source or too many rows are wrong, if nobody is left, or if the
-            audience has campaigns and would be another one.
+        :raises OtpiqValidationError: if a field or a source is wrong, if too many rows are rejected, if no recipient
+            is left, or if the audience has campaigns and would change.
         """
         from airflow_provider_otpiq._audience.prepare import prepare
         from airflow_provider_otpiq._audience.request import AudienceRequest
@@ -208,9 +206,9 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """
-        Tell OpenLineage, where Airflow's provider of it is installed, from which files the audience was prepared.
+        Report to OpenLineage, if its Airflow provider is installed, from which files the audience was prepared.
 
-        :param task_instance: the task instance, once it has ended.
+        :param task_instance: the task instance that has ended.
         :return: the files and the audience.
         """
         from airflow_provider_otpiq.operators._lineage import audience_lineage
@@ -218,7 +216,7 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         return audience_lineage(self._prepared)
 
     def _mapped_task(self, context: Context, request: AudienceRequest) -> MappedTask | None:
-        from airflow_provider_otpiq._audience.mapped_task import MappedTask
+        from airflow_provider_otpiq._audience.output import MappedTask
 
         ti = context["ti"]
         if ti.map_index is None or ti.map_index < 0:
@@ -261,7 +259,7 @@ def _is_shown(value: Any) -> bool:
 
 
 def _without_path_objects(value: Any) -> Any:
-    """Write paths as strings: Airflow 3.0 takes their ``resolve`` for an XCom's, and calls it with the context."""
+    """Convert paths to strings: Airflow 3.0 mistakes their ``resolve`` for an XCom's, and calls it with the context."""
     if isinstance(value, PathLike):
         return str(value)
     return list(map(_without_path_objects, value)) if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""The operators of a broadcast: one message to an audience of any size, in as many campaigns as it takes."""
+"""The operators of a broadcast: one message to an audience of any size, in as many campaigns as needed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
-    from airflow_provider_otpiq._broadcast.start import BroadcastStart
+    from airflow_provider_otpiq._broadcast.result import BroadcastResult
     from airflow_provider_otpiq.operators._base import Text, Time
 
     Whole = int | str | XComArg
@@ -23,48 +22,49 @@ __all__ = ["CreateBroadcastOperator", "StartBroadcastOperator"]
 
 
 class _BroadcastOperator(RejectsEmptyFields, OtpiqBaseOperator):
-    """What the operators share that work on a broadcast."""
+    """What the operators of a broadcast share."""
 
-    _work: BroadcastDrafts | BroadcastStart | None = None
+    _result: BroadcastResult | None = None
 
-    def _push_broadcast(self, context: Context, work: BroadcastDrafts | BroadcastStart) -> str:
-        """Push the counts and whatever else shows the broadcast, and return the ledger's path for ``return_value``."""
-        self._work = work
+    def _fields(self, *others: str) -> dict[str, Any]:
+        """Return the template fields and others, by name."""
+        names = (*self.template_fields, *others)
+        return {name: getattr(self, name) for name in names if name != "otpiq_conn_id"}
+
+    def _push_result(self, context: Context, result: BroadcastResult) -> str:
+        """Push the counts, publish what the task did, and return the ledger's path for ``return_value``."""
+        self._result = result
         if self.do_xcom_push:
-            context["ti"].xcom_push(key="broadcast", value=work.totals)
-        self._publish(context, _first_campaign_id(work), {**work.totals, "ledger": work.ledger.location})
-        return str(work.ledger)
+            context["ti"].xcom_push(key="broadcast", value=result.totals)
+        self._publish(context, result.first_campaign_id, {**result.totals, "ledger": result.ledger.location})
+        return str(result.ledger)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """
-        Tell OpenLineage, where Airflow's provider of it is installed, which campaigns the audience has become.
+        Report the audience and its campaigns to OpenLineage, if Airflow's OpenLineage provider is installed.
 
         :param task_instance: the task instance, once it has ended.
         :return: the audience and the campaigns.
         """
         from airflow_provider_otpiq.operators._lineage import broadcast_lineage
 
-        return broadcast_lineage(self._work)
-
-
-def _first_campaign_id(work: BroadcastDrafts | BroadcastStart) -> str | None:
-    return next((campaign.campaign_id for campaign in work.campaigns.values()), None)
+        return broadcast_lineage(self._result)
 
 
 class CreateBroadcastOperator(_BroadcastOperator):
     """
-    Create the campaigns of a broadcast: a draft for each part of an audience. Nobody gets a message by it.
+    Create the campaigns of a broadcast: a draft for each part of an audience. It sends no messages.
 
-    The broadcast's ledger, a folder of small files, holds what was done. A later try, a cleared task and a new DAG run
-    with the same ledger carry on where it ends, on every version of Airflow, and several processes at once get along.
-    Where a response is lost, an empty draft may stay behind, which sends nothing.
+    The broadcast's ledger, a folder of small files, saves what was done. A later try, a cleared task and a new DAG run
+    with the same ledger continue from it, on every version of Airflow. Several processes may work at once. A lost
+    response may leave an empty draft, which is never sent.
 
-    Before the first campaign, the audience is compared with what the template requires, with the connection's guard
-    rails, and with how many people the sending number may reach in a day (a warning). A campaign that OTPIQ refuses
-    does not stop the others: the task fails at the end with a list of them, and a cleared task takes up only those.
+    Before the first campaign, the audience is compared with the template's parameters, the connection's guard rails,
+    and the number of people that the sending number may reach in a day (a warning). If OTPIQ refuses a campaign, the
+    others are still created. The task then fails with a list, and a cleared task retries only these campaigns.
 
-    XCom: ``return_value`` is the path of the ledger, for a :class:`StartBroadcastOperator`; key ``broadcast`` is a dict
-    of ``campaigns``, ``recipients`` and ``estimated_cost`` (in IQD; None where OTPIQ does not tell all of it); key
+    XCom: ``return_value`` is the path of the ledger, for a :class:`StartBroadcastOperator`. Key ``broadcast`` is a dict
+    of ``campaigns``, ``recipients`` and ``estimated_cost`` (in IQD; None if OTPIQ does not report all of it). Key
     ``first_campaign_id`` is the ``_id`` of the first campaign, for a :class:`.SendSampleOperator`. With shards, these
     are of the task's own shard.
 
@@ -72,23 +72,23 @@ class CreateBroadcastOperator(_BroadcastOperator):
 
     :param audience: the path of the manifest of a prepared audience, such as the output of a
         :class:`.PrepareAudienceOperator`. (templated)
-    :param name: what the campaigns are called, with their number behind it: ``Summer offer 3/50``; 80 characters at
-        most with the number. (templated)
+    :param name: the name of the campaigns, to which their number is added: ``Summer offer 3/50``. At most 80 characters
+        with the number. (templated)
     :param template_id: id of the message template, 24 hexadecimal characters. Either it or ``template_name`` is
         required. (templated)
     :param template_name: name of an approved template. (templated)
-    :param template_language: its language, such as ``ar``, where the name alone fits several. (templated)
+    :param template_language: its language, such as ``ar``, if several templates have the name. (templated)
     :param phone_number_id: id of the sending number, 24 hexadecimal characters. Either it or ``phone_number`` is
         required. (templated)
     :param phone_number: a connected number, such as ``+964 770 123 4567``. (templated)
     :param ledger: the absolute local path or the URL of the ledger's folder, ``ledger`` beside the manifest by default.
-        Every worker must reach it. Another message to the same audience needs another ledger. If it is set and renders
-        to an empty value, that is an error. (templated)
-    :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
-    :param shards: over how many tasks the parts are divided, 1 by default. If it is set and renders to an empty value,
-        that is an error. (templated)
-    :param replace: whether a changed request replaces the one in the ledger, False by default, when it is an error. It
-        is an error too once a start of the other one has begun. The drafts of the other one remain but are never sent.
+        Every worker must reach it. Another message to the same audience needs another ledger. It is an error if it is
+        set and renders to an empty value. (templated)
+    :param shard: the shard that this task works on, from 0; required if ``shards`` is more than 1. (templated)
+    :param shards: the number of tasks that divide the parts, 1 by default. It is an error if it is set and renders to
+        an empty value. (templated)
+    :param replace: whether a changed request replaces the one in the ledger. False, the default, makes it an error. It
+        is always an error once a start of the other request has begun. Earlier drafts remain but are never sent.
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
@@ -143,70 +143,61 @@ class CreateBroadcastOperator(_BroadcastOperator):
 
         :param context: the task's context.
         :return: the path of the ledger.
-        :raises OtpiqValidationError: if a field, the audience or the ledger cannot be used; nothing was sent.
+        :raises OtpiqValidationError: if a field, the audience or the ledger cannot be used; the task created nothing.
         :raises OtpiqRequestError: if OTPIQ refuses some campaigns; the text lists those, the others are done.
         :raises OtpiqError: as :meth:`.OtpiqHook.create_campaign` and :meth:`.OtpiqHook.attach_recipients`; a later try
-            carries on.
+            continues.
         """
-        from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
+        from airflow_provider_otpiq._broadcast.create import create_broadcast
         from airflow_provider_otpiq._broadcast.request import CreateBroadcast
 
-        fields = {name: getattr(self, name) for name in self.template_fields if name != "otpiq_conn_id"}
-        drafts = BroadcastDrafts(self.hook, CreateBroadcast.parse(**fields), replace=self.replace)
-        drafts.create()
+        result = create_broadcast(self.hook, CreateBroadcast.parse(**self._fields()), replace=self.replace)
         if self.do_xcom_push:
-            context["ti"].xcom_push(key="first_campaign_id", value=_first_campaign_id(drafts))
-        return self._push_broadcast(context, drafts)
+            context["ti"].xcom_push(key="first_campaign_id", value=result.first_campaign_id)
+        return self._push_result(context, result)
 
 
 class StartBroadcastOperator(_BroadcastOperator):
     """
-    Start a broadcast: schedule each of its campaigns, which then start by themselves. It costs money.
+    Start a broadcast: schedule each of its campaigns, which then start automatically. It costs money.
 
-    Before the first one, what all campaigns cost is compared with the project's credit. Scheduling is idempotent, so
-    where a response is lost or a worker dies, a later try, a cleared task or a new DAG run with the same ledger carries
-    on, and each person still gets the message once. A campaign that OTPIQ refuses does not stop the others: the task
-    fails at the end with a list of them, and a cleared task takes up only those.
+    Before the first one, the cost of all campaigns is compared with the project's credit. Scheduling is idempotent: if
+    a response is lost or a worker dies, a later try, a cleared task or a new DAG run with the same ledger continues,
+    and each person still gets the message once. If OTPIQ refuses a campaign, the others are still scheduled. The task
+    then fails with a list, and a cleared task retries only these campaigns.
 
     The number of recipients that OTPIQ returns for each campaign is compared with its part. A campaign with more, which
     somebody else has attached, is taken back to a draft, and is an error.
 
-    Where the time has passed when a try comes to a campaign, it goes out ``lead_time`` from now, as long as that is at
-    most ``max_delay`` late; later than that it is an error that lists those that are not scheduled.
+    If the time has passed when a campaign is scheduled, it starts ``lead_time`` from now, unless that is more than
+    ``max_delay`` late. Then the error lists the campaigns that are not scheduled.
 
-    XCom: ``return_value`` is the path of the ledger; key ``broadcast`` is a dict of ``scheduled`` and
-    ``already_scheduled`` (campaigns, by this try and before it), ``recipients``, ``estimated_cost`` (in IQD; None where
-    OTPIQ does not tell all of it) and ``scheduled_for`` (in UTC). With shards, the counts are of the task's own shard.
+    XCom: ``return_value`` is the path of the ledger. Key ``broadcast`` is a dict of ``scheduled`` and
+    ``already_scheduled`` (campaigns, by this try and before it), ``recipients``, ``estimated_cost`` (in IQD; None if
+    OTPIQ does not report all of it) and ``scheduled_for`` (in UTC). With shards, the counts are of the task's shard.
 
     Rules: https://docs.otpiq.com, *Update draft or scheduled campaign*.
 
     :param broadcast: the path of the ledger, such as the output of a :class:`CreateBroadcastOperator`, mapped or not.
         (templated)
     :param scheduled_for: when the campaigns start. A datetime or an ISO 8601 string; a naive time is in the DAG's
-        timezone. ``lead_time`` from now if it is not set; if it is set and renders to an empty value, that is an error.
-        A start that has begun keeps its time: another one is an error. (templated)
-    :param lead_time: how far ahead a campaign is scheduled where ``scheduled_for`` is not set, or has passed: two
-        minutes or more, ten minutes by default.
+        timezone. ``lead_time`` from now if it is not set. It is an error if it is set and renders to an empty value. A
+        start that has begun keeps its time, and another time is an error. (templated)
+    :param lead_time: how far ahead a campaign is scheduled if ``scheduled_for`` is not set or has passed: at least two
+        minutes, ten minutes by default.
     :param max_delay: how late a campaign may start, 30 minutes by default.
-    :param check_health: whether to look the template and the number up again before the first campaign is scheduled,
-        True by default. A template that is no longer approved, and a number or an account that is banned, are
-        errors; a number whose quality is RED, and what OTPIQ does not list, are warnings. (templated)
-    :param shard: which of the shards this task works on, from 0; required where there are several. (templated)
-    :param shards: over how many tasks the parts are divided, 1 by default. Each shard needs a task: put one more start
-        without shards after them, which schedules what they left out. If it is set and renders to an empty value, that
-        is an error. (templated)
+    :param check_health: whether to check the template and the number again before the first campaign is scheduled,
+        True by default. A template that is no longer approved, and a banned number or account, are errors. A number
+        with the quality RED, and what OTPIQ does not list, are warnings. (templated)
+    :param shard: the shard that this task works on, from 0; required if ``shards`` is more than 1. (templated)
+    :param shards: the number of tasks that divide the parts, 1 by default. Each shard needs a task: put a start without
+        shards after them, which schedules what they left out. It is an error if it is set and renders to an empty
+        value. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
 
-    template_fields: Sequence[str] = (
-        "broadcast",
-        "scheduled_for",
-        "check_health",
-        "shard",
-        "shards",
-        "otpiq_conn_id",
-    )
+    template_fields: Sequence[str] = ("broadcast", "scheduled_for", "check_health", "shard", "shards", "otpiq_conn_id")
     required_if_set = ("scheduled_for", "shards")
 
     def __init__(
@@ -237,42 +228,37 @@ class StartBroadcastOperator(_BroadcastOperator):
         :param context: the task's context.
         :return: the path of the ledger.
         :raises OtpiqValidationError: if a field or the ledger cannot be used, the broadcast's create has not finished,
-            its template or number cannot be used any more, or it is too late; nothing was scheduled.
-        :raises OtpiqCreditError: if the project's credit does not cover the campaigns; nothing was scheduled.
+            its template or number can no longer be used, or it is too late; the task scheduled nothing.
+        :raises OtpiqCreditError: if the project's credit does not cover the campaigns; the task scheduled nothing.
         :raises OtpiqRequestError: if OTPIQ refuses some campaigns; the text lists those, the others are scheduled.
-        :raises OtpiqError: as :meth:`.OtpiqHook.update_campaign`; a later try carries on.
+        :raises OtpiqError: as :meth:`.OtpiqHook.update_campaign`; a later try continues.
         """
         from airflow_provider_otpiq._broadcast.request import StartBroadcast
-        from airflow_provider_otpiq._broadcast.start import BroadcastStart
+        from airflow_provider_otpiq._broadcast.start import start_broadcast
 
+        fields = self._fields("lead_time", "max_delay")
         request = StartBroadcast.parse(
-            broadcast=self.broadcast,
-            scheduled_for=self._in_timezone_of_dag(context, "scheduled_for"),
-            lead_time=self.lead_time,
-            max_delay=self.max_delay,
-            check_health=self.check_health,
-            shard=self.shard,
-            shards=self.shards,
+            **{**fields, "scheduled_for": self._in_timezone_of_dag(context, "scheduled_for")}
         )
         ti: Any = context["ti"]
-        start = BroadcastStart(self.hook, request, run_id=f"{ti.dag_id}/{ti.run_id}")
-        start.schedule()
-        self._log_start(context, start)
-        return self._push_broadcast(context, start)
+        result = start_broadcast(self.hook, request, run_id=f"{ti.dag_id}/{ti.run_id}")
+        self._log_start(context, result)
+        return self._push_result(context, result)
 
-    def _log_start(self, context: Context, start: BroadcastStart) -> None:
+    def _log_start(self, context: Context, result: BroadcastResult) -> None:
         """Log when the messages go out, or that another DAG run has sent them."""
         from pendulum import now
 
-        time = self._describe_time(context, start.scheduled_for)
-        if start.sent_by:
+        assert result.scheduled_for is not None  # noqa: S101  # of a start
+        time = self._describe_time(context, result.scheduled_for)
+        if result.sent_by:
             self.log.warning(
                 "Nothing was sent: run %s sent this broadcast on %s. To send it again, set another output of the"
                 " audience, such as one with {{ run_id }} in it, or another ledger.",
-                start.sent_by,
+                result.sent_by,
                 time,
             )
-        elif start.scheduled_for > now("UTC"):
+        elif result.scheduled_for > now("UTC"):
             self.log.info("Scheduled for %s.", time)
         else:
             self.log.info("The broadcast was sent on %s.", time)

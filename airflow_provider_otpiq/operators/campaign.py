@@ -1,7 +1,7 @@
 """
-The operators: one for each endpoint that creates or changes a campaign.
+The operators for a single campaign, one for each endpoint that creates or changes it.
 
-Nothing of HTTP or of the models is imported while a DAG file is parsed, only when a task executes.
+Parsing a DAG file imports neither the HTTP client nor the models.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._task_state.at_most_once import AtMostOnce
 from airflow_provider_otpiq._task_state.created_campaign import CreatedCampaignState
-from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented_fields
+from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented_fields, names_of_template_fields
 from airflow_provider_otpiq.operators.recipients import AttachRecipientsOperator, SendSampleOperator
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ __all__ = [
 
 
 class _ScheduledOperator(OtpiqBaseOperator):
-    """What the operators share that set a campaign's template and time."""
+    """The base of the operators that set a campaign's template and time."""
 
     def _request_fields(self, context: Context) -> dict[str, Any]:
-        """Collect the rendered fields of the request, with a naive time in the DAG's timezone."""
+        """Return the rendered fields of the request, with a naive time in the DAG's timezone."""
         fields = {name: getattr(self, name) for name in self.template_fields if name != "otpiq_conn_id"}
         return fields | {"scheduled_for": self._in_timezone_of_dag(context, "scheduled_for")}
 
@@ -42,51 +42,39 @@ class CreateCampaignOperator(_ScheduledOperator):
     """
     Create a WhatsApp campaign, without recipients.
 
-    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` holds its documented fields, a dict.
+    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` has its documented fields, a dict.
 
-    All fields are validated when the task executes; if any breaks a rule, one error lists every validation error,
+    All fields are validated when the task executes. If any breaks a rule, one error lists every validation error,
     nothing is sent, and no retry is used. None, an empty string and the string ``None`` mean "not set".
 
-    Each task instance creates one campaign: on Airflow 3.3+ a later try, and a cleared task, returns the campaign
-    that an earlier try created, as long as the rendered fields are the same. Other fields create a new campaign, with
-    a warning that names the old one. So derive ``scheduled_for`` from the run: a time relative to now creates another
-    campaign on each try. Where OTPIQ's response to an earlier try was lost, or the worker died before it was saved, a
-    later try creates another campaign; the first has no recipients and sends nothing.
+    Each task instance creates one campaign: on Airflow 3.3+, a later try and a cleared task return the campaign of an
+    earlier try, as long as the rendered fields are the same. Other fields create a new campaign, with a warning that
+    names the old one. So derive ``scheduled_for`` from the run: a time relative to now creates another campaign on each
+    try. If OTPIQ's response to an earlier try was lost, or the worker died before it was saved, a later try creates
+    another campaign; the first has no recipients and sends nothing.
 
     Rules of the fields: https://docs.otpiq.com, *Create campaign*.
 
     :param name: the campaign's name, 3 to 80 characters. (templated)
     :param template_id: id of the message template, 24 hexadecimal characters. Either it or ``template_name`` is
         required. (templated)
-    :param phone_number_id: id of the sending number, 24 hexadecimal characters; it must belong to the same
-        WhatsApp Business Account as the template. Either it or ``phone_number`` is required. (templated)
-    :param schedule_type: ``now``, OTPIQ's default, saves a draft, which is started explicitly; ``schedule`` saves
-        a campaign that starts by itself at ``scheduled_for``. (templated)
-    :param scheduled_for: when the campaign starts, in the future; required with ``schedule``, and only allowed
-        with it. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone. (templated)
+    :param phone_number_id: id of the sending number, 24 hexadecimal characters, of the template's WhatsApp Business
+        Account. Either it or ``phone_number`` is required. (templated)
+    :param schedule_type: ``now``, OTPIQ's default, saves a draft, to be started explicitly; ``schedule`` saves a
+        campaign that starts automatically at ``scheduled_for``. (templated)
+    :param scheduled_for: when the campaign starts, in the future; required with ``schedule``, and only allowed with it.
+        A datetime or an ISO 8601 string; a naive time is in the DAG's timezone. (templated)
     :param template_name: name of an approved template, which is looked up when the task executes. (templated)
-    :param template_language: its language, such as ``ar``, where the name alone fits several. (templated)
-    :param phone_number: a connected number, such as ``+964 770 123 4567``, looked up as well, in the account that the
-        template belongs to. (templated)
+    :param template_language: the template's language, such as ``ar``, if several have its name. (templated)
+    :param phone_number: a connected number, such as ``+964 770 123 4567``, of the template's account, which is looked
+        up when the task executes. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param durable: whether to save the campaign for a later try, True by default. False creates a new campaign on
-        every try. Before Airflow 3.3 there is no place to save it.
-    :param retry_policy: whether and when Airflow 3.3+ tries the task again,
+        every try. Airflow before 3.3 cannot save it.
+    :param retry_policy: whether and when Airflow 3.3+ retries the task,
         :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``
         and ``retry_delay``. Ignored before Airflow 3.3.
     """
-
-    template_fields: Sequence[str] = (
-        "name",
-        "template_id",
-        "phone_number_id",
-        "schedule_type",
-        "scheduled_for",
-        "template_name",
-        "template_language",
-        "phone_number",
-        "otpiq_conn_id",
-    )
 
     def __init__(
         self,
@@ -103,15 +91,10 @@ class CreateCampaignOperator(_ScheduledOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.name = name
-        self.template_id = template_id
-        self.phone_number_id = phone_number_id
-        self.schedule_type = schedule_type
-        self.scheduled_for = scheduled_for
-        self.template_name = template_name
-        self.template_language = template_language
-        self.phone_number = phone_number
+        self._assign(locals())
         self.durable = durable
+
+    template_fields: Sequence[str] = names_of_template_fields(__init__)
 
     def execute(self, context: Context) -> str:
         """
@@ -136,13 +119,13 @@ class CreateCampaignOperator(_ScheduledOperator):
 
 class UpdateCampaignOperator(_ScheduledOperator):
     """
-    Edit a campaign that is a draft or scheduled. One that has started cannot be edited.
+    Edit a campaign that is a draft or scheduled. A campaign that has started cannot be edited.
 
-    Only the fields that are set are changed, and at least one must be. None, an empty string and the string ``None``
-    mean "not set". All fields are validated when the task executes; if any breaks a rule, one error lists every
-    validation error, nothing is sent, and no retry is used.
+    Only the fields that are set are changed; set at least one. None, an empty string and the string ``None`` mean
+    "not set". All fields are validated when the task executes. If any breaks a rule, one error lists every validation
+    error, nothing is sent, and no retry is used.
 
-    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` holds its documented fields, a dict.
+    XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` has its documented fields, a dict.
 
     Rules of the fields: https://docs.otpiq.com, *Update draft or scheduled campaign*.
 
@@ -152,33 +135,16 @@ class UpdateCampaignOperator(_ScheduledOperator):
     :param template_id: id of another message template, 24 hexadecimal characters. (templated)
     :param phone_number_id: id of another sending number, 24 hexadecimal characters. (templated)
     :param category: ``MARKETING`` or ``UTILITY``. (templated)
-    :param schedule_type: ``schedule``, or ``now`` to take the campaign back to a draft and clear its time.
-        (templated)
-    :param scheduled_for: a new time to start at, in the future; not together with ``now``. A datetime or an ISO
-        8601 string; a naive time is in the DAG's timezone. Alone it keeps a scheduled campaign scheduled, and, by
-        assumption, a draft a draft: set ``schedule`` too to schedule a draft. (templated)
+    :param schedule_type: ``schedule``, or ``now`` to make the campaign a draft again and clear its time. (templated)
+    :param scheduled_for: a new start time, in the future; not together with ``now``. A datetime or an ISO 8601 string;
+        a naive time is in the DAG's timezone. Alone, it keeps a scheduled campaign scheduled and, by assumption, a
+        draft a draft: set ``schedule`` too to schedule a draft. (templated)
     :param template_name: name of another approved template, instead of its id. (templated)
-    :param template_language: its language, where the name alone fits several. (templated)
+    :param template_language: the template's language, if several have its name. (templated)
     :param phone_number: another connected number, instead of its id. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
-    :param retry_policy: whether and when Airflow 3.3+ tries the task again,
-        :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``
-        and ``retry_delay``. Ignored before Airflow 3.3.
+    :param retry_policy: as for :class:`CreateCampaignOperator`.
     """
-
-    template_fields: Sequence[str] = (
-        "campaign_id",
-        "name",
-        "template_id",
-        "phone_number_id",
-        "category",
-        "schedule_type",
-        "scheduled_for",
-        "template_name",
-        "template_language",
-        "phone_number",
-        "otpiq_conn_id",
-    )
 
     def __init__(
         self,
@@ -196,16 +162,9 @@ class UpdateCampaignOperator(_ScheduledOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.campaign_id = campaign_id
-        self.name = name
-        self.template_id = template_id
-        self.phone_number_id = phone_number_id
-        self.category = category
-        self.schedule_type = schedule_type
-        self.scheduled_for = scheduled_for
-        self.template_name = template_name
-        self.template_language = template_language
-        self.phone_number = phone_number
+        self._assign(locals())
+
+    template_fields: Sequence[str] = names_of_template_fields(__init__)
 
     def execute(self, context: Context) -> str:
         """
@@ -224,17 +183,17 @@ class UpdateCampaignOperator(_ScheduledOperator):
 
 class StartCampaignOperator(OtpiqBaseOperator):
     """
-    Start a campaign now, even if it is scheduled for later: its messages go out immediately, and cost money.
+    Start a campaign now, even if it is scheduled for later: its messages are sent immediately, and cost money.
 
     To send at a time, schedule the draft instead, with an :class:`UpdateCampaignOperator` (``schedule_type="schedule"``
-    and ``scheduled_for``): that is idempotent, and the campaign then starts by itself.
+    and ``scheduled_for``): that is idempotent, and the campaign then starts automatically.
 
-    A start is sent at most once. Where OTPIQ's response is lost, whether the campaign has started is unknown: the task
-    fails immediately, its retries stay unused, and a person looks first. On Airflow 3.3+ a pending marker is saved in
-    the task's state before the request, and the response after it: a later try, and a cleared task, returns the saved
-    response; where there is only the marker, because the worker died, nothing is sent and the error says how to go on.
-    A mapped task whose input changed its order or length before a clear sends nothing either: Airflow keys state by
-    map index. (An index that is new after the clear has no state, and sends.)
+    A start is sent at most once. If OTPIQ's response is lost, whether the campaign has started is unknown: the task
+    fails immediately without retries, and a person checks first. On Airflow 3.3+, a pending marker is saved in the
+    task's state before the request, and the response after it. A later try and a cleared task return the saved
+    response. If only the marker exists, because the worker died, nothing is sent, and the error lists what to do. A
+    mapped task whose input changed its order or length before a clear sends nothing either, because Airflow keys state
+    by map index. (An index that is new after the clear has no state, and sends.)
 
     XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is the campaign, a dict.
 
@@ -243,8 +202,8 @@ class StartCampaignOperator(OtpiqBaseOperator):
     :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters, such as the output of a
         :class:`CreateCampaignOperator`; not its ``campaignId``. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
-    :param durable: whether to save state for a later try, True by default. False may start a campaign again. Before
-        Airflow 3.3 there is no place to save it.
+    :param durable: whether to save state for a later try, True by default. False may start a campaign again. Airflow
+        before 3.3 cannot save it.
     :param retry_policy: as for :class:`CreateCampaignOperator`.
     """
 
@@ -283,7 +242,7 @@ class StartCampaignOperator(OtpiqBaseOperator):
 
         from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 
-        with suppress(ValueError):  # there is no time in the response, or none that can be read
+        with suppress(ValueError):  # the response has no time, or an invalid one
             scheduled_for = parse_datetime(campaign.get("scheduledFor"))
             if scheduled_for > pendulum.now("UTC"):
                 self.log.warning(

@@ -1,20 +1,17 @@
-"""The operators that reach people: attach recipients to a campaign, and send a sample of it."""
+"""The operators that accept recipients: attach them to a campaign, or send a sample of it."""
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections import ChainMap
-from collections.abc import Sized
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_otpiq._task_state.at_most_once import AtMostOnce
-from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, documented_fields
+from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, RejectsEmptyFields, documented_fields
+from airflow_provider_otpiq.operators._redacted import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from airflow.providers.common.compat.sdk import BaseOperator, Context, ObjectStoragePath, XComArg
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
 
     from airflow_provider_otpiq._recipients.attach_response import AttachedCampaign
     from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
@@ -23,68 +20,16 @@ if TYPE_CHECKING:
     Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]] | ObjectStoragePath
 
 
-_FILE = re.compile(r"\S.*\.json")
-_CAN_BE_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_CSV_FIELDS = ("phone_number", "template_parameters", "reference", "delimiter", "encoding")
+_SHOWN_FIELDS = ("campaign_id", "phone_number", "reference", "null_values")
 
 
-class RedactedRecipients:
-    """
-    Recipients in a template field that is rendered: Airflow stores and shows their count, and nobody's number.
-
-    :param value: what the field holds.
-    """
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def render(self, render: Callable[[Any], Any]) -> None:
-        """
-        Render a field that is a string or a path, and resolve XComArgs, also inside of collections.
-
-        A string inside of a collection is a person's data, never a template. A callable is called when the task
-        executes.
-
-        :param render: renders a value.
-        """
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-        if not callable(self.value):
-            is_template = isinstance(self.value, str | ObjectStoragePath)
-            self.value = render(self.value) if is_template else _resolve_xcom_args(self.value, render)
-
-    @property
-    def path(self) -> str | None:
-        """The local path or URL of the file that the field names, if it names one."""
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-        path = str(self.value) if isinstance(self.value, str | ObjectStoragePath) else ""
-        return path if _FILE.fullmatch(path) else None
-
-    def __str__(self) -> str:
-        if self.path:
-            return f"the recipients in {self.path}"
-        if callable(self.value):
-            from airflow_provider_otpiq._redaction import name_of_callable
-
-            return f"the recipients of {name_of_callable(self.value)}"
-        if isinstance(self.value, Sized) and not isinstance(self.value, str | bytes):
-            return f"{len(self.value)} recipients"
-        return f"recipients as a {type(self.value).__name__}"
-
-
-def _resolve_xcom_args(value: Any, resolve: Callable[[Any], Any]) -> Any:
-    if isinstance(value, dict):
-        return {key: _resolve_xcom_args(item, resolve) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_resolve_xcom_args(item, resolve) for item in value]
-    return resolve(value) if hasattr(value, "iter_references") else value  # of Airflow's mixin, which has moved
-
-
-class _RecipientsOperator(OtpiqBaseOperator):
+class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
     """The base of the operators that accept recipients."""
 
-    template_fields: Sequence[str] = ("campaign_id", "recipients", "null_values", "otpiq_conn_id")
-    # What a callable returns is known only after the task has executed. Airflow 2 never looks again.
+    template_fields: Sequence[str] = ("campaign_id", "recipients", *_CSV_FIELDS, "null_values", "otpiq_conn_id")
+    required_if_set = ("template_parameters", "encoding")
+    # A callable's recipients are counted only after the task has executed. Airflow 2 does not store this count.
     overwrite_rtif_after_execution = True
 
     def __init__(
@@ -92,6 +37,11 @@ class _RecipientsOperator(OtpiqBaseOperator):
         *,
         campaign_id: Text,
         recipients: Recipients,
+        phone_number: Text | None = None,
+        template_parameters: Mapping[str, Mapping[str, Any]] | XComArg | None = None,
+        reference: Text | None = None,
+        delimiter: Text | None = None,
+        encoding: Text | None = None,
         default_region: str = "IQ",
         validate_parameters: bool = True,
         on_invalid: Literal["fail", "skip"] = "fail",
@@ -101,6 +51,11 @@ class _RecipientsOperator(OtpiqBaseOperator):
         super().__init__(**kwargs)
         self.campaign_id: Any = campaign_id
         self.recipients: Any = recipients
+        self.phone_number: Any = phone_number
+        self.template_parameters: Any = template_parameters
+        self.reference: Any = reference
+        self.delimiter: Any = delimiter
+        self.encoding: Any = encoding
         self.default_region = default_region
         self.validate_parameters = validate_parameters
         self.on_invalid = on_invalid
@@ -109,23 +64,36 @@ class _RecipientsOperator(OtpiqBaseOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
-        # Airflow calls this for a plain and for a mapped task, `render_template_fields` for a plain one only. Where a
-        # field cannot be rendered, it would log this one's template and store what the others have come to; and it
-        # would call a callable, before the task executes.
+        # Airflow calls this for plain and mapped tasks, `render_template_fields` for plain ones only. It would call a
+        # callable before the task executes. If a field cannot be rendered, it would log the template of this one.
         if parent is self and not isinstance(self.recipients, RedactedRecipients):
             template_fields = [name for name in template_fields if name != "recipients"]
             self.recipients = RedactedRecipients(self.recipients)
             self.recipients.render(lambda value: self.render_template(value, context, jinja_env, seen_oids))
-        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        try:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        finally:
+            if parent is self:
+                self._redact_misplaced_recipients()
+
+    def _redact_misplaced_recipients(self) -> None:
+        """Hide recipients that were set as another field by mistake; the request's validation then refuses them."""
+        for name in _SHOWN_FIELDS:
+            if _has_phone_number(value := getattr(self, name)):
+                setattr(self, name, RedactedRecipients(value))
+
+    def _value_of(self, name: str) -> Any:
+        value = getattr(self, name)
+        return value.value if isinstance(value, RedactedRecipients) else value
 
     def _check_recipients(self, context: Context) -> ValidRecipients:
         recipients = self.hook.check_recipients(
-            campaign_id=self.campaign_id,
+            campaign_id=self._value_of("campaign_id"),
             recipients=self._read_recipients(context),
             default_region=self.default_region,
             validate_parameters=self.validate_parameters,
             on_invalid=self.on_invalid,
-            null_values=self.null_values,
+            null_values=self._value_of("null_values"),
         )
         if not self._redacted.path:
             self.recipients = RedactedRecipients(recipients)
@@ -139,6 +107,12 @@ class _RecipientsOperator(OtpiqBaseOperator):
     def _read_recipients(self, context: Context) -> Any:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+        fields = {name: self._value_of(name) for name in _CSV_FIELDS}
+        if self._redacted.is_csv:
+            from airflow_provider_otpiq._audience.recipients_file import read_rows
+
+            return read_rows(str(self._redacted.path), **fields)
+        _require_unset(fields)
         if path := self._redacted.path:
             from airflow_provider_otpiq._audience.recipients_file import read_recipients
 
@@ -149,24 +123,29 @@ class _RecipientsOperator(OtpiqBaseOperator):
         return call_with_context(recipients, context, self) if callable(recipients) else recipients
 
 
-def call_with_context(function: Callable[..., Any], context: Context, operator: BaseOperator) -> Any:
-    """
-    Call a function with those variables of the task's context that it names.
+def _has_phone_number(value: object) -> bool:
+    from airflow_provider_otpiq._redaction import mask_phone_numbers
 
-    :param function: what to call.
-    :param context: the task's context.
-    :param operator: whose task it is.
-    :return: what the function returns.
-    """
-    # The last two are what Airflow itself passes to a callable in a template field.
-    available = ChainMap(
-        {"context": context, "jinja_env": operator.get_template_env()}, cast("dict[str, Any]", context)
-    )
-    parameters = inspect.signature(function).parameters.values()
-    named = {parameter.name for parameter in parameters if parameter.kind in _CAN_BE_NAMED}
-    wanted = available if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) else named
-    bound = getattr(function, "keywords", {})  # of a partial, which has chosen its own value
-    return function(**{name: available[name] for name in available if name in wanted and name not in bound})
+    try:
+        text = str(value)
+    except ValueError:  # an int of thousands of digits
+        return True
+    return mask_phone_numbers(text) != text
+
+
+def _require_unset(fields: Mapping[str, object]) -> None:
+    from airflow_provider_otpiq._models.fields import is_set
+    from airflow_provider_otpiq._validation_errors import bullet_list
+    from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+    errors = [
+        f"{name}: is set, but recipients is not the path of a .csv file" for name in fields if is_set(fields[name])
+    ]
+    if errors:
+        raise OtpiqValidationError(
+            f"Nothing was sent, because of:{bullet_list(errors)}\nRemove these fields, or set the path of a CSV file.",
+            errors=errors,
+        )
 
 
 class AttachRecipientsOperator(_RecipientsOperator):
@@ -179,12 +158,11 @@ class AttachRecipientsOperator(_RecipientsOperator):
     is kept. It is idempotent: OTPIQ skips the numbers that are on the campaign already.
 
     Strings are cleaned as WhatsApp requires: runs of whitespace, including line breaks and tabs, become one space. A
-    value that is blank or means "no value" is left out. The log counts both, and the numbers outside of
+    value that is blank or means "no value" is left out. The log counts both, and the numbers outside
     ``default_region``.
 
-    No person's data goes into Airflow's UI, logs or XCom by this operator; the field shows as "1000 recipients". But
-    a literal list stands in the DAG file, and in the serialized DAG of Airflow's database, whatever an operator does:
-    set a callable.
+    Airflow's UI, logs and XCom show no personal data; the field shows as "1000 recipients". But a literal list is in
+    the DAG file, and in the serialized DAG of Airflow's database: set a callable or a file instead.
 
     XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is what OTPIQ returns of the campaign,
     a dict with at least ``_id``; key ``recipients`` is a dict of the counts ``attached``, ``already_attached``,
@@ -195,29 +173,44 @@ class AttachRecipientsOperator(_RecipientsOperator):
 
     :param campaign_id: the campaign's ``_id``, 24 hexadecimal characters, such as the output of a
         :class:`CreateCampaignOperator`; not its ``campaignId``. (templated)
-    :param recipients: 1 to 1000 recipients: dicts in the API's shape, ``{"phoneNumber": "9647712345678",
-        "templateParameters": {"body": {"1": "Ali"}}}``, or only phone numbers where the template has no parameters. A
-        dict may carry a ``reference`` (a string or an int, such as a customer id), which is never sent and names the
-        recipient in errors and logs. A list, an ``XComArg`` of one, or a callable that returns or yields them when the
-        task executes, and may take variables of the task's context by their names. Or the path of a file with a JSON
-        list of them, such as a part of a prepared audience (``…/parts/00000.json``), which is read when the task
-        executes: a string that ends in ``.json``, an absolute path or a URL, or an ``ObjectStoragePath``. Strings
-        inside a list are data, and never rendered. A number may be written as ``+964 771…``, ``00964771…``,
-        ``0771…`` or ``964771…``, with spaces and in Arabic digits. A value of ``templateParameters`` is a string, a
-        number, a bool or missing; those of ``header`` and ``buttons`` may be nested, such as
-        ``{"buttons": {"0": {"1": "A-1042"}}}``. (templated)
+    :param recipients: 1 to 1000 recipients, in one of these forms (templated):
+
+        - a list, an ``XComArg`` of one, or a callable that returns or yields them when the task executes, and may have
+          parameters with the names of the task's context variables. Strings inside a list are data, never templates.
+        - the path of a JSON file with a list of them, such as a part of a prepared audience (``…/parts/00000.json``)
+        - the path of a CSV file (``.csv``, ``.csv.gz``, ``.csv.zst``), whose columns the next parameters name
+
+        A file is read when the task executes. Its path is an absolute path or a URL, a string or an
+        ``ObjectStoragePath``.
+
+        A recipient is a dict in the API's shape, ``{"phoneNumber": "9647712345678", "templateParameters": {"body":
+        {"1": "Ali"}}}``, or only a phone number if the template has no parameters. A dict may have a ``reference`` (a
+        string or an int, such as a customer id), which is never sent and names the recipient in errors and logs. A
+        number may be written as ``+964 771…``, ``00964771…``, ``0771…`` or ``964771…``, with spaces and in Arabic
+        digits. A value of ``templateParameters`` is a string, a number, a bool or missing; those of ``header`` and
+        ``buttons`` may be nested, such as ``{"buttons": {"0": {"1": "A-1042"}}}``.
+    :param phone_number: the column of the phone number in a CSV file, which requires it. An error for other
+        ``recipients``, as are the next four. (templated)
+    :param template_parameters: the column of each template parameter in a CSV file, ``{"body": {"1": "first_name"}}``,
+        or a constant, ``{"body": {"1": {"value": "Ramadan"}}}``. None by default. If it is set and renders to an empty
+        value, that is an error. (templated)
+    :param reference: a column of a CSV file that names the row in errors and logs. None by default. (templated)
+    :param delimiter: the character between the values of a CSV file, a comma by default. (templated)
+    :param encoding: the encoding of a CSV file, by default UTF-8 with or without a byte order mark. If it is set and
+        renders to an empty value, that is an error. (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default.
     :param validate_parameters: whether to check the template's required parameters, True by default; False saves the
         call.
-    :param on_invalid: ``fail``, the default, sends nothing if any recipient is invalid; ``skip`` takes the others, of
-        100,000 at most, and logs which are left out (at most 100) and why.
+    :param on_invalid: ``fail``, the default, sends nothing if any recipient is invalid; ``skip`` attaches the others,
+        reads at most 100,000 rows, and logs which are left out (at most 100) and why. A row of a CSV file that cannot
+        be read is always an error.
     :param null_values: a list of strings that mean "no value" as the value of a template parameter, compared with the
         whole cleaned text. It replaces the default list: what ``pandas.read_csv`` reads as missing (``NULL``, ``nan``,
         ``N/A``, …), ``\N``, ``none``, ``undefined``, and errors of spreadsheets such as ``#REF!``. None, the default,
-        is that list; an empty list lets only blank text mean "no value", as for a part of an audience that was prepared
-        with another list. (templated)
+        is that list; with an empty list only blank text means "no value", as for a part of an audience that was
+        prepared with another list. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
-    :param retry_policy: whether and when Airflow 3.3+ tries the task again,
+    :param retry_policy: whether and when Airflow 3.3+ retries the task,
         :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``
         and ``retry_delay``. Ignored before Airflow 3.3.
     """
@@ -228,16 +221,17 @@ class AttachRecipientsOperator(_RecipientsOperator):
 
         :param context: the task's context.
         :return: the campaign's ``_id``.
+        :raises OSError: if a CSV file does not exist or cannot be read.
         :raises OtpiqError: as :meth:`.OtpiqHook.check_recipients` and :meth:`.OtpiqHook.attach_recipients`.
-        :raises OtpiqValidationError: also, after the request, if the campaign now holds more recipients than the
+        :raises OtpiqValidationError: also, after the request, if the campaign now has more recipients than the
             connection's ``max_recipients``.
         """
         recipients = self._check_recipients(context)
         campaign = self.hook.attach_recipients(campaign_id=self.campaign_id, recipients=recipients)
         if campaign.attached == 0:
-            self.log.info("All %d recipients were on campaign %s already.", len(recipients), campaign["_id"])
+            self.log.info("All %d recipients were already attached to campaign %s.", len(recipients), campaign["_id"])
         else:
-            total = f", which now holds {campaign['totalRecipients']}" if "totalRecipients" in campaign else ""
+            total = f", which now has {campaign['totalRecipients']}" if "totalRecipients" in campaign else ""
             self.log.info("Attached %d recipients to campaign %s%s.", len(recipients), campaign["_id"], total)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="recipients", value=_counts(campaign, recipients))
@@ -257,9 +251,9 @@ class SendSampleOperator(_RecipientsOperator):
     """
     Send a campaign's message to a few people immediately, such as the team. It costs money.
 
-    OTPIQ creates a separate campaign for it and leaves this one as it is. It is sent at most once: see
-    :class:`.StartCampaignOperator`. What is saved on Airflow 3.3+ is the campaign and not the recipients, so a cleared
-    task does not send a sample of the same campaign again, whoever the recipients are; ``durable=False`` does.
+    OTPIQ creates a separate campaign for it and does not change this one. It is sent at most once: see
+    :class:`.StartCampaignOperator`. Airflow 3.3+ saves the campaign, not the recipients, so a cleared task does not
+    send a sample of the same campaign again, not even to other recipients; ``durable=False`` does.
 
     XCom: ``return_value`` is the sample campaign's ``_id``, a string; key ``campaign`` is the sample campaign, a dict,
     whose ``sampleOfCampaign`` is the other's id.
@@ -267,13 +261,18 @@ class SendSampleOperator(_RecipientsOperator):
     Rules: https://docs.otpiq.com, *Send sample*.
 
     :param campaign_id: the ``_id`` of the campaign to send a sample of, 24 hexadecimal characters. (templated)
-    :param recipients: who gets it, as for :class:`AttachRecipientsOperator`. (templated)
+    :param recipients: the people who get it, as for :class:`AttachRecipientsOperator`. (templated)
+    :param phone_number: as for :class:`AttachRecipientsOperator`. (templated)
+    :param template_parameters: as for :class:`AttachRecipientsOperator`. (templated)
+    :param reference: as for :class:`AttachRecipientsOperator`. (templated)
+    :param delimiter: as for :class:`AttachRecipientsOperator`. (templated)
+    :param encoding: as for :class:`AttachRecipientsOperator`. (templated)
     :param default_region: as for :class:`AttachRecipientsOperator`.
     :param validate_parameters: as for :class:`AttachRecipientsOperator`.
     :param on_invalid: as for :class:`AttachRecipientsOperator`.
     :param null_values: as for :class:`AttachRecipientsOperator`. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
-    :param durable: whether to save state for a later try, True by default. Before Airflow 3.3 there is no place to save
+    :param durable: whether to save state for a later try, True by default. Before Airflow 3.3 there is no store for
         it.
     :param retry_policy: as for :class:`AttachRecipientsOperator`.
     """
@@ -284,23 +283,24 @@ class SendSampleOperator(_RecipientsOperator):
 
     def execute(self, context: Context) -> str:
         """
-        Send the sample, unless an earlier try of this task instance did.
+        Send the sample, unless an earlier try of this task instance has sent it.
 
         :param context: the task's context.
         :return: the sample campaign's ``_id``.
+        :raises OSError: if a CSV file does not exist or cannot be read.
         :raises OtpiqError: as :meth:`.OtpiqHook.check_recipients` and :meth:`.OtpiqHook.send_sample`.
         :raises OtpiqOutcomeUnknownError: if whether the sample was sent is unknown.
         """
         state = AtMostOnce(context, "sample", self.campaign_id, durable=self.durable)
         if sample := state.previous_result():
             self.log.info(
-                "An earlier try sent sample %s of campaign %s; nothing was sent.", sample["_id"], self.campaign_id
+                "An earlier try sent sample %s of campaign %s. Nothing was sent.", sample["_id"], self.campaign_id
             )
         else:
             recipients = self._check_recipients(context)
             sample = state.run_once(lambda: self._send_sample(recipients, state))
             self.log.info(
-                "Sent sample %s of campaign %s to %d recipients; %d rows were skipped, %d were duplicates.",
+                "Sent sample %s of campaign %s to %d recipients; skipped rows: %d, duplicates: %d.",
                 sample["_id"],
                 self.campaign_id,
                 len(recipients),

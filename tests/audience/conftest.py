@@ -3,15 +3,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_otpiq._audience.prepare import prepare
 from airflow_provider_otpiq._audience.request import AudienceRequest
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from airflow_provider_otpiq._audience.manifest import Audience
@@ -22,6 +24,9 @@ FIELDS: dict[str, Any] = {
     "reference": "id",
     "max_rejected": 1.0,
 }
+GOOD = "id,phone,name\n1,9647701234567,Ali\n"
+PERSON = {"id": 1, "phone": "9647701234567", "name": "Ali"}
+SECRETS = ("7701234567", "Ali", "Zaynab", "Basra", "example.com", "PASSWORD")
 
 
 class Prepared:
@@ -41,6 +46,20 @@ class Prepared:
         ]
         self.content = [audience.folder.read(part.path) for part in audience.manifest.parts]
 
+    @property
+    def names(self) -> list[str]:
+        return [recipient["templateParameters"]["body"]["1"] for recipient in self.recipients]
+
+
+@pytest.fixture(autouse=True)
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the folder of temporary files, which is empty after the test."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+
 
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
@@ -49,18 +68,50 @@ def output(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path, output: Path) -> Callable[..., Prepared]:
-    """Prepare what a file holds, or a callable returns."""
+    """Prepare what a file contains, or a callable returns; bytes of ``suppress`` are the content of a file, too."""
 
     def run(source: bytes | str | Any, name: str = "people.csv", **fields: Any) -> Prepared:
         if isinstance(source, bytes | str):
             path = tmp_path / name
             path.write_bytes(source.encode() if isinstance(source, str) else source)
             source = str(path)
+        if isinstance(suppress := fields.get("suppress"), bytes):
+            (tmp_path / "opt_outs.csv").write_bytes(suppress)
+            fields["suppress"] = f"{tmp_path}/opt_outs.csv"
         fields = FIELDS | {"output": str(output)} | fields
         return Prepared(prepare(AudienceRequest.parse(source=source, **fields)))
 
     return run
 
 
+@pytest.fixture
+def refused(run: Callable[..., Prepared], tmp_path: Path) -> Callable[..., str]:
+    """Return the error's text of what cannot be prepared, with ``…`` for the test's folder; it names no person."""
+
+    def refused(*args: Any, **fields: Any) -> str:
+        with pytest.raises(OtpiqValidationError) as caught:
+            run(*args, **fields)
+        text = str(caught.value)
+        assert all(error in text for error in caught.value.errors)
+        assert [secret for secret in SECRETS if secret in text] == []
+        return text.replace(str(tmp_path), "…")
+
+    return refused
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    caplog.set_level("INFO")
+    return lambda: "".join(capsys.readouterr()) + caplog.text
+
+
 def as_json_lines(rows: list[dict[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def parquet(path: Path, rows: str) -> str:
+    """Write rows, as SQL, to a Parquet file, and return its path."""
+    import duckdb
+
+    duckdb.execute(f"COPY (FROM (VALUES {rows}) AS rows(id, phone, name)) TO '{path}' (FORMAT parquet)")
+    return str(path)

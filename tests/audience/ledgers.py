@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 def use(output: Output, manifest: Manifest) -> Ledger:
     """Begin a ledger of an audience, and mark the audience as in use."""
-    ledger = Ledger(f"{output.folder}/ledger")
     request = Broadcast(
         request={"name": "Summer"},
         audience=output.location,
@@ -23,6 +22,6 @@ def use(output: Output, manifest: Manifest) -> Ledger:
         template_id=CAMPAIGN_ID,
         phone_number_id=CAMPAIGN_ID,
     )
-    ledger.begin(request)
+    ledger = Ledger.begin(f"{output.folder}/ledger", request)
     output.folder.write(IN_USE, json.dumps({"ledger": ledger.location}).encode())
     return ledger

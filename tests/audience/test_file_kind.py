@@ -24,85 +24,70 @@ SECRETS = ("07701234501", "علي", "9647701234501", "\\x", "\ufffd")
 
 
 def refused(head: bytes, encoding: str = "utf-8", delimiter: str = ",") -> str:
+    """Return the last line of the error, which says what to set."""
     with pytest.raises(OtpiqValidationError) as caught:
         require_csv(head, "people.csv", encoding, delimiter)
-    text = str(caught.value)
-    assert caught.value.errors[0].startswith("people.csv: looks like ")
-    assert [secret for secret in SECRETS if secret in text] == []
-    return text
+    assert [secret for secret in SECRETS if secret in str(caught.value)] == []
+    return str(caught.value).splitlines()[-1]
 
 
 def test_excels_utf_16_with_tabs_names_both_fields() -> None:
     head = (REAL_FILES / "excel_utf16_tabs.csv").read_bytes()
-    text = refused(head)
-    assert "looks like UTF-16 text with tabs; UTF-8 text with commas was expected" in text
-    assert "Set encoding='utf-16' and delimiter='\\t'." in text
-    assert "Set delimiter='\\t'." in refused(head, encoding="utf-16")
-    assert "Set encoding='utf-16'." in refused(head, delimiter="\t")
+    assert refused(head) == "Set encoding='utf-16' and delimiter='\\t'."
+    assert refused(head, encoding="utf-16") == "Set delimiter='\\t'."
+    assert refused(head, delimiter="\t") == "Set encoding='utf-16'."
     require_csv(head, "people.csv", "utf-16", "\t")
 
 
 def test_excels_semicolons_in_arabic_name_both_fields() -> None:
     head = (REAL_FILES / "excel_semicolons_cp1256.csv").read_bytes()
-    text = refused(head)
-    assert "looks like non-UTF-8 text with semicolons; UTF-8 text with commas was expected" in text
-    assert "Set encoding='cp1256' and delimiter=';', or the encoding that the file really has." in text
-    assert "Set delimiter=';'." in refused(head, encoding="cp1256")
+    assert refused(head).startswith("Set encoding='cp1256' and delimiter=';', or the encoding")
+    assert refused(head, encoding="cp1256") == "Set delimiter=';'."
     require_csv(head, "people.csv", "cp1256", ";")
     require_csv(head, "people.csv", "utf-8", ";")  # each row that cannot be read is rejected with its reason
 
 
 def test_a_header_that_is_not_utf_8_names_the_encoding() -> None:
-    text = refused("الاسم,phone\nعلي,07701234501\n".encode("cp1256"))
-    assert "Set encoding='cp1256', or the encoding that the file really has." in text
+    assert refused("الاسم,phone\nعلي,07701234501\n".encode("cp1256")).startswith("Set encoding='cp1256', or the")
 
 
-@pytest.mark.parametrize(
-    ("encoding", "found"),
-    [("utf-16", "utf-16"), ("utf-16-le", "utf-16-le"), ("utf-16-be", "utf-16-be"), ("utf-32", "utf-32")],
-)
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("rows", [ROWS, ROWS.replace("\n", "\r\n"), "الاسم,الهاتف\nعلي,07701234501\n"])
-@pytest.mark.parametrize("expected", ["utf-8", "UTF8", "cp1256", "latin-1"])
-def test_wide_encodings_are_found_with_and_without_a_byte_order_mark(
-    encoding: str, found: str, rows: str, expected: str
-) -> None:
-    assert f"Set encoding={found!r}." in refused(rows.encode(encoding), encoding=expected)
+@pytest.mark.parametrize("expected", ["utf-8", "UTF8", "cp1256"])
+def test_wide_encodings_are_found_with_and_without_a_byte_order_mark(encoding: str, rows: str, expected: str) -> None:
+    assert refused(rows.encode(encoding), encoding=expected) == f"Set encoding={encoding!r}."
     require_csv(rows.encode(encoding), "people.csv", encoding, ",")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "UTF_32"])
 def test_a_wide_encoding_that_the_file_does_not_have_is_named(encoding: str) -> None:
-    assert "Set encoding='utf-8'." in refused(ROWS.encode(), encoding=encoding)
-    assert "Set encoding='cp1256', or" in refused("الاسم,phone\n".encode("cp1256"), encoding=encoding)
+    assert refused(ROWS.encode(), encoding=encoding) == "Set encoding='utf-8'."
+    assert refused("الاسم,phone\n".encode("cp1256"), encoding=encoding).startswith("Set encoding='cp1256', or")
 
 
-def test_a_mark_of_utf_8_is_believed() -> None:
-    assert "looks like UTF-8 text; CP1256 text was expected" in refused(ROWS.encode("utf-8-sig"), encoding="cp1256")
+def test_a_byte_order_mark_of_utf_8_is_believed() -> None:
+    assert refused(ROWS.encode("utf-8-sig"), encoding="cp1256") == "Set encoding='utf-8'."
 
 
 @pytest.mark.parametrize(
-    ("head", "looks_like", "remedy"),
+    ("head", "remedy"),
     [
-        (gzip.compress(ROWS.encode(), mtime=0), "a gzip file", "Let its name end in .gz"),
-        (ZSTD, "a zstd file", "Let its name end in .zst"),
-        (b"PK\x03\x04\x14\x00", "an Excel workbook (.xlsx)", "Save it as CSV"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)", "Save it as CSV"),
-        ((REAL_FILES / "pandas_types.parquet").read_bytes(), "a Parquet file", "Set file_format='parquet'"),
-        (b'{"phone": "07701234501"}\n', "JSON Lines; CSV was expected", "Set file_format='jsonl'"),
+        (gzip.compress(ROWS.encode(), mtime=0), "Let its name end in .gz"),
+        (ZSTD, "Let its name end in .zst"),
+        (b"PK\x03\x04\x14\x00", "Save it as CSV, or extract it"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Save it as CSV."),
+        ((REAL_FILES / "pandas_types.parquet").read_bytes(), "Set file_format='parquet'"),
+        (b'{"phone": "07701234501"}\n', "Set file_format='jsonl'"),
     ],
 )
-def test_another_kind_of_file_is_named_with_what_to_do(head: bytes, looks_like: str, remedy: str) -> None:
-    text = refused(head)
-    assert f"people.csv: looks like {looks_like}" in text
-    assert remedy in text
+def test_another_kind_of_file_is_named_with_what_to_do(head: bytes, remedy: str) -> None:
+    assert refused(head).startswith(remedy)
 
 
-@pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "pipes")])
-def test_another_delimiter_is_named(delimiter: str, name: str) -> None:
-    text = refused(ROWS.replace(",", delimiter).encode())
-    assert f"looks like text with {name}; text with commas was expected" in text
-    assert f"Set delimiter={delimiter!r}." in text
-    assert "Set delimiter=','." in refused(ROWS.encode(), delimiter=delimiter)
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_another_delimiter_is_named(delimiter: str) -> None:
+    assert refused(ROWS.replace(",", delimiter).encode()) == f"Set delimiter={delimiter!r}."
+    assert refused(ROWS.encode(), delimiter=delimiter) == "Set delimiter=','."
 
 
 @pytest.mark.parametrize(
@@ -139,17 +124,12 @@ def test_json_lines_and_parquet_name_the_fields_too() -> None:
         require_text(gzip.compress(line.encode(), mtime=0), "people.jsonl", "utf-8")
     parquet = (REAL_FILES / "pandas_types.parquet").read_bytes()
     require_parquet(parquet, "people.parquet")
-    for head in (ROWS.encode(), line.encode("utf-16")):
-        with pytest.raises(OtpiqValidationError, match="looks like text; a Parquet file was expected"):
+    for head in (ROWS.encode(), line.encode("utf-16"), b"PK\x03\x04"):
+        with pytest.raises(OtpiqValidationError, match=r"people\.parquet: looks like (text|an Excel workbook)"):
             require_parquet(head, "people.parquet")
-    with pytest.raises(OtpiqValidationError, match="looks like an Excel workbook"):
-        require_parquet(b"PK\x03\x04", "people.parquet")
 
 
 def test_a_rejected_rows_reason_names_the_encoding() -> None:
-    assert undecodable_reason("utf-8") == (
-        "has bytes that are not text in utf-8; set encoding, such as cp1256 for Arabic from Excel"
-    )
     assert undecodable_reason("CP1252") == "has bytes that are not text in cp1252; set another encoding"
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_otpiq._audience.classify import RowClassifier
-from airflow_provider_otpiq._audience.csv_counter import CsvCounter
-from airflow_provider_otpiq._audience.readers import read_csv
+from airflow_provider_otpiq._audience.readers import read_file
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq._audience.sources import find_files
+from airflow_provider_otpiq._audience.staging import CsvCounter
+from airflow_provider_otpiq._audience.table import MALFORMED
 from airflow_provider_otpiq._duckdb import Database
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -23,6 +24,8 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from airflow_provider_otpiq._audience.table import Table
 
 EXAMPLES = 400 if os.environ.get("OTPIQ_TEST_FUZZ") == "whole" else 60
 FIELD = st.sampled_from(
@@ -54,11 +57,15 @@ def rows_by_python(text: str) -> list[list[str]] | None:
 
 
 @pytest.fixture
-def decisions(tmp_path: Path) -> Iterator[RowClassifier]:
-    """The tables of an audience, in which nothing has been decided."""
+def request_(tmp_path: Path) -> AudienceRequest:
+    return AudienceRequest.parse(source="x", phone_number="phone", reference="name", output=str(tmp_path))
+
+
+@pytest.fixture
+def table(request_: AudienceRequest) -> Iterator[Table]:
+    """The rows of a source, which nothing has classified."""
     with Database("256MB") as database:
-        request = AudienceRequest.parse(source="x", phone_number="phone", reference="name", output=str(tmp_path))
-        yield RowClassifier(database, request)
+        yield RowClassifier(database, request_).table("source", Progress())
 
 
 @pytest.mark.slow
@@ -68,24 +75,21 @@ def decisions(tmp_path: Path) -> Iterator[RowClassifier]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_a_file_is_read_as_python_reads_it(decisions: RowClassifier, tmp_path: Path, text: str) -> None:
+def test_a_file_is_read_as_python_reads_it(request_: AudienceRequest, table: Table, tmp_path: Path, text: str) -> None:
     (tmp_path / "people.csv").write_text(text, newline="")
     (file,) = find_files([str(tmp_path / "people.csv")], None)
-    loader = decisions.loader("source", Progress())
-    loader.database.execute("DELETE FROM source")
-    loader.database.execute("DELETE FROM malformed")
+    table.database.execute("DELETE FROM source")
     expected = rows_by_python(text)
     try:
-        read_csv(file, ["phone", "name"], ",", "utf-8", loader)
+        read_file(file, ["phone", "name"], request_, table)
     except OtpiqValidationError:
         assert expected is None
         return
-    found: list[Any] = list(loader.database.query("SELECT phone, reference FROM source ORDER BY rowid"))
-    malformed = list(loader.database.query("FROM malformed"))
+    found = table.database.fetch("SELECT phone, reference FROM source ORDER BY rowid")
     if expected is None:
-        assert malformed
+        assert any(phone.startswith(MALFORMED) for phone, _ in found)
     else:
-        assert ([list(row) for row in found], malformed) == (expected, [])
+        assert list(map(list, found)) == expected
 
 
 @given(csv_text(), st.integers(1, 7))

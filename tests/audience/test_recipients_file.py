@@ -61,8 +61,8 @@ def test_each_row_that_cannot_be_read_is_listed(tmp_path: Path) -> None:
         f"{tmp_path}/people.csv, row 1: has 3 fields, and the header has 4",
         f"{tmp_path}/people.csv, row 2: has bytes that are not text in utf-8; set encoding, such as cp1256 for Arabic"
         " from Excel",
-        f"{tmp_path}/people.csv, row 4: has U+FFFD instead of bytes that an earlier program could not decode; correct"
-        " the source",
+        f"{tmp_path}/people.csv, row 4: has U+FFFD for bytes that an earlier program could not decode; correct the"
+        " source",
         f"{tmp_path}/people.csv, row 5: has a quote in the wrong place",
     ]
     with pytest.raises(OtpiqValidationError) as caught:
@@ -77,7 +77,7 @@ def test_each_row_that_cannot_be_read_is_listed(tmp_path: Path) -> None:
         (b"", {}, "people.csv is empty"),
         (b"id,mobile\n1,2\n", {}, "people.csv: has no column 'phone'"),
         (HEADER.encode() + b'C-1,1,"Ali,x\nC-2,2,Ali,x\n', {}, "people.csv, lines 2 to 3: a row has a quote"),
-        (HEADER.replace(",", ";").encode(), {}, "looks like text with semicolons"),
+        (HEADER.replace(",", ";").encode(), {}, "delimiter: ',' is set, but "),
         (HEADER.encode(), {"encoding": " "}, "encoding: is set and rendered to an empty value"),
         (HEADER.encode(), {"template_parameters": {"footer": {}}}, "template_parameters: footer"),
         (HEADER.encode(), {"phone_number": None}, "phone_number: is required"),

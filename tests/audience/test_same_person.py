@@ -92,5 +92,5 @@ def test_a_number_with_a_tail_is_nobodys(tmp_path: Path, tail: str) -> None:
     written = [choice.choice(["", "0", "964", "+964", "00964"]) + national + tail for national in iraqi]
     assert attached([*written, "+964 770 123 4567"]) == {100: "9647701234567"}
     assert prepared(tmp_path, [*written, "+964 770 123 4567"], []) == {"9647701234567"}
-    with pytest.raises(OtpiqValidationError, match="suppress: rows 1"):
+    with pytest.raises(OtpiqValidationError, match="suppress: row 1: phoneNumber "):
         prepared(tmp_path, ["+964 770 123 4567"], written[:1])

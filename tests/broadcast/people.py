@@ -1,4 +1,4 @@
-"""A prepared audience, written as `PrepareAudienceOperator` does, and what the sandbox's books say of its people."""
+"""A prepared audience, as `PrepareAudienceOperator` writes it, and who gets its messages in the sandbox."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def write_audience(
     location: str, parts: int = 3, part_size: int = PART_SIZE, first: int = 0, name: str = "Zaynab"
 ) -> str:
     folder, written = Folder(location), []
-    for at in range(parts):
-        people = [number(first + at * part_size + position) for position in range(part_size)]
+    for index in range(parts):
+        people = [number(first + index * part_size + position) for position in range(part_size)]
         recipients = [
             {"phoneNumber": each, "templateParameters": {"body": {"1": name}}, "reference": f"C-{each[-3:]}"}
             for each in people
         ]
         content = json.dumps(recipients).encode()
-        part = Part(path=f"parts/{at:05}.json", recipients=part_size, sha256=sha256(content).hexdigest())
+        part = Part(path=f"parts/{index:05}.json", recipients=part_size, sha256=sha256(content).hexdigest())
         folder.write(part.path, content)
         written.append(part)
     everybody = parts * part_size
@@ -49,7 +49,7 @@ def write_audience(
 
 
 def messaged(sandbox: Sandbox) -> Counter[str]:
-    """Count in how many campaigns that are scheduled, run or have run each number is."""
+    """Count the campaigns of each number that are scheduled, running or completed."""
     return Counter(
         each
         for campaign in sandbox.campaigns

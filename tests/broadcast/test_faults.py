@@ -1,4 +1,4 @@
-"""A fault of any call, over HTTP: each person is in exactly one campaign that starts. `model` has the rest."""
+"""A fault of any call over HTTP: each person is still in exactly one campaign that starts. `model` has the rest."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
+from airflow_provider_otpiq._broadcast.create import create_broadcast
 from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
-from airflow_provider_otpiq._broadcast.start import BroadcastStart
+from airflow_provider_otpiq._broadcast.start import start_broadcast
 from airflow_provider_otpiq.exceptions import OtpiqApiError
 from tests.broadcast.people import TEMPLATE, everybody, messaged, write_audience
 
@@ -40,7 +40,7 @@ FAULTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 @pytest.mark.parametrize("call", ["create", "attach", "update", "info", "payload", "resources"])
-def test_a_fault_of_any_call_leaves_nobody_out_and_nobody_twice(
+def test_after_a_fault_of_any_call_each_person_gets_the_message_once(
     sandbox: Sandbox, sandbox_hook: OtpiqHook, tmp_path: Path, sleep_calls: list[float],
     call: str, fault: dict[str, Any], times: int,
 ) -> None:  # fmt: skip
@@ -51,8 +51,8 @@ def test_a_fault_of_any_call_leaves_nobody_out_and_nobody_twice(
     sandbox.arm(call, times=times, **fault)
     for _ in range(8):
         try:
-            BroadcastDrafts(sandbox_hook, create, replace=False).create()
-            BroadcastStart(sandbox_hook, start).schedule()
+            create_broadcast(sandbox_hook, create)
+            start_broadcast(sandbox_hook, start)
         except OtpiqApiError:
             continue
         break

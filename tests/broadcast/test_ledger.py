@@ -1,4 +1,4 @@
-"""The ledger's objects, where something else has its hands in its folder."""
+"""The objects of a ledger that something else has changed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_otpiq._ledger import Campaign, Ledger
+from airflow_provider_otpiq._audience.manifest import Part
+from airflow_provider_otpiq._ledger import Broadcast, Campaign, Ledger
 from tests.fakes import CAMPAIGN_ID
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_an_object_that_exists_and_cannot_be_read_is_nobodys_claim(tmp_path: Path) -> None:
-    (tmp_path / "campaigns").mkdir()
-    (tmp_path / "campaigns" / "00000.json").symlink_to("nowhere")  # there, and yet nothing can be read
-    with pytest.raises(FileNotFoundError, match=r"campaigns/00000.json was there, and is gone.*clear the task"):
-        Ledger(str(tmp_path)).claim_campaign("00000", Campaign(campaign_id=CAMPAIGN_ID))
+def test_an_object_that_exists_but_cannot_be_read_is_not_claimed(tmp_path: Path) -> None:
+    request = Broadcast(
+        request={}, audience="", audience_checksum="", template_id=CAMPAIGN_ID, phone_number_id=CAMPAIGN_ID
+    )
+    ledger = Ledger.begin(str(tmp_path), request)
+    campaigns = tmp_path / request.id / "campaigns"
+    campaigns.mkdir()
+    (campaigns / "00000.json").symlink_to("nowhere")
+    part = Part(path="parts/00000.json", recipients=1, sha256="0" * 64)
+    with pytest.raises(FileNotFoundError, match=r"campaigns/00000.json: exists, but cannot be read"):
+        ledger.claim(part, Campaign(campaign_id=CAMPAIGN_ID))

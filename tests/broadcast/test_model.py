@@ -1,8 +1,8 @@
 """
-Whatever happens when, each person is in exactly one campaign that starts.
+In any order of events, each person is in exactly one campaign that starts.
 
 `make unit` explores all scenarios of `model` within one preemption. `make test-model` explores them within one
-preemption and one fault and within two preemptions, and lets them find the mutants. `OTPIQ_TEST_WALKS`, such as
+preemption and one fault and within two preemptions, and finds the mutants. `OTPIQ_TEST_WALKS`, such as
 `"600 17"`, adds random walks with more of both, for 600 seconds and from seed 17 on.
 """
 
@@ -30,7 +30,7 @@ def installed() -> Iterator[None]:
 
 
 def explore(name: str, budget: Budget, until: str | None = None) -> str:
-    """Explore a scenario, and return what goes wrong, each with a trace of how it comes to that."""
+    """Explore a scenario, and return the violations, each with its trace."""
     fresh = replace(SCENARIOS[name])
     explored = scenario.explore(fresh, budget, until)
     print(f"{name}, {budget.preemptions} preemptions, {budget.faults} faults: {explored.executions} executions")

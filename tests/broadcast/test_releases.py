@@ -1,4 +1,4 @@
-"""An audience and a broadcast that an earlier release has written: half of it was started, and the rest follows."""
+"""An audience and a broadcast that an earlier release has written and started in part."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_otpiq._audience.manifest import Audience
-from airflow_provider_otpiq._ledger import Ledger
+from airflow_provider_otpiq._ledger import Campaign, Ledger, Schedule, audience_checksum
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.broadcast.model import world as worlds
 from tests.broadcast.model.tasks import FOLDER, LEDGER, RELEASES, create, restore, start
@@ -26,18 +26,18 @@ def world(release: str) -> Iterator[worlds.World]:
         yield world
 
 
-def test_all_of_it_is_read(world: worlds.World) -> None:
-    ledger, audience = Ledger(LEDGER), Audience(f"{FOLDER}/manifest.json")
-    broadcast = ledger.read()
-    assert broadcast
-    assert broadcast.audience_checksum == audience.manifest.checksum == ledger.audience_checksum()
-    assert [len(audience.read_part(part)) for part in audience.manifest.parts] == [2, 2]
+def test_its_objects_are_read(world: worlds.World) -> None:
+    ledger, audience = Ledger.open(LEDGER), Audience(f"{FOLDER}/manifest.json")
+    assert ledger
+    assert ledger.broadcast.audience_checksum == audience.manifest.checksum == audience_checksum(LEDGER)
+    parts = audience.manifest.parts
+    assert [len(audience.read_part(part)) for part in parts] == [2, 2]
     assert ledger.is_intact()
     found = ledger.start()
     assert found
-    assert found.request == broadcast.id
-    assert set(ledger.campaigns(["00000", "00001"])) == {"00000", "00001"}
-    assert set(ledger.schedules(["00000", "00001"])) == {"00000"}
+    assert found.request == ledger.broadcast.id
+    assert set(ledger.read(Campaign, parts)) == {"00000", "00001"}
+    assert set(ledger.read(Schedule, parts)) == {"00000"}
 
 
 def test_its_start_is_continued_with_the_same_campaigns_and_the_same_time(world: worlds.World) -> None:
@@ -58,8 +58,18 @@ def test_another_request_is_refused_as_the_start_has_begun(world: worlds.World) 
     assert world.key == before
 
 
-def test_of_two_requests_whose_starts_have_begun_none_is_continued(world: worlds.World) -> None:
+def test_of_two_requests_whose_starts_have_begun_neither_is_continued_until_one_start_is_deleted(
+    world: worlds.World,
+) -> None:
+    other = "audience/ledger/fedcba987654/start.json"
     (path,) = [path for path in world.objects if path.endswith("/start.json")]
-    world.objects["audience/ledger/fedcba987654/start.json"] = world.objects[path]
-    with pytest.raises(OtpiqValidationError, match=r"has begun with another request: .*/fedcba987654/request\.json"):
-        start().run()
+    world.objects[other] = world.objects[path]
+    for task in (start(), create(), create("Autumn", replace=True)):
+        with pytest.raises(OtpiqValidationError) as caught:
+            task.run()
+        assert caught.value.errors == (f"{LEDGER}: the starts of 2 requests have begun; expected one",)
+        assert f"model://{path}" in str(caught.value)
+        assert f"model://{other}" in str(caught.value)
+    del world.objects[other]
+    start().run()
+    assert {campaign.time for campaign in world.campaigns.values()} == {"2026-06-01T06:10:00Z"}

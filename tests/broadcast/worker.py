@@ -1,4 +1,4 @@
-"""A task of a broadcast in a process of its own: the operator itself, with nothing of Airflow's around it."""
+"""A task of a broadcast in its own process: only the operator, without Airflow around it."""
 
 from __future__ import annotations
 

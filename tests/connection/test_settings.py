@@ -121,19 +121,10 @@ def test_extras_are_the_same_as_json_and_as_strings(connection: Connection, expe
         *(
             {"host": host}
             for host in (
-                "http://api.otpiq.com/api",
-                "http://localhost.example.com",
-                "http://10.0.0.5:8484/api",
-                "http://sk_live_0123456789",
-                "http://[",
-                "ftp://api.otpiq.com",
-                "https://",
-                "https:/api.otpiq.com",
-                "https://api.otpiq.com:99999",
-                "https://api.otpiq.com:port",
-                "api otpiq.com",
-                "https://user:sk_live_9@api.otpiq.com",
-                "http://localhost@example.com/",
+                "http://api.otpiq.com/api", "http://localhost.example.com", "http://10.0.0.5:8484/api",
+                "http://sk_live_0123456789", "http://[", "ftp://api.otpiq.com", "https://", "https:/api.otpiq.com",
+                "https://api.otpiq.com:99999", "https://api.otpiq.com:port", "api otpiq.com",
+                "https://user:sk_live_9@api.otpiq.com", "http://localhost@example.com/",
                 "https://api.otpiq.com/api?key=sk_live_9",
             )
         ),
@@ -148,7 +139,7 @@ def test_extras_are_the_same_as_json_and_as_strings(connection: Connection, expe
         {"extra": {"sk_live_0123456789": None}},
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_an_invalid_field_is_refused_without_showing_a_key(fields: dict[str, Any], snapshot: SnapshotAssertion) -> None:
     (error,) = refused(from_json(**fields))
     assert error.startswith(f"{next(iter(fields))}: ")
@@ -243,36 +234,22 @@ def test_a_blank_url_of_the_dashboard_is_not_set(blank: str | None) -> None:
 @pytest.mark.parametrize(
     "template",
     [
-        "https://dashboard.example.com/campaigns",
-        "https://dashboard.example.com/{campaign_id}/{campaign_id}",
-        "https://dashboard.example.com/{campaign_id}/{other}",
-        "https://dashboard.example.com/{campaign_id}/{",
-        "https://dashboard.example.com/{campaign_id!r}",
-        "https://dashboard.example.com/{{campaign_id}}",
-        "https://{campaign_id}.example.com/",
-        "https://{campaign_id}/",
-        "https://dashboard.example.com{campaign_id}/",
-        "https://dashboard.example.com:{campaign_id}/",
-        "https://dashboard.example.com:99999/{campaign_id}",
-        "http://dashboard.example.com/{campaign_id}",
-        "http://localhost.example.com/{campaign_id}",
-        "https://user:secret@dashboard.example.com/{campaign_id}",
-        "https://user@dashboard.example.com/{campaign_id}",
-        "https:///{campaign_id}",
-        "https://[::1/{campaign_id}",
-        "//dashboard.example.com/{campaign_id}",
-        "/{campaign_id}",
-        "javascript:alert(1)//{campaign_id}",
-        "javascript://dashboard.example.com/%0aalert(1)/{campaign_id}",
-        "data:text/html,/{campaign_id}",
-        "https://dashboard.example.com/a b/{campaign_id}",
-        "https://dashboard.example.com/\n{campaign_id}",
+        "https://dashboard.example.com/campaigns", "https://dashboard.example.com/{campaign_id}/{campaign_id}",
+        "https://dashboard.example.com/{campaign_id}/{other}", "https://dashboard.example.com/{campaign_id}/{",
+        "https://dashboard.example.com/{campaign_id!r}", "https://dashboard.example.com/{{campaign_id}}",
+        "https://{campaign_id}.example.com/", "https://{campaign_id}/",
+        "https://dashboard.example.com{campaign_id}/", "https://dashboard.example.com:{campaign_id}/",
+        "https://dashboard.example.com:99999/{campaign_id}", "http://dashboard.example.com/{campaign_id}",
+        "http://localhost.example.com/{campaign_id}", "https://user:secret@dashboard.example.com/{campaign_id}",
+        "https://user@dashboard.example.com/{campaign_id}", "https:///{campaign_id}", "https://[::1/{campaign_id}",
+        "//dashboard.example.com/{campaign_id}", "/{campaign_id}", "javascript:alert(1)//{campaign_id}",
+        "javascript://dashboard.example.com/%0aalert(1)/{campaign_id}", "data:text/html,/{campaign_id}",
+        "https://dashboard.example.com/a b/{campaign_id}", "https://dashboard.example.com/\n{campaign_id}",
         'https://dashboard.example.com/"{campaign_id}',
-        "https://dashboard.example.com\\@evil.example.com/{campaign_id}",
-        5,
+        "https://dashboard.example.com\\@evil.example.com/{campaign_id}", 5,
         ["https://dashboard.example.com/{campaign_id}"],
     ],
-)
+)  # fmt: skip
 def test_an_invalid_url_of_the_dashboard_is_an_error_that_does_not_repeat_it(template: object) -> None:
     (error,) = refused(from_json(extra={"dashboard_url": template}))
     assert error.startswith("dashboard_url: must be ")

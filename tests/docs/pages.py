@@ -1,4 +1,4 @@
-"""The pages of the documentation, as Markdown: their code blocks, links and headings."""
+"""The documentation's pages: their code blocks, links and headings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Block:
     language: str
     code: str
     note: str
-    """What the HTML comment right before it says, such as ``continues``; readers do not see it."""
+    """The text of the HTML comment before it, such as ``continues``."""
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -45,7 +45,7 @@ def tokens(page: Path) -> list[Token]:
 
 
 def blocks(page: Path) -> list[Block]:
-    """Find the code blocks of a page. One that continues another has the other's code before its own."""
+    """Find a page's code blocks. A block that continues another begins with the other's code."""
     found: list[Block] = []
     for before, token in pairwise([None, *tokens(page)]):
         if not token or token.type != "fence":
@@ -59,14 +59,14 @@ def blocks(page: Path) -> list[Block]:
 
 
 def links(page: Path) -> list[str]:
-    """Find where the links and pictures of a page point to."""
+    """List the targets of a page's links and pictures."""
     inline = [child for token in tokens(page) for child in token.children or []]
     found = [child.attrs.get("href") or child.attrs.get("src") for child in inline]
     return [str(target) for target in found if target]
 
 
 def anchors(page: Path) -> set[str]:
-    """Name the headings of a page as links do, by GitHub's rule."""
+    """List the anchors of a page's headings, by GitHub's rule."""
     headings = [
         "".join(child.content for child in following.children or [])
         for token, following in pairwise(tokens(page))

@@ -1,9 +1,9 @@
 """
 Every code block of the documentation runs.
 
-What is done with a block follows from its language and its content: see ``KINDS``. A block that is of no kind fails.
-An HTML comment before a block can say more: ``<!-- continues -->`` puts the block before it in front of it, and
-``<!-- Airflow 2 -->`` runs it on that version alone.
+``KINDS`` decides by a block's language and content how it is tested; a block of no kind fails. An HTML comment before a
+block can say more: ``<!-- continues -->`` puts the previous block in front of it, and ``<!-- Airflow 2 -->`` runs it on
+that version only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from airflow.providers.common.compat.sdk import DAG
 from dev.local_airflow import EXAMPLE_DAGS
 from tests.conftest import AIRFLOW_VERSION
 from tests.dag_runner import DagRunner, dags_in
-from tests.docs.pages import BLOCKS
+from tests.docs.pages import BLOCKS, TUTORIAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +37,13 @@ if TYPE_CHECKING:
 FILE_NAME = re.compile(r"# (\S+\.py)\n")
 
 KINDS: dict[str, Callable[[Block], object]] = {
-    "directive": lambda block: block.language.startswith("{"),  # `make docs` follows it
-    "shown": lambda block: block.language == "text",  # what something prints, or a drawing
+    "directive": lambda block: block.language.startswith("{"),  # for `make docs`
+    "tutorial": lambda block: block.page == TUTORIAL,  # see test_tutorial.py
+    "output": lambda block: block.language == "text",
     "json": lambda block: block.language == "json",
     "ini": lambda block: block.language == "ini",
     "query": lambda block: block.language == "sql",  # of docs/howto/results.md: see test_results.py
-    "command": lambda block: block.language == "bash",
+    "command": lambda block: block.language == "bash",  # see test_commands.py
     "file": lambda block: block.language == "python" and FILE_NAME.match(block.code),
     "dag": lambda block: block.language == "python" and re.search(r"^with DAG\(|^@dag", block.code, re.MULTILINE),
     "part of a dag": lambda block: block.language == "python" and "Operator" in block.code,
@@ -51,11 +52,11 @@ KINDS: dict[str, Callable[[Block], object]] = {
 
 
 def kind_of(block: Block) -> str:
-    return next((kind for kind, is_it in KINDS.items() if is_it(block)), "unknown")
+    return next((kind for kind, matches in KINDS.items() if matches(block)), "unknown")
 
 
 def runs_here(block: Block) -> bool:
-    """Whether this version of Airflow has what a block uses."""
+    """Return whether the running Airflow has what a block uses."""
     if block.note == "Airflow 2":
         return AIRFLOW_VERSION.major == 2
     if "hitl" in block.code:
@@ -63,14 +64,14 @@ def runs_here(block: Block) -> bool:
     return AIRFLOW_VERSION.major >= 3 or "airflow.sdk" not in block.code
 
 
-def of_kind(*kinds: str, where: Callable[[Block], bool] = lambda _: True) -> pytest.MarkDecorator:
-    found = [block for block in BLOCKS if kind_of(block) in kinds and runs_here(block) and where(block)]
+def of_kind(kind: str, containing: str = "") -> pytest.MarkDecorator:
+    found = [block for block in BLOCKS if kind_of(block) == kind and runs_here(block) and containing in block.code]
     return pytest.mark.parametrize("block", found, ids=str)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of DAGs, with the audiences that the documentation's DAGs read."""
+    """A folder of DAGs, with the audiences that the DAGs of the pages read."""
     for audience in EXAMPLE_DAGS.glob("*.csv"):
         copy(audience, tmp_path)
     return tmp_path
@@ -78,13 +79,12 @@ def folder(tmp_path: Path) -> Path:
 
 def write(folder: Path, block: Block) -> Path:
     path = folder / f"{re.sub(r'[^a-z0-9]', '_', str(block).lower())}.py"
-    path.write_text(block.code)
+    path.write_text(block.code.replace("/data/", f"{folder}/"))
     return path
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=str)
-def test_something_is_done_with_it(block: Block) -> None:
-    assert kind_of(block) != "unknown"
+def test_every_block_has_a_kind() -> None:
+    assert [str(block) for block in BLOCKS if kind_of(block) == "unknown"] == []
 
 
 @of_kind("dag")
@@ -93,11 +93,11 @@ def test_a_dag_parses(block: Block, folder: Path) -> None:
     assert dag.tasks
 
 
-@of_kind("dag", where=lambda block: "ApprovalOperator" in block.code)
-def test_an_approval_guards_what_sends(block: Block, folder: Path) -> None:
+@of_kind("dag", containing="ApprovalOperator")
+def test_only_an_approved_campaign_is_sent(block: Block, folder: Path) -> None:
     (dag,) = dags_in(write(folder, block))
     create: Any = dag.get_task("create")
-    assert create.schedule_type is None  # a draft: a scheduled campaign starts by itself
+    assert getattr(create, "schedule_type", None) is None  # a draft: a scheduled campaign starts automatically
     assert {"schedule", "start"} & {task.task_id for task in dag.get_task("approve").get_flat_relatives()}
 
 
@@ -117,7 +117,7 @@ def test_a_part_of_a_dag_parses(block: Block) -> None:
 def test_the_dags_run(airflow: LocalAirflow, sandbox: Sandbox, folder: Path) -> None:
     files = [write(folder, block) for block in BLOCKS if kind_of(block) == "dag" and runs_here(block)]
     airflow.environment["AIRFLOW__CORE__DAGS_FOLDER"] = str(folder)
-    if AIRFLOW_VERSION.release < (3, 1):  # whose `dag.test()` needs what the DAG processor makes of assets
+    if AIRFLOW_VERSION.release < (3, 1):  # its `dag.test()` needs the assets that the DAG processor saves
         airflow.run("dags", "reserialize").check_returncode()
     with DagRunner(airflow) as runner:
         for file in files:
@@ -134,17 +134,17 @@ def test_a_script_runs(block: Block, folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.system
-@pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 3), reason="what is said of dag.test() is Airflow 3.3's")
+@pytest.mark.skipif(AIRFLOW_VERSION.release < (3, 3), reason="the page describes dag.test() of Airflow 3.3")
 @pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS if kind_of(block) == "file"}))
 def test_the_files_of_a_page_are_a_project_that_passes_its_tests(page: str, tmp_path: Path) -> None:
     python = [block.code for block in BLOCKS if block.page == page and block.language == "python"]
+    (configuration,) = [block.code for block in BLOCKS if block.page == page and block.language == "ini"]
     for code in python:
         name = FILE_NAME.match(code)
         assert name
         path = tmp_path / name[1]
         path.parent.mkdir(exist_ok=True)
         path.write_text(code)
-    (configuration,) = [block.code for block in BLOCKS if block.page == page and block.language == "ini"]
     (tmp_path / "pytest.ini").write_text(configuration)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "--strict-config", "-p", "no:cacheprovider"]

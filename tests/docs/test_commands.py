@@ -1,4 +1,4 @@
-"""Every command of the documentation's bash blocks is run, or is at least one that exists."""
+"""Every command of the pages is run, or exists. (The tutorial has its own test.)"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,100 +20,88 @@ from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from dev.constraints import environments
 from dev.local_airflow import REPOSITORY
 from tests.conftest import AIRFLOW_VERSION
-from tests.docs.pages import BLOCKS, PAGES
+from tests.docs.pages import BLOCKS, PAGES, TUTORIAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow_provider_otpiq.sandbox import Sandbox
     from dev.local_airflow import LocalAirflow
-    from tests.docs.pages import Block
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 
 
-def commands(block: Block) -> Iterator[list[str]]:
-    """Split a block into its commands, and these into words; a quoted word may go over several lines."""
-    pending = ""
-    for line in block.code.replace("\\\n", " ").splitlines():
-        pending = f"{pending}\n{line}".lstrip()
-        try:
-            words = shlex.split(pending, comments=True)
-        except ValueError:  # a quotation is open
-            continue
-        pending = ""
-        if words:
-            yield words
-    assert not pending, block
+def split(script: str) -> list[list[str]]:
+    """Split a script into its commands, and these into words."""
+    lexer = shlex.shlex(script.replace("\\\n", " "), posix=True, punctuation_chars="\n&")
+    lexer.whitespace, lexer.commenters, lexer.whitespace_split = " \t", "", True
+    return [list(words) for is_end, words in groupby(lexer, lambda word: set(word) <= set("\n&")) if not is_end]
 
 
-COMMANDS = [(block, words) for block in BLOCKS if block.language == "bash" for words in commands(block)]
+COMMANDS = [
+    (str(block), words)
+    for block in BLOCKS
+    if block.language == "bash" and block.page != TUTORIAL
+    for words in split(block.code)
+]
 
 
-def called(program: str, *arguments: str) -> pytest.MarkDecorator:
+def called(*start: str) -> pytest.MarkDecorator:
     found = [
-        pytest.param(words, id=f"{block} {shlex.join(words)[:40]}")
+        pytest.param(words[len(start) :], id=f"{block} {shlex.join(words)[:40]}")
         for block, words in COMMANDS
-        if words[: 1 + len(arguments)] == [program, *arguments]
+        if words[: len(start)] == [*start]
     ]
     return pytest.mark.parametrize("words", found)
 
 
 def test_each_command_has_a_test_below() -> None:
-    assert {words[0] for _, words in COMMANDS} <= {"airflow", "curl", "export", "make", "otpiq-sandbox", "pip"}
+    assert {words[0] for _, words in COMMANDS} == {"airflow", "curl", "export", "make", "otpiq-sandbox", "pip"}
 
 
-def targets() -> set[str]:
-    written = re.findall(r"^([a-z][a-z0-9.-]*):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
-    return {*written, *(f"test-{environment.airflow}" for environment in environments())}
-
-
-@called("make")
-def test_a_make_target_is_there(words: list[str]) -> None:
-    assert words[1] in targets()
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
-def test_a_make_target_in_a_sentence_is_there(page: Path) -> None:
-    assert set(re.findall(r"`make ([a-z][a-z0-9.-]*)", page.read_text())) <= targets()
+def test_the_make_targets_exist() -> None:
+    in_makefile = re.findall(r"^([a-z][a-z0-9.-]*):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    in_sentences = re.findall(r"`make ([a-z][a-z0-9.-]*)", "\n".join(page.read_text() for page in PAGES))
+    in_blocks = [words[1] for _, words in COMMANDS if words[0] == "make"]
+    per_version = [f"test-{environment.airflow}" for environment in environments()]
+    assert {*in_sentences, *in_blocks} <= {*in_makefile, *per_version}
 
 
 @called("pip", "install")
 def test_this_package_has_the_extras_that_are_installed(words: list[str]) -> None:
-    ours = [re.fullmatch(r"(?:\.|airflow-provider-otpiq)(?:\[(.+)\])?", requirement) for requirement in words[2:]]
-    extras = [match[1] for match in ours if match]
+    ours = [re.fullmatch(r"(?:\.|airflow-provider-otpiq)(?:\[(.+)\])?", requirement) for requirement in words]
+    extras = [match[1] or "" for match in ours if match]
     assert extras
-    assert set(filter(None, extras)) <= set(PROJECT["optional-dependencies"])
+    assert set(filter(None, ",".join(extras).split(","))) <= set(PROJECT["optional-dependencies"])
 
 
-@called("airflow", "connections", "add")
-def test_the_hook_takes_a_connection_that_is_added(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    connection_id, option, value = words[3:]
-    assert option in ("--conn-json", "--conn-uri")
+def connections() -> list[tuple[str, str]]:
+    """List the ids and the values of the connections that the pages define."""
+    variables = [word.partition("=") for _, words in COMMANDS if words[0] == "export" for word in words[1:]]
+    exported = [(name.lower(), value) for name, _, value in variables if name.startswith("AIRFLOW_CONN_")]
+    added = [words[3:] for _, words in COMMANDS if words[:3] == ["airflow", "connections", "add"]]
+    assert {option for _, option, _ in added} <= {"--conn-json", "--conn-uri"}
+    return [(name.removeprefix("airflow_conn_"), value) for name, value in exported] + [
+        (connection_id, value) for connection_id, _, value in added
+    ]
+
+
+@pytest.mark.parametrize(("connection_id", "value"), connections())
+def test_the_hook_accepts_a_connection(connection_id: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"AIRFLOW_CONN_{connection_id.upper()}", value)
     assert OtpiqHook(connection_id).get_conn()
-
-
-@called("export")
-def test_the_hook_takes_a_connection_that_is_exported(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    name, _, value = words[1].partition("=")
-    assert name.startswith("AIRFLOW_CONN_")
-    monkeypatch.setenv(name, value)
-    assert OtpiqHook(name.removeprefix("AIRFLOW_CONN_").lower()).get_conn()
 
 
 @pytest.mark.system
 @called("airflow")
 def test_an_airflow_command_succeeds(airflow: LocalAirflow, words: list[str]) -> None:
-    run = airflow.run(*words[1:])
+    run = airflow.run(*words, *(["--help"] if words == ["standalone"] else []))  # which does not end
     assert run.returncode == 0, run.stdout
 
 
 @pytest.mark.system
 @called("otpiq-sandbox")
 def test_the_sandbox_runs(words: list[str]) -> None:
-    program = str(Path(sys.executable).parent / words[0])
-    options = [re.sub(r"^\d{4}$", "0", word) for word in words[1:]]  # the port may be taken
+    options = [re.sub(r"^\d{4}$", "0", word) for word in words] or ["--port", "0"]  # the port may be taken
+    program = str(Path(sys.executable).parent / "otpiq-sandbox")
     with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as sandbox:
         assert sandbox.stdout
         printed = [sandbox.stdout.readline() for _ in range(4)]
@@ -121,23 +109,18 @@ def test_the_sandbox_runs(words: list[str]) -> None:
     assert "base URL" in "".join(printed)
 
 
-def request_of(curl: list[str]) -> tuple[str, str, str | None]:
-    """Read the method, the URL's path and the body of a call of curl."""
-    options = dict(pairwise(curl))
-    (url,) = [word for word in curl if word.startswith("http")]
-    body = options.get("--data")
-    return options.get("--request", "POST" if body else "GET"), urlsplit(url).path, body
-
-
 @called("curl")
-def test_a_request_is_one_that_its_server_takes(words: list[str], sandbox: Sandbox) -> None:
-    method, path, body = request_of(words)
-    if path.startswith("/api/v2/"):
+def test_a_server_accepts_a_request(words: list[str], sandbox: Sandbox) -> None:
+    options = dict(pairwise(words))
+    (url,) = [urlsplit(word) for word in words if word.startswith("http")]
+    body = options.get("--data")
+    method = options.get("--request", "POST" if body else "GET")
+    if url.path.startswith("/api/v2/"):
         if AIRFLOW_VERSION.release >= (3, 3):
-            assert (method.lower(), as_template(path)) in airflow_operations()
+            assert (method.lower(), as_template(url.path)) in airflow_operations()
         return
-    url = sandbox.url.removesuffix("/api") + path
-    response = requests.request(method, url, json=json.loads(body) if body else None, timeout=10)
+    address = sandbox.url.removesuffix("/api") + url.path
+    response = requests.request(method, address, json=json.loads(body) if body else None, timeout=10)
     assert response.ok, response.text
 
 

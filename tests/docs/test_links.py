@@ -1,4 +1,4 @@
-"""Links and pictures of the documentation point to something that is there. (Not those to other sites.)"""
+"""The documentation's links and pictures exist. (Links to other sites are not checked.)"""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from tests.docs.pages import DOCS, PAGES, anchors, links
 if TYPE_CHECKING:
     from pathlib import Path
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 
-
-@each_page
-def test_every_link_points_to_something(page: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_every_link_has_a_target(page: Path) -> None:
     for link in links(page):
         target = urlsplit(link)
         if target.scheme:
@@ -37,7 +35,7 @@ def test_every_page_can_be_reached_from_the_first() -> None:
             assert str(page.relative_to(DOCS).with_suffix("")) in tree, page
 
 
-def test_every_page_that_the_code_names_is_there() -> None:
+def test_every_page_that_the_code_names_exists() -> None:
     folders = [REPOSITORY / "airflow_provider_otpiq", REPOSITORY / "example_dags"]
     code = [path for folder in folders for path in folder.rglob("*.py")]
     named = {name for path in code for name in re.findall(r"docs/[\w/.-]+\.md", path.read_text())}
@@ -47,4 +45,4 @@ def test_every_page_that_the_code_names_is_there() -> None:
 def test_the_readme_is_short_and_has_no_picture() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     assert len(readme.splitlines()) <= 200
-    assert "![" not in readme  # the Python Package Index would look for it beside its own pages
+    assert "![" not in readme  # a package registry could not find it

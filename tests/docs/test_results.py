@@ -1,4 +1,4 @@
-"""What the page on results shows is what a report is: its columns, its counts, and the query that joins it."""
+"""The page on results shows the columns and counts of a real report, and queries that work."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 PAGE = "howto/results.md"
-(CUSTOMERS,) = [block.code for block in BLOCKS if (block.page, block.note) == (f"docs/{PAGE}", "customers.csv")]
-QUERIES = {block.note: block.code for block in BLOCKS if block.page == f"docs/{PAGE}" and block.language == "sql"}
+NOTED = {block.note: block.code for block in BLOCKS if block.page == f"docs/{PAGE}"}
+CUSTOMERS = NOTED["customers.csv"]
 
 
 @pytest.fixture
 def context(sandbox_hook: OtpiqHook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What a report of a broadcast to the page's customers leaves behind, beside their file."""
+    """The context and the folder after a report of a broadcast to the page's customers."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "customers.csv").write_text(CUSTOMERS)
     context: dict[str, Any] = {"ti": TaskInstance()}
@@ -76,13 +76,13 @@ def query(sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
 
 
 @pytest.mark.usefixtures("context")
-def test_the_table_of_columns_is_that_of_a_report() -> None:
+def test_the_table_lists_the_columns_of_a_report() -> None:
     _, *documented = rows("The file")
     _, columns = query("DESCRIBE FROM 'delivery.parquet'")
     assert [(name.strip("`"), kind) for name, kind, _ in documented] == [(name, kind) for name, kind, *_ in columns]
 
 
-def test_the_table_of_counts_has_each_of_them(context: dict[str, Any]) -> None:
+def test_the_table_lists_the_counts_of_a_report(context: dict[str, Any]) -> None:
     _, *documented = rows("XCom")
     assert re.findall(r"`(\w+)`", " ".join(keys for keys, _ in documented)) == list(context["ti"].pushed["report"])
 
@@ -92,14 +92,14 @@ def test_the_table_of_counts_has_each_of_them(context: dict[str, Any]) -> None:
     ("heading", "name"),
     [("Join it to your customers", "by_city.sql"), ("Who did not get it, and why", "not_reached.sql")],
 )
-def test_a_query_gives_what_the_page_shows(heading: str, name: str) -> None:
+def test_a_query_returns_what_the_page_shows(heading: str, name: str) -> None:
     head, *documented = rows(heading)
-    columns, found = query(QUERIES[name])
+    columns, found = query(NOTED[name])
     assert columns == head
     assert [[str(value) for value in row] for row in found] == documented
 
 
-def test_of_five_customers_one_cannot_be_messaged_and_one_is_there_twice(context: dict[str, Any]) -> None:
+def test_of_five_customers_one_is_rejected_and_one_is_a_duplicate(context: dict[str, Any]) -> None:
     assert len(list(csv.DictReader(io.StringIO(CUSTOMERS)))) == 5
     counts = context["ti"].pushed["audience"]
     assert (counts["recipients"], counts["rejected"], counts["duplicates"]) == (3, 1, 1)

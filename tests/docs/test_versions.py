@@ -90,7 +90,7 @@ DIFFERENCES: dict[str, Callable[[], bool]] = {
 # These need a connection or a run of a DAG.
 TESTED_ELSEWHERE = {
     "the rendered field": "test_recipients_can_be_set_in_every_way_and_are_shown_as_a_count",
-    "an extra of the connection": "test_extras_that_are_no_object_refuse_everything",
+    "an extra of the connection": "test_extras_that_are_not_an_object_refuse_everything",
     "`airflow dags test`": "test_only_the_connection_contains_the_key",
 }
 

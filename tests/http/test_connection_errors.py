@@ -1,10 +1,9 @@
-"""What keeps a request from being sent, over real sockets: no outcome is unknown, and no secret is shown."""
+"""Requests that are not sent, over real sockets: no outcome is unknown, and no secret is shown."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import signal
 import threading
 from traceback import TracebackException
@@ -26,6 +25,8 @@ from tests.wire import INTERNALS, full_queue, persistent, refusing_port, reset, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from syrupy.assertion import SnapshotAssertion
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
@@ -89,14 +90,14 @@ def silence(connection: Any) -> None:
 @pytest.mark.parametrize(
     ("script", "error", "said"),
     [
-        (status(407), OtpiqConfigurationError, r"407\. Check HTTPS_PROXY"),
-        (status(403), OtpiqConfigurationError, r"403\. Check HTTPS_PROXY"),
-        (status(502), OtpiqConnectionError, "returned 502 to CONNECT"),
-        (status(429), OtpiqConnectionError, "returned 429 to CONNECT"),
-        (send(b"220 smtp ESMTP\r\n"), OtpiqConnectionError, "to the proxy: it does not speak HTTP"),
-        (send(b"HTTP/1.1 abc\r\n\r\n"), OtpiqConnectionError, "to the proxy: it does not speak HTTP"),
-        (send(b""), OtpiqConnectionError, "to the proxy: the connection was closed"),
-        (reset, OtpiqConnectionError, "the connection was closed"),
+        (status(407), OtpiqConfigurationError, "407. Check HTTPS_PROXY"),
+        (status(403), OtpiqConfigurationError, "403. Check HTTPS_PROXY"),
+        (status(502), OtpiqConnectionError, "502 to CONNECT"),
+        (status(429), OtpiqConnectionError, "429 to CONNECT"),
+        (send(b"220 smtp ESMTP\r\n"), OtpiqConnectionError, "the proxy failed: http.client.BadStatusLine"),
+        (send(b"HTTP/1.1 abc\r\n\r\n"), OtpiqConnectionError, "the proxy failed: http.client.BadStatusLine"),
+        (send(b""), OtpiqConnectionError, "the proxy failed: http.client.RemoteDisconnected"),
+        (reset, OtpiqConnectionError, "Connection reset by peer"),
     ],
     ids=["407", "403", "502", "429", "smtp", "malformed", "hung up", "reset"],
 )
@@ -112,7 +113,7 @@ def test_a_proxy_that_opens_no_tunnel(
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@127.0.0.1:{proxy.port}")
     raised = start()
     assert type(raised) is error
-    assert re.search(said, str(raised))
+    assert said in str(raised)
     assert len(proxy.first_lines) == (3 if error is OtpiqConnectionError else 1)
     assert all(line.startswith("CONNECT api.otpiq.com:443 ") for line in proxy.first_lines)
 
@@ -136,8 +137,7 @@ def test_a_malformed_proxy(
     monkeypatch.setenv(variable, url)
     raised = start()
     assert type(raised) is OtpiqConfigurationError
-    assert "no proxy can be read from HTTPS_PROXY (or ALL_PROXY)" in str(raised)
-    assert "%23" in str(raised)
+    assert "HTTPS_PROXY (or ALL_PROXY) on the worker is not a valid URL" in str(raised)
     assert "more" not in str(raised)
 
 
@@ -152,7 +152,7 @@ def test_a_proxy_that_is_away(start: Callable[..., OtpiqError], monkeypatch: pyt
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@127.0.0.1:{refusing_port()}")
     raised = start()
     assert type(raised) is OtpiqConnectionError
-    assert "no connection to the proxy: Connection refused" in str(raised)
+    assert "the proxy failed: Connection refused" in str(raised)
 
 
 def test_an_https_proxy_that_speaks_http(
@@ -162,7 +162,7 @@ def test_an_https_proxy_that_speaks_http(
     monkeypatch.setenv("HTTPS_PROXY", f"https://user:{SECRET}@127.0.0.1:{proxy.port}")
     raised = start()
     assert type(raised) is OtpiqConfigurationError
-    assert "the proxy does not speak TLS there. Check scheme and port of HTTPS_PROXY" in str(raised)
+    assert "the proxy does not speak TLS" in str(raised)
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
@@ -181,7 +181,7 @@ def test_certificate_authorities_that_cannot_be_read(
     server = wire(greet(b""), reads=False)
     raised = start(f"https://127.0.0.1:{server.port}/api")
     assert type(raised) is OtpiqConfigurationError
-    assert "REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) on the worker names no file" in str(raised)
+    assert "REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) on the worker must be a file" in str(raised)
 
 
 @pytest.mark.parametrize("host", ["a..com", f"{'a' * 64}.com", "*.otpiq.com", "a\u2024.com"])
@@ -189,13 +189,13 @@ def test_a_host_that_cannot_be_one(sandbox_hook: OtpiqHook, start: Callable[...,
     sandbox_hook.get_project_info()  # that this was sent says nothing of the next request
     raised = start(f"https://{host}/api")
     assert type(raised) is OtpiqConfigurationError
-    assert "was not sent: the connection's host holds no valid host name" in str(raised)
+    assert "the connection's host has no valid host name" in str(raised)
 
 
 def test_a_host_that_is_not_found(start: Callable[..., OtpiqError]) -> None:
     raised = start("https://api.otpiq.invalid/api")
     assert type(raised) is OtpiqConnectionError
-    assert "no connection to https://api.otpiq.invalid/api: its host name was not found" in str(raised)
+    assert "https://api.otpiq.invalid/api failed: " in str(raised)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -210,7 +210,7 @@ def test_no_connection_in_time(start: Callable[..., OtpiqError], scheme: str) ->
     with full_queue() as port:
         raised = start(f"{scheme}://127.0.0.1:{port}/api", connect_timeout=0.2, read_timeout=0.1)
     assert type(raised) is OtpiqConnectionError
-    assert "connecting timed out after 0.2 s" in str(raised)
+    assert "timed out (connect_timeout is 0.2 s)" in str(raised)
 
 
 @pytest.mark.parametrize(
@@ -218,10 +218,10 @@ def test_no_connection_in_time(start: Callable[..., OtpiqError], scheme: str) ->
     [
         (greet(b"HTTP/1.1 400 Bad Request\r\n\r\n"), OtpiqConfigurationError, "does not speak TLS there"),
         (greet(b"220 smtp.example.com ESMTP\r\n"), OtpiqConfigurationError, "does not speak TLS there"),
-        (greet(b"\x15\x03\x03\x00\x02\x02\x28"), OtpiqConnectionError, "TLS's handshake failed"),
-        (greet(b""), OtpiqConnectionError, "closed in TLS's handshake"),
-        (reset_tls, OtpiqConnectionError, "the connection was closed"),
-        (silence, OtpiqConnectionError, "connecting timed out after 0.1 s"),
+        (greet(b"\x15\x03\x03\x00\x02\x02\x28"), OtpiqConnectionError, "TLS failed ("),
+        (greet(b""), OtpiqConnectionError, "TLS failed ("),
+        (reset_tls, OtpiqConnectionError, "Connection reset by peer"),
+        (silence, OtpiqConnectionError, "timed out (connect_timeout is 0.1 s)"),
     ],
     ids=["http", "smtp", "alert", "closed", "reset", "silence"],
 )
@@ -243,12 +243,24 @@ def test_a_certificate_that_is_not_trusted(start: Callable[..., OtpiqError], wir
     assert server.connections == 1
 
 
-def test_the_test_button_says_so_without_a_retry(connect: Callable[..., OtpiqHook], sleep_calls: list[float]) -> None:
-    works, message = connect(host=f"http://127.0.0.1:{refusing_port()}/api").test_connection()
-    assert not works
-    assert "refused" in message
-    assert "otpiq_default" not in message
-    assert sleep_calls == []
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"HTTPS_PROXY": "socks5://127.0.0.1:1"},
+        {"HTTPS_PROXY": "http://127.0.0.1:port"},
+        {"REQUESTS_CA_BUNDLE": "/nowhere"},
+    ],
+    ids=lambda environment: next(iter(environment.values())),
+)
+def test_the_text_of_a_wrong_environment(
+    start: Callable[..., OtpiqError],
+    monkeypatch: pytest.MonkeyPatch,
+    snapshot: SnapshotAssertion,
+    environment: dict[str, str],
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert str(start()) == snapshot
 
 
 @contextlib.contextmanager
@@ -269,7 +281,7 @@ def execution_timeout(seconds: float) -> Iterator[None]:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # urllib3 leaves its socket open
-def test_an_execution_timeout_while_connecting_is_no_unknown_outcome(
+def test_an_execution_timeout_while_connecting_is_not_an_unknown_outcome(
     connect: Callable[..., OtpiqHook], scheme: str
 ) -> None:
     with full_queue() as port, pytest.raises(AirflowTaskTimeout), execution_timeout(0.1):
@@ -302,7 +314,7 @@ def test_a_response_over_a_tunnel_that_is_lost_leaves_the_outcome_unknown(
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@127.0.0.1:{proxy.port}")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     hook = connect(host="https://127.0.0.1:1/api", extra={"read_timeout": 0.3})
-    with pytest.raises(OtpiqOutcomeUnknownError, match=r"nothing came within the read timeout of 0\.3 s") as caught:
+    with pytest.raises(OtpiqOutcomeUnknownError, match=r"timed out \(read_timeout is 0\.3 s\)") as caught:
         hook.start_campaign(campaign_id=CAMPAIGN_ID)
     assert SECRET not in str(caught.value)
     assert proxy.requests == 1

@@ -1,4 +1,4 @@
-"""The download of a report's file: whole or not at all, from a public address, and without the API key."""
+"""The download of a report's file: complete or not at all, from a public address, and without the API key."""
 
 from __future__ import annotations
 
@@ -98,9 +98,8 @@ def test_rows_are_counted_wherever_the_chunks_end(text: str, rows: int, size: in
 def test_other_rows_than_the_report_says_are_an_error_and_no_file(
     download_from: Callable[..., Any], tmp_path: Path, rows: int
 ) -> None:
-    with pytest.raises(OtpiqDownloadError, match=f"OTPIQ says {rows:,}") as caught:
+    with pytest.raises(OtpiqDownloadError, match=f"OTPIQ reports {rows:,}"):
         download_from(send(response()), rows=rows)
-    assert "A retry makes a new report" in str(caught.value)
     assert list((tmp_path / "folder").iterdir()) == []
 
 
@@ -117,7 +116,7 @@ def test_a_cut_file_is_an_error_and_is_fetched_again(
     download_from: Callable[..., Any], body: bytes, sleep_calls: Any
 ) -> None:
     cut = send(response(body, Content_Length=str(len(CSV))))
-    with pytest.raises(OtpiqConnectionError, match="closed before the response was complete"):
+    with pytest.raises(OtpiqConnectionError, match="IncompleteRead"):
         download_from(cut)
     assert download_from(cut, send(response()), max_retries=1) == CSV
 
@@ -130,8 +129,8 @@ def test_a_failing_host_is_asked_again(download_from: Callable[..., Any], sleep_
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found", "410 Gone", "204 No Content", "206 Partial"])
-def test_a_file_that_is_gone_is_told(download_from: Callable[..., Any], status: str) -> None:
-    with pytest.raises(OtpiqDownloadError, match=rf"report {REPORT_ID} .* returned {status[:3]}: the file is gone"):
+def test_a_missing_file_is_an_error(download_from: Callable[..., Any], status: str) -> None:
+    with pytest.raises(OtpiqDownloadError, match=rf"report {REPORT_ID} .* returned {status[:3]}: "):
         download_from(send(response(b"", status)))
 
 
@@ -159,7 +158,7 @@ def test_a_file_has_a_time_limit(download_from: Callable[..., Any], monkeypatch:
             connection.sendall(b"x")
             connection.recv(0)
 
-    with pytest.raises(OtpiqConnectionError, match="not all of it in time"):
+    with pytest.raises(OtpiqConnectionError, match="timed out"):
         download_from(drip)
 
 
@@ -236,7 +235,7 @@ def test_a_name_that_resolves_to_another_address_a_moment_later_is_refused(
     answers = [[(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("1.1.1.1", 0))]]
     real = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: answers.pop() if answers else real(*args, **more))
-    assert "127.0.0.1 is no public address" in refused(hook, f"https://127.0.0.1:{server.port}/file.csv", tmp_path)
+    assert "127.0.0.1 is not a public address" in refused(hook, f"https://127.0.0.1:{server.port}/file.csv", tmp_path)
     assert answers == []
     assert server.requests == 0
 
@@ -316,10 +315,10 @@ def test_a_host_that_is_not_there_is_told_without_the_url(
     hook: OtpiqHook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sleep_calls: list[float]
 ) -> None:
     def fail(*_: Any, **__: Any) -> Any:
-        raise socket.gaierror
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    with pytest.raises(OtpiqConnectionError, match="its host name was not found") as caught:
+    with pytest.raises(OtpiqConnectionError, match="Name or service not known") as caught:
         hook.download_report(report=report(CDN), destination=tmp_path / "report.csv")
     assert "secret" not in str(caught.value)
     assert len(sleep_calls) == 2
@@ -328,7 +327,7 @@ def test_a_host_that_is_not_there_is_told_without_the_url(
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({"status": "expired"}, "must be available, and is 'expired'; generate another one"),
+        ({"status": "expired"}, "must be available; found 'expired'"),
         ({"recordCount": None}, "must be a report as generate_report or list_reports returns it"),
         ({"downloadUrl": ""}, "must be a report"),
     ],

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import phonenumbers
 import pytest
@@ -17,9 +17,12 @@ from airflow_provider_otpiq._models.phone_numbers import API_FORM, AmbiguousNumb
 from airflow_provider_otpiq._redaction import mask_phone_number
 from tests.phone_numbers import ABROAD, NUMBER, REJECTED, SPELLINGS
 
+if TYPE_CHECKING:
+    from syrupy.assertion import SnapshotAssertion
+
 
 @pytest.mark.parametrize("written", SPELLINGS)
-def test_a_number_may_be_written_as_people_do(written: Any) -> None:
+def test_a_number_may_be_in_any_spelling(written: Any) -> None:
     assert normalize(written) == NUMBER
 
 
@@ -38,19 +41,18 @@ def test_a_number_may_be_written_as_people_do(written: Any) -> None:
         ("139 1234 5678", "CN", "8613912345678"),
     ],
 )
-def test_the_region_is_the_one_of_national_numbers_only(written: str, region: str, digits: str) -> None:
+def test_the_region_applies_to_national_numbers_only(written: str, region: str, digits: str) -> None:
     assert normalize(written, region) == digits
 
 
 @pytest.mark.parametrize(("written", "digits"), ABROAD)
-def test_a_number_abroad_is_one_number_in_each_spelling(written: str, digits: str) -> None:
+def test_a_number_abroad_is_the_same_in_each_spelling(written: str, digits: str) -> None:
     assert normalize(written) == digits
 
 
 @pytest.mark.parametrize("written", REJECTED)
-def test_what_is_nobodys_number_is_rejected(written: Any) -> None:
-    with pytest.raises(ValueError, match=r"^(is|has|ends|must) "):
-        normalize(written)
+def test_the_number_of_nobody_or_of_several_people_is_refused(written: Any) -> None:
+    assert reason_of(written)
 
 
 TAILS = ["0", "1", "99", " (2)", "(2)", "/1", "-2", " 0", " 12", ".1", ".10"]
@@ -74,18 +76,17 @@ def test_an_iraqi_number_with_a_tail_is_never_another_persons(prefix: str, natio
 def test_a_mobile_number_of_the_default_region_with_a_tail_is_refused(region: str, tail: str) -> None:
     mobile = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
     assert mobile
-    with pytest.raises(ValueError, match="remove"):
-        normalize(f"{mobile.national_number}{tail}", region)
+    assert "remove" in reason_of(f"{mobile.national_number}{tail}", region)
 
 
 @pytest.mark.slow
 @given(st.from_regex(API_FORM, fullmatch=True))
-def test_the_form_that_is_not_parsed_is_valid(number: str) -> None:
+def test_each_number_in_the_apis_form_is_valid(number: str) -> None:
     assert parsed_and_formatted(f"+{number}", None) == number
 
 
 @given(st.text())
-def test_no_text_is_a_number_that_the_api_refuses(text: str) -> None:
+def test_a_parsed_number_is_in_the_apis_form(text: str) -> None:
     assert re.fullmatch("[0-9]{10,15}", normalized(text) or "0" * 10)
 
 
@@ -94,70 +95,39 @@ def test_the_country_is_known() -> None:
     assert regions == {NUMBER: "IQ", "+14155552671": "US", "+16135550123": "CA"}
 
 
-@pytest.mark.parametrize(
-    ("written", "region"), [("5321234567", "TR"), ("15123456789", "DE"), ("2035551234", "US"), ("203 555 1234", "US")]
-)
-def test_digits_that_are_two_peoples_numbers_are_refused(written: str, region: str) -> None:
-    with pytest.raises(ValueError, match="may be an international number or one of"):
-        normalize(written, region)
+@pytest.mark.parametrize(("written", "region"), [("5321234567", "TR"), ("15123456789", "DE"), ("203 555 1234", "US")])
+def test_digits_that_may_be_two_peoples_numbers_are_refused(written: str, region: str) -> None:
+    assert "write it with a plus" in reason_of(written, region)
 
 
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        (None, "is required, and is not set"),
-        ("", "is required, and is not set"),
-        (" ", "is required, and is not set"),
-        ("None", "is required, and is not set"),
-        ("\u200f", "is required, and is not set"),
-        ("NULL", "is required, and is not set"),
-        (float("nan"), "is required, and is not set"),
-        (Decimal("NaN"), "is required, and is not set"),
-        (True, "must be a string, not bool"),
-        (7701234567.5, "not the digits of a phone number"),
-        (float("inf"), "is required, and is not set"),
-        (9.6477e17, "not the digits of a phone number"),
-        ([NUMBER], "must be a string, not list"),
-        (770, "is not a valid phone number"),
-        (-9647701234567, "not the digits of a phone number"),
-        pytest.param(10**5000, "not the digits of a phone number", id="endless"),
-        ("9.64770123E+12", "is in scientific notation"),
-        (9.6477e12, "is a float that ends with zeros, so its last digits may be lost"),
-        ("9,6477E+12", "is in scientific notation"),
-        ("0770 123 4567 ext 5", "has characters that a phone number does not have; keep only digits"),
-        ("0770-ABC-DEFG", "has characters"),
-        ("fax:+9647701234567", "has characters"),
-        ("123456789012345@lid", "has characters"),
-        ("9647701234567-1612345678@g.us", "has characters"),
-        ("770+1234567", "has characters"),
-        ("²³", "has characters"),
-        ("7" * 101, "has more than 100 characters"),
-        ("77012345678", "has further digits behind a number of IQ"),
-        ("+4930123456 (2)", "ends with digits in parentheses"),
-        ("123456789012345", "is not a valid phone number"),  # a WhatsApp LID
-        ("356938035643809", "is not a valid phone number"),  # an IMEI
-        ("197812345678", "is not a valid phone number"),  # an id card
-        ("1756684800000", "is not a valid phone number"),  # epoch milliseconds
-        (1756684800000, "is not a valid phone number"),
-        ("9467701234567", "is not a valid phone number"),  # 964, mistyped
-        ("+", "is not a valid phone number"),
-        ("0770", "is not a valid phone number, neither an international one nor one of IQ"),
-        ("96477012345", "is not a valid phone number"),  # two digits are missing
-        ("964770123456", "is not a valid phone number"),  # one is
-        ("00770 123 4567", "is not a valid phone number"),
-        ("96477012345678", "is not a valid phone number"),
-        ("0700 123 4567", "is not a valid phone number"),
-        ("1234567890", "is not a valid phone number"),
-        ("+99977012345678", "is not a valid phone number"),
-        ("1" * 16, "is not a valid phone number"),
-        ("+290 22000", "is not a valid phone number"),  # valid, and shorter than the API takes
-        ("0770 123 4567 / 0771 123 4567", "has further digits beside a number of IQ"),
-    ],
-)
-def test_what_is_no_phone_number_is_refused_without_showing_it(value: Any, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason) as caught:
-        normalize(value)
-    assert not any(part in str(caught.value) for part in ("770", "123", "567", "220", "999"))
+INVALID: list[Any] = [
+    *(None, "", " ", "None", "\u200f", "NULL", float("nan"), float("inf"), Decimal("NaN")),
+    *(True, [NUMBER], 770, -9647701234567, 7701234567.5, 9.6477e17, 9.6477e12, "9.64770123E+12", "9,6477E+12"),
+    *("0770 123 4567 ext 5", "0770-ABC-DEFG", "fax:+9647701234567", "123456789012345@lid"),
+    *("9647701234567-1612345678@g.us", "770+1234567", "-7701234567", "²³", "7" * 101),
+    *("77012345678", "+4930123456 (2)", "0770 123 4567 / 0771 123 4567"),
+    "123456789012345",  # a WhatsApp LID
+    "356938035643809",  # an IMEI
+    "197812345678",  # an identity card
+    *("1756684800000", 1756684800000),  # epoch milliseconds
+    "9467701234567",  # 964, mistyped
+    *("96477012345", "964770123456"),  # digits are missing
+    *("+", "0770", "00770 123 4567", "96477012345678", "0700 123 4567", "1234567890", "+99977012345678", "1" * 16),
+    "+290 22000",  # valid, but shorter than the API accepts
+]
+
+
+def test_an_invalid_number_is_refused_without_showing_it(snapshot: SnapshotAssertion) -> None:
+    reasons = {repr(value)[:30]: reason_of(value) for value in INVALID}
+    assert reasons == snapshot
+    assert reason_of(10**5000) == reasons["-9647701234567"]
+    assert not any(part in reason for reason in reasons.values() for part in ("770", "123", "567", "220", "999"))
+
+
+def reason_of(value: Any, region: str = "IQ") -> str:
+    with pytest.raises(ValueError, match=r"^(is|has|ends|must|may) ") as caught:
+        normalize(value, region)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -184,12 +154,12 @@ def test_what_is_no_phone_number_is_refused_without_showing_it(value: Any, reaso
         ({"phoneNumber": NUMBER}, "a dict"),
     ],
 )
-def test_a_masked_number_can_be_recognised_and_not_dialled(value: Any, shown: str) -> None:
+def test_a_masked_number_can_be_recognized_but_not_dialed(value: Any, shown: str) -> None:
     assert mask_phone_number(value) == shown
 
 
 def parsed_and_formatted(number: str, region: str | None) -> str | None:
-    """What is read of a number without a shortcut."""
+    """What phonenumbers makes of a number."""
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
@@ -217,7 +187,7 @@ def normalized(text: str) -> str | None:
 
 
 @pytest.mark.slow
-def test_the_shortcut_for_iraqi_numbers_gives_what_parsing_does() -> None:
+def test_the_shortcut_for_iraqi_numbers_equals_parsing() -> None:
     digits = random.Random(7)  # noqa: S311
     for start in range(10_000):
         national = f"{start:04}{digits.randrange(10**6):06}"
@@ -227,7 +197,7 @@ def test_the_shortcut_for_iraqi_numbers_gives_what_parsing_does() -> None:
 
 @given(st.sampled_from(["+964", "00964", "0", "+"]), st.text("0123456789", min_size=6, max_size=13))
 @settings(deadline=None)
-def test_any_number_is_what_parsing_gives(prefix: str, digits: str) -> None:
+def test_any_number_equals_parsing(prefix: str, digits: str) -> None:
     assert normalized(prefix + digits) == expected(prefix + digits)
 
 
@@ -241,31 +211,25 @@ def test_numbers_in_the_apis_form_do_not_load_the_library() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("head", ["1) ", "(2) ", "2- ", "1. ", "27 ", "49) 0", "3/"])
-def test_a_mobile_number_with_digits_before_it_is_ambiguous(head: str) -> None:
-    with pytest.raises(AmbiguousNumberError, match="has further digits beside a number of IQ"):
-        normalize(f"{head}7701234567")
-
-
-@pytest.mark.parametrize("written", ["+7701234567 0", "+7701234567-2", "+7701234567/1", "007701234567 2"])
-def test_a_plus_does_not_make_a_number_with_a_tail_foreign(written: str) -> None:
-    with pytest.raises(AmbiguousNumberError, match="has further digits beside a number of IQ"):
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(f"{head}7701234567" for head in ("1) ", "(2) ", "2- ", "1. ", "27 ", "49) 0", "3/")),
+        *("+7701234567 0", "+7701234567-2", "+7701234567/1", "007701234567 2"),
+    ],
+)
+def test_a_mobile_number_with_digits_beside_it_is_ambiguous(written: str) -> None:
+    with pytest.raises(AmbiguousNumberError):
         normalize(written)
 
 
 @pytest.mark.parametrize("written", ["0 770 123 4567", "964 770 123 4567", "00964 770 123 4567", "964 0770 123 4567"])
-def test_a_trunk_zero_and_the_country_code_may_stand_apart(written: str) -> None:
+def test_spaces_may_follow_a_trunk_zero_and_the_country_code(written: str) -> None:
     assert normalize(written) == NUMBER
-
-
-def test_a_negative_number_is_refused() -> None:
-    with pytest.raises(ValueError, match="has characters"):
-        normalize("-7701234567")
 
 
 @pytest.mark.parametrize("pattern", ["(", "( ", "1", "1 ", "+", "\u0661(", "\u200e"])
 def test_a_long_string_is_refused_at_once(pattern: str) -> None:
     began = time.process_time()
-    with pytest.raises(ValueError, match="phone number"):
-        normalize(pattern * 200_000)
+    assert reason_of(pattern * 200_000)
     assert time.process_time() - began < 0.5

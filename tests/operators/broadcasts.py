@@ -1,7 +1,9 @@
-"""What the tests of a broadcast's operators need: what was pushed, what was sent, and times to come."""
+"""What the tests of a broadcast's operators share: what was pushed and sent, times to come, and texts for snapshots."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,26 @@ import time_machine
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
+Run = Callable[..., str]
+"""Runs an operator, and returns its ``return_value``."""
+
+_VARYING = {
+    r"[^\s'\"]*/pytest-of-[^/]+/pytest-[^/]+/(popen-gw\d+/)?[^/\s'\".:,]+": "<folder>",
+    r"https?://127\.0\.0\.1:\d+": "<url>",
+    r"\b[0-9a-f]{24}\b": "<id>",
+    r"(?<=[/_])[0-9a-f]{12}\b": "<hash>",
+    r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?": "<time>",
+    r"(\d+ hours? )?\d+ minutes( \d+ seconds?)?": "<duration>",
+}
+
+
+def text_of(error: BaseException | str) -> str:
+    """Return an error's text without what differs from run to run."""
+    text = str(error)
+    for pattern, name in _VARYING.items():
+        text = re.sub(pattern, name, text)
+    return text
+
 
 def pushed(context: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = context["ti"].pushed
@@ -18,7 +40,7 @@ def pushed(context: dict[str, Any]) -> dict[str, Any]:
 
 
 def sent(sandbox: Sandbox) -> list[str]:
-    """List what was sent that changes something, with ``{_id}`` for ids."""
+    """List the requests that change something, with ``{_id}`` for ids."""
     return [
         f"{request['method']} {request['path'].rpartition('/')[2] if request['method'] == 'POST' else '{_id}'}"
         for request in sandbox.requests

@@ -1,10 +1,9 @@
-"""A start and a sample, which cost money: sent at most once, never again on a guess."""
+"""A start and a sample cost money: they are sent at most once, never again on a guess."""
 
 from __future__ import annotations
 
 import json
 import re
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -23,186 +22,148 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqValidationError,
 )
 from airflow_provider_otpiq.operators.campaign import SendSampleOperator, StartCampaignOperator
-from tests.conftest import needs_task_state
+from tests.conftest import AIRFLOW_VERSION
 from tests.fakes import CREATE, BrokenStateStore, StateStore, TaskInstance, execute, tomorrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from syrupy.assertion import SnapshotAssertion
+
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
-TEAM = ["9647701234567"]
+NUMBER = "9647701234567"
 
-_task_numbers = count()
+
+class Spending:
+    """A task that starts, or samples, a campaign in the sandbox."""
+
+    def __init__(
+        self, action: str, context: dict[str, Any], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+    ) -> None:
+        self.action = action
+        self.sandbox = sandbox
+        self.context = context
+        self._connect = connect
+        self.connect()
+        self.campaign_id = self.new_campaign()
+
+    def connect(self, **extra: Any) -> OtpiqHook:
+        return self._connect(host=self.sandbox.url, password=self.sandbox.api_key, extra=extra)
+
+    def new_campaign(self) -> str:
+        hook = self.connect()
+        campaign_id = str(hook.create_campaign(**CREATE)["_id"])
+        hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
+        return campaign_id
+
+    def run(self, campaign_id: object = ..., *, try_number: int = 1, **fields: Any) -> Any:
+        kind: Any = StartCampaignOperator if self.action == "start" else SendSampleOperator
+        sample = {} if self.action == "start" else {"recipients": [NUMBER], "validate_parameters": False}
+        dag = self.context["dag"]
+        campaign_id = self.campaign_id if campaign_id is ... else campaign_id
+        operator = kind(task_id=f"spend_{len(dag.tasks)}", dag=dag, campaign_id=campaign_id, **(sample | fields))
+        self.context["ti"] = TaskInstance(try_number)
+        return execute(operator, self.context)
+
+    def fail(self, error: type[Exception], *args: Any, **fields: Any) -> Any:
+        with pytest.raises(error) as caught:
+            self.run(*args, **fields)
+        return caught.value
+
+    def arm(self, **fault: Any) -> None:
+        self.sandbox.arm(self.action, **fault)
+
+    def use(self, store: StateStore) -> StateStore:
+        self.context["task_state_store"] = store
+        return store
+
+    @property
+    def store(self) -> StateStore:
+        store: StateStore = self.context["task_state_store"]
+        return store
+
+    @property
+    def sent(self) -> int:
+        return sum(request["path"].endswith(f"/{self.action}") for request in self.sandbox.requests)
+
+    def be_quiet(self) -> None:
+        now = pendulum.now("UTC")
+        self.connect(quiet_hours=f"{now.subtract(hours=1):%H:%M}-{now.add(hours=1):%H:%M} UTC")
 
 
 @pytest.fixture(params=["start", "sample"])
-def action(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def spending(
+    request: pytest.FixtureRequest, context: dict[str, Any], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+) -> Spending:
+    return Spending(request.param, context, sandbox, connect)
 
 
 @pytest.fixture
-def new_campaign(sandbox_hook: OtpiqHook) -> Callable[[], str]:
-    def new_campaign() -> str:
-        campaign_id = str(sandbox_hook.create_campaign(**CREATE)["_id"])
-        sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
-        return campaign_id
-
-    return new_campaign
-
-
-@pytest.fixture
-def spend(action: str, dag: DAG, context: dict[str, Any], new_campaign: Callable[[], str]) -> Callable[..., Any]:
-    """Make a try of a task that starts, or samples, the same campaign each time."""
-    same = new_campaign()
-
-    def spend(campaign_id: str = same, try_number: int = 1, **fields: Any) -> Any:
-        kind: Any = StartCampaignOperator if action == "start" else SendSampleOperator
-        fields = ({} if action == "start" else {"recipients": TEAM, "validate_parameters": False}) | fields
-        operator = kind(task_id=f"spend_{next(_task_numbers)}", dag=dag, campaign_id=campaign_id, **fields)
-        context["ti"] = TaskInstance(try_number)
-        return execute(operator, context)
-
-    return spend
-
-
-def sent(sandbox: Sandbox, action: str) -> int:
-    return sum(request["path"].endswith(f"/{action}") for request in sandbox.requests)
-
-
-def test_it_pushes_the_campaign(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
-) -> None:
-    returned = spend()
-    concerned = sandbox.campaigns[-1]
-    assert returned == concerned["_id"]
-    assert context["ti"].pushed["campaign"]["_id"] == returned
-    assert concerned["startedAt"]
-    assert concerned["isSampleCampaign"] is (action == "sample")
-
-
-@needs_task_state
-def test_a_later_try_returns_the_same_and_sends_nothing(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
-) -> None:
-    context["task_state_store"] = store = StateStore()
-    first, pushed = spend(), context["ti"].pushed
-    assert spend(try_number=2) == first
-    assert context["ti"].pushed == pushed
-    assert sent(sandbox, action) == 1
-    assert all(retention == retention.max for retention in store.retentions if retention)
-    assert "9647701234567" not in json.dumps(store.stored)
+def durable(spending: Spending) -> Spending:
+    """The same, with Airflow's task state."""
+    if AIRFLOW_VERSION.release < (3, 3):
+        pytest.skip("Airflow 3.3 brought task_state_store")
+    spending.use(StateStore())
+    return spending
 
 
 @pytest.fixture
-def be_quiet(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> Callable[[], None]:
-    """Make it quiet hours."""
-
-    def be_quiet() -> None:
-        now = pendulum.now("UTC")
-        window = f"{now.subtract(hours=1):%H:%M}-{now.add(hours=1):%H:%M} UTC"
-        connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": window})
-
-    return be_quiet
+def mapped(durable: Spending, monkeypatch: pytest.MonkeyPatch) -> Spending:
+    """The same, with map index 3."""
+    monkeypatch.setattr(TaskInstance, "map_index", 3)
+    return durable
 
 
-@needs_task_state
-def test_quiet_hours_are_checked_before_an_http_retry_too(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    connect: Callable[..., OtpiqHook],
-    sandbox: Sandbox,
-    action: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    context["task_state_store"] = store = StateStore()
-    start = pendulum.now("UTC").at(4, 3, 27)
-    with time_machine.travel(start, tick=False) as clock:
+def test_it_pushes_the_campaign(spending: Spending) -> None:
+    returned = spending.run()
+    campaign = spending.sandbox.campaigns[-1]
+    assert returned == campaign["_id"] == spending.context["ti"].pushed["campaign"]["_id"]
+    assert campaign["startedAt"]
+    assert campaign["isSampleCampaign"] is (spending.action == "sample")
+
+
+def test_a_later_try_returns_the_same_and_sends_nothing(durable: Spending) -> None:
+    first, pushed = durable.run(), durable.context["ti"].pushed
+    durable.be_quiet()  # which concerns only what is sent
+    assert durable.run(durable.campaign_id.upper(), try_number=2) == first
+    assert durable.context["ti"].pushed == pushed
+    assert durable.sent == 1
+    assert all(retention == retention.max for retention in durable.store.retentions if retention)
+    assert NUMBER not in json.dumps(durable.store.stored)
+
+
+def test_quiet_hours_are_checked_before_an_http_retry_too(durable: Spending, monkeypatch: pytest.MonkeyPatch) -> None:
+    with time_machine.travel(pendulum.now("UTC").at(4, 3, 27), tick=False) as clock:
         monkeypatch.setattr("time.sleep", clock.shift)
-        connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": "04:04-09:00 UTC"})
-        sandbox.arm(action, status=429, headers={"Retry-After": "55"})
-        with pytest.raises(OtpiqValidationError, match=f"the {action}: .* 04:04:22.* is in .* quiet_hours"):
-            spend()
-    assert sent(sandbox, action) == 1
-    assert not any(campaign["startedAt"] for campaign in sandbox.campaigns)
-    assert store.stored == {}
+        durable.connect(quiet_hours="04:04-09:00 UTC")
+        durable.arm(status=429, headers={"Retry-After": "55"})
+        error = durable.fail(OtpiqValidationError)
+    assert re.search(f"the {durable.action}: .* 04:04:22.* quiet_hours", str(error))
+    assert durable.sent == 1
+    assert not any(campaign["startedAt"] for campaign in durable.sandbox.campaigns)
+    assert durable.store.stored == {}
 
 
-@needs_task_state
 @pytest.mark.parametrize("map_index", [-1, 3])
-def test_what_quiet_hours_refuse_leaves_no_pending_marker(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    be_quiet: Callable[[], None],
-    connect: Callable[..., OtpiqHook],
-    monkeypatch: pytest.MonkeyPatch,
-    map_index: int,
+def test_quiet_hours_leave_no_pending_marker(
+    durable: Spending, monkeypatch: pytest.MonkeyPatch, map_index: int
 ) -> None:
     monkeypatch.setattr(TaskInstance, "map_index", map_index)
-    context["task_state_store"] = StateStore()
-    be_quiet()
-    with pytest.raises(OtpiqValidationError, match=f"the {action}: .* is in the connection's quiet_hours"):
-        spend()
-    assert sent(sandbox, action) == 0
-    connect(host=sandbox.url, password=sandbox.api_key)
-    assert spend(try_number=2)
-    assert sent(sandbox, action) == 1
+    durable.be_quiet()
+    durable.fail(OtpiqValidationError)
+    assert durable.sent == 0
+    durable.connect()
+    assert durable.run(try_number=2)
+    assert durable.sent == 1
 
 
-@needs_task_state
-def test_what_an_earlier_try_sent_is_returned_in_quiet_hours(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str, be_quiet: Callable[[], None]
-) -> None:
-    context["task_state_store"] = StateStore()
-    first = spend()
-    be_quiet()
-    assert spend(try_number=2) == first
-    assert sent(sandbox, action) == 1
-
-
-@needs_task_state
-def test_another_campaign_is_another_matter(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    new_campaign: Callable[[], str],
-) -> None:
-    context["task_state_store"] = StateStore()
-    first, other = spend(), new_campaign()
-    assert spend(other) != first
-    assert sent(sandbox, action) == 2
-    assert spend() == first  # each has state of its own
-    assert sent(sandbox, action) == 2
-
-
-@needs_task_state
-def test_the_same_id_in_capitals_is_the_same_campaign(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
-) -> None:
-    context["task_state_store"] = StateStore()
-    first = spend()
-    assert spend(sandbox.campaigns[0]["_id"].upper(), try_number=2) == first
-    assert sent(sandbox, action) == 1
-
-
-@needs_task_state
-def test_a_mapped_tasks_error_names_its_own_marker(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    context["task_state_store"] = StateStore()
-    monkeypatch.setattr(TaskInstance, "map_index", 7)
-    sandbox.arm(action, status=503)
-    with pytest.raises(OtpiqOutcomeUnknownError, match=r"map_index=7\b") as caught:
-        spend()
-    assert caught.value.status_code == 503
+def test_each_campaign_has_its_own_state(durable: Spending) -> None:
+    first, other = durable.run(), durable.new_campaign()
+    assert durable.run(other) != first
+    assert durable.run() == first
+    assert durable.sent == 2
 
 
 FAULTS: list[dict[str, Any]] = [
@@ -214,56 +175,48 @@ FAULTS: list[dict[str, Any]] = [
 ]
 
 
-@needs_task_state
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_an_unknown_outcome_stays_unknown(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str, fault: dict[str, Any]
-) -> None:
-    context["task_state_store"] = store = StateStore()
-    sandbox.arm(action, **fault)
-    with pytest.raises(OtpiqOutcomeUnknownError) as first:
-        spend()
-    with pytest.raises(OtpiqOutcomeUnknownError, match="Nothing was sent now") as later:
-        spend(try_number=2)
-    assert sent(sandbox, action) == 1
-    assert context["ti"].pushed == {}
-    (key,) = store.stored
-    assert key.startswith(f"otpiq_{action}_")
-    assert re.search(r"Wait until .+ UTC: OTPIQ may still be processing it", str(first.value))
-    for error in (first, later):
-        path = f"/api/v2/dags/dag/dagRuns/manual__1/taskInstances/task/state-store/{key}?map_index=-1"
-        assert f"DELETE {path}" in str(error.value)
-        assert "mark this task as success" in str(error.value)
-        assert "durable=False" not in str(error.value)  # which would send it again
-        assert "docs/unknown-outcome.md" in str(error.value)
+def test_an_unknown_outcome_stays_unknown(durable: Spending, fault: dict[str, Any]) -> None:
+    durable.arm(**fault)
+    first = durable.fail(OtpiqOutcomeUnknownError)
+    later = durable.fail(OtpiqOutcomeUnknownError, try_number=2)
+    assert durable.sent == 1
+    assert durable.context["ti"].pushed == {}
+    assert first.status_code == fault.get("status")
+    (key,) = durable.store.stored
+    assert key == f"otpiq_{durable.action}_{durable.campaign_id}"
+    path = f"/api/v2/dags/dag/dagRuns/manual__1/taskInstances/task/state-store/{key}?map_index=-1"
+    for text in (str(first), str(later), str(first.__cause__)):
+        assert "retry" not in text
+        assert "happens again" not in text
+    assert path in first.remedy
+    assert path in later.remedy
+    if "when" not in fault and fault.get("connection") == "drop":  # a person has checked that it had no effect
+        durable.store.delete(key)
+        assert durable.run(try_number=3) == durable.sandbox.campaigns[-1]["_id"]
 
 
-@needs_task_state
-def test_what_a_person_releases_is_sent(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
-) -> None:
-    context["task_state_store"] = store = StateStore()
-    sandbox.arm(action, connection="drop")
-    with pytest.raises(OtpiqOutcomeUnknownError):
-        spend()
-    (key,) = store.stored
-    store.delete(key)
-    assert spend(try_number=2) == sandbox.campaigns[-1]["_id"]
+def test_the_texts_of_an_unknown_outcome(mapped: Spending, snapshot: SnapshotAssertion) -> None:
+    def readable(error: Exception) -> str:
+        text = re.sub(r"[\d-]{10} [\d:]{8} UTC", "TIME", str(error))
+        return text.replace(other, "OTHER").replace(mapped.campaign_id, "CAMPAIGN")
+
+    other = mapped.new_campaign()
+    mapped.arm(connection="drop")
+    assert readable(mapped.fail(OtpiqOutcomeUnknownError)) == snapshot(name="now")
+    assert readable(mapped.fail(OtpiqOutcomeUnknownError, try_number=2)) == snapshot(name="later")
+    assert readable(mapped.fail(OtpiqOutcomeUnknownError, other)) == snapshot(name="other campaign")
+    mapped.arm(connection="drop")
+    assert readable(mapped.fail(OtpiqOutcomeUnknownError, durable=False)) == snapshot(name="nothing saved")
 
 
-@needs_task_state
 @pytest.mark.parametrize("saved", [{}, {"try_number": 1}, {"campaign": None}, {"campaign": {}}, [], "text", 0, False])
-def test_a_pending_marker_without_a_response_sends_nothing(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str, saved: Any
-) -> None:
-    context["task_state_store"] = store = StateStore()
-    store.set(f"otpiq_{action}_{sandbox.campaigns[0]['_id']}", saved)
-    with pytest.raises(OtpiqOutcomeUnknownError):
-        spend()
-    assert sent(sandbox, action) == 0
+def test_a_pending_marker_without_a_response_sends_nothing(durable: Spending, saved: Any) -> None:
+    durable.store.set(f"otpiq_{durable.action}_{durable.campaign_id}", saved)
+    durable.fail(OtpiqOutcomeUnknownError)
+    assert durable.sent == 0
 
 
-@needs_task_state
 @pytest.mark.usefixtures("sleep_calls")
 @pytest.mark.parametrize(
     ("fault", "error"),
@@ -274,285 +227,157 @@ def test_a_pending_marker_without_a_response_sends_nothing(
     ],
     ids=["429", "400", "credit"],
 )
-def test_a_refusal_deletes_the_pending_marker(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    fault: dict[str, Any],
-    error: type[Exception],
-) -> None:
-    context["task_state_store"] = store = StateStore()
-    sandbox.arm(action, **fault)
-    with pytest.raises(error):
-        spend()
-    assert store.stored == {}
-    assert spend(try_number=2)
+def test_a_refusal_deletes_the_pending_marker(durable: Spending, fault: dict[str, Any], error: type[Exception]) -> None:
+    durable.arm(**fault)
+    durable.fail(error)
+    assert durable.store.stored == {}
+    assert durable.run(try_number=2)
 
 
-@needs_task_state
 @pytest.mark.usefixtures("sleep_calls")
-def test_a_refused_connection_deletes_the_pending_marker(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    connect: Callable[..., OtpiqHook],
-) -> None:
-    context["task_state_store"] = store = StateStore()
-    connect(host="http://127.0.0.1:1/api", password="key")
-    with pytest.raises(OtpiqConnectionError):
-        spend()
-    assert store.stored == {}
+def test_a_refused_connection_deletes_the_pending_marker(durable: Spending, connect: Callable[..., OtpiqHook]) -> None:
+    connect(host="http://127.0.0.1:1/api")
+    durable.fail(OtpiqConnectionError)
+    assert durable.store.stored == {}
 
 
-@needs_task_state
-def test_what_is_wrong_before_it_is_sent_leaves_no_marker(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    connect: Callable[..., OtpiqHook],
-) -> None:
-    context["task_state_store"] = store = StateStore()
-    for no_id in ("../../x", "\ud800", "x" * 1000, 10**5000, None):
-        with pytest.raises(OtpiqValidationError):
-            spend(no_id)
-    with pytest.raises(AirflowNotFoundException):
-        spend(otpiq_conn_id="there_is_no_such_connection")
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": 0})
-    with pytest.raises(OtpiqConfigurationError):
-        spend()
-    assert store.stored == {}
-    assert sent(sandbox, action) == 0
+def test_an_error_before_the_request_leaves_no_marker(durable: Spending) -> None:
+    for invalid in ("../../x", "\ud800", "x" * 1000, 10**5000, None):
+        durable.fail(OtpiqValidationError, invalid)
+    durable.fail(AirflowNotFoundException, otpiq_conn_id="there_is_no_such_connection")
+    durable.connect(max_recipients=0)
+    durable.fail(OtpiqConfigurationError)
+    assert durable.store.stored == {}
+    assert durable.sent == 0
 
 
-@needs_task_state
-def test_without_a_saved_pending_marker_nothing_is_sent(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
-) -> None:
-    context["task_state_store"] = BrokenStateStore()
-    with pytest.raises(RuntimeError, match="the API server is away"):
-        spend()
-    assert sent(sandbox, action) == 0
+def test_without_a_saved_pending_marker_nothing_is_sent(durable: Spending) -> None:
+    durable.use(BrokenStateStore())
+    durable.fail(RuntimeError)
+    assert durable.sent == 0
 
 
-@needs_task_state
-def test_a_response_that_cannot_be_saved_is_still_returned_and_nothing_is_sent_again(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    class SavesOnlyTheMarker(StateStore):
-        def set(self, key: str, value: Any, *, retention: Any = None) -> None:
-            if "campaign" in value:
-                raise RuntimeError("the API server is away")
-            super().set(key, value, retention=retention)
-
-    context["task_state_store"] = SavesOnlyTheMarker()
-    assert spend() == sandbox.campaigns[-1]["_id"]
-    assert "could not be saved" in caplog.text
-    with pytest.raises(OtpiqOutcomeUnknownError):
-        spend(try_number=2)
-    assert sent(sandbox, action) == 1
-
-
-@needs_task_state
-def test_a_pending_marker_that_cannot_be_deleted_does_not_hide_the_refusal(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    class CannotDelete(StateStore):
-        def delete(self, key: str) -> None:
+class SavesOnlyTheMarker(StateStore):
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        if "campaign" in value:
             raise RuntimeError("the API server is away")
+        super().set(key, value, retention=retention)
 
-    context["task_state_store"] = CannotDelete()
-    sandbox.arm(action, status=400, body={"error": "no"})
-    with pytest.raises(OtpiqRequestError):
-        spend()
+
+def test_a_response_that_cannot_be_saved_is_still_returned(durable: Spending, caplog: pytest.LogCaptureFixture) -> None:
+    durable.use(SavesOnlyTheMarker())
+    assert durable.run() == durable.sandbox.campaigns[-1]["_id"]
     assert "could not be saved" in caplog.text
-    with pytest.raises(OtpiqOutcomeUnknownError):
-        spend(try_number=2)
-    assert sent(sandbox, action) == 1
+    durable.fail(OtpiqOutcomeUnknownError, try_number=2)
+    assert durable.sent == 1
 
 
-@needs_task_state
-def test_there_is_no_pending_marker_during_a_delay(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    monkeypatch: pytest.MonkeyPatch,
+class CannotDelete(StateStore):
+    def delete(self, key: str) -> None:
+        raise RuntimeError("the API server is away")
+
+
+def test_a_pending_marker_that_cannot_be_deleted_does_not_hide_the_refusal(
+    durable: Spending, caplog: pytest.LogCaptureFixture
 ) -> None:
-    context["task_state_store"] = store = StateStore()
+    durable.use(CannotDelete())
+    durable.arm(status=400, body={"error": "no"})
+    durable.fail(OtpiqRequestError)
+    assert "could not be saved" in caplog.text
+    durable.fail(OtpiqOutcomeUnknownError, try_number=2)
+    assert durable.sent == 1
+
+
+def test_no_pending_marker_exists_during_a_delay(durable: Spending, monkeypatch: pytest.MonkeyPatch) -> None:
     saved_during_delays: list[dict[str, str]] = []
-    monkeypatch.setattr("time.sleep", lambda _: saved_during_delays.append(dict(store.stored)))
-    sandbox.arm(action, status=429, headers={"Retry-After": "54"})
-    assert spend()
+    monkeypatch.setattr("time.sleep", lambda _: saved_during_delays.append(dict(durable.store.stored)))
+    durable.arm(status=429, headers={"Retry-After": "54"})
+    assert durable.run()
     assert saved_during_delays == [{}]
-    assert sent(sandbox, action) == 2
+    assert durable.sent == 2
 
 
-@needs_task_state
 def test_a_process_that_outlives_its_supervisor_in_a_delay_sends_nothing(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    monkeypatch: pytest.MonkeyPatch,
+    durable: Spending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context["task_state_store"] = StateStore()
-
-    def lose_the_supervisor(_: float) -> None:
-        context["task_state_store"].set = BrokenStateStore().set
-
-    monkeypatch.setattr("time.sleep", lose_the_supervisor)
-    sandbox.arm(action, status=429, headers={"Retry-After": "54"})
-    with pytest.raises(RuntimeError, match="the API server is away"):
-        spend()
-    assert sent(sandbox, action) == 1
+    monkeypatch.setattr("time.sleep", lambda _: setattr(durable.store, "set", BrokenStateStore().set))
+    durable.arm(status=429, headers={"Retry-After": "54"})
+    durable.fail(RuntimeError)
+    assert durable.sent == 1
 
 
-@needs_task_state
-def test_a_pending_marker_says_how_long_its_attempt_may_be_in_flight(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
-) -> None:
-    context["task_state_store"] = StateStore()
-    sandbox.arm(action, connection="drop")
+def test_a_pending_marker_has_the_time_until_which_its_attempt_may_be_in_flight(durable: Spending) -> None:
+    durable.arm(connection="drop")
     before = pendulum.now("UTC").start_of("second")  # as precise as the text is
-    with pytest.raises(OtpiqOutcomeUnknownError):
-        spend()
-    with pytest.raises(OtpiqOutcomeUnknownError) as later:
-        spend(try_number=2)
-    (until,) = re.findall(r"Look after (.+?) UTC", str(later.value))
-    # The default timeouts (5 s to connect, twice the 30 s to read), and a minute for what has none.
-    assert 125 <= (pendulum.parse(until) - before).total_seconds() <= 135  # type: ignore[operator]
+    first = durable.fail(OtpiqOutcomeUnknownError)
+    later = durable.fail(OtpiqOutcomeUnknownError, try_number=2)
+    for error in (first, later):
+        (until,) = re.findall(r"Wait until (.+?) UTC", error.remedy)
+        # The default timeouts (5 s to connect, twice the 30 s to read), and a minute for name lookup and TLS.
+        assert 125 <= (pendulum.parse(until) - before).total_seconds() <= 135  # type: ignore[operator]
 
 
-@needs_task_state
-def test_a_map_index_that_holds_another_campaigns_state_sends_nothing(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    new_campaign: Callable[[], str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(TaskInstance, "map_index", 0)
-    context["task_state_store"] = store = StateStore()
-    first, held, other = spend(), sandbox.campaigns[0]["_id"], new_campaign()
-    with pytest.raises(OtpiqOutcomeUnknownError, match=rf"index 0 holds that of campaign {held}") as caught:
-        spend(other, try_number=2)
-    assert f"the {action} of campaign {other}" in str(caught.value)
-    assert spend(try_number=2) == first
-    assert sent(sandbox, action) == 1
-    (key,) = store.stored
-    assert f"/state-store/{key}?map_index=0" in str(caught.value)
-    store.delete(key)
-    assert spend(other, try_number=3)
-    assert sent(sandbox, action) == 2
+def test_a_map_index_with_another_campaigns_state_sends_nothing(mapped: Spending) -> None:
+    first, other = mapped.run(), mapped.new_campaign()
+    error = mapped.fail(OtpiqOutcomeUnknownError, other, try_number=2)
+    assert mapped.run(try_number=2) == first
+    assert mapped.sent == 1
+    (key,) = mapped.store.stored
+    assert f"/state-store/{key}?map_index=3" in error.remedy
+    mapped.store.delete(key)
+    assert mapped.run(other, try_number=3)
+    assert mapped.sent == 2
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_no_part_of_an_unknown_outcome_says_retry(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, fault: dict[str, Any]
-) -> None:
-    sandbox.arm("start", **fault)
-    sandbox.arm("sample", **fault)
-    with pytest.raises(OtpiqOutcomeUnknownError) as caught:
-        spend()
-    assert caught.value.__cause__ is not None
-    for error in (caught.value, caught.value.__cause__):
-        assert "retry" not in str(error)
-        assert "happens again" not in str(error)
-    campaign_id = sandbox.campaigns[0]["_id"]
-    assert campaign_id in str(caught.value)
-    assert "the DAG run then goes on with the tasks downstream" in str(caught.value)
-    assert "the id of the campaign is in the XCom of the task that created it" in str(caught.value)
+def test_a_map_index_stays_claimed_after_an_attempt_without_effect(mapped: Spending) -> None:
+    mapped.arm(status=429, headers={"Retry-After": "3600"})
+    mapped.fail(OtpiqRateLimitError)
+    mapped.fail(OtpiqOutcomeUnknownError, mapped.new_campaign(), try_number=2)
+    assert mapped.run(try_number=3)
 
 
-def test_a_start_of_a_running_campaign_advises_about_its_state(
-    dag: DAG, context: dict[str, Any], sandbox_hook: OtpiqHook, new_campaign: Callable[[], str]
-) -> None:
-    campaign_id = new_campaign()
-    sandbox_hook.start_campaign(campaign_id=campaign_id)
-    start = StartCampaignOperator(task_id="start_running", dag=dag, campaign_id=campaign_id)
-    with pytest.raises(OtpiqConflictError, match="Look at the campaign's state in OTPIQ's dashboard"):
-        execute(start, context)
+@pytest.mark.parametrize("spending", ["sample"], indirect=True)
+def test_a_map_index_stays_claimed_after_invalid_recipients(mapped: Spending) -> None:
+    mapped.fail(OtpiqValidationError, recipients=["0770123"])
+    mapped.fail(OtpiqOutcomeUnknownError, mapped.new_campaign(), try_number=2)
+    assert mapped.sent == 0
 
 
-def test_a_start_warns_that_it_did_not_wait_for_the_scheduled_time(
-    dag: DAG, context: dict[str, Any], sandbox_hook: OtpiqHook, capsys: pytest.CaptureFixture[str]
-) -> None:
-    later: dict[str, Any] = {"schedule_type": "schedule", "scheduled_for": tomorrow()}
-    for when, warned in ((later, True), ({}, False)):
-        campaign_id = sandbox_hook.create_campaign(**CREATE, **when)["_id"]
-        sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
-        execute(StartCampaignOperator(task_id=f"start_{warned}", dag=dag, campaign_id=campaign_id), context)
-        assert ("its messages go out now, not at the scheduled time" in capsys.readouterr().out) is warned
-
-
-@needs_task_state
-def test_a_map_index_stays_claimed_after_an_attempt_without_effect(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    new_campaign: Callable[[], str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(TaskInstance, "map_index", 0)
-    context["task_state_store"] = StateStore()
-    sandbox.arm(action, status=429, headers={"Retry-After": "3600"})
-    with pytest.raises(OtpiqRateLimitError):
-        spend()
-    with pytest.raises(OtpiqOutcomeUnknownError, match="another index may have sent this one"):
-        spend(new_campaign(), try_number=2)
-    assert spend(try_number=3)
-
-
-@needs_task_state
-@pytest.mark.parametrize("action", ["sample"])
-def test_a_map_index_stays_claimed_after_invalid_recipients(
-    spend: Callable[..., Any],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    action: str,
-    new_campaign: Callable[[], str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(TaskInstance, "map_index", 0)
-    context["task_state_store"] = StateStore()
-    with pytest.raises(OtpiqValidationError):
-        spend(recipients=["0770123"])
-    with pytest.raises(OtpiqOutcomeUnknownError, match="another index may have sent this one"):
-        spend(new_campaign(), try_number=2)
-    assert sent(sandbox, action) == 0
-
-
-def test_durable_false_saves_nothing(
-    spend: Callable[..., Any], context: dict[str, Any], sandbox: Sandbox, action: str
-) -> None:
-    context["task_state_store"] = store = StateStore()
-    sandbox.arm(action, connection="drop")
-    with pytest.raises(OtpiqOutcomeUnknownError):
-        spend(durable=False)
-    assert spend(durable=False, try_number=2)
-    assert sent(sandbox, action) == 2
+def test_durable_false_saves_nothing(spending: Spending) -> None:
+    store = spending.use(StateStore())
+    spending.arm(connection="drop")
+    spending.fail(OtpiqOutcomeUnknownError, durable=False)
+    assert spending.run(durable=False, try_number=2)
+    assert spending.sent == 2
     assert store.stored == {}
 
 
-def test_without_a_store_a_second_try_says_what_it_cannot_know(
-    spend: Callable[..., Any], sandbox: Sandbox, action: str, caplog: pytest.LogCaptureFixture
+def test_without_a_store_a_later_try_warns(spending: Spending, caplog: pytest.LogCaptureFixture) -> None:
+    spending.arm(status=500, times=2)
+    assert "clear the task" in spending.fail(OtpiqOutcomeUnknownError).remedy
+    spending.fail(OtpiqOutcomeUnknownError, try_number=2, durable=False)
+    assert "earlier tries" not in caplog.text
+    spending.run(try_number=2)
+    assert f"If one was killed during this {spending.action}, it may be sent and paid for again" in caplog.text
+
+
+@pytest.mark.parametrize("spending", ["start"], indirect=True)
+def test_a_start_of_a_running_campaign_is_a_conflict(spending: Spending) -> None:
+    spending.run()
+    spending.fail(OtpiqConflictError)
+
+
+@pytest.mark.parametrize(("when", "warns"), [({"schedule_type": "schedule"}, True), ({}, False)])
+def test_a_start_warns_that_it_does_not_wait_for_the_scheduled_time(
+    dag: DAG,
+    context: dict[str, Any],
+    sandbox_hook: OtpiqHook,
+    capsys: pytest.CaptureFixture[str],
+    when: dict[str, Any],
+    warns: bool,
 ) -> None:
-    sandbox.arm(action, status=500, times=2)
-    with pytest.raises(OtpiqOutcomeUnknownError, match="If it did not, clear it"):  # which no retry follows
-        spend()
-    with pytest.raises(OtpiqOutcomeUnknownError):
-        spend(try_number=2, durable=False)
-    assert "cannot tell" not in caplog.text
-    spend(try_number=2)
-    assert f"If one was killed during this {action}, it may now be sent and paid for again" in caplog.text
+    time = {"scheduled_for": tomorrow()} if when else {}
+    campaign_id = sandbox_hook.create_campaign(**CREATE, **when, **time)["_id"]
+    sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
+    execute(StartCampaignOperator(task_id="start", dag=dag, campaign_id=campaign_id), context)
+    assert ("its messages go out now, not at the scheduled time" in capsys.readouterr().out) is warns

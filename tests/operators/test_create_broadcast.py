@@ -1,8 +1,9 @@
-"""The operator that creates a broadcast: what it refuses, what it carries on with, and what it pushes."""
+"""The operator that creates a broadcast: what it creates, refuses, continues and pushes."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,20 +17,23 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqValidationError,
 )
 from tests.broadcast.people import PART_SIZE, everybody, messaged, number, write_audience
-from tests.operators.broadcasts import pushed, sent
+from tests.operators.broadcasts import pushed, sent, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from syrupy.assertion import SnapshotAssertion
+
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.operators.broadcasts import Run
 
 
 def test_a_create_makes_a_draft_of_each_part(
-    create: Callable[..., str], sandbox: Sandbox, context: dict[str, Any], audience: str
+    create: Run, sandbox: Sandbox, context: dict[str, Any], audience: str
 ) -> None:
     assert create() == str(Path(audience).parent / "ledger")
-    assert [campaign["name"] for campaign in sandbox.campaigns] == [f"Summer offer {each}/3" for each in (1, 2, 3)]
+    assert [campaign["name"] for campaign in sandbox.campaigns] == [f"Summer offer {index}/3" for index in (1, 2, 3)]
     assert {campaign["status"] for campaign in sandbox.campaigns} == {"draft"}
     people = [each for campaign in sandbox.campaigns for each in sandbox.recipients(campaign["_id"])]
     assert people == [number(each) for each in range(3 * PART_SIZE)]
@@ -39,18 +43,14 @@ def test_a_create_makes_a_draft_of_each_part(
     }
 
 
-def test_what_means_no_value_was_decided_when_the_audience_was_prepared(
-    create: Callable[..., str], sandbox: Sandbox, audience: str
-) -> None:
+def test_only_the_prepare_decides_which_strings_mean_no_value(create: Run, sandbox: Sandbox, audience: str) -> None:
     write_audience(str(Path(audience).parent), name="None")
     create()
     attached = [each["body"]["recipients"] for each in sandbox.requests if each["path"].endswith("/recipients")]
     assert [each["templateParameters"]["body"] for part in attached for each in part] == 9 * [{"1": "None"}]
 
 
-def test_nobody_is_in_xcom_and_in_the_ledger(
-    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any]
-) -> None:
+def test_xcom_and_the_ledger_contain_no_personal_data(create: Run, start: Run, context: dict[str, Any]) -> None:
     ledger = Path(create())
     start()
     texts = [json.dumps(pushed(context)), *(file.read_text() for file in ledger.rglob("*.json"))]
@@ -58,16 +58,14 @@ def test_nobody_is_in_xcom_and_in_the_ledger(
     assert not [text for text in texts if "9647700" in text or "Zaynab" in text or "C-00" in text]
 
 
-def test_a_second_create_finds_all_done_and_sends_nothing(create: Callable[..., str], sandbox: Sandbox) -> None:
+def test_a_second_create_sends_nothing(create: Run, sandbox: Sandbox) -> None:
     create()
     before = len(sandbox.requests)
     create()
     assert len(sandbox.requests) == before
 
 
-def test_the_audience_is_in_use_before_the_first_campaign(
-    create: Callable[..., str], sandbox: Sandbox, audience: str
-) -> None:
+def test_the_audience_is_in_use_before_the_first_campaign(create: Run, sandbox: Sandbox, audience: str) -> None:
     sandbox.arm("create", status=429, times=5, headers={"Retry-After": "3600"})
     with pytest.raises(OtpiqRateLimitError):
         create()
@@ -76,7 +74,7 @@ def test_the_audience_is_in_use_before_the_first_campaign(
     }
 
 
-def test_an_audience_is_marked_by_a_later_try_too(create: Callable[..., str], audience: str) -> None:
+def test_a_later_try_marks_the_audience_too(create: Run, audience: str) -> None:
     create()
     mark = Path(audience).parent / "in_use.json"
     before = mark.read_text()
@@ -85,43 +83,26 @@ def test_an_audience_is_marked_by_a_later_try_too(create: Callable[..., str], au
     assert mark.read_text() == before
 
 
-def test_a_ledger_that_somebody_deleted_is_an_error(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
-) -> None:
-    ledger = create()
-    start()
-    shutil.rmtree(ledger)
-    with pytest.raises(OtpiqValidationError, match=r"is lost: .*delete .*in_use\.json and clear the task"):
-        create()
-    assert messaged(sandbox) == everybody()
-    (Path(audience).parent / "in_use.json").unlink()
-    create()
-    assert len(sandbox.campaigns) == 6
+# Lost and edited ledgers
 
 
 @pytest.mark.parametrize("respelled", ["{}", "{}/../ledger", "file://{}", "{}2", "{tmp}/link/ledger"])
 @pytest.mark.parametrize("lost", ["", "*/"])
-def test_a_ledger_that_lost_something_is_an_error_however_it_is_spelled(
-    create: Callable[..., str],
-    start: Callable[..., str],
-    sandbox: Sandbox,
-    tmp_path: Path,
-    lost: str,
-    respelled: str,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_lost_ledger_is_an_error_however_it_is_spelled(
+    create: Run, start: Run, sandbox: Sandbox, tmp_path: Path, lost: str, respelled: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     ledger = Path(create())
     start()
     for folder in list(ledger.glob(lost)) if lost else [ledger]:
         shutil.rmtree(folder)
     (tmp_path / "link").symlink_to(tmp_path)
     ledger.mkdir(exist_ok=True)  # so that .. can be followed
-    with pytest.raises(OtpiqValidationError, match=r"ledger is lost: .*delete .*in_use\.json and clear the task"):
+    with pytest.raises(OtpiqValidationError) as caught:
         create(ledger=respelled.format(ledger, tmp=tmp_path))
+    assert caught.value.errors == (f"{ledger}: this ledger is lost, and its campaigns may have been started",)
     assert messaged(sandbox) == everybody()
-    (tmp_path / "in_use.json").unlink()
-    if lost and "2" not in respelled:  # the same ledger, where the start has been left
+    (tmp_path / "in_use.json").unlink()  # as the error says
+    if lost and "2" not in respelled:  # the same ledger, which still has its start
         with pytest.raises(OtpiqValidationError, match="has lost the campaigns"):
             create(ledger=respelled.format(ledger, tmp=tmp_path))
         (ledger / "start.json").unlink()
@@ -129,89 +110,23 @@ def test_a_ledger_that_lost_something_is_an_error_however_it_is_spelled(
     assert len(sandbox.campaigns) == 6
 
 
-def test_a_ledger_without_its_first_file_is_an_error_too(create: Callable[..., str], sandbox: Sandbox) -> None:
+def test_a_ledger_without_its_first_file_is_lost(create: Run, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
     ledger = Path(create())
     (ledger / "broadcast.json").unlink()
-    with pytest.raises(OtpiqValidationError, match="is lost: "):
+    with pytest.raises(OtpiqValidationError) as caught:
         create(name="Autumn offer")
+    assert text_of(caught.value) == snapshot
     assert len(sandbox.campaigns) == 3
 
 
-@pytest.mark.parametrize("lost", [("campaigns", "schedule"), ("campaigns/00001.json",)])
-def test_a_ledger_that_lost_campaigns_after_its_start_is_an_error(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, tmp_path: Path, lost: tuple[str, ...]
-) -> None:
-    ledger = Path(create())
-    start()
-    for number_of_lost, name in enumerate(lost):
-        (path,) = ledger.glob(f"*/{name}")
-        path.rename(tmp_path / f"lost_{number_of_lost}")
-    with pytest.raises(OtpiqValidationError, match=r"has lost the campaigns of parts .*00001"):
-        create()
-    assert len(sandbox.campaigns) == 3
-
-
-def test_a_mark_that_somebody_edited_is_an_error(create: Callable[..., str], audience: str, sandbox: Sandbox) -> None:
-    (Path(audience).parent / "in_use.json").write_text('{"led')
-    with pytest.raises(OtpiqValidationError, match=r"in_use\.json: was changed"):
-        create()
-    assert not sandbox.campaigns
-
-
-def test_a_replaced_request_that_is_lost_is_an_error(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
-) -> None:
-    create()
-    ledger = Path(create(name="Autumn offer", replace=True))
-    start()
-    assert len(list(ledger.glob("*/request.json"))) == 2
-    shutil.rmtree(ledger / json.loads((ledger / "start.json").read_text())["request"])
-    with pytest.raises(OtpiqValidationError, match="is lost: "):
-        create(name="Autumn offer")
-    assert messaged(sandbox) == everybody()
-
-
-def test_of_a_request_that_is_saved_after_anothers_start_nothing_is_created_or_sent(
-    create: Callable[..., str], start: Callable[..., str], report: Callable[..., str], sandbox: Sandbox
-) -> None:
-    ledger = Path(create())
-    create(name="Autumn offer", replace=True)
-    late = (ledger / "broadcast.json").read_bytes()
-    create(replace=True)
-    start()
-    (ledger / "broadcast.json").write_bytes(late)  # by a create that was interrupted just before
-    before = len(sandbox.campaigns)
-    runs: list[tuple[Callable[..., str], dict[str, Any]]] = [
-        (create, {"name": "Autumn offer"}),
-        (create, {"name": "Autumn offer", "replace": True}),
-        (start, {}),
-        (report, {"broadcast": str(ledger)}),
-    ]
-    for run, fields in runs:
-        with pytest.raises(OtpiqValidationError, match=r"has begun with another request: .*/request\.json"):
-            run(**fields)
-    assert len(sandbox.campaigns) == before
-    create(replace=True)  # as the error says
-    start()
-    assert messaged(sandbox) == everybody()
-
-
-def test_a_ledger_of_the_version_before_is_carried_on_with(create: Callable[..., str], sandbox: Sandbox) -> None:
-    (request,) = Path(create()).glob("*/request.json")
-    request.unlink()
-    create()
-    assert len(sandbox.campaigns) == 3
-
-
-def test_a_second_ledger_that_somebody_deleted_is_an_error_too(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
-) -> None:
+def test_a_second_ledger_that_was_deleted_is_lost(create: Run, start: Run, sandbox: Sandbox, audience: str) -> None:
     create()
     second = f"{Path(audience).parent}/second"
     start(broadcast=create(ledger=second, name="Winter offer"))
     shutil.rmtree(second)
-    with pytest.raises(OtpiqValidationError, match="second is lost: ") as caught:
+    with pytest.raises(OtpiqValidationError) as caught:
         create(ledger=second, name="Winter offer")
+    assert caught.value.errors[0].startswith(f"{second}: this ledger is lost")
     assert messaged(sandbox) == everybody()
     mark = Path(str(caught.value).rpartition("delete ")[2].removesuffix(" and clear the task."))
     mark.unlink()
@@ -219,135 +134,69 @@ def test_a_second_ledger_that_somebody_deleted_is_an_error_too(
     assert len(sandbox.campaigns) == 9
 
 
-def test_the_ledger_may_be_elsewhere(
-    create: Callable[..., str], start: Callable[..., str], tmp_path: Path, sandbox: Sandbox
-) -> None:
-    assert create(ledger=f"{tmp_path}/elsewhere/") == f"{tmp_path}/elsewhere"
-    start(broadcast=f"{tmp_path}/elsewhere")
+def test_a_replaced_request_that_was_deleted_is_lost(create: Run, start: Run, sandbox: Sandbox) -> None:
+    create()
+    ledger = Path(create(name="Autumn offer", replace=True))
+    start()
+    assert len(list(ledger.glob("*/request.json"))) == 2
+    shutil.rmtree(ledger / json.loads((ledger / "start.json").read_text())["request"])
+    with pytest.raises(OtpiqValidationError) as caught:
+        create(name="Autumn offer")
+    assert caught.value.errors[0].startswith(f"{ledger}: this ledger is lost")
     assert messaged(sandbox) == everybody()
 
 
-@pytest.mark.parametrize("shards", [1, 2, 4])
-def test_shards_divide_the_parts(
-    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox, shards: int
+@pytest.mark.parametrize("lost", [("campaigns", "schedule"), ("campaigns/00001.json",)], ids=["all", "one"])
+def test_a_ledger_that_lost_campaigns_after_its_start_is_an_error(
+    create: Run, start: Run, sandbox: Sandbox, tmp_path: Path, lost: tuple[str, ...], snapshot: SnapshotAssertion
 ) -> None:
-    totals: list[dict[str, Any]] = []
-    for run in (create, start):
-        totals.clear()
-        for shard in range(shards):
-            run(shard=str(shard), shards=shards)
-            totals.append(pushed(context)["broadcast"])
-    assert messaged(sandbox) == everybody()
-    assert len(sandbox.campaigns) == sum(each["scheduled"] for each in totals) == 3
-    assert sum(each["recipients"] for each in totals) == 9
-    assert len({each["scheduled_for"] for each in totals}) == 1
-
-
-def test_a_start_takes_what_a_mapped_create_returns(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
-) -> None:
-    ledgers = [create(shard=shard, shards=2) for shard in (0, 1)]
-    with pytest.raises(OtpiqValidationError, match=r"broadcast: must be one path.*found 2"):
-        start(broadcast=[*ledgers, "/another"])
-    start(broadcast=ledgers)
-    assert messaged(sandbox) == everybody()
-
-
-@pytest.mark.parametrize(
-    ("fields", "error"),
-    [
-        ({"shard": 2, "shards": 2}, "shard: must be 0 to 1, as shards is 2; found 2"),
-        ({"shards": 2}, "shard: is required, as shards is 2"),
-        ({"shards": "2", "shard": "None"}, "shard: is required, as shards is 2"),
-        ({"shards": 0}, "shards: must be at least 1"),
-        ({"shards": "two"}, "shards: must be a whole number; found 'two'"),
-        ({"name": None}, "name: is required"),
-        ({"audience": ""}, "audience: is required"),
-        ({"template_name": None}, "template_id: is required"),
-        ({"name": "x" * 77}, "name: must leave room for the campaign's number"),
-        ({"audience": "/usr"}, r"/usr: is a folder\. Set the path of the audience's manifest\.json"),
-        ({"audience": "/nowhere/manifest.json"}, "/nowhere/manifest.json: there is no such audience"),
-    ],
-)
-def test_a_wrong_field_sends_nothing(
-    create: Callable[..., str], sandbox: Sandbox, fields: dict[str, Any], error: str
-) -> None:
-    with pytest.raises(OtpiqValidationError, match=error):
-        create(**fields)
-    assert not sandbox.requests
-
-
-def test_the_template_must_find_its_parameters_in_the_audience(
-    create: Callable[..., str], sandbox: Sandbox, audience: str
-) -> None:
-    manifest = Path(audience)
-    manifest.write_text(manifest.read_text().replace('"1"', '"2"'))
-    with pytest.raises(OtpiqValidationError, match=r"the template requires templateParameters\.body\.1"):
+    ledger = Path(create())
+    start()
+    for index, name in enumerate(lost):
+        (path,) = ledger.glob(f"*/{name}")
+        path.rename(tmp_path / f"lost_{index}")
+    with pytest.raises(OtpiqValidationError) as caught:
         create()
-    assert not sent(sandbox)
-    assert not (manifest.parent / "in_use.json").exists()
+    assert text_of(caught.value) == snapshot
+    assert len(sandbox.campaigns) == 3
 
 
-def test_a_number_that_may_reach_fewer_people_a_day_is_warned_of(
-    create: Callable[..., str], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    create(audience=write_audience(str(tmp_path / "large"), parts=2, part_size=600))
-    assert "may reach 1,000 people in 24 hours (TIER_1K), and the audience has 1,200" in caplog.text
+def test_an_edited_mark_is_an_error(create: Run, audience: str, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
+    (Path(audience).parent / "in_use.json").write_text('{"led')
+    with pytest.raises(OtpiqValidationError) as caught:
+        create()
+    assert text_of(caught.value) == snapshot
+    assert not sandbox.campaigns
 
 
-@pytest.mark.parametrize(
-    ("rails", "error"),
-    [
-        ({"max_broadcast_recipients": 8}, r"max_broadcast_recipients \(8\)"),
-        ({"max_recipients": 2}, r"max_recipients \(2\)"),
-        ({"allowed_recipients": "96477000000"}, "connection's allowed_recipients"),
-    ],
-)
-def test_guard_rails_refuse_a_broadcast_before_its_first_campaign(
-    create: Callable[..., str],
-    start: Callable[..., str],
-    sandbox: Sandbox,
-    connect: Callable[..., OtpiqHook],
-    rails: dict[str, Any],
-    error: str,
-    tmp_path: Path,
-) -> None:
-    audience = write_audience(str(tmp_path / "other"), first=95)
-    create(audience=audience)
-    before = sent(sandbox)
-    connect(host=sandbox.url, password=sandbox.api_key, extra=rails)
-    runs: list[tuple[Callable[..., str], dict[str, Any]]] = [
-        (create, {"audience": audience, "ledger": str(tmp_path / "second")}),
-        (start, {"broadcast": str(tmp_path / "other" / "ledger")}),
-    ]
-    for run, fields in runs:
-        with pytest.raises(OtpiqValidationError, match=error) as caught:
-            run(**fields)
-        assert "Zaynab" not in str(caught.value)
-        assert sent(sandbox) == before
+def test_an_edited_ledger_is_an_error(create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
+    entry = next(Path(create()).rglob("campaigns/00001.json"))
+    entry.write_text(entry.read_text().replace('"campaign_id"', '"id"'))
+    for run in (create, start):
+        with pytest.raises(OtpiqValidationError) as caught:
+            run()
+        assert text_of(caught.value) == snapshot(name="edited")
+    assert not messaged(sandbox)
 
 
-def test_what_a_campaigns_limit_refuses_a_broadcasts_limit_lets_pass(
-    create: Callable[..., str], sandbox: Sandbox, connect: Callable[..., OtpiqHook], tmp_path: Path
-) -> None:
-    audience = write_audience(str(tmp_path / "large"), parts=2, part_size=1000)
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": 500})
-    with pytest.raises(
-        OtpiqValidationError, match=r"Set a connection without max_recipients, .* by max_broadcast_reci"
-    ):
-        create(audience=audience)
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_broadcast_recipients": 2000})
-    create(audience=audience)
-    assert len(sandbox.campaigns) == 2
+def test_a_ledger_of_version_0_3_0_is_continued(create: Run, sandbox: Sandbox) -> None:
+    (request,) = Path(create()).glob("*/request.json")
+    request.unlink()
+    create()
+    assert len(sandbox.campaigns) == 3
 
 
-def test_a_changed_request_is_an_error_that_says_what_changed(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
+# Another request
+
+
+def test_a_changed_request_is_an_error_that_lists_the_changes(
+    create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
 ) -> None:
     create()
-    with pytest.raises(OtpiqValidationError, match="name was 'Summer offer', and is 'Autumn offer'") as caught:
+    with pytest.raises(OtpiqValidationError) as caught:
         create(name="Autumn offer", template_language="en")
-    assert "template_language was 'ar', and is 'en'" in caught.value.errors
+    assert [error.partition(":")[0] for error in caught.value.errors] == ["name", "template_language"]
+    assert text_of(caught.value) == snapshot
     assert len(sandbox.campaigns) == 3
 
     create(name="Autumn offer", replace=True)
@@ -361,64 +210,216 @@ def test_a_changed_request_is_an_error_that_says_what_changed(
     assert len(sandbox.campaigns) == 6
 
 
-def test_another_audience_in_the_same_place_is_an_error(create: Callable[..., str], audience: str) -> None:
+def test_no_task_uses_a_request_that_is_saved_after_another_has_started(
+    create: Run, start: Run, report: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
+) -> None:
+    ledger = Path(create())
+    create(name="Autumn offer", replace=True)
+    late = (ledger / "broadcast.json").read_bytes()
+    create(replace=True)
+    start()
+    (ledger / "broadcast.json").write_bytes(late)  # by a create that was interrupted just before
+    before = len(sandbox.campaigns)
+    runs: list[tuple[Run, dict[str, Any]]] = [
+        (create, {"name": "Autumn offer"}),
+        (create, {"name": "Autumn offer", "replace": True}),
+        (start, {}),
+        (report, {"broadcast": str(ledger)}),
+    ]
+    for run, fields in runs:
+        with pytest.raises(OtpiqValidationError) as caught:
+            run(**fields)
+        assert text_of(caught.value) == snapshot(name="another request")
+    assert len(sandbox.campaigns) == before
+    create(replace=True)  # as the error says
+    start()
+    assert messaged(sandbox) == everybody()
+
+
+def test_another_audience_in_the_same_place_is_an_error(create: Run, audience: str) -> None:
     create()
     write_audience(str(Path(audience).parent), first=500)
-    with pytest.raises(OtpiqValidationError, match="was prepared anew from other rows"):
+    with pytest.raises(OtpiqValidationError) as caught:
         create()
+    assert caught.value.errors == (f"audience: {audience} was prepared again from other rows",)
 
 
-def test_a_part_that_somebody_edited_does_not_stop_the_others(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, audience: str
+def test_the_ledger_may_be_elsewhere(create: Run, start: Run, tmp_path: Path, sandbox: Sandbox) -> None:
+    assert create(ledger=f"{tmp_path}/elsewhere/") == f"{tmp_path}/elsewhere"
+    start(broadcast=f"{tmp_path}/elsewhere")
+    assert messaged(sandbox) == everybody()
+
+
+# Shards and fields
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4])
+def test_shards_divide_the_parts(
+    create: Run, start: Run, context: dict[str, Any], sandbox: Sandbox, shards: int
 ) -> None:
+    totals: list[dict[str, Any]] = []
+    for run in (create, start):
+        totals.clear()
+        for shard in range(shards):
+            run(shard=str(shard), shards=shards)
+            totals.append(pushed(context)["broadcast"])
+    assert messaged(sandbox) == everybody()
+    assert len(sandbox.campaigns) == sum(each["scheduled"] for each in totals) == 3
+    assert sum(each["recipients"] for each in totals) == 9
+    assert len({each["scheduled_for"] for each in totals}) == 1
+
+
+def test_a_start_accepts_the_output_of_a_mapped_create(create: Run, start: Run, sandbox: Sandbox) -> None:
+    ledgers = [create(shard=shard, shards=2) for shard in (0, 1)]
+    with pytest.raises(OtpiqValidationError, match=r"broadcast: must be one path.*found 2"):
+        start(broadcast=[*ledgers, "/another"])
+    start(broadcast=ledgers)
+    assert messaged(sandbox) == everybody()
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"shard": 2, "shards": 2}, "shard"),
+        ({"shards": 2}, "shard"),
+        ({"shards": "2", "shard": "None"}, "shard"),
+        ({"shards": 0}, "shards"),
+        ({"shards": "two"}, "shards"),
+        ({"name": None}, "name"),
+        ({"name": "x" * 77}, "name"),
+        ({"audience": ""}, "audience"),
+        ({"template_name": None}, "template_id"),
+        ({"audience": "/usr"}, "/usr"),
+        ({"audience": "/nowhere/manifest.json"}, "/nowhere/manifest.json"),
+        ({"ledger": "ledgers/summer"}, "ledger"),
+    ],
+)
+def test_a_wrong_field_sends_nothing(create: Run, sandbox: Sandbox, fields: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(OtpiqValidationError) as caught:
+        create(**fields)
+    assert wrong in {error.partition(":")[0] for error in caught.value.errors}
+    assert not sandbox.requests
+
+
+def test_the_errors_of_a_creates_own_fields(create: Run, snapshot: SnapshotAssertion) -> None:
+    def error(**fields: Any) -> str:
+        with pytest.raises(OtpiqValidationError) as caught:
+            create(**fields)
+        return caught.value.errors[0]
+
+    assert error(shard=2, shards=2) == snapshot(name="no such shard")
+    assert error(shards=2) == snapshot(name="no shard")
+    assert error(shards="two") == snapshot(name="shards")
+    assert error(name="x" * 77) == snapshot(name="name")
+    assert error(ledger="ledgers/summer") == snapshot(name="ledger")
+
+
+# What is compared before the first campaign
+
+
+def test_the_audience_must_have_the_templates_parameters(
+    create: Run, sandbox: Sandbox, audience: str, snapshot: SnapshotAssertion
+) -> None:
+    manifest = Path(audience)
+    manifest.write_text(manifest.read_text().replace('"1"', '"2"'))
+    with pytest.raises(OtpiqValidationError) as caught:
+        create()
+    assert text_of(caught.value) == snapshot
+    assert not sent(sandbox)
+    assert not (manifest.parent / "in_use.json").exists()
+
+
+def test_a_number_with_a_smaller_daily_limit_is_a_warning(
+    create: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    create(audience=write_audience(str(tmp_path / "large"), parts=2, part_size=600))
+    assert "may reach 1,000 people in 24 hours (TIER_1K), and the audience has 1,200" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rails", "error"),
+    [
+        ({"max_broadcast_recipients": 8}, "max_broadcast_recipients"),
+        ({"max_recipients": 2}, "max_recipients"),
+        ({"allowed_recipients": "96477000000"}, "allowed_recipients"),
+    ],
+)
+def test_guard_rails_refuse_a_broadcast_before_its_first_campaign(
+    create: Run,
+    start: Run,
+    sandbox: Sandbox,
+    connect: Callable[..., OtpiqHook],
+    rails: dict[str, Any],
+    error: str,
+    tmp_path: Path,
+) -> None:
+    audience = write_audience(str(tmp_path / "other"), first=95)
+    create(audience=audience)
+    before = sent(sandbox)
+    connect(host=sandbox.url, password=sandbox.api_key, extra=rails)
+    runs: list[tuple[Run, dict[str, Any]]] = [
+        (create, {"audience": audience, "ledger": str(tmp_path / "second")}),
+        (start, {"broadcast": str(tmp_path / "other" / "ledger")}),
+    ]
+    for run, fields in runs:
+        with pytest.raises(OtpiqValidationError, match=error) as caught:
+            run(**fields)
+        assert "Zaynab" not in str(caught.value)
+        assert sent(sandbox) == before
+
+
+def test_a_broadcasts_limit_allows_campaigns_that_a_campaigns_limit_refuses(
+    create: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook], tmp_path: Path
+) -> None:
+    audience = write_audience(str(tmp_path / "large"), parts=2, part_size=1000)
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": 500})
+    with pytest.raises(OtpiqValidationError, match="max_broadcast_recipients"):
+        create(audience=audience)
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_broadcast_recipients": 2000})
+    create(audience=audience)
+    assert len(sandbox.campaigns) == 2
+
+
+# One part fails, or a response is odd
+
+
+def test_an_edited_part_does_not_stop_the_others(create: Run, start: Run, sandbox: Sandbox, audience: str) -> None:
     part = Path(audience).parent / "parts" / "00001.json"
     original = part.read_text()
     part.write_text(original.replace(number(3), number(77)))
-    with pytest.raises(OtpiqRequestError, match=r"00001.json was changed since it was prepared") as caught:
+    with pytest.raises(OtpiqRequestError, match=r"1 of 3 campaigns were refused.*\n.*00001\.json was changed"):
         create()
-    assert "1 of 3 campaigns were refused" in str(caught.value)
-    with pytest.raises(OtpiqValidationError, match="1 of 3 campaigns do not hold their part yet: 00001"):
+    with pytest.raises(OtpiqValidationError) as caught:
         start()
+    assert caught.value.errors == ("1 of 3 campaigns do not hold their part yet: 00001",)
     part.write_text(original)
     create()
     start()
     assert messaged(sandbox) == everybody()
 
 
-def test_a_part_that_is_edited_between_two_tries_leaves_its_draft_alone(
-    create: Callable[..., str], sandbox: Sandbox, audience: str
-) -> None:
+def test_a_part_that_is_edited_between_two_tries_keeps_its_draft(create: Run, sandbox: Sandbox, audience: str) -> None:
     sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
     with pytest.raises(OtpiqRateLimitError):
         create()
     (Path(audience).parent / "parts" / "00000.json").write_text("[]")
     for _ in range(2):
-        with pytest.raises(OtpiqRequestError, match=r"00000.json was changed since it was prepared"):
+        with pytest.raises(OtpiqRequestError, match=r"00000\.json was changed"):
             create()
     assert len(sandbox.campaigns) == 3
 
 
-def test_fewer_recipients_than_were_attached_are_warned_of_and_counted(
-    create: Callable[..., str], context: dict[str, Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
-) -> None:
-    data = {"totalRecipients": 2, "estimatedTotalCost": 24}
-    sandbox.arm("attach", status=200, body={"success": True, "data": data}, when="after")
-    create()
-    assert "holds 2 of the 3 recipients of part 00000" in caplog.text
-    assert pushed(context)["broadcast"] == {"campaigns": 3, "recipients": 8, "estimated_cost": 8 * 12}
-
-
-def test_what_otpiq_refuses_does_not_stop_the_others(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
-) -> None:
-    sandbox.arm("attach", status=400, body={"error": "Zaynab is blocked"})
-    with pytest.raises(OtpiqRequestError, match="1 of 3 campaigns were refused; the others are done") as caught:
+def test_a_refused_campaign_does_not_stop_the_others(create: Run, start: Run, sandbox: Sandbox) -> None:
+    sandbox.arm("attach", status=400, body={"error": "Not today"})
+    with pytest.raises(OtpiqRequestError) as caught:
         create()
-    assert "part 00000: POST /whatsapp/campaigns/" in str(caught.value)
-    assert "••• is blocked" in str(caught.value)
+    first, refused, remedy = str(caught.value).splitlines()
+    assert first == "1 of 3 campaigns were refused; the others are done:"
+    assert re.fullmatch(r"  - part 00000: .*Not today.*", refused)
+    assert remedy == caught.value.remedy
     before = len(sandbox.campaigns)
     create()
-    assert len(sandbox.campaigns) == before  # the draft is taken up again
+    assert len(sandbox.campaigns) == before  # the draft is used again
     sandbox.arm("update", status=400, body={"error": "Not today"}, times=2)
     with pytest.raises(OtpiqRequestError, match="Not today"):
         start()
@@ -426,21 +427,19 @@ def test_what_otpiq_refuses_does_not_stop_the_others(
     assert messaged(sandbox) == everybody()
 
 
-def test_an_error_lists_some_of_many_that_are_refused(
-    create: Callable[..., str], sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_an_error_lists_the_first_of_many_refused_campaigns(
+    create: Run, sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     many = write_audience(f"{tmp_path}/many", parts=25, part_size=1)
     sandbox.arm("attach", status=400, body={"error": "Not today"}, times=25)
     with pytest.raises(OtpiqRequestError, match="25 of 25 campaigns were refused") as caught:
         create(audience=many)
     assert str(caught.value).count("Not today") == 20
-    assert "and 5 more, which the log has" in str(caught.value)
+    assert "and 5 more, which the log lists" in str(caught.value)
     assert caplog.text.count("Refused: part") == 25
 
 
-def test_a_429_ends_the_try_and_the_next_one_carries_on(
-    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
-) -> None:
+def test_a_429_ends_the_try_and_the_next_one_continues(create: Run, start: Run, sandbox: Sandbox) -> None:
     create(shard=0, shards=3)
     sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
     with pytest.raises(OtpiqRateLimitError) as caught:
@@ -455,8 +454,8 @@ def test_a_429_ends_the_try_and_the_next_one_carries_on(
     assert messaged(sandbox) == everybody()
 
 
-def test_recipients_that_somebody_else_attached_are_not_messaged(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, sandbox_hook: OtpiqHook
+def test_recipients_that_somebody_else_attached_get_no_message(
+    create: Run, start: Run, sandbox: Sandbox, sandbox_hook: OtpiqHook
 ) -> None:
     sandbox.arm("attach", connection="drop", times=2)
     with pytest.raises(OtpiqConnectionError, match="attach"):
@@ -472,46 +471,33 @@ def test_recipients_that_somebody_else_attached_are_not_messaged(
     assert sandbox.campaigns[0]["status"] == "draft"
 
 
-@pytest.mark.parametrize("odd", ["three", -1, None, True])
-def test_odd_numbers_in_a_response_are_read_back(
-    create: Callable[..., str], context: dict[str, Any], sandbox: Sandbox, odd: object
+def test_fewer_recipients_than_were_attached_are_a_warning_and_counted(
+    create: Run, context: dict[str, Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    body = {"success": True, "data": {"totalRecipients": odd, "estimatedTotalCost": odd}}
-    sandbox.arm("attach", status=200, body=body, when="after")
+    data = {"totalRecipients": 2, "estimatedTotalCost": 24}
+    sandbox.arm("attach", status=200, body={"success": True, "data": data}, when="after")
+    create()
+    assert "holds 2 recipients, and its part 00000 has 3" in caplog.text
+    assert pushed(context)["broadcast"] == {"campaigns": 3, "recipients": 8, "estimated_cost": 8 * 12}
+
+
+@pytest.mark.parametrize("odd", ["three", -1, None, True, "missing"])
+def test_odd_or_missing_numbers_in_a_response_are_read_back(
+    create: Run, context: dict[str, Any], sandbox: Sandbox, odd: object
+) -> None:
+    data = {} if odd == "missing" else {"totalRecipients": odd, "estimatedTotalCost": odd}
+    sandbox.arm("attach", status=200, body={"success": True, "data": data}, when="after")
     create()
     assert pushed(context)["broadcast"] == {"campaigns": 3, "recipients": 9, "estimated_cost": 9 * 12}
+    assert sent(sandbox).count("PATCH {_id}") == 1
 
 
-def test_the_cost_is_read_back_where_the_attach_does_not_tell_it(
-    create: Callable[..., str], context: dict[str, Any], sandbox: Sandbox
-) -> None:
-    sandbox.arm("attach", status=200, body={"success": True, "data": {}}, when="after", times=3)
-    create()
-    assert pushed(context)["broadcast"]["estimated_cost"] == 9 * 12
-    assert sent(sandbox)[-1] == "PATCH {_id}"
-
-
-def test_a_cost_that_otpiq_does_not_tell_is_none_and_warned_of(
-    create: Callable[..., str],
-    start: Callable[..., str],
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    caplog: pytest.LogCaptureFixture,
+def test_an_unknown_cost_is_none_and_a_warning(
+    create: Run, start: Run, context: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = next(Path(create()).rglob("campaigns/00000.json"))
     ledger.write_text(json.dumps(json.loads(ledger.read_text()) | {"estimated_cost": None}))
     create()
     assert pushed(context)["broadcast"]["estimated_cost"] is None
     start()
-    assert "they cannot be compared" in caplog.text
-
-
-def test_a_ledger_that_somebody_edited_is_an_error(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
-) -> None:
-    entry = next(Path(create()).rglob("campaigns/00001.json"))
-    entry.write_text(entry.read_text().replace('"campaign_id"', '"id"'))
-    for run in (create, start):
-        with pytest.raises(OtpiqValidationError, match=r"campaigns/00001.json: was changed, or is of another version"):
-            run()
-    assert not messaged(sandbox)
+    assert "so they are not compared" in caplog.text

@@ -33,13 +33,13 @@ def url_of(campaign_id: str) -> str:
 
 
 @pytest.mark.usefixtures("with_dashboard")
-def test_a_task_of_a_campaign_pushes_where_it_is(dag: DAG, context: dict[str, Any]) -> None:
+def test_a_task_of_a_campaign_pushes_its_url(dag: DAG, context: dict[str, Any]) -> None:
     campaign_id = execute(CreateCampaignOperator(task_id="create", **CREATE, dag=dag), context)
     assert pushed(context)["dashboard_url"] == url_of(campaign_id)
 
 
 @pytest.mark.usefixtures("with_dashboard")
-def test_a_broadcast_pushes_where_its_first_campaign_is(
+def test_a_broadcast_pushes_its_first_campaigns_url(
     create: Callable[..., str],
     start: Callable[..., str],
     report: Callable[..., str],
@@ -53,7 +53,7 @@ def test_a_broadcast_pushes_where_its_first_campaign_is(
     assert pushed(context).pop("dashboard_url") == url_of(first)
     report(broadcast=ledger)
     assert pushed(context).pop("dashboard_url") == url_of(first)
-    report(**WINDOW)  # which is about no campaign
+    report(**WINDOW)  # without a campaign
     assert "dashboard_url" not in pushed(context)
 
 
@@ -72,7 +72,7 @@ def test_without_the_extra_nothing_is_pushed(
 
 
 @needs_task_state
-def test_a_later_try_that_has_nothing_to_do_succeeds_also_where_the_connection_is_wrong_by_then(
+def test_a_later_try_without_work_succeeds_with_an_invalid_connection(
     dag: DAG, context: dict[str, Any], connect: Callable[..., OtpiqHook]
 ) -> None:
     context["task_state_store"] = StateStore()
@@ -84,7 +84,7 @@ def test_a_later_try_that_has_nothing_to_do_succeeds_also_where_the_connection_i
 
 
 @pytest.mark.usefixtures("with_dashboard")
-def test_the_link_leads_to_the_campaign_once_the_task_has_executed(dag: DAG, context: dict[str, Any]) -> None:
+def test_the_link_has_the_campaigns_url_after_execution(dag: DAG, context: dict[str, Any]) -> None:
     operator = CreateCampaignOperator(task_id="create", **CREATE, dag=dag)
     (link,) = operator.operator_extra_links
     assert link.get_link(operator, ti_key=context["ti"]) == ""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
+from airflow.providers.common.compat.openlineage.utils.utils import translate_airflow_asset
+from airflow.providers.common.compat.sdk import Asset
 
 from airflow_provider_otpiq.exceptions import OtpiqRequestError
 from airflow_provider_otpiq.operators._lineage import campaign_name, file_name
@@ -67,6 +69,20 @@ def told(operator: Any) -> tuple[list[tuple[str, str]], dict[tuple[str, str], in
         statistics = each.outputFacets.get("outputStatistics")
         rows[each.namespace, each.name] = statistics and statistics.rowCount
     return [(each.namespace, each.name) for each in lineage.inputs], rows
+
+
+@pytest.mark.parametrize(
+    ("uri", "dataset"),
+    [
+        ("otpiq://Sandbox%20project/campaigns/665f", campaign_name("Sandbox project", "665f")),
+        ("otpiq://shop/campaigns", ("otpiq://shop", "campaigns")),
+        ("otpiq://shop", ("otpiq://shop", "/")),
+    ],
+)
+def test_an_asset_is_a_dataset_named_like_a_campaign(uri: str, dataset: tuple[str, str]) -> None:
+    translated = translate_airflow_asset(Asset(uri), None)
+    assert translated
+    assert (translated.namespace, translated.name) == dataset
 
 
 @pytest.fixture

@@ -1,24 +1,36 @@
-"""What a start checks of WhatsApp's side: the template, the number, the account, and what each campaign holds."""
+"""What a start checks: the template, the number, the account, the size of each campaign, responses and the ledger."""
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
-from airflow_provider_otpiq.exceptions import OtpiqConnectionError, OtpiqRequestError, OtpiqValidationError
+from airflow_provider_otpiq._models.datetimes import parse_datetime
+from airflow_provider_otpiq.exceptions import (
+    OtpiqAuthenticationError,
+    OtpiqConnectionError,
+    OtpiqRequestError,
+    OtpiqValidationError,
+)
 from airflow_provider_otpiq.sandbox import resources
 from tests.broadcast.people import everybody, messaged, number, write_audience
-from tests.operators.broadcasts import in_minutes, sent
+from tests.operators.broadcasts import in_minutes, later, sent, text_of
+from tests.operators.test_start_broadcast import start_in_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from syrupy.assertion import SnapshotAssertion
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.operators.broadcasts import Run
 
 ACCOUNT = resources.ACCOUNTS[0]
 NUMBER, TEMPLATE = ACCOUNT.numbers[0], ACCOUNT.templates[0]
@@ -30,14 +42,14 @@ OTHERS = [number(each) for each in range(500, 505)]
 
 @pytest.mark.parametrize("status", ["PAUSED", "DISABLED", "REJECTED", "PENDING", "paused"])
 def test_a_template_that_is_not_approved_any_more_is_refused(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, status: str
+    create: Run, start: Run, sandbox: Sandbox, status: str
 ) -> None:
     create()
     sandbox.change_resource(TEMPLATE.id, status=status)
-    with pytest.raises(
-        OtpiqValidationError, match=rf"template_id: .*summer_promo.* is {status.upper()}; expected APPROVED"
-    ):
+    with pytest.raises(OtpiqValidationError) as caught:
         start()
+    (error,) = caught.value.errors
+    assert re.fullmatch(rf"template_id: .*summer_promo.* is {status.upper()}; expected APPROVED", error)
     assert "PATCH {_id}" not in sent(sandbox)
     sandbox.change_resource(TEMPLATE.id, status="APPROVED")
     start()
@@ -55,8 +67,8 @@ def test_a_template_that_is_not_approved_any_more_is_refused(
     ],
 )
 def test_a_number_or_account_that_is_banned_is_refused(
-    create: Callable[..., str],
-    start: Callable[..., str],
+    create: Run,
+    start: Run,
     sandbox: Sandbox,
     resource_id: str,
     change: dict[str, str],
@@ -73,13 +85,14 @@ def test_a_number_or_account_that_is_banned_is_refused(
     assert messaged(sandbox) == everybody()
 
 
-def test_all_that_is_wrong_is_listed(create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox) -> None:
+def test_all_problems_are_listed(create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
     create()
     sandbox.change_resource(TEMPLATE.id, status="PAUSED")
     sandbox.change_resource(NUMBER.id, status="BANNED")
     with pytest.raises(OtpiqValidationError) as caught:
         start()
     assert [error.partition(":")[0] for error in caught.value.errors] == ["template_id", "phone_number_id"]
+    assert text_of(caught.value) == snapshot
 
 
 @pytest.mark.parametrize(
@@ -91,9 +104,9 @@ def test_all_that_is_wrong_is_listed(create: Callable[..., str], start: Callable
         (TEMPLATE.id, {"status": None}, f"does not list the status of template {TEMPLATE.id}"),
     ],
 )
-def test_what_is_risky_is_a_warning(
-    create: Callable[..., str],
-    start: Callable[..., str],
+def test_a_risk_is_a_warning(
+    create: Run,
+    start: Run,
     sandbox: Sandbox,
     caplog: pytest.LogCaptureFixture,
     resource_id: str,
@@ -109,7 +122,7 @@ def test_what_is_risky_is_a_warning(
 
 
 def test_what_otpiq_does_not_list_is_a_warning(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    create: Run, start: Run, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     ids = {"template_id": "665f1c2ab3d4e5f6012345ff", "phone_number_id": "665F1C2AB3D4E5F6012345FE"}
     create(template_name=None, template_language=None, phone_number=None, **ids)
@@ -120,7 +133,7 @@ def test_what_otpiq_does_not_list_is_a_warning(
 
 
 def test_health_is_checked_once_and_only_if_something_is_left_to_schedule(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    create: Run, start: Run, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lookups() -> int:
         return sum(request["path"] == "/api/whatsapp/resources" for request in sandbox.requests)
@@ -135,30 +148,22 @@ def test_health_is_checked_once_and_only_if_something_is_left_to_schedule(
     assert lookups() == before + 1
 
 
-def test_a_template_that_is_paused_between_two_tries_is_refused(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
-) -> None:
+def test_a_template_that_is_paused_between_two_tries_is_refused(create: Run, start: Run, sandbox: Sandbox) -> None:
     create()
     time = in_minutes(30)
     sandbox.arm("update", status=403)
-    with pytest.raises(Exception, match="403"):
+    with pytest.raises(OtpiqAuthenticationError):
         start(scheduled_for=time)
     sandbox.change_resource(TEMPLATE.id, status="PAUSED")
     with pytest.raises(OtpiqValidationError, match="PAUSED"):
         start(scheduled_for=time)
 
 
-@pytest.mark.parametrize("value", ["maybe", 2])
-def test_check_health_is_true_or_false(start: Callable[..., str], value: Any) -> None:
-    with pytest.raises(OtpiqValidationError, match="check_health: must be true or false"):
-        start(check_health=value)
-
-
-# What a campaign holds
+# The size of a campaign
 
 
 def fill(sandbox: Sandbox, campaign_id: str) -> None:
-    """Attach people through another connection, which nobody sees."""
+    """Attach people through another connection."""
     requests.post(
         f"{sandbox.url}/whatsapp/campaigns/{campaign_id}/recipients",
         headers={"Authorization": f"Bearer {sandbox.api_key}"},
@@ -168,31 +173,30 @@ def fill(sandbox: Sandbox, campaign_id: str) -> None:
 
 
 @pytest.fixture
-def one_person(create: Callable[..., str], connect: Callable[..., OtpiqHook], sandbox: Sandbox, tmp_path: Path) -> str:
-    """Give the ledger of a broadcast to one person, over a connection that allows no more."""
+def one_person(create: Run, connect: Callable[..., OtpiqHook], sandbox: Sandbox, tmp_path: Path) -> str:
+    """Create a broadcast to one person, over a connection that allows no more, and return its ledger."""
     connect(host=sandbox.url, password=sandbox.api_key, extra={"max_broadcast_recipients": 1, "max_retries": 0})
     return create(audience=write_audience(str(tmp_path / "one"), parts=1, part_size=1))
 
 
-def test_a_campaign_that_holds_more_than_its_part_is_a_draft_again(
-    start: Callable[..., str], one_person: str, sandbox: Sandbox
+def test_a_campaign_with_more_recipients_than_its_part_is_a_draft_again(
+    start: Run, one_person: str, sandbox: Sandbox
 ) -> None:
     (campaign,) = sandbox.campaigns
     fill(sandbox, campaign["_id"])
     for _ in range(2):
         with pytest.raises(
-            OtpiqRequestError, match=f"campaign {campaign['_id']} holds 6 recipients, and its part has 1"
+            OtpiqRequestError, match=f"campaign {campaign['_id']} holds 6 recipients, and its part 00000 has 1"
         ):
             start(broadcast=one_person)
         (campaign,) = sandbox.campaigns
         assert (campaign["status"], campaign["scheduledFor"]) == ("draft", None)
+    assert sent(sandbox).count("PATCH {_id}") == 2 + 2  # the second try does not schedule it again
     sandbox.move_clock(hours=1)
     assert not messaged(sandbox)
 
 
-def test_the_other_campaigns_are_scheduled(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox
-) -> None:
+def test_the_other_campaigns_are_scheduled(create: Run, start: Run, sandbox: Sandbox) -> None:
     create()
     fill(sandbox, sandbox.campaigns[1]["_id"])
     with pytest.raises(OtpiqRequestError, match=r"1 of 3 campaigns .*\n.*part 00001: campaign .* It is a draft again"):
@@ -200,8 +204,8 @@ def test_the_other_campaigns_are_scheduled(
     assert [campaign["status"] for campaign in sandbox.campaigns] == ["scheduled", "draft", "scheduled"]
 
 
-def test_a_campaign_that_cannot_be_taken_back_is_told_and_taken_back_by_the_next_try(
-    start: Callable[..., str], one_person: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+def test_the_next_try_takes_back_a_campaign_first_even_if_it_is_refused_then(
+    start: Run, one_person: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     (campaign,) = sandbox.campaigns
     fill(sandbox, campaign["_id"])
@@ -211,14 +215,37 @@ def test_a_campaign_that_cannot_be_taken_back_is_told_and_taken_back_by_the_next
         start(broadcast=one_person)
     assert f"campaign {campaign['_id']} holds 6 recipients" in caplog.text
     assert "Take it back in OTPIQ's dashboard before it" in caplog.text
+    assert sandbox.campaigns[0]["status"] == "scheduled"
+    caplog.clear()
+    sandbox.change_resource(TEMPLATE.id, status="PAUSED")
+    with pytest.raises(OtpiqValidationError, match="PAUSED"):
+        start(broadcast=one_person)
+    assert sandbox.campaigns[0]["status"] == "draft"
+    assert f"campaign {campaign['_id']} holds 6 recipients" in caplog.text
+    sandbox.change_resource(TEMPLATE.id, status="APPROVED")
     with pytest.raises(OtpiqRequestError, match="is a draft again"):
         start(broadcast=one_person)
     assert sandbox.campaigns[0]["status"] == "draft"
 
 
-def test_a_campaign_that_otpiq_does_not_take_back_is_told(
-    start: Callable[..., str], one_person: str, sandbox: Sandbox
+def test_a_campaign_that_started_before_its_size_was_compared_is_a_warning(
+    start: Run, one_person: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
+    (campaign,) = sandbox.campaigns
+    fill(sandbox, campaign["_id"])
+    time = in_minutes(10)
+    sandbox.arm("update", connection="drop", when="after")
+    with pytest.raises(OtpiqConnectionError):
+        start(broadcast=one_person, scheduled_for=time)
+    with later(minutes=20):
+        start(broadcast=one_person, scheduled_for=time)
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    (warning,) = [message for message in warnings if "has started" in message]
+    assert campaign["_id"] in warning
+    assert "Check in OTPIQ's dashboard that it has the part's 1 recipients." in warning
+
+
+def test_a_campaign_that_otpiq_does_not_take_back_is_an_error(start: Run, one_person: str, sandbox: Sandbox) -> None:
     (campaign,) = sandbox.campaigns
     fill(sandbox, campaign["_id"])
     sandbox.arm("update", delay=0)
@@ -227,9 +254,9 @@ def test_a_campaign_that_otpiq_does_not_take_back_is_told(
         start(broadcast=one_person)
 
 
-@pytest.mark.parametrize(("held", "warnings"), [(1, 0), ("1", 0), (None, 0), ("many", 0), (0, 1)])
-def test_fewer_are_a_warning_and_what_is_unknown_is_not_compared(
-    start: Callable[..., str],
+@pytest.mark.parametrize(("held", "warnings"), [(1, 0), ("1", 0), (None, 0), ("many", 0), ("nan", 0), (0, 1)])
+def test_fewer_recipients_are_a_warning_and_an_unknown_number_is_not_compared(
+    start: Run,
     one_person: str,
     sandbox: Sandbox,
     caplog: pytest.LogCaptureFixture,
@@ -240,11 +267,89 @@ def test_fewer_are_a_warning_and_what_is_unknown_is_not_compared(
     sandbox.arm("update", status=200, body={"success": True, "data": {"_id": campaign["_id"], "totalRecipients": held}})
     start(broadcast=one_person)
     assert caplog.text.count(f"OTPIQ reports that campaign {campaign['_id']} holds") == warnings
+    assert ("OTPIQ does not report how many" in caplog.text) == (held in {None, "many", "nan"})
 
 
 @pytest.mark.parametrize("held", [6, "6", 6.0])
-def test_more_are_seen_in_any_form(start: Callable[..., str], one_person: str, sandbox: Sandbox, held: Any) -> None:
+def test_more_recipients_are_an_error_in_any_form_of_the_number(
+    start: Run, one_person: str, sandbox: Sandbox, held: Any
+) -> None:
     (campaign,) = sandbox.campaigns
     sandbox.arm("update", status=200, body={"success": True, "data": {"_id": campaign["_id"], "totalRecipients": held}})
     with pytest.raises(OtpiqRequestError, match="holds 6 recipients"):
         start(broadcast=one_person)
+
+
+def test_a_size_that_otpiq_does_not_report_is_a_warning(
+    create: Run, start: Run, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    create()
+    campaign = {"_id": sandbox.campaigns[0]["_id"]}
+    sandbox.arm("update", status=200, body={"success": True, "data": campaign}, when="after")
+    start()
+    assert f"OTPIQ does not report how many recipients campaign {campaign['_id']} holds; its part has 3" in caplog.text
+
+
+# Responses that mean something else
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(409, "Template is under review"), (400, "scheduledFor cannot be modified while the template is paused")],
+)
+def test_a_conflict_about_something_else_is_not_a_start(
+    create: Run,
+    start: Run,
+    sandbox: Sandbox,
+    sleep_calls: list[float],
+    status: int,
+    text: str,
+) -> None:
+    create()
+    time = in_minutes(60)
+    start_in_part(start, sandbox, time, "before")
+    with later(minutes=75):
+        sandbox.arm("update", status=status, body={"error": text}, times=2)
+        with pytest.raises(OtpiqRequestError, match="campaigns were refused"):
+            start(scheduled_for=time)
+        start(scheduled_for=time)
+        assert messaged(sandbox) == everybody()
+
+
+def test_a_refusal_of_something_else_does_not_move_the_time(create: Run, start: Run, sandbox: Sandbox) -> None:
+    create()
+    time = in_minutes(5)
+    sandbox.arm("update", status=400, body={"error": "Please try again"})
+    with pytest.raises(OtpiqRequestError, match="Please try again"):
+        start(scheduled_for=time)
+    start(scheduled_for=time)
+    assert {parse_datetime(campaign["scheduledFor"]) for campaign in sandbox.campaigns} == {time}
+
+
+# The ledger
+
+
+def test_a_ledger_that_lost_its_start_is_not_replaced(
+    create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
+) -> None:
+    ledger = Path(create())
+    start()
+    (ledger / "start.json").unlink()
+    with pytest.raises(OtpiqValidationError) as caught:
+        create(name="Autumn offer", replace=True)
+    assert text_of(caught.value) == snapshot
+    (request,) = ledger.glob("*/request.json")
+    for folder in ("campaigns", "schedule"):
+        (request.parent / folder / "00000.json").unlink()
+    with pytest.raises(OtpiqValidationError, match="lost the campaigns of parts 00000"):
+        create()
+    assert len(sandbox.campaigns) == 3
+
+
+def test_two_parts_of_one_campaign_are_an_error(create: Run, start: Run, sandbox: Sandbox) -> None:
+    ledger = Path(create())
+    first = next(ledger.glob("*/campaigns/00000.json"))
+    shutil.copy(first, first.with_name("00001.json"))
+    with pytest.raises(OtpiqValidationError, match=json.loads(first.read_text())["campaign_id"]):
+        start()
+    assert not any(campaign["scheduledFor"] for campaign in sandbox.campaigns)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_otpiq._models.text import NULL_VALUES
+from airflow_provider_otpiq._recipients.template_parameters import ParameterParser
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.recipients.recipients import (
@@ -42,7 +43,8 @@ NO_VALUES = [
 @pytest.mark.parametrize("blank", NO_VALUES)
 def test_a_value_that_means_no_value_is_missing(blank: Any) -> None:
     assert errors([ali(**{"1": blank})], PAYLOAD) == (f"recipients[0] (964770•••4567): {MISSING}",)
-    assert sent([ali(**{"2": blank}), ali(OTHER, **{"2": "x"})]) == [ali(), ali(OTHER, **{"2": "x"})]
+    assert sent([ali(OTHER, **{"2": "x"}), ali(**{"2": blank})]) == [ali(OTHER, **{"2": "x"}), ali()]
+    assert not ParameterParser(["NULL"]).changes_none([""])
 
 
 def test_missing_values_of_pandas_are_not_sent() -> None:
@@ -251,6 +253,13 @@ class Shown(dict[str, Any]):
         return shown
 
 
+class Lying(dict[str, Any]):
+    """It returns another value than it has."""
+
+    def __getitem__(self, key: str) -> str:
+        return "Ali"
+
+
 class Misleading(str):
     """A key that is equal to another string."""
 
@@ -268,7 +277,7 @@ class Misleading(str):
         (lambda: {"1": Enumerated.ALI}, {"1": "Ali"}),
         (lambda: {"1": 0, "2": -1.5, "3": False, "4": None}, {"1": 0, "2": -1.5, "3": False}),
         (lambda: Shown({"1": "Ali"}), {"1": "Ali"}),
-        (lambda: {Misleading("2"): "Ali"}, {"2": "Ali"}),
+        (lambda: Lying({"1": "Ali\n"}), {"1": "Ali"}),
     ],
 )
 @pytest.mark.parametrize("as_iterable", [list, iter])
@@ -277,6 +286,10 @@ def test_subclasses_are_sent_as_plain_values(body: Any, as_sent: Any, as_iterabl
     rows = as_iterable([*others, with_parameters({"body": body()})])
     valid = RecipientValidator(rows, "IQ").result(skip_invalid=False)
     assert json.loads(valid.body) == {"recipients": [*others, with_parameters({"body": as_sent})]}
+
+
+def test_a_key_that_equals_a_required_one_does_not_replace_it() -> None:
+    assert errors([ali(OTHER), with_parameters({"body": {Misleading("2"): "Ali"}})], PAYLOAD)
 
 
 NUMBERS = st.one_of(

@@ -69,6 +69,10 @@ def test_the_rows_are_not_changed_and_later_changes_are_not_sent() -> None:
     assert list(valid) == [ali()]
 
 
+def test_two_numbers_in_one_are_refused() -> None:
+    assert len(errors([ali(), ali(f"{OTHER}\n{NUMBER}")])) == 1
+
+
 @pytest.mark.parametrize("written", REJECTED)
 def test_an_invalid_phone_number_is_never_sent(written: Any) -> None:
     assert sent([OTHER, written, ali(written)], skip_invalid=True) == [{"phoneNumber": OTHER}]
@@ -102,6 +106,7 @@ def test_skipping_reads_on_to_the_last_valid_recipient() -> None:
 @pytest.mark.parametrize("row", ["nobody", NUMBER])
 def test_an_endless_iterator_is_refused(row: str, snapshot: SnapshotAssertion) -> None:
     assert str(error_of(repeat(row))) == snapshot
+    assert error_of([{"phoneNumber": row}] * 100_001).errors == error_of(repeat(row)).errors
     assert len(RecipientValidator(repeat(row, 100_000), "IQ").valid) == (100_000 if row == NUMBER else 0)
 
 

@@ -1,9 +1,8 @@
 """
-An execution: it runs actors as greenlets, and decides at each operation who goes on and what goes wrong.
+An execution: it runs actors as greenlets, and decides at each operation who continues and what goes wrong.
 
 An actor is a process that runs tasks one after the other. It runs until its next operation on the world, where it
-waits to be chosen. Then it goes on, or another actor does (a preemption), or the operation fails in one of some ways (a
-fault).
+waits to be chosen. Then it continues, or another actor does (a preemption), or the operation fails (a fault).
 """
 
 from __future__ import annotations
@@ -93,8 +92,8 @@ class Execution:
     :param actors: the actors.
     :param chooser: decides.
     :param faults: what may go wrong.
-    :param is_quiet: tells of which operations no other actor takes notice, so that nothing is decided there.
-    :param trace: is given a line for each thing that happens.
+    :param is_quiet: returns whether no other actor notices an operation, so that nothing is decided there.
+    :param trace: receives a line for each event.
     """
 
     def __init__(
@@ -133,7 +132,7 @@ class Execution:
             return
         options = [Option(FREE, self._go_on(actor, ""))]
         options += [Option(FAULT, self._go_on(actor, fault)) for fault in self._possible_faults(actor.pending)]
-        if actor.pending.target != worlds.CAMPAIGNS:  # a new draft is nobody else's: it makes no difference there
+        if actor.pending.target != worlds.CAMPAIGNS:  # no other actor knows a new draft
             options += [Option(PREEMPTION, self._switch_to(other)) for other in running if other is not actor]
             options += [Option(PREEMPTION, lambda o=late: self._happen(o)) for late in self.late]  # type: ignore[misc]
         self._choose(options)
@@ -153,7 +152,7 @@ class Execution:
 
     def _possible_faults(self, operation: Operation) -> list[str]:
         found = [fault for fault in _FAULTS.get(operation.kind, ()) if fault in self._faults]
-        # That a create was refused tells nothing of the others. Later, OTPIQ's word that it has started is believed.
+        # A refused create concerns no other actor. Later, OTPIQ is believed that the campaign has started.
         if operation.kind == "POST" and not operation.target.endswith("/recipients"):
             found = [fault for fault in found if fault not in REFUSALS or fault == KILLED]
         return [fault for fault in found if fault != CONFLICT or not self.world.seconds]
@@ -244,7 +243,7 @@ class Execution:
         if actor.glet is None or actor.glet.dead:
             return
         current, self._current, actor.is_dead = self._current, actor, True
-        with suppress(KilledError, Exception):  # a process that is killed tells nobody
+        with suppress(KilledError, Exception):  # a killed process reports nothing
             actor.glet.throw(KilledError)
         self._current, actor.is_dead = current, False
 

@@ -1,4 +1,4 @@
-"""The mutants of the protocol: each takes one of its rules away, and the model has to find what happens then."""
+"""The mutants of the protocol: each removes one of its rules, and the model must find the violation."""
 
 from __future__ import annotations
 
@@ -14,53 +14,71 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PACKAGE = "airflow_provider_otpiq"
-# In the order of their imports: each is loaded again once one before it has changed.
+# In the order of their imports: a module is loaded again after one that it imports.
 _MODULES = [
-    f"{_PACKAGE}._state.ledger",
+    f"{_PACKAGE}._ledger",
     f"{_PACKAGE}._audience.in_use",
     f"{_PACKAGE}._audience.output",
-    f"{_PACKAGE}._broadcast.parts",
+    f"{_PACKAGE}._broadcast.result",
+    f"{_PACKAGE}._broadcast.process",
+    f"{_PACKAGE}._broadcast.part_size",
+    f"{_PACKAGE}._broadcast.begin",
     f"{_PACKAGE}._broadcast.create",
+    f"{_PACKAGE}._broadcast.schedule",
     f"{_PACKAGE}._broadcast.start",
 ]
 
 
 class Mutant(NamedTuple):
-    """A changed line of the package, and what comes of it."""
+    """A changed line of the package, and the violation that follows."""
 
     module: str
     old: str
     new: str
     scenario: str
-    """In which it is found."""
+    """The scenario that finds it."""
     wrong: str
-    """What is found."""
+    """The violation."""
     budget: Budget = Budget(1, 1)
 
 
-_TWICE = "somebody gets it twice"
+_TWICE = "a person gets it twice"
 MUTANTS = {
     "a schedule is saved after it was requested": Mutant(
-        "_broadcast.start",
-        "return self.ledger.claim_schedule(name, schedule)",
+        "_broadcast.schedule",
+        "return self.ledger.claim(part, schedule)",
         "return schedule",
         "one run, and the clock",
         "stuck",
     ),
     "a claim is not exclusive": Mutant(
-        "_state.ledger",
-        "if self._folder.create(name, record.to_json()):",
-        "if self._folder.write(name, record.to_json()) is None:",
+        "_ledger",
+        "if self.folder.create(name, record.to_json()):",
+        "if self.folder.write(name, record.to_json()) is None:",
         "two runs",
         _TWICE,
         Budget(2, 0),
     ),
-    "any conflict means that the campaign has started": Mutant(
+    "a scheduled campaign is not compared with its part": Mutant(
+        "_broadcast.schedule",
+        "if campaign is not None:",
+        "if False:",
+        "a start of a campaign with a stranger, and a paused template",
+        "a stranger gets it",
+    ),
+    "a campaign is not taken back before a try is refused": Mutant(
         "_broadcast.start",
+        "        self._take_back_too_large()\n",
+        "",
+        "a start of a campaign with a stranger, and a paused template",
+        "a stranger gets it",
+    ),
+    "any conflict means that the campaign has started": Mutant(
+        "_broadcast.schedule",
         "raise  # so somebody else has started or ended it, or OTPIQ means something else",
         "pass",
         "two starts, and refusals",
-        "somebody gets nothing, and all is green",
+        "a person gets nothing, and all tasks are green",
     ),
     "the credit is not compared": Mutant(
         "_broadcast.start",
@@ -71,34 +89,34 @@ MUTANTS = {
     ),
     "the request is not read again after the start was claimed": Mutant(
         "_broadcast.start",
-        "if self.ledger.read() != self.broadcast:",
+        "if self._ledger.is_replaced():",
         "if False:",
         "a replace beside a start",
         "although a create had replaced it",
     ),
     "a start does not wait for its create": Mutant(
         "_broadcast.start",
-        'if missing:\n            raise self._refusal(\n                f"{len(missing)} of',
-        'if False:\n            raise self._refusal(\n                f"{len(missing)} of',
+        'if missing:\n            raise _refusal(\n                f"{len(missing)} of',
+        'if False:\n            raise _refusal(\n                f"{len(missing)} of',
         "a create in three shards, one of which waits",
         "crash",
     ),
     "each request has a start": Mutant(
-        "_state.ledger",
-        "self._claim(_START, start)",
-        'self._claim(self._place("start"), start)',
+        "_ledger",
+        "self._records.claim(_START, start)",
+        'self._records.claim(self._path("start.json"), start)',
         "a replace and its start beside a start",
         "stuck",
     ),
     "a start of another request counts": Mutant(
-        "_state.ledger",
+        "_ledger",
         "if start.request == self._id:",
         "if True:",
         "a replace and its start beside a start",
         _TWICE,
     ),
     "the start of version 0.6.0 is not read": Mutant(
-        "_state.ledger",
+        "_ledger",
         "or self._start_below_a_request()",
         "",
         "a replace beside a start of version 0.6.0",
@@ -106,8 +124,8 @@ MUTANTS = {
     ),
     "a start is read after the campaigns": Mutant(
         "_broadcast.create",
-        "        if has_begun:\n",
-        "        if self.ledger.start() or self.ledger.has_schedules():\n",
+        "    if has_begun:\n",
+        "    if ledger.start() or ledger.has_schedules():\n",
         "a create beside a run",
         "an error says that something is lost",
     ),
@@ -119,8 +137,8 @@ MUTANTS = {
         "stuck",
     ),
     "a time that has passed is asked for once": Mutant(
-        "_broadcast.start",
-        "if not has_passed or self._later() < time + _MARGIN:",
+        "_broadcast.schedule",
+        "if not has_passed or lead(self.request) < time + _MARGIN:",
         "if True:",
         "a start that is frozen twice",
         "a time had passed when OTPIQ was asked for it",

@@ -1,4 +1,4 @@
-"""A scenario: who acts at once, what may go wrong, what a person does afterwards, and what must hold then."""
+"""A scenario: the actors, what may go wrong, what a person does afterwards, and the invariants."""
 
 from __future__ import annotations
 
@@ -21,32 +21,34 @@ if TYPE_CHECKING:
 
 _DAYS = 3 * 86400
 _SECONDS_TO_CLEAR = 120
-_FALSE_ALARM = re.compile(r"has lost the campaigns|is lost: campaigns|restore it", re.IGNORECASE)
-LOST = "is lost|was replaced|has lost|there is no broadcast|begun with another|was there, and is gone"
+_FALSE_ALARM = re.compile(r"has lost the campaigns|ledger is lost|restore it", re.IGNORECASE)
+LOST_IN_LEDGER = (
+    "is lost|was replaced|has lost|lost its start|has no broadcast|begun with another|exists, but cannot be read"
+)
 
 
 @dataclass
 class Aftermath:
-    """What came of it once a person has cleared the tasks and the time has come."""
+    """The state after a person has cleared the tasks and the time has passed."""
 
     campaigns: list[Campaign]
-    """Those that have started."""
+    """The campaigns that have started."""
     starts: int
     errors: list[Exception]
     error: Exception | None
-    """The last one, if nothing that the person tried has helped."""
+    """The last error, if no try of the person has succeeded."""
     was_too_late: bool
-    """Whether the person has set a larger `max_delay`, as an error says."""
+    """Whether the person has set a larger `max_delay`, as an error advises."""
 
 
 @dataclass
 class Scenario:
-    """Actors that act at once, and what must hold whatever happens to them."""
+    """Actors that act at once, and the invariants."""
 
     actors: dict[str, list[Step]]
     setup: list[Step] = field(default_factory=list)
     then: list[list[Step]] = field(default_factory=lambda: [[create(), start()]])
-    """What a person tries afterwards, one after the other, until it succeeds."""
+    """The steps that a person tries afterwards, one list after the other, until one succeeds."""
     faults: frozenset[str] = USUAL
     tries: int = 1
     clears_failed: bool = False
@@ -55,14 +57,14 @@ class Scenario:
     """The first number of the audience."""
     world: dict[str, Any] = field(default_factory=dict)
     minutes: int | None = None
-    """When the campaigns are asked to start; None if that is left to the lead time."""
+    """The requested time, in minutes; None if it is left to the lead time."""
     max_delay: int = 30
     may_end_in: str = "(?!)"
-    """A pattern of errors that are right although nobody gets the message then."""
+    """A pattern of the errors that may remain in the end."""
     watches_audience: bool = False
-    """Whether an actor prepares the audience, so that what others read of it matters."""
+    """Whether an actor prepares the audience, so that the order of reading it matters."""
     release: str = ""
-    """The release of this package that has written the audience and the ledger; nothing else is set up then."""
+    """The release of this package that has written the audience and the ledger, instead of a setup."""
     _aftermaths: dict[int, Aftermath] = field(default_factory=dict, init=False)
     _begin: World | None = field(default=None, init=False)
 
@@ -73,7 +75,7 @@ class Scenario:
         execution = Execution(world, actors, chooser, self.faults, self._is_quiet, trace)
         try:
             execution.run()
-        except SeenError:  # what comes of it is known, but not how it came to this
+        except SeenError:  # its end is known, but not this path to it
             return self._wrong_errors([error for actor in actors for error in actor.errors])
         replaced = self._sent_although_replaced(world)
         aftermath = self._aftermath(world, execution)
@@ -142,7 +144,7 @@ class Scenario:
     def _wrong_errors(self, errors: list[Exception]) -> list[str]:
         found = [f"crash: {type(error).__name__}" for error in errors if not isinstance(error, OtpiqError | OSError)]
         texts = list(map(str, errors))
-        if self.may_end_in != LOST:
+        if self.may_end_in != LOST_IN_LEDGER:
             found += ["an error says that something is lost"] * any(map(_FALSE_ALARM.search, texts))
         if not self.world.get("otpiq_is_ahead"):
             found += ["a time had passed when OTPIQ was asked for it"] * any(
@@ -164,10 +166,12 @@ class Scenario:
         audience = people(self.parts, self.first)
         everybody = {number for part in audience for number in part}
         got = Counter(number for campaign in aftermath.campaigns for number in campaign.people)
-        found = ["somebody gets it twice"] * any(count > 1 for count in got.values())
-        found += ["somebody else gets it"] * bool(set(got) - everybody)
+        found = ["a person gets it twice"] * any(count > 1 for count in got.values())
+        found += ["a stranger gets it"] * bool(set(got) - everybody)
         found += ["a campaign is not a part"] * any(list(c.people) not in audience for c in aftermath.campaigns)
-        found += ["somebody gets nothing, and all is green"] * (aftermath.error is None and bool(everybody - set(got)))
+        found += ["a person gets nothing, and all tasks are green"] * (
+            aftermath.error is None and bool(everybody - set(got))
+        )
         return found
 
     def _wrong_times(self, aftermath: Aftermath) -> list[str]:
@@ -187,16 +191,16 @@ def request_of(campaign: Campaign) -> str:
 
 
 class Explored(NamedTuple):
-    """What an exploration has found."""
+    """The result of an exploration."""
 
     executions: int
-    """Those that went to their end. Others met a state from which everything was explored before."""
+    """The executions that ran to their end. The others met a state that was explored before."""
     wrong: dict[str, list[int]]
-    """What was wrong after some of them, with the choices of the shortest."""
+    """The violations, with the choices of the shortest execution."""
 
 
 def explore(scenario: Scenario, budget: Budget, until: str | None = None) -> Explored:
-    """Run all executions within a budget, or all until something is wrong in whose text ``until`` is."""
+    """Run all executions within a budget, or until a violation contains ``until``."""
     executions = 0
     wrong: dict[str, list[int]] = {}
 
@@ -212,7 +216,7 @@ def explore(scenario: Scenario, budget: Budget, until: str | None = None) -> Exp
 
 
 def trace(scenario: Scenario, choices: list[int]) -> list[str]:
-    """Run one execution again, and tell what happens in it."""
+    """Run one execution again, and list what happens."""
     lines: list[str] = []
     scenario.run(DepthFirst(choices, Budget(0, 0), {}), lines)
     return lines

@@ -5,13 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.broadcast.model.execution import ALL, REFUSALS
-from tests.broadcast.model.scenario import LOST, Aftermath, Scenario, request_of
-from tests.broadcast.model.tasks import RELEASES, SECOND_LEDGER, clock, create, delete, people, prepare, start
+from tests.broadcast.model.execution import ALL, KILLED, LOST, REFUSALS, RESPONSE_LOST
+from tests.broadcast.model.scenario import LOST_IN_LEDGER, Aftermath, Scenario, request_of
+from tests.broadcast.model.tasks import (
+    RELEASES,
+    SECOND_LEDGER,
+    clock,
+    create,
+    delete,
+    fill,
+    pause,
+    people,
+    prepare,
+    start,
+)
 
 
 class EitherAudience(Scenario):
-    """Of two audiences that are prepared in one place, one gets it as a whole, and nobody of the other one."""
+    """Of two audiences that are prepared in one place, one gets the message, and the other gets nothing."""
 
     def _wrong_people(self, aftermath: Aftermath) -> list[str]:
         sent = {number for campaign in aftermath.campaigns for number in campaign.people}
@@ -28,7 +39,7 @@ class EitherTime(Scenario):
 
 
 class TwoMessages(Scenario):
-    """Two messages to one audience, each with a ledger: each person gets each of them once."""
+    """Two messages to one audience, with a ledger each: each person gets both messages once."""
 
     def _wrong_books(self, aftermath: Aftermath) -> list[str]:
         books = super()._wrong_books
@@ -105,6 +116,14 @@ SCENARIOS: dict[str, Scenario] = {
     "too little credit": Scenario(
         {"A": [start()], "B": [start()]}, [create()], world={"credit": 30}, may_end_in="the credit is 30 IQD"
     ),
+    "a start of a campaign with a stranger, and a paused template": Scenario(
+        {"A": [start()], "P": [pause()]},
+        [create(), fill()],
+        [[start()]],
+        faults=frozenset({KILLED, LOST, RESPONSE_LOST}),
+        tries=2,
+        may_end_in="holds 3 recipients, and its part 00000 has 2|PAUSED",
+    ),
     "two starts, and refusals": Scenario({"A": [start()], "B": [start()]}, [create()], faults=REFUSALS),
     "two starts at different times": EitherTime(
         {"A": [start(20)], "B": [start(60)]}, [create()], [[start(20)], [start(60)]]
@@ -147,12 +166,14 @@ SCENARIOS: dict[str, Scenario] = {
         then=[[*RUN, create("Autumn", **SECOND), start(**SECOND)]],
         parts=1,
     ),
-    "the ledger deleted beside a run": Scenario({"A": RUN, "D": [delete()]}, may_end_in=LOST),
-    "the ledger deleted beside a start": Scenario({"A": [start()], "D": [delete()]}, [create()], may_end_in=LOST),
+    "the ledger deleted beside a run": Scenario({"A": RUN, "D": [delete()]}, may_end_in=LOST_IN_LEDGER),
+    "the ledger deleted beside a start": Scenario(
+        {"A": [start()], "D": [delete()]}, [create()], may_end_in=LOST_IN_LEDGER
+    ),
     "the request's folder deleted beside a run": Scenario(
-        {"A": RUN, "D": [delete(only_request=True)]}, may_end_in=LOST
+        {"A": RUN, "D": [delete(only_request=True)]}, may_end_in=LOST_IN_LEDGER
     ),
     "the request's folder deleted beside a start": Scenario(
-        {"A": [start()], "D": [delete(only_request=True)]}, [create()], may_end_in=LOST
+        {"A": [start()], "D": [delete(only_request=True)]}, [create()], may_end_in=LOST_IN_LEDGER
     ),
 }

@@ -1,4 +1,4 @@
-"""The tasks of the model's actors: what the operators' `execute` does, and what else can happen to a broadcast."""
+"""The steps of the model's actors: what the operators do, and what else can happen to a broadcast."""
 
 from __future__ import annotations
 
@@ -34,13 +34,12 @@ def people(parts: int, first: int = 0) -> list[list[str]]:
 
 def create(name: str = "Summer", *, replace: bool = False, **fields: Any) -> Step:
     def run() -> None:
-        from airflow_provider_otpiq._broadcast.create import BroadcastDrafts
+        from airflow_provider_otpiq._broadcast.create import create_broadcast
 
         audience = f"{FOLDER}/manifest.json"
         request = CreateBroadcast.parse(**{"audience": audience, "name": name, "ledger": LEDGER, **TEMPLATE, **fields})
-        drafts = BroadcastDrafts(worlds.hook(), request, replace=replace)
-        drafts.create()
-        assert drafts.totals["campaigns"] == len(drafts.campaigns)
+        result = create_broadcast(worlds.hook(), request, replace=replace)
+        assert result.totals["campaigns"] == len(result.campaigns)
         world = worlds.current()
         world.was_replaced = world.was_replaced or (replace and START not in world.objects)
 
@@ -49,10 +48,10 @@ def create(name: str = "Summer", *, replace: bool = False, **fields: Any) -> Ste
 
 
 def start(minutes: int | None = None, *, ledger: str = LEDGER, max_delay: int = 30, **fields: Any) -> Step:
-    """Start a broadcast at a number of minutes after the model's begin, or as soon as possible."""
+    """Start a broadcast a number of minutes after the model's begin, or as soon as possible."""
 
     def run() -> None:
-        from airflow_provider_otpiq._broadcast.start import BroadcastStart
+        from airflow_provider_otpiq._broadcast.start import start_broadcast
 
         request = StartBroadcast.parse(
             broadcast=ledger,
@@ -61,15 +60,14 @@ def start(minutes: int | None = None, *, ledger: str = LEDGER, max_delay: int = 
             max_delay=timedelta(minutes=max_delay),
             **fields,
         )
-        work = BroadcastStart(worlds.hook(), request)
-        work.schedule()
-        assert work.totals["scheduled"] + work.totals["already_scheduled"] == len(work.campaigns)
+        result = start_broadcast(worlds.hook(), request)
+        assert result.totals["scheduled"] + result.totals["already_scheduled"] == len(result.campaigns)
 
     return Step(f"start(minutes={minutes}, {fields or ''}{'' if max_delay == 30 else f'max_delay={max_delay}'})", run)
 
 
 def prepare(parts: int = 2, first: int = 0) -> Step:
-    """Write an audience in the order of `_audience.prepare`, which decides about its rows by DuckDB."""
+    """Write an audience in the order of `_audience.prepare`, without DuckDB."""
     files = list(_files(people(parts, first)))
     rows = parts * PART_SIZE
     counts = Counts(**{**dict.fromkeys(Counts.model_fields, 0), "rows": rows, "recipients": rows})
@@ -98,7 +96,7 @@ def _files(parts: Iterable[list[str]]) -> Iterable[tuple[Part, bytes]]:
 
 
 def clock(minutes: float) -> Step:
-    """Let time pass: whoever is interrupted by it was frozen for so long."""
+    """Let time pass: an actor that is interrupted meanwhile was frozen."""
 
     def run() -> None:
         world = worlds.current()
@@ -121,6 +119,26 @@ def delete(*, only_request: bool = False) -> Step:
         world.operate("delete", "the request's folder" if only_request else "the ledger", effect)
 
     return Step("delete", run)
+
+
+def fill() -> Step:
+    """Attach somebody else to the first campaign, as a person does in the dashboard."""
+
+    def run() -> None:
+        campaign = next(iter(worlds.current().campaigns.values()))
+        campaign.people += (number(900),)
+
+    return Step("fill", run)
+
+
+def pause() -> Step:
+    """Pause the template, as WhatsApp does."""
+
+    def run() -> None:
+        world = worlds.current()
+        world.operate("pause", "the template", lambda: setattr(world, "template_status", "PAUSED"))
+
+    return Step("pause", run)
 
 
 def restore(release: str) -> Step:

@@ -1,5 +1,5 @@
 """
-The world of the model: an object store, OTPIQ's books and a clock. All of it is deterministic.
+The world of the model: an object store, OTPIQ's campaigns and a clock. All of it is deterministic.
 
 The package's code runs above it unchanged. Four things are replaced, each as low as possible:
 
@@ -49,13 +49,13 @@ class LostError(Exception):
 
 @dataclass
 class Operation:
-    """What an actor does to the world."""
+    """An operation of an actor on the world."""
 
     kind: str
-    """``read``, ``list``, ``create``, ``write``, ``delete``, ``GET``, ``POST``, ``PATCH`` or ``clock``."""
+    """``read``, ``list``, ``create``, ``write``, ``delete``, ``GET``, ``POST``, ``PATCH``, ``clock`` or ``pause``."""
     target: str
     effect: Callable[[], Any]
-    """Returns what the actor gets, which is raised if it is an exception."""
+    """Returns the result, which is raised if it is an exception."""
     content: bytes = b""
     """What is written or sent."""
 
@@ -65,7 +65,7 @@ class Operation:
 
 @dataclass
 class Campaign:
-    """A campaign in OTPIQ's books."""
+    """A campaign as OTPIQ stores it."""
 
     id: str
     name: str
@@ -89,6 +89,7 @@ class World:
     """Seconds by which OTPIQ's clock differs from the workers'."""
     attach_returns_totals: bool = True
     credit: float = 10**9
+    template_status: str = "APPROVED"
     was_replaced: bool = False
     """Whether a create has replaced the request before any start had begun."""
     starts: int = 0
@@ -99,7 +100,16 @@ class World:
     @property
     def key(self) -> int:
         campaigns = tuple(campaign.key for campaign in self.campaigns.values())
-        return hash((frozenset(self.objects.items()), campaigns, self.seconds, self.was_replaced, self.starts))
+        return hash(
+            (
+                frozenset(self.objects.items()),
+                campaigns,
+                self.seconds,
+                self.was_replaced,
+                self.starts,
+                self.template_status,
+            )
+        )
 
     def has_started(self, campaign: Campaign) -> bool:
         return campaign.time is not None and minute_of(campaign.time) * 60 <= self.seconds + self.otpiq_is_ahead
@@ -180,7 +190,7 @@ class Store:
 
 
 def summary(content: bytes) -> str:
-    """Return what a person wants to know of an object or a request."""
+    """Return the interesting fields of an object or a request."""
     shown = ("campaign_id", "attached", "scheduled_for", "requested", "confirmed", "name", "scheduledFor")
     read = json.loads(content) if content.startswith(b"{") else {}
     values = {**read, **read.get("request", {})} if isinstance(read.get("request"), dict) else read
@@ -193,7 +203,7 @@ def http(method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
     if path == "/info":
         return 200, {"projectName": "Sandbox project", "credit": world.credit}
     if path == "/whatsapp/resources":
-        return 200, _resources()
+        return 200, _resources(world.template_status)
     if "recipient-payload" in path:
         return 200, _payload(path.rpartition("templateId=")[2])
     if path == CAMPAIGNS:
@@ -233,8 +243,10 @@ def _response(campaign: Campaign) -> dict[str, Any]:
 
 
 @cache
-def _resources() -> dict[str, Any]:
-    return {"success": True, "data": resources.to_api(resources.ResourceChanges())}
+def _resources(template_status: str) -> dict[str, Any]:
+    changes = resources.ResourceChanges()
+    changes.change(resources.ACCOUNTS[0].templates[0].id, {"status": template_status})
+    return {"success": True, "data": resources.to_api(changes)}
 
 
 @cache
@@ -248,7 +260,7 @@ class Client(OtpiqClient):
     """A client whose requests reach the world."""
 
     def _send(self, method: str, path: str, body: Any) -> RawResponse:
-        content, redact = _serialise(body)
+        content, is_repeated_in = _serialise(body)
         data = json.loads(content) if content else {}
         try:
             status, response = _world.operate(method, path, lambda: http(method, path, data), content or b"")
@@ -256,14 +268,14 @@ class Client(OtpiqClient):
             raise OtpiqConnectionError(f"{method} {path}: lost.", may_have_taken_effect=True) from None
         content = json.dumps(response).encode()
         headers = {"Content-Type": "application/json"}
-        return RawResponse(f"{method} {path}", path, status, headers, content, self._settings.password, redact)
+        return RawResponse(f"{method} {path}", path, status, headers, content, self._settings.password, is_repeated_in)
 
 
 @cache
 def hook() -> OtpiqHook:
-    """Return the hook of all tasks. It has no state, and making one takes longer than a task."""
+    """Return the hook of all tasks, which has no state; creating one takes longer than a task."""
     found = OtpiqHook("otpiq_model")
-    found.__dict__["_client"] = Client(found.settings, "connection 'otpiq_model'", found.log)
+    found.__dict__["_client"] = Client(found.settings.http, "connection 'otpiq_model'", found.log)
     return found
 
 

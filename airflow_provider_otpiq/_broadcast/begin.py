@@ -1,0 +1,150 @@
+"""The begin of a broadcast: its request is checked and saved, and its audience is marked as in use."""
+
+from __future__ import annotations
+
+import logging
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from airflow_provider_otpiq._audience.in_use import ledgers_of
+from airflow_provider_otpiq._audience.manifest import IN_USE, Audience
+from airflow_provider_otpiq._ledger import Broadcast, Ledger
+from airflow_provider_otpiq._models.resources import Resources
+from airflow_provider_otpiq._recipients.template_parameters import required_parameters
+from airflow_provider_otpiq._storage import split_location
+from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from airflow_provider_otpiq._audience.manifest import Manifest
+    from airflow_provider_otpiq._broadcast.request import CreateBroadcast
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+log = logging.getLogger(__name__)
+
+
+def begin_broadcast(hook: OtpiqHook, request: CreateBroadcast, audience: Audience, *, replace: bool) -> Ledger:
+    """
+    Save the request before the first campaign, or make sure that it is the saved one.
+
+    :raises OtpiqValidationError: if it is not, or the audience does not fit the template, or a ledger is lost.
+    """
+    ledger = _open_or_begin(hook, request, audience)
+    changes = ledger.broadcast.model_copy(update=_identity(hook, request, audience)).changes(ledger.broadcast)
+    if not changes:
+        return ledger
+    if not replace:
+        raise OtpiqValidationError(
+            f"This task created nothing: {ledger} was begun with another request:{bullet_list(changes)}\nRestore the"
+            " earlier fields, set another ledger for another message, or set replace=True, which works until a start"
+            " has begun.",
+            errors=changes,
+        )
+    ledger = ledger.replace(_checked_request(hook, request, audience))
+    log.warning("%s. Earlier drafts remain but are never sent.", "; ".join(changes))
+    return ledger
+
+
+def _open_or_begin(hook: OtpiqHook, request: CreateBroadcast, audience: Audience) -> Ledger:
+    location = request.ledger or f"{split_location(request.audience)[0]}/ledger"
+    marks = ledgers_of(audience.folder)  # a mark is written after its ledger, so it is read before
+    ledger = Ledger.open(location)
+    if ledger is None or not ledger.is_intact():
+        _require_no_lost_ledger(audience, marks)
+        ledger = Ledger.begin(location, ledger.broadcast if ledger else _checked_request(hook, request, audience))
+    if ledger.location not in marks.values():
+        _mark_in_use(audience, ledger)
+    return ledger
+
+
+def _identity(hook: OtpiqHook, request: CreateBroadcast, audience: Audience) -> dict[str, Any]:
+    """Return what must not change between the tries of a broadcast."""
+    fields = request.identity | {"otpiq_conn_id": hook.otpiq_conn_id}
+    return {"request": fields, "audience": request.audience, "audience_checksum": audience.manifest.checksum}
+
+
+def _checked_request(hook: OtpiqHook, request: CreateBroadcast, audience: Audience) -> Broadcast:
+    """Ask OTPIQ for the ids, for the parameters that the template requires, and for the number's limit."""
+    resources = hook.get_resources()
+    ids = request.resolve_ids(resources)
+    template_id, phone_number_id = str(ids.template_id), str(ids.phone_number_id)
+    _require_parameters(hook.get_recipient_payload(template_id=template_id), audience.manifest)
+    _warn_of_daily_limit(Resources.model_validate(resources), phone_number_id, audience.manifest.counts.recipients)
+    return Broadcast(
+        **_identity(hook, request, audience),
+        template_id=template_id,
+        phone_number_id=phone_number_id,
+        project=hook.get_project_info()["projectName"],
+    )
+
+
+def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
+    sample = {"templateParameters": {section: _nested(keys) for section, keys in manifest.template_parameters.items()}}
+    errors = [
+        f"audience: lacks {parameter.name}, which the template requires"
+        for parameter in required_parameters(payload)
+        if parameter.error(sample)
+    ]
+    if errors:
+        raise OtpiqValidationError(
+            f"This task created nothing:{bullet_list(errors)}\nPrepare the audience with these template_parameters.",
+            errors=errors,
+        )
+
+
+def _nested(paths: Iterable[str]) -> dict[str, Any]:
+    """Convert the paths of parameters, such as ``0.1`` of a button, to nested dicts."""
+    nested: dict[str, Any] = {}
+    for path in paths:
+        *above, last = path.split(".")
+        parameters = nested
+        for key in above:
+            parameters = parameters.setdefault(key, {})
+        parameters[last] = "-"
+    return nested
+
+
+def _warn_of_daily_limit(resources: Resources, phone_number_id: str, recipients: int) -> None:
+    number = resources.phone_number(phone_number_id)
+    if number and number.max_people_a_day is not None and number.max_people_a_day < recipients:
+        log.warning(
+            "The number %s may reach %s people in 24 hours (%s), and the audience has %s. The others may not get the"
+            " message.",
+            number,
+            f"{number.max_people_a_day:,}",
+            number.messaging_limit,
+            f"{recipients:,}",
+        )
+
+
+def _require_no_lost_ledger(audience: Audience, marks: Mapping[str, str]) -> None:
+    """
+    Refuse a new ledger while one of the audience's is lost, in whole or in part: people would get the message again.
+
+    The new location may be another spelling of the lost one, so every mark counts.
+    """
+    for mark, location in marks.items():
+        ledger = Ledger.open(location)
+        if ledger is None or not ledger.is_intact():
+            error = f"{location}: this ledger is lost, and its campaigns may have been started"
+            raise OtpiqValidationError(
+                f"This task created nothing: {error}. Restore it. If you are sure that none of its campaigns was"
+                f" started, delete {audience.folder.location_of(mark)} and clear the task.",
+                errors=[error],
+            )
+
+
+def _mark_in_use(audience: Audience, ledger: Ledger) -> None:
+    """Mark the audience, so that no task prepares another one in its place, and check that none just has."""
+    content, folder = to_json({"ledger": ledger.location}), audience.folder
+    if not folder.create(IN_USE, content) and folder.read(IN_USE) != content:  # another ledger's mark
+        folder.create(f"in_use_{sha256(content).hexdigest()[:12]}.json", content)
+    if Audience(audience.location).manifest != audience.manifest:
+        error = f"audience: {audience.location} was prepared again at the same time"
+        raise OtpiqValidationError(
+            f"This task created nothing: {error}. Set replace=True and clear the task.", errors=[error]
+        )

@@ -1,0 +1,68 @@
+"""Process the parts of an audience, one after the other."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow_provider_otpiq._progress import Progress
+from airflow_provider_otpiq._validation_errors import bullet_list, list_some
+from airflow_provider_otpiq.exceptions import (
+    OtpiqApiError,
+    OtpiqConflictError,
+    OtpiqError,
+    OtpiqNotFoundError,
+    OtpiqRequestError,
+    OtpiqValidationError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from airflow_provider_otpiq._audience.manifest import Part
+
+log = logging.getLogger(__name__)
+
+MAX_LISTED = 20
+
+REFUSALS = (OtpiqRequestError, OtpiqConflictError, OtpiqNotFoundError, OtpiqValidationError)
+"""Errors that concern a single campaign. Any other would concern the next one too, so it ends the try."""
+
+
+def process_parts(parts: Sequence[Part], work: Callable[[Part], None], done: str) -> None:
+    """
+    Work on each part, even if OTPIQ refuses others, and log the progress every few seconds.
+
+    :raises OtpiqRequestError: at the end, if OTPIQ refuses some of them; the text lists those.
+    """
+    progress, campaigns, recipients = Progress(), 0, 0
+    refused: dict[str, list[str]] = {}
+    for count, part in enumerate(parts, start=1):
+        try:
+            work(part)
+            campaigns += 1
+            recipients += part.recipients
+        except REFUSALS as error:
+            refused.setdefault(_without_remedy(error), []).append(part.name)
+            log.warning("Refused: part %s: %s", part.name, error)
+        so_far = done, campaigns, len(parts), f"{recipients:,}"
+        progress.report("%s %d of %d campaigns, %s recipients.", *so_far, now=count == len(parts))
+    if refused:
+        problems = f"{len(parts) - campaigns} of {len(parts)} campaigns were refused; the others are done:"
+        remedy = "Fix the problems above and clear the task; only these campaigns are retried."
+        raise OtpiqRequestError(f"{problems}{bullet_list(_lines(refused))}\n{remedy}", remedy=remedy)
+
+
+def _lines(refused: dict[str, list[str]]) -> list[str]:
+    lines = [
+        f"part{'s' if len(names) > 1 else ''} {list_some(names, MAX_LISTED)}: {reason}"
+        for reason, names in refused.items()
+    ]
+    more = len(lines) - MAX_LISTED
+    return [*lines[:MAX_LISTED], f"and {more} more, which the log lists"] if more > 0 else lines
+
+
+def _without_remedy(error: OtpiqError) -> str:
+    if isinstance(error, OtpiqApiError):
+        error.remedy = ""
+    return str(error).rstrip()

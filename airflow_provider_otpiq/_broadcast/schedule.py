@@ -1,0 +1,174 @@
+"""Schedule the campaign of one part, whatever an earlier try or another process has done."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+
+from airflow_provider_otpiq._broadcast.part_size import require_part_size
+from airflow_provider_otpiq._broadcast.result import campaign_name
+from airflow_provider_otpiq._ledger import Schedule
+from airflow_provider_otpiq._models.datetimes import to_api_format
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConfigurationError,
+    OtpiqConflictError,
+    OtpiqNotFoundError,
+    OtpiqRequestError,
+    OtpiqValidationError,
+)
+
+if TYPE_CHECKING:
+    from pendulum import DateTime
+
+    from airflow_provider_otpiq._audience.manifest import Part
+    from airflow_provider_otpiq._broadcast.request import StartBroadcast
+    from airflow_provider_otpiq._ledger import Ledger, Start
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+
+log = logging.getLogger(__name__)
+
+_MARGIN = pendulum.duration(seconds=60)
+"""A time that is nearer than this may have passed when OTPIQ reads it."""
+_KEEPS_ITS_TIME = "A start that has begun keeps its time."
+
+# The words of the documents. That OTPIQ's refusals use them is an assumption: with others, a start fails.
+_STARTED = re.compile(r"draft or scheduled|started|running|completed", re.IGNORECASE)
+_TIME_ERROR = re.compile(r"future|past", re.IGNORECASE)
+
+
+def lead(request: StartBroadcast) -> DateTime:
+    """Return the lead time from now."""
+    return (pendulum.now("UTC") + request.lead_time).start_of("second")
+
+
+def time_to_request(request: StartBroadcast, start: Start, time: DateTime, remedy: str = _KEEPS_ITS_TIME) -> DateTime:
+    """
+    Return the time, or a later one if it has passed or is too near.
+
+    :raises OtpiqValidationError: if that is too late.
+    """
+    if time > pendulum.now("UTC") + _MARGIN:
+        return time
+    later = lead(request)
+    delay = later - start.scheduled_for
+    if delay <= request.max_delay:
+        return later
+    late = delay.in_words()
+    error = f"it is too late: {to_api_format(later)} is {late} after {to_api_format(start.scheduled_for)}"
+    raise OtpiqValidationError(
+        f"Not scheduled: {error}. {remedy} To send it anyway, set max_delay to more than {late} plus the time until you"
+        " clear the task, and clear it.",
+        errors=[error],
+    )
+
+
+@dataclass(frozen=True)
+class PartScheduler:
+    """Schedules the campaigns of a start that has begun."""
+
+    hook: OtpiqHook
+    request: StartBroadcast
+    ledger: Ledger
+    start: Start
+    parts: int
+    """The number of the audience's parts."""
+    other_project: str | None
+    """The problem if the connection does not know the campaigns; None if it belongs to their project."""
+
+    def schedule(self, part: Part, campaign_id: str, saved: Schedule | None) -> Schedule:
+        """
+        Schedule a part, and return its confirmed schedule.
+
+        :param campaign_id: the campaign that holds it.
+        :param saved: its schedule; None if it has none.
+        """
+        schedule = self._schedule(part, saved or self._claim(part, campaign_id))
+        confirmed = schedule.model_copy(update={"confirmed": True})
+        self.ledger.save(part, confirmed)
+        return confirmed
+
+    def _claim(self, part: Part, campaign_id: str) -> Schedule:
+        """Decide which campaign sends a part, or return the decision of another process."""
+        time = self._allowed_time(self.start.scheduled_for)
+        schedule = Schedule(campaign_id=campaign_id, scheduled_for=time, first_scheduled_for=time)
+        return self.ledger.claim(part, schedule)
+
+    def _schedule(self, part: Part, schedule: Schedule) -> Schedule:
+        """Request the time; if it passes before the request arrives, request a later one."""
+        before = schedule.scheduled_for
+        while time := self._time_unless_started(part, schedule, before):
+            schedule = self._save_time(part, schedule, time)
+            try:
+                campaign = self._update_unless_started(part, schedule, schedule_type="schedule", scheduled_for=time)
+            except OtpiqRequestError as error:
+                has_passed = time < pendulum.now("UTC") + _MARGIN or _TIME_ERROR.search(error.server_message or "")
+                if not has_passed or lead(self.request) < time + _MARGIN:
+                    raise  # OTPIQ does not refuse the time
+                before = pendulum.now("UTC")
+            else:
+                if campaign is not None:
+                    require_part_size(self.hook, campaign, part)
+                break
+        return schedule
+
+    def _allowed_time(self, time: DateTime) -> DateTime:
+        time = time_to_request(self.request, self.start, time)
+        try:
+            self.hook.guard_rails.check_time(time, "scheduled_for")
+        except OtpiqValidationError as error:
+            raise OtpiqValidationError(
+                f"Not scheduled: {error.errors[0]}. {_KEEPS_ITS_TIME} Clear the task after the quiet hours, with a"
+                f" max_delay of more than lead_time plus the time since {to_api_format(self.start.scheduled_for)}.",
+                errors=error.errors,
+            ) from None
+        return time
+
+    def _time_unless_started(self, part: Part, schedule: Schedule, before: DateTime) -> DateTime | None:
+        try:
+            return self._allowed_time(before)
+        except OtpiqValidationError:
+            # An earlier request may have arrived, and the campaign may have started.
+            if self._has_started(part, schedule):
+                return None
+            raise
+
+    def _save_time(self, part: Part, schedule: Schedule, time: DateTime) -> Schedule:
+        if schedule.scheduled_for == time:
+            return schedule
+        changed = schedule.model_copy(update={"scheduled_for": time})
+        self.ledger.save(part, changed)
+        return changed
+
+    def _has_started(self, part: Part, pending: Schedule) -> bool:
+        """Set the name that the campaign has: OTPIQ refuses that once it has started."""
+        name = campaign_name(self.ledger.broadcast.request["name"], part, self.parts)
+        return self._update_unless_started(part, pending, name=name) is None
+
+    def _update_unless_started(self, part: Part, pending: Schedule, **changes: Any) -> dict[str, Any] | None:
+        """Change a campaign and return it; None if OTPIQ refuses because it has started at its time."""
+        try:
+            return self.hook.update_campaign(campaign_id=pending.campaign_id, **changes)
+        except OtpiqNotFoundError:
+            if self.other_project is None:
+                raise
+            raise OtpiqConfigurationError(
+                f"Campaign {pending.campaign_id} was not scheduled: {self.other_project}, which does not have this"
+                " campaign. Set a connection of the first project; the create's connection was"
+                f" {self.ledger.broadcast.request.get('otpiq_conn_id')!r}."
+            ) from None
+        except OtpiqConflictError as error:
+            says_started = _STARTED.search(error.server_message or "")
+            if not says_started or pending.first_scheduled_for > pendulum.now("UTC"):
+                raise  # so somebody else has started or ended it, or OTPIQ means something else
+            log.warning(
+                "Campaign %s has started (OTPIQ responds %r), but no response with its number of recipients has"
+                " arrived. Check in OTPIQ's dashboard that it has the part's %d recipients.",
+                pending.campaign_id,
+                error.server_message,
+                part.recipients,
+            )
+            return None

@@ -1,0 +1,214 @@
+"""Recipients in a CSV file, which the operators read by the names of its columns."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
+
+from airflow_provider_otpiq._audience.request import Columns
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
+from tests.fakes import execute
+from tests.operators.test_recipients import XCom, as_airflow_stores_it
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from syrupy.assertion import SnapshotAssertion
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+    Reach = Callable[..., Any]
+
+CSV = 'id,phone,name\nC-1,0770 123 4567,Zaynab\n,,\nC-2,+964 780 123 4567," Al\nHassan"\n'
+COLUMNS: dict[str, Any] = {"phone_number": "phone", "template_parameters": {"body": {"1": "name", "2": {"value": "x"}}}}
+SENT = [
+    {"phoneNumber": "9647701234567", "templateParameters": {"body": {"1": "Zaynab", "2": "x"}}},
+    {"phoneNumber": "9647801234567", "templateParameters": {"body": {"1": "Al Hassan", "2": "x"}}},
+]
+BOTH = pytest.mark.parametrize("kind", [AttachRecipientsOperator, SendSampleOperator])
+
+
+@pytest.fixture
+def campaign_id(sandbox_hook: OtpiqHook) -> str:
+    template = {"template_name": "summer_promo", "template_language": "ar", "phone_number": "+964 770 123 4567"}
+    return str(sandbox_hook.create_campaign(name="Summer", **template)["_id"])
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Path:
+    team = tmp_path / "team.csv"
+    team.write_text(CSV)
+    return team
+
+
+@pytest.fixture
+def reach(dag: DAG, context: dict[str, Any], campaign_id: str) -> Reach:
+    """Attach recipients, or send them a sample, and return the operator."""
+
+    def reach(recipients: Any, kind: Any = AttachRecipientsOperator, **fields: Any) -> Any:
+        fields = COLUMNS | fields | {"campaign_id": campaign_id, "recipients": recipients}
+        operator = kind(task_id=f"reach_{len(dag.task_ids)}", dag=dag, **fields)
+        execute(operator, context)
+        return operator
+
+    return reach
+
+
+def sent(sandbox: Sandbox) -> Any:
+    return sandbox.requests[-1]["body"]["recipients"]
+
+
+def nothing_was_sent(sandbox: Sandbox) -> bool:
+    return [campaign["totalRecipients"] for campaign in sandbox.campaigns] == [0]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "as_recipients",
+    [
+        str,
+        Path.as_uri,
+        ObjectStoragePath,
+        lambda path: XCom(str(path)),
+        lambda path: f"{path.parent}/{{{{ 'team' }}}}.csv",
+    ],
+    ids=["path", "URL", "ObjectStoragePath", "XComArg", "template"],
+)
+def test_the_rows_of_a_csv_file_are_sent_and_not_shown(
+    reach: Reach,
+    sandbox: Sandbox,
+    team: Path,
+    kind: Any,
+    as_recipients: Any,
+    context: dict[str, Any],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    recipients = as_recipients(team)
+    operator = reach(recipients, kind)
+    assert sent(sandbox) == SENT
+    path = recipients if isinstance(recipients, ObjectStoragePath) or "://" in str(recipients) else team
+    assert as_airflow_stores_it(operator) == f"the recipients in {path}"
+    logged = capfd.readouterr()
+    seen = f"{logged.out}{logged.err}{json.dumps(context['ti'].pushed)}"
+    assert not any(secret in seen for secret in ("Zaynab", "Hassan", "7701234567", "0770 123"))
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_the_columns_may_be_templates(
+    context: dict[str, Any], sandbox: Sandbox, campaign_id: str, team: Path, native: bool
+) -> None:
+    dag = context["dag"] = DAG("dag", schedule=None, render_template_as_native_obj=native)
+    context["params"] |= {"phone": "phone", "name": "name"}
+    parameters: Any = {"body": {"1": "{{ params.name }}", "2": {"value": "{{ 'x' }}"}}}
+    for columns in (parameters, XCom(COLUMNS["template_parameters"])):
+        fields: dict[str, Any] = {"phone_number": "{{ params.phone }}", "template_parameters": columns}
+        task_id = f"attach_{len(dag.task_ids)}"
+        fields |= {"task_id": task_id, "dag": dag, "campaign_id": campaign_id, "recipients": str(team)}
+        execute(AttachRecipientsOperator(**fields), context)
+        assert sent(sandbox) == SENT
+
+
+@BOTH
+@pytest.mark.parametrize("mapped", ["recipients", "phone_number", "otpiq_conn_id"])
+def test_a_mapped_task_reads_its_csv_file(
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, team: Path, kind: Any, mapped: str
+) -> None:
+    fields = COLUMNS | {"campaign_id": campaign_id, "recipients": str(team), "otpiq_conn_id": "otpiq_default"}
+    expanded = {mapped: [fields.pop(mapped)]}
+    operator = kind.partial(task_id="mapped", dag=dag, **fields).expand(**expanded)
+    operator = operator.unmap({mapped: expanded[mapped][0]})
+    operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set())
+    assert as_airflow_stores_it(operator) == f"the recipients in {team}"
+    operator.execute(context)
+    assert sent(sandbox) == SENT
+
+
+def test_a_compressed_file_and_other_dialects_are_read(reach: Reach, sandbox: Sandbox, tmp_path: Path) -> None:
+    packed, other = tmp_path / "team.CSV.gz", tmp_path / "excel.csv"
+    packed.write_bytes(gzip.compress(CSV.encode()))
+    other.write_bytes("phone;name\n0770 123 4567;زينب\n".encode("cp1256"))
+    reach(str(packed))
+    assert sent(sandbox) == SENT
+    reach(str(other), delimiter=";", encoding="cp1256")
+    assert sent(sandbox)[0]["templateParameters"]["body"]["1"] == "زينب"
+
+
+def test_a_relative_path_is_relative_to_the_workers_folder(
+    reach: Reach, sandbox: Sandbox, team: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(team.parent)
+    assert as_airflow_stores_it(reach("team.csv")) == "the recipients in team.csv"
+    assert sent(sandbox) == SENT
+
+
+def test_rows_are_held_to_the_rules_of_all_recipients(reach: Reach, sandbox: Sandbox, team: Path) -> None:
+    team.write_text("id,phone,name\nC-1,0770 123 4567,\nC-2,0780,Ali\nC-3,0750 123 4567,Sara\n")
+    with pytest.raises(OtpiqValidationError) as caught:
+        reach(str(team), reference="id")
+    assert [error.partition(":")[0] for error in caught.value.errors] == [
+        "recipients[0] (reference 'C-1', 964770•••4567)",
+        "recipients[1] (reference 'C-2', 4 digits)",
+    ]
+    assert nothing_was_sent(sandbox)
+    reach(str(team), on_invalid="skip")
+    assert [recipient["phoneNumber"] for recipient in sent(sandbox)] == ["9647501234567"]
+
+
+def test_more_rows_than_a_campaign_can_hold_are_refused(reach: Reach, sandbox: Sandbox, team: Path) -> None:
+    team.write_text("phone,name\n" + "".join(f"96477{number:08},Ali\n" for number in range(1001)))
+    with pytest.raises(OtpiqValidationError) as caught:
+        reach(str(team))
+    assert "1,001" in caught.value.errors[0]
+    assert nothing_was_sent(sandbox)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"phone_number": None}, "phone_number"),
+        ({"phone_number": "mobile"}, None),
+        ({"template_parameters": {"footer": {"1": "name"}}}, "template_parameters"),
+        ({"template_parameters": XCom(None)}, "template_parameters"),
+        ({"template_parameters": "{{ none }}"}, "template_parameters"),
+        ({"encoding": XCom(None)}, "encoding"),
+        ({"delimiter": ";;"}, "delimiter"),
+    ],
+)
+def test_an_invalid_field_is_an_error_that_sends_nothing(
+    reach: Reach, sandbox: Sandbox, team: Path, fields: dict[str, Any], field: str | None
+) -> None:
+    with pytest.raises(OtpiqValidationError) as caught:
+        reach(str(team), **fields)
+    assert field is None or caught.value.errors[0].startswith(field)
+    assert nothing_was_sent(sandbox)
+
+
+def test_a_file_that_does_not_exist_is_an_error_that_sends_nothing(reach: Reach, sandbox: Sandbox, team: Path) -> None:
+    team.unlink()
+    with pytest.raises(FileNotFoundError):
+        reach(str(team))
+    assert nothing_was_sent(sandbox)
+
+
+def test_columns_without_a_csv_file_are_an_error_that_sends_nothing(
+    reach: Reach, sandbox: Sandbox, snapshot: SnapshotAssertion
+) -> None:
+    for recipients in (["9647701234567"], lambda: ["9647701234567"], "parts/00000.json"):
+        with pytest.raises(OtpiqValidationError) as caught:
+            reach(recipients, delimiter="", reference="id")
+        assert [error.partition(":")[0] for error in caught.value.errors] == [*COLUMNS, "reference"]
+    assert nothing_was_sent(sandbox)
+    assert str(caught.value) == snapshot
+
+
+def test_the_fields_are_those_of_the_file() -> None:
+    for kind in (AttachRecipientsOperator, SendSampleOperator):
+        assert set(Columns.model_fields) < set(kind.template_fields)
+        assert set(kind.required_if_set) == set(Columns.required_if_set)
