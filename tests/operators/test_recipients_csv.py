@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
 
 from airflow_provider_otpiq._audience.request import Columns
-from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
 from tests.fakes import execute
 from tests.operators.test_recipients import XCom, as_airflow_stores_it
@@ -98,6 +99,18 @@ def test_the_rows_of_a_csv_file_are_sent_and_not_shown(
     logged = capfd.readouterr()
     seen = f"{logged.out}{logged.err}{json.dumps(context['ti'].pushed)}"
     assert not any(secret in seen for secret in ("Zaynab", "Hassan", "7701234567", "0770 123"))
+
+
+def test_without_the_package_of_zstandard_it_says_what_to_install(
+    reach: Reach, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("backports", "compression"):
+        monkeypatch.setitem(sys.modules, module, None)
+    compressed = tmp_path / "team.csv.zst"
+    compressed.write_bytes(b"\x28\xb5\x2f\xfd")
+    with pytest.raises(OtpiqConfigurationError, match=r"airflow-provider-otpiq\[audience\]"):
+        reach(str(compressed))
+    assert nothing_was_sent(sandbox)
 
 
 @pytest.mark.parametrize("native", [True, False])
