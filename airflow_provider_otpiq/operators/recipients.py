@@ -28,7 +28,7 @@ class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
     """The base of the operators that accept recipients."""
 
     template_fields: Sequence[str] = ("campaign_id", "recipients", *_CSV_FIELDS, "null_values", "otpiq_conn_id")
-    required_if_set = ("template_parameters", "encoding")
+    required_if_set = ("template_parameters", "encoding", "null_values", "default_region")
     # A callable's recipients are counted only after the task has executed. Airflow 2 does not store this count.
     overwrite_rtif_after_execution = True
 
@@ -208,7 +208,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
         whole cleaned text. It replaces the default list: what ``pandas.read_csv`` reads as missing (``NULL``, ``nan``,
         ``N/A``, …), ``\N``, ``none``, ``undefined``, and errors of spreadsheets such as ``#REF!``. None, the default,
         is that list; with an empty list only blank text means "no value", as for a part of an audience that was
-        prepared with another list. (templated)
+        prepared with another list. If it is set and renders to an empty string or None, that is an error. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: whether and when Airflow 3.3+ retries the task,
         :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``

@@ -11,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
 
 from airflow_provider_otpiq._audience.request import Columns
+from airflow_provider_otpiq._recipients.requests import RecipientsRequest
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
 from tests.fakes import execute
@@ -179,6 +180,10 @@ def test_more_rows_than_a_campaign_can_hold_are_refused(reach: Reach, sandbox: S
         ({"template_parameters": "{{ none }}"}, "template_parameters"),
         ({"encoding": XCom(None)}, "encoding"),
         ({"delimiter": ";;"}, "delimiter"),
+        ({"null_values": XCom(None)}, "null_values"),
+        ({"null_values": "{{ none }}"}, "null_values"),
+        ({"null_values": ""}, "null_values"),
+        ({"default_region": ""}, "default_region"),
     ],
 )
 def test_an_invalid_field_is_an_error_that_sends_nothing(
@@ -211,4 +216,4 @@ def test_columns_without_a_csv_file_are_an_error_that_sends_nothing(
 def test_the_fields_are_those_of_the_file() -> None:
     for kind in (AttachRecipientsOperator, SendSampleOperator):
         assert set(Columns.model_fields) < set(kind.template_fields)
-        assert set(kind.required_if_set) == set(Columns.required_if_set)
+        assert set(kind.required_if_set) == {*Columns.required_if_set, *RecipientsRequest.required_if_set}
