@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 _CSV_FIELDS = ("phone_number", "template_parameters", "reference", "delimiter", "encoding")
-_SHOWN_FIELDS = ("campaign_id", "phone_number", "reference", "null_values")
+_SHOWN_FIELDS = ("campaign_id", *_CSV_FIELDS, "null_values")
+_SECTIONS = {"body", "header", "buttons"}
 
 
 class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
@@ -79,7 +80,8 @@ class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
     def _redact_misplaced_recipients(self) -> None:
         """Hide recipients that were set as another field by mistake; the request's validation then refuses them."""
         for name in _SHOWN_FIELDS:
-            if _has_phone_number(value := getattr(self, name)):
+            value = getattr(self, name)
+            if not _has_constants(name, value) and _has_phone_number(value):
                 setattr(self, name, RedactedRecipients(value))
 
     def _value_of(self, name: str) -> Any:
@@ -121,6 +123,11 @@ class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
         if isinstance(recipients, ObjectStoragePath):  # its suffix is refused
             return str(recipients)
         return call_with_context(recipients, context, self) if callable(recipients) else recipients
+
+
+def _has_constants(name: str, value: object) -> bool:
+    """Return whether a field may have constants of the DAG, such as the shop's phone number."""
+    return name == "template_parameters" and isinstance(value, dict) and value.keys() <= _SECTIONS
 
 
 def _has_phone_number(value: object) -> bool:

@@ -195,6 +195,19 @@ def test_an_invalid_field_is_an_error_that_sends_nothing(
     assert nothing_was_sent(sandbox)
 
 
+@pytest.mark.parametrize("field", ["phone_number", "reference"])
+def test_a_phone_number_as_a_column_is_masked_in_the_error(reach: Reach, team: Path, field: str) -> None:
+    with pytest.raises(OtpiqValidationError, match="no column '964770•••4567'") as caught:
+        reach(str(team), **{field: "9647701234567"})
+    assert "7701234567" not in str(caught.value)
+
+
+def test_a_phone_number_that_is_a_constant_is_shown(reach: Reach, sandbox: Sandbox, team: Path) -> None:
+    constant = {"body": {"1": {"value": "0770 000 0000"}}}
+    assert reach(str(team), template_parameters=constant).template_parameters == constant
+    assert sent(sandbox)[0]["templateParameters"] == {"body": {"1": "0770 000 0000"}}
+
+
 def test_a_file_that_does_not_exist_is_an_error_that_sends_nothing(reach: Reach, sandbox: Sandbox, team: Path) -> None:
     team.unlink()
     with pytest.raises(FileNotFoundError):
