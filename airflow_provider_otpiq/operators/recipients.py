@@ -10,6 +10,7 @@ from airflow_provider_otpiq.operators._redacted import RedactedRecipients, call_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from os import PathLike
 
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
     from airflow_provider_otpiq.operators._base import Text
 
-    Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]] | ObjectStoragePath
+    Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]] | PathLike[str] | ObjectStoragePath
 
 
 _CSV_FIELDS = ("phone_number", "template_parameters", "reference", "delimiter", "encoding")
@@ -187,7 +188,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
         - the path of a JSON file with a list of them, such as a part of a prepared audience (``…/parts/00000.json``)
         - the path of a CSV file (``.csv``, ``.csv.gz``, ``.csv.zst``), whose columns the next parameters name
 
-        A file is read when the task executes. Its path is an absolute path or a URL, a string or an
+        A file is read when the task executes. Its path is an absolute path or a URL, a string, a ``Path`` or an
         ``ObjectStoragePath``.
 
         A recipient is a dict in the API's shape, ``{"phoneNumber": "9647712345678", "templateParameters": {"body":

@@ -75,12 +75,13 @@ def nothing_was_sent(sandbox: Sandbox) -> bool:
     "as_recipients",
     [
         str,
+        Path,
         Path.as_uri,
         ObjectStoragePath,
         lambda path: XCom(str(path)),
         lambda path: f"{path.parent}/{{{{ 'team' }}}}.csv",
     ],
-    ids=["path", "URL", "ObjectStoragePath", "XComArg", "template"],
+    ids=["string", "path", "URL", "ObjectStoragePath", "XComArg", "template"],
 )
 def test_the_rows_of_a_csv_file_are_sent_and_not_shown(
     reach: Reach,
