@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_otpiq._task_state.at_most_once import AtMostOnce
-from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, RejectsEmptyFields, documented_fields
+from airflow_provider_otpiq.operators._base import (
+    ExitsOnKill,
+    OtpiqBaseOperator,
+    RejectsEmptyFields,
+    documented_fields,
+)
 from airflow_provider_otpiq.operators._redacted import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:
@@ -26,13 +31,14 @@ _SHOWN_FIELDS = ("campaign_id", *_CSV_FIELDS, "null_values")
 _SECTIONS = {"body", "header", "buttons"}
 
 
-class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
+class _RecipientsOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator):
     """The base of the operators that accept recipients."""
 
     template_fields: Sequence[str] = ("campaign_id", "recipients", *_CSV_FIELDS, "null_values", "otpiq_conn_id")
     required_if_set = ("template_parameters", "encoding", "null_values", "default_region")
     # A callable's recipients are counted only after the task has executed. Airflow 2 does not store this count.
     overwrite_rtif_after_execution = True
+    _reads_csv = False
 
     def __init__(
         self,
@@ -62,6 +68,11 @@ class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
         self.validate_parameters = validate_parameters
         self.on_invalid = on_invalid
         self.null_values: Any = null_values
+
+    def on_kill(self) -> None:
+        """Exit while a CSV file is read, so that its temporary copy is removed. A request is not interrupted."""
+        if self._reads_csv:
+            super().on_kill()
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
@@ -114,7 +125,11 @@ class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
         if self._redacted.is_csv:
             from airflow_provider_otpiq._audience.recipients_file import read_rows
 
-            return read_rows(str(self._redacted.path), **fields)
+            self._reads_csv = True
+            try:
+                return read_rows(str(self._redacted.path), **fields)
+            finally:
+                self._reads_csv = False
         _require_unset(fields)
         if path := self._redacted.path:
             from airflow_provider_otpiq._audience.recipients_file import read_recipients

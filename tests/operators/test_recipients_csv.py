@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +55,15 @@ def team(tmp_path: Path) -> Path:
 def reach(dag: DAG, context: dict[str, Any], campaign_id: str) -> Reach:
     """Attach recipients, or send them a sample, and return the operator."""
 
-    def reach(recipients: Any, kind: Any = AttachRecipientsOperator, **fields: Any) -> Any:
+    def reach(
+        recipients: Any,
+        kind: Any = AttachRecipientsOperator,
+        started: Callable[[Any], object] = lambda _: None,
+        **fields: Any,
+    ) -> Any:
         fields = COLUMNS | fields | {"campaign_id": campaign_id, "recipients": recipients}
         operator = kind(task_id=f"reach_{len(dag.task_ids)}", dag=dag, **fields)
+        started(operator)
         execute(operator, context)
         return operator
 
@@ -207,6 +215,29 @@ def test_a_phone_number_that_is_a_constant_is_shown(reach: Reach, sandbox: Sandb
     constant = {"body": {"1": {"value": "0770 000 0000"}}}
     assert reach(str(team), template_parameters=constant).template_parameters == constant
     assert sent(sandbox)[0]["templateParameters"] == {"body": {"1": "0770 000 0000"}}
+
+
+@BOTH
+def test_a_task_that_is_killed_while_it_reads_leaves_no_copy_of_the_file(
+    reach: Reach, sandbox: Sandbox, team: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(copies))
+    operators: list[Any] = []
+    read = csv.reader
+
+    def killed(*args: Any, **kwargs: Any) -> Any:
+        assert list(copies.glob("*/*"))
+        operators[0].on_kill()
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(csv, "reader", killed)
+    with pytest.raises(SystemExit, match="143"):
+        reach(str(team), kind, started=operators.append)
+    assert list(copies.iterdir()) == []
+    assert nothing_was_sent(sandbox)
+    operators[0].on_kill()  # which does not end a request that is sent
 
 
 def test_a_file_that_does_not_exist_is_an_error_that_sends_nothing(reach: Reach, sandbox: Sandbox, team: Path) -> None:
