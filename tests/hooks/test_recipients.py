@@ -299,6 +299,21 @@ def test_a_persons_value_does_not_hide_what_a_refusal_is_about(hook: OtpiqHook, 
     assert attach(hook, row).attached == 0
 
 
+@pytest.mark.parametrize("value", ["Ready", "This Friday", "Summer Campaign", "on this campaign", "read"])
+def test_a_retried_attach_is_recognized_whatever_the_values_are(
+    hook: OtpiqHook, requests_mock: Mocker, value: str
+) -> None:
+    said = "All of these recipients are already on this campaign"
+    requests_mock.post(ATTACH_URL, status_code=400, json={"error": said})
+    row = {"phoneNumber": ALI, "templateParameters": {"body": {"1": value}}}
+    assert attach(hook, row).attached == 0
+    requests_mock.post(ATTACH_URL, status_code=422, json={"error": f"{said}: Zaynab"})
+    row = {"phoneNumber": ALI, "templateParameters": {"body": {"1": "Zaynab"}}}
+    with pytest.raises(OtpiqRequestError) as caught:
+        attach(hook, row)
+    assert "Zaynab" not in str(caught.value)
+
+
 # What is sent at most once
 
 

@@ -382,7 +382,10 @@ def test_no_personal_data_is_shown_if_a_field_cannot_be_rendered(
     assert not any(number in logged.out + logged.err for number in map(str, PEOPLE))
 
 
-@pytest.mark.parametrize("field", ["campaign_id", "null_values", "phone_number", "reference"])
+@pytest.mark.parametrize(
+    "field",
+    ["campaign_id", "null_values", "phone_number", "reference", "template_parameters", "delimiter", "encoding"],
+)
 @pytest.mark.parametrize("misplaced", [PEOPLE, of_a_person("Zaynab")[0], XCom(PEOPLE), DIGITS[0]])
 def test_recipients_in_another_field_are_an_error_and_not_shown(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, field: str, misplaced: Any

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
 
 from airflow_provider_otpiq._audience.request import Columns
+from airflow_provider_otpiq._recipients.requests import RecipientsRequest
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
 from tests.fakes import execute
@@ -53,9 +56,15 @@ def team(tmp_path: Path) -> Path:
 def reach(dag: DAG, context: dict[str, Any], campaign_id: str) -> Reach:
     """Attach recipients, or send them a sample, and return the operator."""
 
-    def reach(recipients: Any, kind: Any = AttachRecipientsOperator, **fields: Any) -> Any:
+    def reach(
+        recipients: Any,
+        kind: Any = AttachRecipientsOperator,
+        started: Callable[[Any], object] = lambda _: None,
+        **fields: Any,
+    ) -> Any:
         fields = COLUMNS | fields | {"campaign_id": campaign_id, "recipients": recipients}
         operator = kind(task_id=f"reach_{len(dag.task_ids)}", dag=dag, **fields)
+        started(operator)
         execute(operator, context)
         return operator
 
@@ -75,12 +84,13 @@ def nothing_was_sent(sandbox: Sandbox) -> bool:
     "as_recipients",
     [
         str,
+        Path,
         Path.as_uri,
         ObjectStoragePath,
         lambda path: XCom(str(path)),
         lambda path: f"{path.parent}/{{{{ 'team' }}}}.csv",
     ],
-    ids=["path", "URL", "ObjectStoragePath", "XComArg", "template"],
+    ids=["string", "path", "URL", "ObjectStoragePath", "XComArg", "template"],
 )
 def test_the_rows_of_a_csv_file_are_sent_and_not_shown(
     reach: Reach,
@@ -192,6 +202,10 @@ def test_more_rows_than_a_campaign_can_hold_are_refused(reach: Reach, sandbox: S
         ({"template_parameters": "{{ none }}"}, "template_parameters"),
         ({"encoding": XCom(None)}, "encoding"),
         ({"delimiter": ";;"}, "delimiter"),
+        ({"null_values": XCom(None)}, "null_values"),
+        ({"null_values": "{{ none }}"}, "null_values"),
+        ({"null_values": ""}, "null_values"),
+        ({"default_region": ""}, "default_region"),
     ],
 )
 def test_an_invalid_field_is_an_error_that_sends_nothing(
@@ -201,6 +215,42 @@ def test_an_invalid_field_is_an_error_that_sends_nothing(
         reach(str(team), **fields)
     assert field is None or caught.value.errors[0].startswith(field)
     assert nothing_was_sent(sandbox)
+
+
+@pytest.mark.parametrize("field", ["phone_number", "reference"])
+def test_a_phone_number_as_a_column_is_masked_in_the_error(reach: Reach, team: Path, field: str) -> None:
+    with pytest.raises(OtpiqValidationError, match="no column '964770•••4567'") as caught:
+        reach(str(team), **{field: "9647701234567"})
+    assert "7701234567" not in str(caught.value)
+
+
+def test_a_phone_number_that_is_a_constant_is_shown(reach: Reach, sandbox: Sandbox, team: Path) -> None:
+    constant = {"body": {"1": {"value": "0770 000 0000"}}}
+    assert reach(str(team), template_parameters=constant).template_parameters == constant
+    assert sent(sandbox)[0]["templateParameters"] == {"body": {"1": "0770 000 0000"}}
+
+
+@BOTH
+def test_a_task_that_is_killed_while_it_reads_leaves_no_copy_of_the_file(
+    reach: Reach, sandbox: Sandbox, team: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(copies))
+    operators: list[Any] = []
+    read = csv.reader
+
+    def killed(*args: Any, **kwargs: Any) -> Any:
+        assert list(copies.glob("*/*"))
+        operators[0].on_kill()
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(csv, "reader", killed)
+    with pytest.raises(SystemExit, match="143"):
+        reach(str(team), kind, started=operators.append)
+    assert list(copies.iterdir()) == []
+    assert nothing_was_sent(sandbox)
+    operators[0].on_kill()  # which does not end a request that is sent
 
 
 def test_a_file_that_does_not_exist_is_an_error_that_sends_nothing(reach: Reach, sandbox: Sandbox, team: Path) -> None:
@@ -224,4 +274,4 @@ def test_columns_without_a_csv_file_are_an_error_that_sends_nothing(
 def test_the_fields_are_those_of_the_file() -> None:
     for kind in (AttachRecipientsOperator, SendSampleOperator):
         assert set(Columns.model_fields) < set(kind.template_fields)
-        assert set(kind.required_if_set) == set(Columns.required_if_set)
+        assert set(kind.required_if_set) == {*Columns.required_if_set, *RecipientsRequest.required_if_set}

@@ -483,6 +483,29 @@ def test_a_start_that_has_begun_continues_after_quiet_hours_that_were_added_sinc
         assert messaged(sandbox) == everybody()
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_campaign_that_starts_in_quiet_hours_that_were_added_since_is_a_warning(
+    create: Run,
+    start: Run,
+    sandbox: Sandbox,
+    set_quiet_hours: Callable[[pendulum.DateTime], None],
+    sleep_calls: list[float],
+    caplog: pytest.LogCaptureFixture,
+    when: str,
+) -> None:
+    create()
+    time = in_minutes(60)
+    start_in_part(start, sandbox, time, when)
+    set_quiet_hours(time)
+    with pytest.raises(OtpiqRequestError, match="Not scheduled"):
+        start(scheduled_for=time)
+    warnings = [record.message for record in caplog.records if "An earlier try has scheduled" in record.message]
+    scheduled = [campaign["_id"] for campaign in sandbox.campaigns if campaign["status"] == "scheduled"]
+    assert scheduled[1:] == [each for each in scheduled if any(each in warning for warning in warnings)]
+    assert len(warnings) == (when == "after")
+    assert all(to_api_format(time) in warning for warning in warnings)
+
+
 def test_a_refusal_reports_the_campaigns_that_were_scheduled_before(
     create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
 ) -> None:
