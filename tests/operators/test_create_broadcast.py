@@ -97,9 +97,8 @@ def test_a_lost_ledger_is_an_error_however_it_is_spelled(
         shutil.rmtree(folder)
     (tmp_path / "link").symlink_to(tmp_path)
     ledger.mkdir(exist_ok=True)  # so that .. can be followed
-    with pytest.raises(OtpiqValidationError) as caught:
-        create(ledger=respelled.format(ledger, tmp=tmp_path))
-    assert caught.value.errors == (f"{ledger}: this ledger is lost, and its campaigns may have been started",)
+    failure = create.fail(ledger=respelled.format(ledger, tmp=tmp_path))
+    assert failure.errors == (f"{ledger}: this ledger is lost, and its campaigns may have been started",)
     assert messaged(sandbox) == everybody()
     (tmp_path / "in_use.json").unlink()  # as the error says
     if lost and "2" not in respelled:  # the same ledger, which still has its start
@@ -113,9 +112,7 @@ def test_a_lost_ledger_is_an_error_however_it_is_spelled(
 def test_a_ledger_without_its_first_file_is_lost(create: Run, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
     ledger = Path(create())
     (ledger / "broadcast.json").unlink()
-    with pytest.raises(OtpiqValidationError) as caught:
-        create(name="Autumn offer")
-    assert text_of(caught.value) == snapshot
+    assert text_of(create.fail(name="Autumn offer")) == snapshot
     assert len(sandbox.campaigns) == 3
 
 
@@ -124,11 +121,10 @@ def test_a_second_ledger_that_was_deleted_is_lost(create: Run, start: Run, sandb
     second = f"{Path(audience).parent}/second"
     start(broadcast=create(ledger=second, name="Winter offer"))
     shutil.rmtree(second)
-    with pytest.raises(OtpiqValidationError) as caught:
-        create(ledger=second, name="Winter offer")
-    assert caught.value.errors[0].startswith(f"{second}: this ledger is lost")
+    error = create.fail(ledger=second, name="Winter offer")
+    assert error.errors[0].startswith(f"{second}: this ledger is lost")
     assert messaged(sandbox) == everybody()
-    mark = Path(str(caught.value).rpartition("delete ")[2].removesuffix(" and clear the task."))
+    mark = Path(str(error).rpartition("delete ")[2].removesuffix(" and clear the task."))
     mark.unlink()
     create(ledger=second, name="Winter offer")
     assert len(sandbox.campaigns) == 9
@@ -140,9 +136,7 @@ def test_a_replaced_request_that_was_deleted_is_lost(create: Run, start: Run, sa
     start()
     assert len(list(ledger.glob("*/request.json"))) == 2
     shutil.rmtree(ledger / json.loads((ledger / "start.json").read_text())["request"])
-    with pytest.raises(OtpiqValidationError) as caught:
-        create(name="Autumn offer")
-    assert caught.value.errors[0].startswith(f"{ledger}: this ledger is lost")
+    assert create.fail(name="Autumn offer").errors[0].startswith(f"{ledger}: this ledger is lost")
     assert messaged(sandbox) == everybody()
 
 
@@ -155,17 +149,13 @@ def test_a_ledger_that_lost_campaigns_after_its_start_is_an_error(
     for index, name in enumerate(lost):
         (path,) = ledger.glob(f"*/{name}")
         path.rename(tmp_path / f"lost_{index}")
-    with pytest.raises(OtpiqValidationError) as caught:
-        create()
-    assert text_of(caught.value) == snapshot
+    assert text_of(create.fail()) == snapshot
     assert len(sandbox.campaigns) == 3
 
 
 def test_an_edited_mark_is_an_error(create: Run, audience: str, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
     (Path(audience).parent / "in_use.json").write_text('{"led')
-    with pytest.raises(OtpiqValidationError) as caught:
-        create()
-    assert text_of(caught.value) == snapshot
+    assert text_of(create.fail()) == snapshot
     assert not sandbox.campaigns
 
 
@@ -173,9 +163,7 @@ def test_an_edited_ledger_is_an_error(create: Run, start: Run, sandbox: Sandbox,
     entry = next(Path(create()).rglob("campaigns/00001.json"))
     entry.write_text(entry.read_text().replace('"campaign_id"', '"id"'))
     for run in (create, start):
-        with pytest.raises(OtpiqValidationError) as caught:
-            run()
-        assert text_of(caught.value) == snapshot(name="edited")
+        assert text_of(run.fail()) == snapshot(name="edited")
     assert not messaged(sandbox)
 
 
@@ -193,10 +181,9 @@ def test_a_changed_request_is_an_error_that_lists_the_changes(
     create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
 ) -> None:
     create()
-    with pytest.raises(OtpiqValidationError) as caught:
-        create(name="Autumn offer", template_language="en")
-    assert [error.partition(":")[0] for error in caught.value.errors] == ["name", "template_language"]
-    assert text_of(caught.value) == snapshot
+    failure = create.fail(name="Autumn offer", template_language="en")
+    assert [error.partition(":")[0] for error in failure.errors] == ["name", "template_language"]
+    assert text_of(failure) == snapshot
     assert len(sandbox.campaigns) == 3
 
     create(name="Autumn offer", replace=True)
@@ -227,9 +214,7 @@ def test_no_task_uses_a_request_that_is_saved_after_another_has_started(
         (report, {"broadcast": str(ledger)}),
     ]
     for run, fields in runs:
-        with pytest.raises(OtpiqValidationError) as caught:
-            run(**fields)
-        assert text_of(caught.value) == snapshot(name="another request")
+        assert text_of(run.fail(**fields)) == snapshot(name="another request")
     assert len(sandbox.campaigns) == before
     create(replace=True)  # as the error says
     start()
@@ -239,9 +224,7 @@ def test_no_task_uses_a_request_that_is_saved_after_another_has_started(
 def test_another_audience_in_the_same_place_is_an_error(create: Run, audience: str) -> None:
     create()
     write_audience(str(Path(audience).parent), first=500)
-    with pytest.raises(OtpiqValidationError) as caught:
-        create()
-    assert caught.value.errors == (f"audience: {audience} was prepared again from other rows",)
+    assert create.fail().errors == (f"audience: {audience} was prepared again from other rows",)
 
 
 def test_the_ledger_may_be_elsewhere(create: Run, start: Run, tmp_path: Path, sandbox: Sandbox) -> None:
@@ -295,17 +278,13 @@ def test_a_start_accepts_the_output_of_a_mapped_create(create: Run, start: Run, 
     ],
 )
 def test_a_wrong_field_sends_nothing(create: Run, sandbox: Sandbox, fields: dict[str, Any], wrong: str) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        create(**fields)
-    assert wrong in {error.partition(":")[0] for error in caught.value.errors}
+    assert wrong in {error.partition(":")[0] for error in create.fail(**fields).errors}
     assert not sandbox.requests
 
 
 def test_the_errors_of_a_creates_own_fields(create: Run, snapshot: SnapshotAssertion) -> None:
     def error(**fields: Any) -> str:
-        with pytest.raises(OtpiqValidationError) as caught:
-            create(**fields)
-        return caught.value.errors[0]
+        return create.fail(**fields).errors[0]
 
     assert error(shard=2, shards=2) == snapshot(name="no such shard")
     assert error(shards=2) == snapshot(name="no shard")
@@ -322,9 +301,7 @@ def test_the_audience_must_have_the_templates_parameters(
 ) -> None:
     manifest = Path(audience)
     manifest.write_text(manifest.read_text().replace('"1"', '"2"'))
-    with pytest.raises(OtpiqValidationError) as caught:
-        create()
-    assert text_of(caught.value) == snapshot
+    assert text_of(create.fail()) == snapshot
     assert not sent(sandbox)
     assert not (manifest.parent / "in_use.json").exists()
 
@@ -389,9 +366,7 @@ def test_an_edited_part_does_not_stop_the_others(create: Run, start: Run, sandbo
     part.write_text(original.replace(number(3), number(77)))
     with pytest.raises(OtpiqRequestError, match=r"1 of 3 campaigns were refused.*\n.*00001\.json: was changed"):
         create()
-    with pytest.raises(OtpiqValidationError) as caught:
-        start()
-    assert caught.value.errors == ("1 of 3 campaigns do not hold their part yet: 00001",)
+    assert start.fail().errors == ("1 of 3 campaigns do not hold their part yet: 00001",)
     part.write_text(original)
     create()
     start()
@@ -411,12 +386,11 @@ def test_a_part_that_is_edited_between_two_tries_keeps_its_draft(create: Run, sa
 
 def test_a_refused_campaign_does_not_stop_the_others(create: Run, start: Run, sandbox: Sandbox) -> None:
     sandbox.arm("attach", status=400, body={"error": "Not today"})
-    with pytest.raises(OtpiqRequestError) as caught:
-        create()
-    first, refused, remedy = str(caught.value).splitlines()
+    error = create.fail(OtpiqRequestError)
+    first, refused, remedy = str(error).splitlines()
     assert first == "1 of 3 campaigns were refused; the others are done:"
     assert re.fullmatch(r"  - part 00000: .*Not today.*", refused)
-    assert remedy == caught.value.remedy
+    assert remedy == error.remedy
     before = len(sandbox.campaigns)
     create()
     assert len(sandbox.campaigns) == before  # the draft is used again
@@ -442,9 +416,7 @@ def test_an_error_lists_the_first_of_many_refused_campaigns(
 def test_a_429_ends_the_try_and_the_next_one_continues(create: Run, start: Run, sandbox: Sandbox) -> None:
     create(shard=0, shards=3)
     sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
-    with pytest.raises(OtpiqRateLimitError) as caught:
-        create()
-    assert caught.value.retry_after == 600
+    assert create.fail(OtpiqRateLimitError).retry_after == 600
     create()
     assert len(sandbox.campaigns) == 3
     sandbox.arm("update", status=429, headers={"Retry-After": "600"})
