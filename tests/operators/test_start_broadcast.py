@@ -164,9 +164,7 @@ def test_an_audience_that_is_prepared_again_after_its_create_is_not_started(
 ) -> None:
     create()
     write_audience(str(Path(audience).parent), first=500)
-    with pytest.raises(OtpiqValidationError) as caught:
-        start()
-    assert text_of(caught.value) == snapshot
+    assert text_of(start.fail()) == snapshot
     assert not messaged(sandbox)
 
 
@@ -174,19 +172,16 @@ def test_an_audience_that_is_prepared_again_after_its_create_is_not_started(
 def test_a_start_without_a_broadcast_is_refused(
     start: Run, sandbox: Sandbox, audience: str, name: str, snapshot: SnapshotAssertion
 ) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        start(broadcast=f"{Path(audience).parent}/{name}")
-    assert text_of(caught.value) == snapshot
+    assert text_of(start.fail(broadcast=f"{Path(audience).parent}/{name}")) == snapshot
     assert not sandbox.requests
 
 
 def test_too_little_credit_schedules_nothing(create: Run, start: Run, sandbox: Sandbox) -> None:
     create()
     sandbox.credit = 107
-    with pytest.raises(OtpiqCreditError) as caught:
-        start()
-    assert caught.value.amounts == {"requiredCredit": 108, "yourCredit": 107}
-    assert "3 campaigns cost 108 IQD, and the credit is 107 IQD" in str(caught.value)
+    error = start.fail(OtpiqCreditError)
+    assert error.amounts == {"requiredCredit": 108, "yourCredit": 107}
+    assert "3 campaigns cost 108 IQD, and the credit is 107 IQD" in str(error)
     assert not messaged(sandbox)
     sandbox.credit = 108
     start()
@@ -199,9 +194,7 @@ def test_a_start_that_continues_compares_the_credit_with_what_is_left(
     create()
     start(shard=0, shards=3)
     sandbox.credit = 71
-    with pytest.raises(OtpiqCreditError) as caught:
-        start()
-    assert caught.value.amounts == {"requiredCredit": 72, "yourCredit": 71}
+    assert start.fail(OtpiqCreditError).amounts == {"requiredCredit": 72, "yourCredit": 71}
     assert sent(sandbox).count("PATCH {_id}") == 1
     sandbox.credit = 72
     start()
@@ -229,9 +222,7 @@ def test_a_connection_of_another_project_is_an_error(
     with Sandbox() as other:
         other.arm("info", status=200, body=info)
         connect(host=other.url, password=other.api_key)
-        with pytest.raises(OtpiqConfigurationError) as caught:
-            start()
-        assert text_of(caught.value) == snapshot
+        assert text_of(start.fail(OtpiqConfigurationError)) == snapshot
         assert len(sent(other)) == 1
     connect(host=sandbox.url, password=sandbox.api_key)
     start()
@@ -265,9 +256,7 @@ def test_another_time_is_an_error_once_a_start_has_begun(
     with pytest.raises(OtpiqRateLimitError):
         start(scheduled_for=first)
     for fields in ({"scheduled_for": second}, {}):
-        with pytest.raises(OtpiqValidationError) as caught:
-            start(**fields)
-        assert text_of(caught.value) == snapshot
+        assert text_of(start.fail(**fields)) == snapshot
     start(scheduled_for=first)
     assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {first}
 
@@ -379,9 +368,7 @@ def test_a_first_start_that_is_too_late_schedules_nothing(
     create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
 ) -> None:
     create()
-    with pytest.raises(OtpiqValidationError) as caught:
-        start(scheduled_for=pendulum.now("UTC").subtract(hours=3))
-    assert text_of(caught.value) == snapshot
+    assert text_of(start.fail(scheduled_for=pendulum.now("UTC").subtract(hours=3))) == snapshot
     assert not messaged(sandbox)
     start()
     assert messaged(sandbox) == everybody()
@@ -407,9 +394,7 @@ def test_a_first_start_that_is_too_late_schedules_nothing(
 def test_a_wrong_field_of_a_start_sends_nothing(
     start: Run, sandbox: Sandbox, fields: dict[str, Any], wrong: str
 ) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        start(**fields)
-    assert [error.partition(":")[0] for error in caught.value.errors] == [wrong]
+    assert [error.partition(":")[0] for error in start.fail(**fields).errors] == [wrong]
     assert not sandbox.requests
 
 
@@ -489,7 +474,6 @@ def test_a_refusal_reports_the_campaigns_that_were_scheduled_before(
     create()
     time = in_minutes(60)
     start(scheduled_for=time, shard=0, shards=3)
-    with pytest.raises(OtpiqValidationError) as caught:
-        start()
-    assert text_of(caught.value) == snapshot
-    assert caught.value.errors[0].startswith("scheduled_for: ")
+    error = start.fail()
+    assert text_of(error) == snapshot
+    assert error.errors[0].startswith("scheduled_for: ")
