@@ -14,7 +14,6 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
     OtpiqConnectionError,
     OtpiqDownloadError,
-    OtpiqValidationError,
 )
 from tests.broadcast.people import everybody, number
 from tests.operators.broadcasts import later, pushed
@@ -225,19 +224,13 @@ def test_naive_times_are_in_the_dags_timezone(report: ReportTask) -> None:
     ids=str,
 )
 def test_invalid_fields_send_nothing(report: ReportTask, fields: dict[str, Any], wrong: list[str]) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        report(**fields)
-    assert [error.partition(":")[0] for error in caught.value.errors] == wrong or not wrong
+    assert [error.partition(":")[0] for error in report.fail(**fields).errors] == wrong or not wrong
     assert report.sandbox.requests == []
 
 
 def test_the_error_lists_all_invalid_fields(report: ReportTask, snapshot: SnapshotAssertion) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        report(destination="report.xlsx", end="2026-11-20T00:00:00Z")
-    assert str(caught.value) == snapshot
-    with pytest.raises(OtpiqValidationError) as caught:
-        report(**WINDOW, broadcast="/a", audience="/b")
-    assert str(caught.value) == snapshot
+    assert str(report.fail(destination="report.xlsx", end="2026-11-20T00:00:00Z")) == snapshot
+    assert str(report.fail(**WINDOW, broadcast="/a", audience="/b")) == snapshot
 
 
 @pytest.mark.parametrize("field", ["broadcast", "audience", "statuses", "message_types"])
@@ -248,9 +241,7 @@ def test_a_field_that_renders_to_an_empty_value_is_an_error(
 ) -> None:
     report.context["ti"].xcom_pull = lambda **_: None
     dag.render_template_as_native_obj = native  # then the field becomes Python's None, as by an XCom
-    with pytest.raises(OtpiqValidationError) as caught:
-        report(**WINDOW, **{field: empty})
-    assert [error.partition(" so ")[0] for error in caught.value.errors] == [
+    assert [error.partition(" so ")[0] for error in report.fail(**WINDOW, **{field: empty}).errors] == [
         f"{field}: is set and rendered to an empty value,"
     ]
     assert report.sandbox.requests == []
@@ -260,9 +251,7 @@ def test_a_field_that_renders_to_an_empty_value_is_an_error(
 
 
 def test_a_broadcast_that_was_not_started_has_no_report(report: ReportTask, create: Callable[..., str]) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        report(broadcast=create())
-    assert [error.partition(":")[0] for error in caught.value.errors] == ["broadcast"]
+    assert [error.partition(":")[0] for error in report.fail(broadcast=create()).errors] == ["broadcast"]
     assert report.generated == []
 
 
@@ -276,9 +265,8 @@ def test_a_broadcast_that_was_not_started_has_no_report(report: ReportTask, crea
 def test_a_window_of_a_broadcast_must_not_end_before_it_begins(
     report: ReportTask, broadcast: str, window: dict[str, str], text: str
 ) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        report(broadcast=broadcast, **window)
-    assert [(error.partition(":")[0], text in error) for error in caught.value.errors] == [("end", True)]
+    failure = report.fail(broadcast=broadcast, **window)
+    assert [(error.partition(":")[0], text in error) for error in failure.errors] == [("end", True)]
     assert report.generated == []
 
 
@@ -300,9 +288,7 @@ def test_the_destination_may_be_a_path_object(report: ReportTask, tmp_path: Path
 def test_too_little_memory_names_the_limit(report: ReportTask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_otpiq._report.collect._MEMORY_LIMIT", "2MB")  # to save time
     report.send(*({"Message ID": f"m{index}"} for index in range(20_000)))
-    with pytest.raises(OtpiqValidationError) as caught:
-        report(**WINDOW)
-    assert [error.partition(":")[0] for error in caught.value.errors] == ["memory_limit"]
+    assert [error.partition(":")[0] for error in report.fail(**WINDOW).errors] == ["memory_limit"]
 
 
 def test_a_file_that_does_not_exist_is_generated_again_once(report: ReportTask, broadcast: str) -> None:
@@ -312,9 +298,7 @@ def test_a_file_that_does_not_exist_is_generated_again_once(report: ReportTask, 
     assert len(report.generated) == 4
     assert report.counts == ALL_BUT_ONE_DELIVERED
     report.sandbox.arm("download", status=404, times=2)
-    with pytest.raises(OtpiqDownloadError) as caught:
-        report(**WINDOW)
-    assert not isinstance(caught.value, AirflowFailException)
+    assert not isinstance(report.fail(OtpiqDownloadError, **WINDOW), AirflowFailException)
 
 
 def test_temporary_files_are_removed(
