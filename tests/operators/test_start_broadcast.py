@@ -398,35 +398,6 @@ def test_a_wrong_field_of_a_start_sends_nothing(
     assert not sandbox.requests
 
 
-@pytest.mark.parametrize("native", [False, True])
-@pytest.mark.parametrize("empty", ["{{ none }}", "{{ '' }}", "{{ ti.xcom_pull(task_ids='strat') }}"])
-@pytest.mark.parametrize(
-    ("operator", "field"), [("create", "ledger"), ("create", "shards"), ("start", "shards"), ("start", "scheduled_for")]
-)
-def test_a_field_that_decides_who_gets_a_message_must_not_be_empty(
-    request: pytest.FixtureRequest,
-    dag: DAG,
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    operator: str,
-    field: str,
-    empty: str,
-    *,
-    native: bool,
-) -> None:
-    context["ti"].xcom_pull = lambda **_: None
-    dag.render_template_as_native_obj = native  # then the field becomes Python's None, as by an XCom
-    with pytest.raises(OtpiqValidationError, match=f"{field}: is set and rendered to an empty value"):
-        request.getfixturevalue(operator)(**{field: empty})
-    assert not sandbox.requests
-
-
-def test_a_mapped_field_that_is_empty_is_an_error(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
-    mapped = StartBroadcastOperator.partial(task_id="start", dag=dag, broadcast="/ledger").expand(shards=[None, 2])
-    with pytest.raises(OtpiqValidationError, match="shards: is set and rendered to an empty value"):
-        execute(mapped.unmap({"shards": None}), context)
-
-
 @pytest.fixture
 def set_quiet_hours(sandbox: Sandbox, connect: Callable[..., OtpiqHook]) -> Callable[[pendulum.DateTime], None]:
     """Set quiet hours of the connection, from 20 minutes before a time until 20 minutes after it."""
