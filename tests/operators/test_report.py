@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
@@ -231,20 +231,6 @@ def test_invalid_fields_send_nothing(report: ReportTask, fields: dict[str, Any],
 def test_the_error_lists_all_invalid_fields(report: ReportTask, snapshot: SnapshotAssertion) -> None:
     assert str(report.fail(destination="report.xlsx", end="2026-11-20T00:00:00Z")) == snapshot
     assert str(report.fail(**WINDOW, broadcast="/a", audience="/b")) == snapshot
-
-
-@pytest.mark.parametrize("field", ["broadcast", "audience", "statuses", "message_types"])
-@pytest.mark.parametrize("empty", ["", "None", "{{ ti.xcom_pull(task_ids='strat') }}", "{{ none }}"])
-@pytest.mark.parametrize("native", [False, True])
-def test_a_field_that_renders_to_an_empty_value_is_an_error(
-    report: ReportTask, dag: DAG, field: str, empty: Any, *, native: bool
-) -> None:
-    report.context["ti"].xcom_pull = lambda **_: None
-    dag.render_template_as_native_obj = native  # then the field becomes Python's None, as by an XCom
-    assert [error.partition(" so ")[0] for error in report.fail(**WINDOW, **{field: empty}).errors] == [
-        f"{field}: is set and rendered to an empty value,"
-    ]
-    assert report.sandbox.requests == []
 
 
 # What fails on the way
