@@ -189,7 +189,6 @@ def test_more_rows_than_a_campaign_can_hold_are_refused(reach: Reach, sandbox: S
         ({"phone_number": "mobile"}, None),
         ({"template_parameters": {"footer": {"1": "name"}}}, "template_parameters"),
         ({"template_parameters": XCom(None)}, "template_parameters"),
-        ({"template_parameters": "{{ none }}"}, "template_parameters"),
         ({"encoding": XCom(None)}, "encoding"),
         ({"delimiter": ";;"}, "delimiter"),
     ],
@@ -224,4 +223,3 @@ def test_columns_without_a_csv_file_are_an_error_that_sends_nothing(
 def test_the_fields_are_those_of_the_file() -> None:
     for kind in (AttachRecipientsOperator, SendSampleOperator):
         assert set(Columns.model_fields) < set(kind.template_fields)
-        assert set(kind.required_if_set) == set(Columns.required_if_set)
