@@ -167,13 +167,6 @@ def test_an_edited_ledger_is_an_error(create: Run, start: Run, sandbox: Sandbox,
     assert not messaged(sandbox)
 
 
-def test_a_ledger_of_version_0_3_0_is_continued(create: Run, sandbox: Sandbox) -> None:
-    (request,) = Path(create()).glob("*/request.json")
-    request.unlink()
-    create()
-    assert len(sandbox.campaigns) == 3
-
-
 # Another request
 
 
