@@ -174,41 +174,6 @@ def test_rows_are_held_to_the_rules_of_all_recipients(reach: Reach, sandbox: San
     assert [recipient["phoneNumber"] for recipient in sent(sandbox)] == ["9647501234567"]
 
 
-def test_more_rows_than_a_campaign_can_hold_are_refused(reach: Reach, sandbox: Sandbox, team: Path) -> None:
-    team.write_text("phone,name\n" + "".join(f"96477{number:08},Ali\n" for number in range(1001)))
-    with pytest.raises(OtpiqValidationError) as caught:
-        reach(str(team))
-    assert "1,001" in caught.value.errors[0]
-    assert nothing_was_sent(sandbox)
-
-
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"phone_number": None}, "phone_number"),
-        ({"phone_number": "mobile"}, None),
-        ({"template_parameters": {"footer": {"1": "name"}}}, "template_parameters"),
-        ({"template_parameters": XCom(None)}, "template_parameters"),
-        ({"encoding": XCom(None)}, "encoding"),
-        ({"delimiter": ";;"}, "delimiter"),
-    ],
-)
-def test_an_invalid_field_is_an_error_that_sends_nothing(
-    reach: Reach, sandbox: Sandbox, team: Path, fields: dict[str, Any], field: str | None
-) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        reach(str(team), **fields)
-    assert field is None or caught.value.errors[0].startswith(field)
-    assert nothing_was_sent(sandbox)
-
-
-def test_a_file_that_does_not_exist_is_an_error_that_sends_nothing(reach: Reach, sandbox: Sandbox, team: Path) -> None:
-    team.unlink()
-    with pytest.raises(FileNotFoundError):
-        reach(str(team))
-    assert nothing_was_sent(sandbox)
-
-
 def test_columns_without_a_csv_file_are_an_error_that_sends_nothing(
     reach: Reach, sandbox: Sandbox, snapshot: SnapshotAssertion
 ) -> None:
