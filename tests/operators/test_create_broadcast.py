@@ -214,12 +214,6 @@ def test_no_task_uses_a_request_that_is_saved_after_another_has_started(
     assert messaged(sandbox) == everybody()
 
 
-def test_another_audience_in_the_same_place_is_an_error(create: Run, audience: str) -> None:
-    create()
-    write_audience(str(Path(audience).parent), first=500)
-    assert create.fail().errors == (f"audience: {audience} was prepared again from other rows",)
-
-
 def test_the_ledger_may_be_elsewhere(create: Run, start: Run, tmp_path: Path, sandbox: Sandbox) -> None:
     assert create(ledger=f"{tmp_path}/elsewhere/") == f"{tmp_path}/elsewhere"
     start(broadcast=f"{tmp_path}/elsewhere")
@@ -276,14 +270,11 @@ def test_a_wrong_field_sends_nothing(create: Run, sandbox: Sandbox, fields: dict
 
 
 def test_the_errors_of_a_creates_own_fields(create: Run, snapshot: SnapshotAssertion) -> None:
-    def error(**fields: Any) -> str:
-        return create.fail(**fields).errors[0]
-
-    assert error(shard=2, shards=2) == snapshot(name="no such shard")
-    assert error(shards=2) == snapshot(name="no shard")
-    assert error(shards="two") == snapshot(name="shards")
-    assert error(name="x" * 77) == snapshot(name="name")
-    assert error(ledger="ledgers/summer") == snapshot(name="ledger")
+    assert create.fail(shard=2, shards=2).errors[0] == snapshot(name="no such shard")
+    assert create.fail(shards=2).errors[0] == snapshot(name="no shard")
+    assert create.fail(shards="two").errors[0] == snapshot(name="shards")
+    assert create.fail(name="x" * 77).errors[0] == snapshot(name="name")
+    assert create.fail(ledger="ledgers/summer").errors[0] == snapshot(name="ledger")
 
 
 # What is compared before the first campaign
