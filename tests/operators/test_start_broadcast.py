@@ -108,11 +108,7 @@ def test_a_start_that_schedules_what_another_run_left_out_does_not_warn(
 
 
 def test_a_shard_without_a_task_is_logged_and_a_start_without_shards_schedules_it(
-    create: Run,
-    start: Run,
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    caplog: pytest.LogCaptureFixture,
+    create: Run, start: Run, context: dict[str, Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     create()
@@ -135,10 +131,7 @@ def test_a_time_is_taken_in_the_dags_timezone(create: Run, start: Run, sandbox: 
 
 
 def test_a_naive_time_of_a_dag_without_timezone_is_warned_of(
-    create: Run,
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    capfd: pytest.CaptureFixture[str],
+    create: Run, context: dict[str, Any], sandbox: Sandbox, capfd: pytest.CaptureFixture[str]
 ) -> None:
     dag = DAG("utc", schedule=None)
     ledger = create()
@@ -164,6 +157,7 @@ def test_an_audience_that_is_prepared_again_after_its_create_is_not_started(
 ) -> None:
     create()
     write_audience(str(Path(audience).parent), first=500)
+    assert create.fail().errors == (f"audience: {audience} was prepared again from other rows",)
     assert text_of(start.fail()) == snapshot
     assert not messaged(sandbox)
 
