@@ -17,7 +17,7 @@ from airflow_provider_otpiq.exceptions import (
 )
 from tests.broadcast.people import everybody, number
 from tests.operators.broadcasts import later, pushed
-from tests.operators.reports import WINDOW, downloads
+from tests.operators.reports import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -313,11 +313,3 @@ def test_personal_data_and_the_files_address_are_only_in_the_file(
         assert "9647700" not in text
         assert "/files/" not in text  # whoever has a file's address can read it
     assert Path(destination).stat().st_mode & 0o027 == 0
-
-
-def test_the_key_is_not_sent_to_the_files_host(report: ReportTask, broadcast: str) -> None:
-    with later(hours=1):
-        report(broadcast=broadcast)
-    assert len(downloads(report.sandbox)) == 3
-    statuses = {request["status"] for request in report.sandbox.requests if request["path"].startswith("/files/")}
-    assert statuses == {200}  # the sandbox refuses a download with a key
