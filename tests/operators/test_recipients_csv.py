@@ -15,6 +15,7 @@ from airflow_provider_otpiq._audience.request import Columns
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
 from tests.fakes import execute
+from tests.operators.broadcasts import Run
 from tests.operators.test_recipients import XCom, as_airflow_stores_it
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ def team(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reach(dag: DAG, context: dict[str, Any], campaign_id: str) -> Reach:
+def reach(context: dict[str, Any], campaign_id: str) -> Reach:
     """Attach recipients, or send them a sample, and return the operator."""
 
     def reach(recipients: Any, kind: Any = AttachRecipientsOperator, **fields: Any) -> Any:
         fields = COLUMNS | fields | {"campaign_id": campaign_id, "recipients": recipients}
-        operator = kind(task_id=f"reach_{len(dag.task_ids)}", dag=dag, **fields)
+        operator = Run(kind, context, fields).make()
         execute(operator, context)
         return operator
 
@@ -115,16 +116,13 @@ def test_without_the_package_of_zstandard_it_says_what_to_install(
 
 @pytest.mark.parametrize("native", [True, False])
 def test_the_columns_may_be_templates(
-    context: dict[str, Any], sandbox: Sandbox, campaign_id: str, team: Path, native: bool
+    reach: Reach, context: dict[str, Any], sandbox: Sandbox, team: Path, native: bool
 ) -> None:
-    dag = context["dag"] = DAG("dag", schedule=None, render_template_as_native_obj=native)
+    context["dag"] = DAG("dag", schedule=None, render_template_as_native_obj=native)
     context["params"] |= {"phone": "phone", "name": "name"}
     parameters: Any = {"body": {"1": "{{ params.name }}", "2": {"value": "{{ 'x' }}"}}}
     for columns in (parameters, XCom(COLUMNS["template_parameters"])):
-        fields: dict[str, Any] = {"phone_number": "{{ params.phone }}", "template_parameters": columns}
-        task_id = f"attach_{len(dag.task_ids)}"
-        fields |= {"task_id": task_id, "dag": dag, "campaign_id": campaign_id, "recipients": str(team)}
-        execute(AttachRecipientsOperator(**fields), context)
+        reach(str(team), phone_number="{{ params.phone }}", template_parameters=columns)
         assert sent(sandbox) == SENT
 
 
