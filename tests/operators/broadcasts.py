@@ -30,6 +30,12 @@ class Run:
         dag = self.context["dag"]
         return self.task_class(**{"task_id": f"task_{len(dag.task_ids)}", "dag": dag, **self.defaults, **fields})
 
+    @property
+    def pushed(self) -> dict[str, Any]:
+        """What the task instance has pushed."""
+        values: dict[str, Any] = self.context["ti"].pushed
+        return values
+
     def __call__(self, **fields: Any) -> Any:
         task = self.make(**fields)
         task.render_template_fields(self.context)
@@ -58,11 +64,6 @@ def text_of(error: BaseException | str) -> str:
     for pattern, name in _VARYING.items():
         text = re.sub(pattern, name, text)
     return text
-
-
-def pushed(context: dict[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = context["ti"].pushed
-    return values
 
 
 def sent(sandbox: Sandbox) -> list[str]:

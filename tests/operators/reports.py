@@ -49,7 +49,7 @@ class ReportTask(Run):
     @property
     def counts(self) -> dict[str, Any]:
         """The counts that were pushed last."""
-        counts: dict[str, Any] = self.context["ti"].pushed["report"]
+        counts: dict[str, Any] = self.pushed["report"]
         return counts
 
     @property

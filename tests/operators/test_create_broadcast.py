@@ -17,7 +17,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqValidationError,
 )
 from tests.broadcast.people import PART_SIZE, everybody, messaged, number, write_audience
-from tests.operators.broadcasts import pushed, sent, text_of
+from tests.operators.broadcasts import sent, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,15 +29,13 @@ if TYPE_CHECKING:
     from tests.operators.broadcasts import Run
 
 
-def test_a_create_makes_a_draft_of_each_part(
-    create: Run, sandbox: Sandbox, context: dict[str, Any], audience: str
-) -> None:
+def test_a_create_makes_a_draft_of_each_part(create: Run, sandbox: Sandbox, audience: str) -> None:
     assert create() == str(Path(audience).parent / "ledger")
     assert [campaign["name"] for campaign in sandbox.campaigns] == [f"Summer offer {index}/3" for index in (1, 2, 3)]
     assert {campaign["status"] for campaign in sandbox.campaigns} == {"draft"}
     people = [each for campaign in sandbox.campaigns for each in sandbox.recipients(campaign["_id"])]
     assert people == [number(each) for each in range(3 * PART_SIZE)]
-    assert pushed(context) == {
+    assert create.pushed == {
         "broadcast": {"campaigns": 3, "recipients": 9, "estimated_cost": 9 * 12},
         "first_campaign_id": sandbox.campaigns[0]["_id"],
     }
@@ -50,10 +48,10 @@ def test_only_the_prepare_decides_which_strings_mean_no_value(create: Run, sandb
     assert [each["templateParameters"]["body"] for part in attached for each in part] == 9 * [{"1": "None"}]
 
 
-def test_xcom_and_the_ledger_contain_no_personal_data(create: Run, start: Run, context: dict[str, Any]) -> None:
+def test_xcom_and_the_ledger_contain_no_personal_data(create: Run, start: Run) -> None:
     ledger = Path(create())
     start()
-    texts = [json.dumps(pushed(context)), *(file.read_text() for file in ledger.rglob("*.json"))]
+    texts = [json.dumps(create.pushed), *(file.read_text() for file in ledger.rglob("*.json"))]
     assert len(texts) == 1 + 2 + 3 + 1 + 3
     assert not [text for text in texts if "9647700" in text or "Zaynab" in text or "C-00" in text]
 
@@ -224,15 +222,13 @@ def test_the_ledger_may_be_elsewhere(create: Run, start: Run, tmp_path: Path, sa
 
 
 @pytest.mark.parametrize("shards", [1, 2, 4])
-def test_shards_divide_the_parts(
-    create: Run, start: Run, context: dict[str, Any], sandbox: Sandbox, shards: int
-) -> None:
+def test_shards_divide_the_parts(create: Run, start: Run, sandbox: Sandbox, shards: int) -> None:
     totals: list[dict[str, Any]] = []
     for run in (create, start):
         totals.clear()
         for shard in range(shards):
             run(shard=str(shard), shards=shards)
-            totals.append(pushed(context)["broadcast"])
+            totals.append(create.pushed["broadcast"])
     assert messaged(sandbox) == everybody()
     assert len(sandbox.campaigns) == sum(each["scheduled"] for each in totals) == 3
     assert sum(each["recipients"] for each in totals) == 9
@@ -428,32 +424,28 @@ def test_recipients_that_somebody_else_attached_get_no_message(
 
 
 def test_fewer_recipients_than_were_attached_are_a_warning_and_counted(
-    create: Run, context: dict[str, Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    create: Run, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = {"totalRecipients": 2, "estimatedTotalCost": 24}
     sandbox.arm("attach", status=200, body={"success": True, "data": data}, when="after")
     create()
     assert "holds 2 recipients, and its part 00000 has 3" in caplog.text
-    assert pushed(context)["broadcast"] == {"campaigns": 3, "recipients": 8, "estimated_cost": 8 * 12}
+    assert create.pushed["broadcast"] == {"campaigns": 3, "recipients": 8, "estimated_cost": 8 * 12}
 
 
 @pytest.mark.parametrize("odd", ["three", -1, None, True, "missing"])
-def test_odd_or_missing_numbers_in_a_response_are_read_back(
-    create: Run, context: dict[str, Any], sandbox: Sandbox, odd: object
-) -> None:
+def test_odd_or_missing_numbers_in_a_response_are_read_back(create: Run, sandbox: Sandbox, odd: object) -> None:
     data = {} if odd == "missing" else {"totalRecipients": odd, "estimatedTotalCost": odd}
     sandbox.arm("attach", status=200, body={"success": True, "data": data}, when="after")
     create()
-    assert pushed(context)["broadcast"] == {"campaigns": 3, "recipients": 9, "estimated_cost": 9 * 12}
+    assert create.pushed["broadcast"] == {"campaigns": 3, "recipients": 9, "estimated_cost": 9 * 12}
     assert sent(sandbox).count("PATCH {_id}") == 1
 
 
-def test_an_unknown_cost_is_none_and_a_warning(
-    create: Run, start: Run, context: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unknown_cost_is_none_and_a_warning(create: Run, start: Run, caplog: pytest.LogCaptureFixture) -> None:
     ledger = next(Path(create()).rglob("campaigns/00000.json"))
     ledger.write_text(json.dumps(json.loads(ledger.read_text()) | {"estimated_cost": None}))
     create()
-    assert pushed(context)["broadcast"]["estimated_cost"] is None
+    assert create.pushed["broadcast"]["estimated_cost"] is None
     start()
     assert "so they are not compared" in caplog.text

@@ -16,7 +16,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqDownloadError,
 )
 from tests.broadcast.people import everybody, number
-from tests.operators.broadcasts import later, pushed
+from tests.operators.broadcasts import later
 from tests.operators.reports import WINDOW
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_the_requests_name_the_recipients_and_the_window_of_the_broadcast(report
     assert [body["phoneNumbers"] for body in bodies] == [
         [f"+{number(3 * part + index)}" for index in range(3)] for part in range(3)
     ]
-    first = datetime.fromisoformat(pushed(report.context)["broadcast"]["scheduled_for"])
+    first = datetime.fromisoformat(report.pushed["broadcast"]["scheduled_for"])
     assert {datetime.fromisoformat(body["startDate"]) for body in bodies} == {first - timedelta(minutes=5)}
     assert now - timedelta(minutes=1) < datetime.fromisoformat(bodies[0]["endDate"]) <= now
 
@@ -309,7 +309,7 @@ def test_personal_data_and_the_files_address_are_only_in_the_file(
         destination = report(broadcast=broadcast)
     printed = "".join(capfd.readouterr())  # on Airflow 3, what an operator logs reaches no handler
     assert "messages 9" in printed + caplog.text
-    for text in (printed, caplog.text, str(pushed(report.context))):
+    for text in (printed, caplog.text, str(report.pushed)):
         assert "9647700" not in text
         assert "/files/" not in text  # whoever has a file's address can read it
     assert Path(destination).stat().st_mode & 0o027 == 0
