@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.operators.broadcasts import Run
 
 DASHBOARD = "https://dashboard.example.com/campaigns/{campaign_id}?tab=all"
 
@@ -39,11 +40,7 @@ def test_a_task_of_a_campaign_pushes_its_url(dag: DAG, context: dict[str, Any]) 
 
 @pytest.mark.usefixtures("with_dashboard")
 def test_a_broadcast_pushes_its_first_campaigns_url(
-    create: Callable[..., str],
-    start: Callable[..., str],
-    report: Callable[..., str],
-    context: dict[str, Any],
-    sandbox: Sandbox,
+    create: Run, start: Run, report: Run, context: dict[str, Any], sandbox: Sandbox
 ) -> None:
     ledger = create()
     first = sandbox.campaigns[0]["_id"]
@@ -57,14 +54,12 @@ def test_a_broadcast_pushes_its_first_campaigns_url(
 
 
 @pytest.mark.usefixtures("with_dashboard")
-def test_a_shard_without_campaigns_has_no_link(create: Callable[..., str], context: dict[str, Any]) -> None:
+def test_a_shard_without_campaigns_has_no_link(create: Run, context: dict[str, Any]) -> None:
     create(shard=3, shards=4)
     assert "dashboard_url" not in context["ti"].pushed
 
 
-def test_without_the_extra_nothing_is_pushed(
-    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any]
-) -> None:
+def test_without_the_extra_nothing_is_pushed(create: Run, start: Run, context: dict[str, Any]) -> None:
     create()
     start()
     assert "dashboard_url" not in context["ti"].pushed
