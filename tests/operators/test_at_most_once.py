@@ -13,7 +13,6 @@ from airflow.providers.common.compat.sdk import DAG, AirflowNotFoundException
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
-    OtpiqConflictError,
     OtpiqConnectionError,
     OtpiqCreditError,
     OtpiqOutcomeUnknownError,
@@ -359,12 +358,6 @@ def test_without_a_store_a_later_try_warns(spending: Spending, caplog: pytest.Lo
     assert "earlier tries" not in caplog.text
     spending.run(try_number=2)
     assert f"If one was killed during this {spending.action}, it may be sent and paid for again" in caplog.text
-
-
-@pytest.mark.parametrize("spending", ["start"], indirect=True)
-def test_a_start_of_a_running_campaign_is_a_conflict(spending: Spending) -> None:
-    spending.run()
-    spending.fail(OtpiqConflictError)
 
 
 @pytest.mark.parametrize(("when", "warns"), [({"schedule_type": "schedule"}, True), ({}, False)])
