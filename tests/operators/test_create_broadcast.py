@@ -99,11 +99,12 @@ def test_a_lost_ledger_is_an_error_however_it_is_spelled(
     ledger.mkdir(exist_ok=True)  # so that .. can be followed
     with pytest.raises(OtpiqValidationError) as caught:
         create(ledger=respelled.format(ledger, tmp=tmp_path))
-    assert caught.value.errors == (f"{ledger}: this ledger is lost, and its campaigns may have been started",)
+    (error,) = caught.value.errors
+    assert error == f"{ledger}: the files of this ledger are missing, and its campaigns may have been started"
     assert messaged(sandbox) == everybody()
     (tmp_path / "in_use.json").unlink()  # as the error says
     if lost and "2" not in respelled:  # the same ledger, which still has its start
-        with pytest.raises(OtpiqValidationError, match="has lost the campaigns"):
+        with pytest.raises(OtpiqValidationError, match="are missing, and the start has begun"):
             create(ledger=respelled.format(ledger, tmp=tmp_path))
         (ledger / "start.json").unlink()
     create(ledger=respelled.format(ledger, tmp=tmp_path))
@@ -126,7 +127,7 @@ def test_a_second_ledger_that_was_deleted_is_lost(create: Run, start: Run, sandb
     shutil.rmtree(second)
     with pytest.raises(OtpiqValidationError) as caught:
         create(ledger=second, name="Winter offer")
-    assert caught.value.errors[0].startswith(f"{second}: this ledger is lost")
+    assert caught.value.errors[0].startswith(f"{second}: the files of this ledger are missing")
     assert messaged(sandbox) == everybody()
     mark = Path(str(caught.value).rpartition("delete ")[2].removesuffix(" and clear the task."))
     mark.unlink()
@@ -142,7 +143,7 @@ def test_a_replaced_request_that_was_deleted_is_lost(create: Run, start: Run, sa
     shutil.rmtree(ledger / json.loads((ledger / "start.json").read_text())["request"])
     with pytest.raises(OtpiqValidationError) as caught:
         create(name="Autumn offer")
-    assert caught.value.errors[0].startswith(f"{ledger}: this ledger is lost")
+    assert caught.value.errors[0].startswith(f"{ledger}: the files of this ledger are missing")
     assert messaged(sandbox) == everybody()
 
 
@@ -167,6 +168,21 @@ def test_an_edited_mark_is_an_error(create: Run, audience: str, sandbox: Sandbox
         create()
     assert text_of(caught.value) == snapshot
     assert not sandbox.campaigns
+
+
+def test_what_the_error_of_an_edited_request_says_works(create: Run, audience: str) -> None:
+    ledger = Path(create())
+    (ledger / "broadcast.json").write_text("{}")
+    (copy,) = ledger.glob("*/request.json")
+    another = str(ledger.parent / "another")
+    for location in (str(ledger), another):
+        with pytest.raises(OtpiqValidationError, match=r"broadcast\.json: was edited.* Delete the in_use\*\.json"):
+            create(ledger=location)
+    (ledger / "broadcast.json").write_bytes(copy.read_bytes())
+    assert create() == str(ledger)
+    (ledger / "broadcast.json").write_text("{}")
+    (Path(audience).parent / "in_use.json").unlink()
+    assert create(ledger=another) == another
 
 
 def test_an_edited_ledger_is_an_error(create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
@@ -387,11 +403,11 @@ def test_an_edited_part_does_not_stop_the_others(create: Run, start: Run, sandbo
     part = Path(audience).parent / "parts" / "00001.json"
     original = part.read_text()
     part.write_text(original.replace(number(3), number(77)))
-    with pytest.raises(OtpiqRequestError, match=r"1 of 3 campaigns were refused.*\n.*00001\.json: was changed"):
+    with pytest.raises(OtpiqRequestError, match=r"Refused campaigns: 1 of 3.*\n.*00001\.json: was changed"):
         create()
     with pytest.raises(OtpiqValidationError) as caught:
         start()
-    assert caught.value.errors == ("1 of 3 campaigns do not hold their part yet: 00001",)
+    assert caught.value.errors == ("1 of 3 campaigns without the recipients of their part: part 00001",)
     part.write_text(original)
     create()
     start()
@@ -414,7 +430,7 @@ def test_a_refused_campaign_does_not_stop_the_others(create: Run, start: Run, sa
     with pytest.raises(OtpiqRequestError) as caught:
         create()
     first, refused, remedy = str(caught.value).splitlines()
-    assert first == "1 of 3 campaigns were refused; the others are done:"
+    assert first == "Refused campaigns: 1 of 3; the others are done:"
     assert re.fullmatch(r"  - part 00000: .*Not today.*", refused)
     assert remedy == caught.value.remedy
     before = len(sandbox.campaigns)
@@ -432,11 +448,11 @@ def test_an_error_lists_the_first_of_many_refused_campaigns(
 ) -> None:
     many = write_audience(f"{tmp_path}/many", parts=25, part_size=1)
     sandbox.arm("attach", status=400, body={"error": "Not today"}, times=25)
-    with pytest.raises(OtpiqRequestError, match="25 of 25 campaigns were refused") as caught:
+    with pytest.raises(OtpiqRequestError, match="Refused campaigns: 25 of 25") as caught:
         create(audience=many)
     assert str(caught.value).count("Not today") == 20
     assert "and 5 more, which the log lists" in str(caught.value)
-    assert caplog.text.count("Refused: part") == 25
+    assert caplog.text.count(" was refused: ") == 25
 
 
 def test_a_429_ends_the_try_and_the_next_one_continues(create: Run, start: Run, sandbox: Sandbox) -> None:
