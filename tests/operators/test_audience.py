@@ -199,7 +199,7 @@ def test_one_in_twenty_rows_may_be_rejected_by_default(dag: DAG, context: dict[s
     execute(operator, context)
     assert context["ti"].pushed["audience"]["rejected"] == 2
     operator = prepare(dag, tmp_path, lambda: rows[:39], reference=None, max_rejected=None)
-    with pytest.raises(OtpiqValidationError, match=r"max_rejected: 2 of 39 rows are rejected; at most 0\.05 may be"):
+    with pytest.raises(OtpiqValidationError, match=r"2 of 39 rows rejected; expected at most 0\.05 of the rows"):
         execute(operator, context)
 
 
