@@ -339,7 +339,7 @@ def times_sent(call: Call, row: Row) -> int:
 def table() -> list[str]:
     lines = []
     for row in MATRIX:
-        again = "not by our policy; by `retries` without it" if row.error == "OtpiqCreditError" else row.again
+        again = "not with `OtpiqRetryPolicy`; by `retries` without it" if row.error == "OtpiqCreditError" else row.again
         spends = f"{row.sent}, `OtpiqOutcomeUnknownError`, no" if row.may_have_taken_effect else f"{row.sent}, the same"
         line = f"| {row.fault} | `{row.error}` | {row.sent} | {row.idempotent} | {again} | {spends} |"
         if line not in lines:

@@ -294,7 +294,7 @@ def require_columns(
     """Refuse a source without exactly one column of each name; names with the same ``key`` are ambiguous."""
     wanted = list(dict.fromkeys(wanted))
     errors = [
-        f"{name}: has {'no column' if column not in available else 'more than one column'} {column!r}"
+        f"{name}: has {'no column' if column not in available else 'more than one column'} {_masked(column)}"
         for column in wanted
         if column not in available or list(map(key, available)).count(key(column)) != 1
     ]
@@ -321,8 +321,11 @@ def _has_phone_number(column: str) -> bool:
 
 
 def _shown(columns: Iterable[str]) -> str:
-    shown = [mask_phone_numbers(repr(column)) for column in dict.fromkeys(columns)]
-    return list_some(shown, _MAX_COLUMNS_LISTED)
+    return list_some(list(map(_masked, dict.fromkeys(columns))), _MAX_COLUMNS_LISTED)
+
+
+def _masked(column: str) -> str:
+    return mask_phone_numbers(repr(column))
 
 
 def _refusal(*errors: str, remedy: str = "Correct the file.") -> OtpiqValidationError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_blank, refusal
 from airflow_provider_otpiq._storage import find_store
 from airflow_provider_otpiq._validation_errors import list_some
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -127,10 +128,16 @@ def _decompressed(raw: BinaryIO, compression: str | None) -> AbstractContextMana
 
 
 def _zstd() -> Any:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
+    try:
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+    except ImportError:
+        raise OtpiqConfigurationError(
+            "backports.zstd is not installed; files of Zstandard need it."
+            " Run: pip install 'airflow-provider-otpiq[audience]'"
+        ) from None
     return zstd
 
 

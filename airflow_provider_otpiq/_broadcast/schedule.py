@@ -13,6 +13,7 @@ from airflow_provider_otpiq._broadcast.part_size import require_part_size
 from airflow_provider_otpiq._broadcast.result import campaign_name
 from airflow_provider_otpiq._ledger import Schedule
 from airflow_provider_otpiq._models.datetimes import to_api_format
+from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
     OtpiqConflictError,
@@ -150,7 +151,15 @@ class PartScheduler:
     def _has_started(self, part: Part, pending: Schedule) -> bool:
         """Set the name that the campaign has: OTPIQ refuses that once it has started."""
         name = campaign_name(self.ledger.broadcast.request["name"], part, self.parts)
-        return self._update_unless_started(part, pending, name=name) is None
+        campaign = self._update_unless_started(part, pending, name=name)
+        if campaign and campaign.get("scheduledFor"):
+            log.warning(
+                "An earlier try has scheduled campaign %s for %s, and it still starts then. If it must not, take it"
+                " back to a draft in OTPIQ's dashboard.",
+                pending.campaign_id,
+                sanitize(str(campaign["scheduledFor"])),
+            )
+        return campaign is None
 
     def _update_unless_started(self, part: Part, pending: Schedule, **changes: Any) -> dict[str, Any] | None:
         """Change a campaign and return it; None if OTPIQ refuses because it has started at its time."""

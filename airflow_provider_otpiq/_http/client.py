@@ -33,8 +33,8 @@ class SerialisedBody(Protocol):
 
     body: bytes
 
-    def is_repeated_in(self, text: str) -> bool:
-        """Return whether the server's text repeats personal data of the body."""
+    def substitute_for(self, text: str) -> str:
+        """Return what is shown instead of a server's text that repeats personal data of the body; empty for others."""
 
 
 class PendingMarker(Protocol):
@@ -151,7 +151,7 @@ class OtpiqClient:
         """Send a request once, and read the complete response."""
         reset_sent_flag()
         settings, call = self._settings, self._describe(method, path)
-        content, is_repeated_in = _serialise(body)
+        content, substitute_for = _serialise(body)
         try:
             with self.session.request(
                 method,
@@ -168,7 +168,7 @@ class OtpiqClient:
         else:
             if received is not None:
                 return RawResponse(
-                    call, path, response.status_code, response.headers, received, settings.password, is_repeated_in
+                    call, path, response.status_code, response.headers, received, settings.password, substitute_for
                 )
             failure = too_large(call)
         # Outside the handler: the error's context would contain the request, with the API key.
@@ -178,12 +178,12 @@ class OtpiqClient:
         return f"{method} {path} ({self._name})"
 
 
-def _serialise(body: dict[str, Any] | SerialisedBody | None) -> tuple[bytes | None, Callable[[str], bool]]:
+def _serialise(body: dict[str, Any] | SerialisedBody | None) -> tuple[bytes | None, Callable[[str], str]]:
     if body is None:
         return None, never
     if isinstance(body, dict):
         return to_json(body, inf_nan_mode="null"), never
-    return body.body, body.is_repeated_in
+    return body.body, body.substitute_for
 
 
 def _outcome_unknown(call: str, error: BaseException) -> OtpiqOutcomeUnknownError:

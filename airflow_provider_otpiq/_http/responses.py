@@ -44,13 +44,12 @@ _REMEDY_FOR_HTML = (
 _BLAME_THE_DAG = (OtpiqAuthenticationError, OtpiqConflictError, OtpiqRequestError)
 # An API may send HTML for an unknown address, and a redirect or a rate limit keeps its usual remedy.
 _EXPLAINED = (*range(300, 400), HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS)
-_WITHHELD = "OTPIQ's message repeats a recipient's data and is not shown"
 _CAMPAIGN_IN_PATH = re.compile(r"/whatsapp/campaigns/(?P<id>[0-9a-fA-F]{24})(?:/(?P<action>\w+))?$")
 
 
-def never(text: str) -> bool:
-    """Return False: the request has no personal data."""
-    return False
+def never(text: str) -> str:
+    """Return an empty string: the request has no personal data, so each text is shown."""
+    return ""
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,12 @@ class RawResponse:
     content: bytes
     api_key: SecretStr
     """The request's key, which no error shows even if OTPIQ echoes it."""
-    repeats_personal_data: Callable[[str], bool] = never
-    """Whether a text of the response repeats personal data of the request."""
+    substitute_for: Callable[[str], str] = never
+    """What is shown instead of a text that repeats personal data of the request; empty for others."""
 
     def sanitize(self, text: str) -> str:
         """Return a text of the response without the API key, or a substitute if it repeats personal data."""
-        return _WITHHELD if self.repeats_personal_data(text) else sanitize(text, self.api_key)
+        return self.substitute_for(text) or sanitize(text, self.api_key)
 
 
 def parse_response(response: RawResponse, model: type[BaseModel]) -> Any:

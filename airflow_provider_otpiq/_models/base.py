@@ -52,7 +52,9 @@ class RequestModel(BaseModel):
         return {
             name: value
             for name, value in fields.items()
-            if is_set(value) or (name in cls.required_if_set and value is not None)
+            if is_set(value)
+            or (name in cls.required_if_set and value is not None)
+            or name not in cls.model_fields  # which is an error, even if it is not set
         }
 
     @field_validator("*", mode="before")

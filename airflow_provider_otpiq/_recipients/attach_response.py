@@ -52,11 +52,16 @@ def all_already_attached(error: OtpiqRequestError) -> bool:
     That this is a 400 is documented, its wording is not: **these words are an assumption**. If they are wrong, a
     retried attach fails and nothing is lost. They are narrow, so that no other error is taken for it.
     """
-    message = (error.server_message or "").lower()
+    return error.status_code == 400 and says_all_already_attached(error.server_message or "")  # noqa: PLR2004
+
+
+def says_all_already_attached(text: str) -> bool:
+    """Return whether a message states only that every number is on the campaign already."""
+    message = text.lower()
     every = re.search(r"\b(all|every|each)\b.*\b(recipients?|numbers?|contacts?)\b", message)
     already = re.search(r"\balready (been )?(on|in|added|attached|part of|exists?)\b", message)
     other = _OTHER_REASONS.search(message)
-    return error.status_code == 400 and bool(every and already and not other)  # noqa: PLR2004
+    return bool(every and already and not other)
 
 
 _OTHER_REASONS = re.compile(

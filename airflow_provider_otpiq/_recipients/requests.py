@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sized
 from os import PathLike
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
 
@@ -54,6 +54,10 @@ class RecipientsRequest(RequestModel):
     """Recipients for a campaign, and how they are validated."""
 
     subject = "The list of recipients"
+    required_if_set: ClassVar[dict[str, str]] = {
+        "default_region": "national numbers would be read as those of another country",
+        "null_values": "other strings would mean that a value is missing",
+    }
 
     campaign_id: ObjectId
     on_invalid: Literal["fail", "skip"] = "fail"
@@ -61,6 +65,13 @@ class RecipientsRequest(RequestModel):
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
     # Not iterated over here: that runs the DAG author's code, whose errors must not become ours.
     recipients: Annotated[Iterable[Any], PlainValidator(_iterable)]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_empty_value(cls, value: object, info: ValidationInfo) -> object:
+        if info.field_name == "null_values" and isinstance(value, list | tuple):
+            return value  # an empty list is a value: only blank text is missing
+        return super()._refuse_empty_value(value, info)
 
 
 class RecipientPayload(RequestModel):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
-from airflow_provider_otpiq._redaction import repeats_value
+from airflow_provider_otpiq._recipients.attach_response import says_all_already_attached
+from airflow_provider_otpiq._redaction import repeats_value, sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,10 @@ _ORDINARY_WORDS = frozenset({
     "all", "every", "each", "recipient", "recipients", "number", "numbers", "contact", "contacts",
     "already", "been", "added", "attached", "part", "exist", "exists",
 })  # fmt: skip
+
+_WITHHELD = "OTPIQ's message repeats a recipient's data and is not shown"
+# A value such as "Ready" is in "already", and a retried attach must be recognized nevertheless.
+_WITHHELD_ALL_ATTACHED = "All recipients are already on the campaign; the words repeat a recipient's data"
 
 
 class ValidRecipients:
@@ -42,8 +47,13 @@ class ValidRecipients:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         yield from from_json(self.body)["recipients"]
 
-    def is_repeated_in(self, text: str) -> bool:
-        """Return whether the server's text repeats a value of these recipients' template parameters."""
+    def substitute_for(self, text: str) -> str:
+        """Return what is shown instead of a server's text that repeats a recipient's data; empty for others."""
+        if not self._is_repeated_in(text):
+            return ""
+        return _WITHHELD_ALL_ATTACHED if says_all_already_attached(sanitize(text)) else _WITHHELD
+
+    def _is_repeated_in(self, text: str) -> bool:
         values = [value for recipient in self for value in _scalars(recipient.get("templateParameters"))]
         names = (word for value in values for word in value.split() if _may_be_a_name(word))
         return repeats_value(text, (value for value in chain(values, names) if value.lower() not in _ORDINARY_WORDS))

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections import ChainMap
 from collections.abc import Sized
+from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class RedactedRecipients:
     def _match_file(self) -> re.Match[str] | None:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        return _FILE.fullmatch(str(self.value)) if isinstance(self.value, str | ObjectStoragePath) else None
+        is_path = isinstance(self.value, str | PathLike | ObjectStoragePath)
+        return _FILE.fullmatch(str(self.value)) if is_path else None
 
     def __str__(self) -> str:
         if self.path:

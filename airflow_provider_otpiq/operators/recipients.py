@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_otpiq._task_state.at_most_once import AtMostOnce
-from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, RejectsEmptyFields, documented_fields
+from airflow_provider_otpiq.operators._base import (
+    ExitsOnKill,
+    OtpiqBaseOperator,
+    RejectsEmptyFields,
+    documented_fields,
+)
 from airflow_provider_otpiq.operators._redacted import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from os import PathLike
 
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
 
@@ -17,20 +23,22 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
     from airflow_provider_otpiq.operators._base import Text
 
-    Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]] | ObjectStoragePath
+    Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]] | PathLike[str] | ObjectStoragePath
 
 
 _CSV_FIELDS = ("phone_number", "template_parameters", "reference", "delimiter", "encoding")
-_SHOWN_FIELDS = ("campaign_id", "phone_number", "reference", "null_values")
+_SHOWN_FIELDS = ("campaign_id", *_CSV_FIELDS, "null_values")
+_SECTIONS = {"body", "header", "buttons"}
 
 
-class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
+class _RecipientsOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator):
     """The base of the operators that accept recipients."""
 
     template_fields: Sequence[str] = ("campaign_id", "recipients", *_CSV_FIELDS, "null_values", "otpiq_conn_id")
-    required_if_set = ("template_parameters", "encoding")
+    required_if_set = ("template_parameters", "encoding", "null_values", "default_region")
     # A callable's recipients are counted only after the task has executed. Airflow 2 does not store this count.
     overwrite_rtif_after_execution = True
+    _reads_csv = False
 
     def __init__(
         self,
@@ -61,6 +69,11 @@ class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
         self.on_invalid = on_invalid
         self.null_values: Any = null_values
 
+    def on_kill(self) -> None:
+        """Exit while a CSV file is read, so that its temporary copy is removed. A request is not interrupted."""
+        if self._reads_csv:
+            super().on_kill()
+
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
@@ -79,7 +92,8 @@ class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
     def _redact_misplaced_recipients(self) -> None:
         """Hide recipients that were set as another field by mistake; the request's validation then refuses them."""
         for name in _SHOWN_FIELDS:
-            if _has_phone_number(value := getattr(self, name)):
+            value = getattr(self, name)
+            if not _has_constants(name, value) and _has_phone_number(value):
                 setattr(self, name, RedactedRecipients(value))
 
     def _value_of(self, name: str) -> Any:
@@ -111,7 +125,11 @@ class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
         if self._redacted.is_csv:
             from airflow_provider_otpiq._audience.recipients_file import read_rows
 
-            return read_rows(str(self._redacted.path), **fields)
+            self._reads_csv = True
+            try:
+                return read_rows(str(self._redacted.path), **fields)
+            finally:
+                self._reads_csv = False
         _require_unset(fields)
         if path := self._redacted.path:
             from airflow_provider_otpiq._audience.recipients_file import read_recipients
@@ -121,6 +139,11 @@ class _RecipientsOperator(RejectsEmptyFields, OtpiqBaseOperator):
         if isinstance(recipients, ObjectStoragePath):  # its suffix is refused
             return str(recipients)
         return call_with_context(recipients, context, self) if callable(recipients) else recipients
+
+
+def _has_constants(name: str, value: object) -> bool:
+    """Return whether a field may have constants of the DAG, such as the shop's phone number."""
+    return name == "template_parameters" and isinstance(value, dict) and value.keys() <= _SECTIONS
 
 
 def _has_phone_number(value: object) -> bool:
@@ -180,7 +203,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
         - the path of a JSON file with a list of them, such as a part of a prepared audience (``…/parts/00000.json``)
         - the path of a CSV file (``.csv``, ``.csv.gz``, ``.csv.zst``), whose columns the next parameters name
 
-        A file is read when the task executes. Its path is an absolute path or a URL, a string or an
+        A file is read when the task executes. Its path is an absolute path or a URL, a string, a ``Path`` or an
         ``ObjectStoragePath``.
 
         A recipient is a dict in the API's shape, ``{"phoneNumber": "9647712345678", "templateParameters": {"body":
@@ -208,7 +231,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
         whole cleaned text. It replaces the default list: what ``pandas.read_csv`` reads as missing (``NULL``, ``nan``,
         ``N/A``, …), ``\N``, ``none``, ``undefined``, and errors of spreadsheets such as ``#REF!``. None, the default,
         is that list; with an empty list only blank text means "no value", as for a part of an audience that was
-        prepared with another list. (templated)
+        prepared with another list. If it is set and renders to an empty string or None, that is an error. (templated)
     :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. (templated)
     :param retry_policy: whether and when Airflow 3.3+ retries the task,
         :class:`~airflow_provider_otpiq.retry_policy.OtpiqRetryPolicy` by default; None leaves it to ``retries``

@@ -31,7 +31,8 @@ def test_the_20_most_frequent_reasons_are_listed(run: Run, refused: Refused, log
     rows = as_json_lines([good, *(good | dict.fromkeys(missing, "") for missing in MISSING[:reasons])])
     fields: dict[str, Any] = {"template_parameters": {"body": BODY}, "reference": None}
     run(rows, "people.jsonl", **fields)
-    assert logged().count("1x templateParameters.") == 20
+    listed = {line for line in logged().splitlines() if "1x templateParameters." in line}
+    assert len(listed) == 20  # Airflow 2 logs each line twice
     assert refused(rows, "people.jsonl", max_rejected=0, **fields).count("1x templateParameters.") == 20
 
 

@@ -6,7 +6,7 @@ import pickle
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from traceback import TracebackException
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import requests
@@ -59,6 +59,23 @@ CALLS = [
     pytest.param(update, "PATCH", UPDATE_URL, id="update"),
     pytest.param(info, "GET", INFO_URL, id="info"),
 ]
+
+
+class FailedCreate(Protocol):
+    def __call__(self, error: type[OtpiqApiError], **response: Any) -> Any: ...
+
+
+@pytest.fixture
+def failed_create(hook: OtpiqHook, requests_mock: Mocker) -> FailedCreate:
+    """Create a campaign, which fails because of a response, and return the error."""
+
+    def failed_create(error: type[OtpiqApiError], **response: Any) -> Any:
+        requests_mock.post(CREATE_URL, **response)
+        with pytest.raises(error) as caught:
+            create(hook)
+        return caught.value
+
+    return failed_create
 
 
 # What goes out
@@ -146,27 +163,20 @@ def test_the_session_is_persistent(hook: OtpiqHook) -> None:
         {"exc": requests.ConnectionError("refused")},
     ],
 )
-def test_the_key_is_in_no_local_variable_of_the_frames_that_raise(
-    hook: OtpiqHook, requests_mock: Mocker, response: Any
-) -> None:
-    requests_mock.post(CREATE_URL, **response)
-    with pytest.raises(OtpiqApiError) as caught:
-        create(hook)
+def test_the_key_is_in_no_local_variable_of_the_frames_that_raise(failed_create: FailedCreate, response: Any) -> None:
+    error = failed_create(OtpiqApiError, **response)
     # As an error tracker, or Airflow's own formatter for developers, writes a traceback.
-    stack = TracebackException.from_exception(caught.value, capture_locals=True).stack
+    stack = TracebackException.from_exception(error, capture_locals=True).stack
     ours = [frame for frame in stack if "airflow_provider_otpiq" in frame.filename]
     assert ours
     assert all(API_KEY not in str(frame.locals) for frame in ours)
 
 
 def test_a_refusal_has_the_servers_message_without_secrets(
-    hook: OtpiqHook, requests_mock: Mocker, snapshot: SnapshotAssertion
+    failed_create: FailedCreate, snapshot: SnapshotAssertion
 ) -> None:
     body = {"message": f"No, 9647712345678!\nKey {API_KEY} is not known"}
-    requests_mock.post(CREATE_URL, json=body, status_code=402)
-    with pytest.raises(OtpiqRequestError) as caught:
-        create(hook)
-    error = caught.value
+    error = failed_create(OtpiqRequestError, json=body, status_code=402)
     assert error.server_message == "No, 964771•••5678! Key ••• is not known"
     assert str(error) == snapshot
     assert API_KEY not in f"{error} {error!r} {error.__dict__}"
@@ -205,31 +215,23 @@ def test_max_retries_is_the_number_of_http_retries(
     ],
 )
 def test_a_long_wait_is_left_to_airflow(
-    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], headers: Any, body: Any, seconds: float
+    failed_create: FailedCreate, sleep_calls: list[float], headers: Any, body: Any, seconds: float
 ) -> None:
-    requests_mock.post(CREATE_URL, json=body, headers=headers, status_code=429)
-    with pytest.raises(OtpiqRateLimitError) as caught:
-        create(hook)
-    assert caught.value.retry_after == seconds
+    assert failed_create(OtpiqRateLimitError, json=body, headers=headers, status_code=429).retry_after == seconds
     assert sleep_calls == []
 
 
-def test_retry_after_may_be_a_date(hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float]) -> None:
+def test_retry_after_may_be_a_date(failed_create: FailedCreate, sleep_calls: list[float]) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
-    requests_mock.post(CREATE_URL, headers={"Retry-After": date}, status_code=429)
-    with pytest.raises(OtpiqRateLimitError) as caught:
-        create(hook)
-    assert caught.value.retry_after == pytest.approx(600, abs=5)
+    error = failed_create(OtpiqRateLimitError, headers={"Retry-After": date}, status_code=429)
+    assert error.retry_after == pytest.approx(600, abs=5)
 
 
 @pytest.mark.parametrize("minutes", [None, "8", True, -1, [], {}])
 def test_a_wait_that_cannot_be_read_is_a_short_delay(
-    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], minutes: Any
+    failed_create: FailedCreate, sleep_calls: list[float], minutes: Any
 ) -> None:
-    requests_mock.post(CREATE_URL, json={"waitMinutes": minutes}, status_code=429)
-    with pytest.raises(OtpiqRateLimitError) as caught:
-        create(hook)
-    assert caught.value.retry_after is None
+    assert failed_create(OtpiqRateLimitError, json={"waitMinutes": minutes}, status_code=429).retry_after is None
     assert sleep_calls == [5]
 
 
@@ -264,11 +266,9 @@ def test_at_most_one_429_is_waited_out_within_a_call(
         {"currentSpending": 900, "spendingThreshold": 1000, "cost": 200},
     ],
 )
-def test_missing_credit_has_the_amounts(hook: OtpiqHook, requests_mock: Mocker, facts: dict[str, Any]) -> None:
-    requests_mock.post(CREATE_URL, json={"error": "Insufficient credit", **facts}, status_code=400)
-    with pytest.raises(OtpiqCreditError) as caught:
-        create(hook)
-    assert caught.value.amounts == {name: value for name, value in facts.items() if name != "canCover"}
+def test_missing_credit_has_the_amounts(failed_create: FailedCreate, facts: dict[str, Any]) -> None:
+    error = failed_create(OtpiqCreditError, json={"error": "Insufficient credit", **facts}, status_code=400)
+    assert error.amounts == {name: value for name, value in facts.items() if name != "canCover"}
 
 
 @pytest.mark.parametrize(
@@ -280,11 +280,8 @@ def test_missing_credit_has_the_amounts(hook: OtpiqHook, requests_mock: Mocker, 
         ({"cost": 10**400, "waitMinutes": 10**400}, None),
     ],
 )
-def test_the_servers_message_is_found(hook: OtpiqHook, requests_mock: Mocker, body: Any, said: str | None) -> None:
-    requests_mock.post(CREATE_URL, json=body, status_code=400)
-    with pytest.raises(OtpiqApiError) as caught:
-        create(hook)
-    assert caught.value.server_message == said
+def test_the_servers_message_is_found(failed_create: FailedCreate, body: Any, said: str | None) -> None:
+    assert failed_create(OtpiqApiError, json=body, status_code=400).server_message == said
 
 
 def test_another_campaign_is_not_a_response_to_an_update(hook: OtpiqHook, requests_mock: Mocker) -> None:
@@ -327,13 +324,11 @@ OUTSIDE_THE_CONTRACT: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", OUTSIDE_THE_CONTRACT.values(), ids=OUTSIDE_THE_CONTRACT)
-def test_a_response_outside_the_contract_is_not_a_success(hook: OtpiqHook, requests_mock: Mocker, body: Any) -> None:
+def test_a_response_outside_the_contract_is_not_a_success(failed_create: FailedCreate, body: Any) -> None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    requests_mock.post(CREATE_URL, content=content, headers={"Content-Type": "text/html"})
-    with pytest.raises(OtpiqResponseError) as caught:
-        create(hook)
-    assert caught.value.status_code == 200
-    assert "Sign in" not in str(caught.value)
+    error = failed_create(OtpiqResponseError, content=content, headers={"Content-Type": "text/html"})
+    assert error.status_code == 200
+    assert "Sign in" not in str(error)
 
 
 def test_success_false_brings_the_servers_words(hook: OtpiqHook, requests_mock: Mocker) -> None:

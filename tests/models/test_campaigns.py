@@ -220,3 +220,7 @@ def test_a_key_or_a_phone_number_in_the_wrong_field_is_not_shown(field: str, sec
 
 def test_an_unknown_field_is_refused() -> None:
     assert create_errors(recipients=[]) == ("recipients: is not a field of this request",)
+    assert create_errors(schedule_at=None, on_invald="") == (
+        "schedule_at: is not a field of this request",
+        "on_invald: is not a field of this request",
+    )

@@ -1,20 +1,52 @@
-"""What the tests of a broadcast's operators share: what was pushed and sent, times to come, and texts for snapshots."""
+"""What the tests of operators share: tasks, what was pushed and sent, times to come, and texts for snapshots."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
+import pytest
 import time_machine
+
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
-Run = Callable[..., str]
-"""Runs an operator, and returns its ``return_value``."""
+
+@dataclass
+class Run:
+    """Run an operator, or a poke of a sensor, each time in a task of its own."""
+
+    task_class: Any
+    context: dict[str, Any]
+    defaults: dict[str, Any]
+
+    def make(self, **fields: Any) -> Any:
+        """Return a task that has not run."""
+        dag = self.context["dag"]
+        return self.task_class(**{"task_id": f"task_{len(dag.task_ids)}", "dag": dag, **self.defaults, **fields})
+
+    @property
+    def pushed(self) -> dict[str, Any]:
+        """What the task instance has pushed."""
+        values: dict[str, Any] = self.context["ti"].pushed
+        return values
+
+    def __call__(self, **fields: Any) -> Any:
+        task = self.make(**fields)
+        task.render_template_fields(self.context)
+        return task.poke(self.context) if hasattr(task, "poke") else task.execute(self.context)
+
+    def fail(self, error: type[BaseException] = OtpiqValidationError, /, **fields: Any) -> Any:
+        """Run the task, which must fail, and return its error."""
+        with pytest.raises(error) as caught:
+            self(**fields)
+        return caught.value
+
 
 _VARYING = {
     r"[^\s'\"]*/pytest-of-[^/]+/pytest-[^/]+/(popen-gw\d+/)?[^/\s'\".:,]+": "<folder>",
@@ -32,11 +64,6 @@ def text_of(error: BaseException | str) -> str:
     for pattern, name in _VARYING.items():
         text = re.sub(pattern, name, text)
     return text
-
-
-def pushed(context: dict[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = context["ti"].pushed
-    return values
 
 
 def sent(sandbox: Sandbox) -> list[str]:

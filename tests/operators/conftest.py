@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +11,13 @@ from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, 
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import TEMPLATE, write_audience
-from tests.fakes import TaskInstance, execute
+from tests.fakes import TaskInstance
+from tests.operators.broadcasts import Run
 from tests.operators.reports import ReportTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
-
-_task_numbers = count()
 
 
 @pytest.fixture
@@ -40,40 +36,28 @@ def audience(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def create(dag: DAG, context: dict[str, Any], audience: str) -> Callable[..., str]:
-    """Run a create of three parts, in a task instance of its own."""
-
-    def run(**fields: Any) -> str:
-        fields = {"audience": audience, "name": "Summer offer", **TEMPLATE, **fields}
-        operator = CreateBroadcastOperator(task_id=f"create_{next(_task_numbers)}", dag=dag, **fields)
-        return str(execute(operator, context))
-
-    return run
+def create(context: dict[str, Any], audience: str) -> Run:
+    """Create a broadcast of three parts."""
+    return Run(CreateBroadcastOperator, context, {"audience": audience, "name": "Summer offer", **TEMPLATE})
 
 
 @pytest.fixture
-def start(dag: DAG, context: dict[str, Any], audience: str) -> Callable[..., str]:
-    def run(**fields: Any) -> str:
-        fields = {"broadcast": str(Path(audience).parent / "ledger"), **fields}
-        operator = StartBroadcastOperator(task_id=f"start_{next(_task_numbers)}", dag=dag, **fields)
-        return str(execute(operator, context))
-
-    return run
+def start(context: dict[str, Any], audience: str) -> Run:
+    return Run(StartBroadcastOperator, context, {"broadcast": str(Path(audience).parent / "ledger")})
 
 
 @pytest.fixture
-def report(dag: DAG, context: dict[str, Any], sandbox: Sandbox, tmp_path: Path) -> ReportTask:
-    destination = str(tmp_path / "out" / "report.csv")
-    return ReportTask(DeliveryReportOperator, sandbox, dag, context, {"destination": destination})
+def report(context: dict[str, Any], sandbox: Sandbox, tmp_path: Path) -> ReportTask:
+    return ReportTask(DeliveryReportOperator, context, {"destination": str(tmp_path / "out" / "report.csv")}, sandbox)
 
 
 @pytest.fixture
-def poke(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> ReportTask:
-    return ReportTask(DeliverySensor, sandbox, dag, context, {})
+def poke(context: dict[str, Any], sandbox: Sandbox) -> ReportTask:
+    return ReportTask(DeliverySensor, context, {}, sandbox)
 
 
 @pytest.fixture
-def broadcast(create: Callable[..., str], start: Callable[..., str]) -> str:
+def broadcast(create: Run, start: Run) -> str:
     """Give the ledger of a broadcast that was created and started."""
     create()
-    return start()
+    return str(start())

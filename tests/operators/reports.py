@@ -6,15 +6,14 @@ import csv
 import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from tests.operators.broadcasts import Run
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from airflow.providers.common.compat.sdk import DAG
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
@@ -31,24 +30,13 @@ COLUMNS = {
     "Sent At": "2026-11-20T09:00:01.500+03:00",
 }
 WINDOW = {"start": "2026-11-20T00:00:00Z", "end": "2026-11-21T00:00:00Z"}
-_task_numbers = count()
 
 
 @dataclass
-class ReportTask:
+class ReportTask(Run):
     """Run an operator, or a poke of a sensor, each time in a task of its own, and read what it did."""
 
-    task_class: Any
     sandbox: Sandbox
-    dag: DAG
-    context: dict[str, Any]
-    defaults: dict[str, Any]
-
-    def __call__(self, **fields: Any) -> Any:
-        fields = {"task_id": f"report_{next(_task_numbers)}", "dag": self.dag, **self.defaults, **fields}
-        task = self.task_class(**fields)
-        task.render_template_fields(self.context)
-        return task.poke(self.context) if hasattr(task, "poke") else task.execute(self.context)
 
     def rows(self, **fields: Any) -> list[dict[str, Any]]:
         """Run the operator and read the written file."""
@@ -61,7 +49,7 @@ class ReportTask:
     @property
     def counts(self) -> dict[str, Any]:
         """The counts that were pushed last."""
-        counts: dict[str, Any] = self.context["ti"].pushed["report"]
+        counts: dict[str, Any] = self.pushed["report"]
         return counts
 
     @property

@@ -20,9 +20,8 @@ from airflow_provider_otpiq.operators.campaign import (
 from tests.fakes import CREATE, execute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.operators.broadcasts import Run
 
 CAMPAIGNS = Asset("otpiq-test://campaigns")
 PEOPLE = [{"phoneNumber": "9647712345678", "templateParameters": {"body": {"1": "Zaynab"}}}]
@@ -75,9 +74,7 @@ def test_a_prepared_audience_says_its_counts_and_where_it_is(dag: DAG, context: 
     assert extra(context) == {**counts, "audience": location}
 
 
-def test_a_broadcast_says_its_counts_and_its_ledger(
-    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any]
-) -> None:
+def test_a_broadcast_says_its_counts_and_its_ledger(create: Run, start: Run, context: dict[str, Any]) -> None:
     ledger = create(outlets=[CAMPAIGNS])
     assert extra(context) == {"campaigns": 3, "recipients": 9, "estimated_cost": 108, "ledger": ledger}
     context["outlet_events"][CAMPAIGNS].extra = {}
@@ -87,7 +84,7 @@ def test_a_broadcast_says_its_counts_and_its_ledger(
 
 
 def test_a_report_says_its_counts_and_where_it_is(
-    report: Callable[..., str], create: Callable[..., str], start: Callable[..., str], context: dict[str, Any]
+    report: Run, create: Run, start: Run, context: dict[str, Any]
 ) -> None:
     create()
     destination = report(broadcast=start(), outlets=[CAMPAIGNS])

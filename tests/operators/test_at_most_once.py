@@ -13,7 +13,6 @@ from airflow.providers.common.compat.sdk import DAG, AirflowNotFoundException
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
-    OtpiqConflictError,
     OtpiqConnectionError,
     OtpiqCreditError,
     OtpiqOutcomeUnknownError,
@@ -361,12 +360,6 @@ def test_without_a_store_a_later_try_warns(spending: Spending, caplog: pytest.Lo
     assert (
         f"If a try was killed during this {spending.action}, its messages may be sent and paid for again" in caplog.text
     )
-
-
-@pytest.mark.parametrize("spending", ["start"], indirect=True)
-def test_a_start_of_a_running_campaign_is_a_conflict(spending: Spending) -> None:
-    spending.run()
-    spending.fail(OtpiqConflictError)
 
 
 @pytest.mark.parametrize(("when", "warns"), [({"schedule_type": "schedule"}, True), ({}, False)])

@@ -50,9 +50,3 @@ def test_every_field_is_in_every_place(operator: Any, model: Any, schema: Any) -
         if found != set(model.model_fields)
     }
     assert differences == {}
-
-
-def test_a_field_is_assigned() -> None:
-    fields = {name: f"value of {name}" for name in UpdateCampaign.model_fields}
-    operator = UpdateCampaignOperator(task_id="update", **fields)
-    assert {name: getattr(operator, name) for name in fields} == fields

@@ -9,7 +9,6 @@ import pytest
 from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator
 from tests.conftest import needs_task_state
 from tests.fakes import CREATE, StateStore, execute
-from tests.operators.broadcasts import pushed
 from tests.operators.reports import WINDOW
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.operators.broadcasts import Run
 
 DASHBOARD = "https://dashboard.example.com/campaigns/{campaign_id}?tab=all"
 
@@ -35,40 +35,34 @@ def url_of(campaign_id: str) -> str:
 @pytest.mark.usefixtures("with_dashboard")
 def test_a_task_of_a_campaign_pushes_its_url(dag: DAG, context: dict[str, Any]) -> None:
     campaign_id = execute(CreateCampaignOperator(task_id="create", **CREATE, dag=dag), context)
-    assert pushed(context)["dashboard_url"] == url_of(campaign_id)
+    assert context["ti"].pushed["dashboard_url"] == url_of(campaign_id)
 
 
 @pytest.mark.usefixtures("with_dashboard")
 def test_a_broadcast_pushes_its_first_campaigns_url(
-    create: Callable[..., str],
-    start: Callable[..., str],
-    report: Callable[..., str],
-    context: dict[str, Any],
-    sandbox: Sandbox,
+    create: Run, start: Run, report: Run, context: dict[str, Any], sandbox: Sandbox
 ) -> None:
     ledger = create()
     first = sandbox.campaigns[0]["_id"]
-    assert pushed(context).pop("dashboard_url") == url_of(first)
+    assert context["ti"].pushed.pop("dashboard_url") == url_of(first)
     start()
-    assert pushed(context).pop("dashboard_url") == url_of(first)
+    assert context["ti"].pushed.pop("dashboard_url") == url_of(first)
     report(broadcast=ledger)
-    assert pushed(context).pop("dashboard_url") == url_of(first)
+    assert context["ti"].pushed.pop("dashboard_url") == url_of(first)
     report(**WINDOW)  # without a campaign
-    assert "dashboard_url" not in pushed(context)
+    assert "dashboard_url" not in context["ti"].pushed
 
 
 @pytest.mark.usefixtures("with_dashboard")
-def test_a_shard_without_campaigns_has_no_link(create: Callable[..., str], context: dict[str, Any]) -> None:
+def test_a_shard_without_campaigns_has_no_link(create: Run, context: dict[str, Any]) -> None:
     create(shard=3, shards=4)
-    assert "dashboard_url" not in pushed(context)
+    assert "dashboard_url" not in context["ti"].pushed
 
 
-def test_without_the_extra_nothing_is_pushed(
-    create: Callable[..., str], start: Callable[..., str], context: dict[str, Any]
-) -> None:
+def test_without_the_extra_nothing_is_pushed(create: Run, start: Run, context: dict[str, Any]) -> None:
     create()
     start()
-    assert "dashboard_url" not in pushed(context)
+    assert "dashboard_url" not in context["ti"].pushed
 
 
 @needs_task_state
@@ -80,7 +74,7 @@ def test_a_later_try_without_work_succeeds_with_an_invalid_connection(
     connect(extra={"dashboard_url": "wrong"})
     again = CreateCampaignOperator(task_id="create_again", **CREATE, dag=dag)
     assert execute(again, context) == campaign_id
-    assert "dashboard_url" not in pushed(context)
+    assert "dashboard_url" not in context["ti"].pushed
 
 
 @pytest.mark.usefixtures("with_dashboard")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import DAG
 
     from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.operators.broadcasts import Run
 
 NAMESPACE = "otpiq://Sandbox%20project"
 
@@ -127,12 +128,7 @@ def test_a_broadcasts_campaigns_come_from_its_audience(
 
 
 def test_a_report_comes_from_a_broadcasts_campaigns(
-    dag: DAG,
-    context: dict[str, Any],
-    create: Callable[..., str],
-    start: Callable[..., str],
-    sandbox: Sandbox,
-    tmp_path: Path,
+    dag: DAG, context: dict[str, Any], create: Run, start: Run, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     create()
     destination = str(tmp_path / "report.csv")

@@ -13,9 +13,8 @@ from tests.operators.broadcasts import later
 from tests.operators.reports import as_csv, send_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.operators.broadcasts import Run
 
 TWENTY_PARTS = ", ".join(f"{part:05}" for part in range(20))
 TWENTY_AT_MOST = pytest.mark.parametrize(("count", "more"), [(20, ""), (21, " and 1 more")])
@@ -29,7 +28,7 @@ def many(tmp_path: Path, count: int) -> str:
 
 @TWENTY_AT_MOST
 def test_parts_that_are_refused_for_one_reason(
-    create: Callable[..., str], start: Callable[..., str], sandbox: Sandbox, many: str, count: int, more: str
+    create: Run, start: Run, sandbox: Sandbox, many: str, count: int, more: str
 ) -> None:
     sandbox.arm("create", status=400, body={"error": "Not today"}, times=count)
     with pytest.raises(OtpiqRequestError, match=f"parts {TWENTY_PARTS}{more}: .*Not today"):
@@ -39,9 +38,7 @@ def test_parts_that_are_refused_for_one_reason(
 
 
 @TWENTY_AT_MOST
-def test_parts_whose_campaigns_are_lost(
-    create: Callable[..., str], start: Callable[..., str], many: str, count: int, more: str
-) -> None:
+def test_parts_whose_campaigns_are_lost(create: Run, start: Run, many: str, count: int, more: str) -> None:
     ledger = create(audience=many)
     start(broadcast=ledger)
     for campaign in Path(ledger).rglob("campaigns/*"):
@@ -52,9 +49,9 @@ def test_parts_whose_campaigns_are_lost(
 
 @TWENTY_AT_MOST
 def test_people_with_several_messages(
-    create: Callable[..., str],
-    start: Callable[..., str],
-    report: Callable[..., str],
+    create: Run,
+    start: Run,
+    report: Run,
     sandbox: Sandbox,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -74,7 +71,7 @@ def test_people_with_several_messages(
 
 
 def test_a_file_with_other_columns_than_the_one_before_it(
-    broadcast: str, report: Callable[..., str], sandbox: Sandbox, tmp_path: Path
+    broadcast: str, report: Run, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     send_file(sandbox, as_csv([{"Phone Number": number(0)}], Extra="Extra"), 1)
     with later(hours=1), pytest.raises(OtpiqReportError, match="has other columns"):

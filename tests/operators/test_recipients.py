@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,12 @@ from jinja2 import UndefinedError
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
     OtpiqRequestError,
-    OtpiqServerError,
     OtpiqValidationError,
 )
 from airflow_provider_otpiq.operators._redacted import RedactedRecipients
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
-from tests.fakes import CREATE, TaskInstance, execute
+from tests.fakes import CREATE, execute
+from tests.operators.broadcasts import Run
 from tests.sandbox.client import generate
 from tests.sandbox.client import rows as report_rows
 
@@ -38,21 +37,18 @@ if TYPE_CHECKING:
 
 PEOPLE = ["0770 123 4567", "+964 780 123 4567", 9647501234567]
 DIGITS = ["9647701234567", "9647801234567", "9647501234567"]
-WITH_PARAMETERS = {"template_id": "665f1c2ab3d4e5f601234567", "phone_number_id": "665f1c2ab3d4e5f601234568"}
-
-_task_numbers = count()
+REQUIRES_PARAMETERS = {"template_id": "665f1c2ab3d4e5f601234567", "phone_number_id": "665f1c2ab3d4e5f601234568"}
+WITH_PARAMETERS = pytest.mark.parametrize("campaign_id", [REQUIRES_PARAMETERS], indirect=True)
 
 
 @pytest.fixture
-def campaign_id(sandbox_hook: OtpiqHook) -> str:
-    return str(sandbox_hook.create_campaign(**CREATE)["_id"])
+def campaign_id(request: pytest.FixtureRequest, sandbox_hook: OtpiqHook) -> str:
+    return str(sandbox_hook.create_campaign(**(CREATE | getattr(request, "param", {})))["_id"])
 
 
-def attach(dag: DAG, campaign_id: str, recipients: Any, **fields: Any) -> AttachRecipientsOperator:
-    number = next(_task_numbers)
-    return AttachRecipientsOperator(
-        task_id=f"attach_{number}", dag=dag, campaign_id=campaign_id, recipients=recipients, **fields
-    )
+@pytest.fixture
+def attach(context: dict[str, Any], campaign_id: str) -> Run:
+    return Run(AttachRecipientsOperator, context, {"campaign_id": campaign_id})
 
 
 def attached(sandbox: Sandbox) -> list[str]:
@@ -98,21 +94,19 @@ WAYS: list[Any] = [PEOPLE, tuple(PEOPLE), people, Reader(), lambda: PEOPLE, part
 
 
 @pytest.mark.parametrize("recipients", [*WAYS, of_the_context, as_airflow_calls_it, of_all])
-def test_recipients_are_a_list_or_a_callable(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, recipients: Any
-) -> None:
-    assert execute(attach(dag, campaign_id, recipients), context) == campaign_id
+def test_recipients_are_a_list_or_a_callable(attach: Run, sandbox: Sandbox, campaign_id: str, recipients: Any) -> None:
+    assert attach(recipients=recipients) == campaign_id
     assert attached(sandbox) == DIGITS
 
 
-def test_an_xcom_arg_makes_the_dependency(dag: DAG) -> None:
+def test_an_xcom_arg_makes_the_dependency(attach: Run, dag: DAG) -> None:
     with dag:
 
         @task
         def read() -> list[str]:
             return []
 
-        operator = attach(dag, "{{ 1 }}", read())
+        operator = attach.make(recipients=read())
     assert operator.upstream_task_ids == {"read"}
 
 
@@ -161,27 +155,18 @@ class XCom(ResolveMixin):
         return self.value
 
 
-def test_xcoms_in_a_list_are_resolved(dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str) -> None:
+def test_xcoms_in_a_list_are_resolved(attach: Run, sandbox: Sandbox) -> None:
     first, *others = PEOPLE
-    execute(attach(dag, campaign_id, [{"phoneNumber": XCom(first)}, *map(XCom, others)]), context)
+    attach(recipients=[{"phoneNumber": XCom(first)}, *map(XCom, others)])
     assert attached(sandbox) == DIGITS
 
 
-def test_native_rendering_makes_a_list(context: dict[str, Any], sandbox: Sandbox, campaign_id: str) -> None:
-    native = DAG("native", schedule=None, render_template_as_native_obj=True)
-    context |= {"dag": native, "people": PEOPLE}
-    operator = attach(native, campaign_id, "{{ people }}")
+def test_native_rendering_makes_a_list(attach: Run, context: dict[str, Any], sandbox: Sandbox) -> None:
+    context |= {"dag": DAG("native", schedule=None, render_template_as_native_obj=True), "people": PEOPLE}
+    operator = attach.make(recipients="{{ people }}")
     execute(operator, context)
     assert attached(sandbox) == DIGITS
     assert as_airflow_stores_it(operator) == "3 recipients"
-
-
-def test_a_string_is_not_a_list(dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str) -> None:
-    operator = attach(dag, campaign_id, "{{ ['9647701234567'] }}")
-    with pytest.raises(OtpiqValidationError) as caught:
-        execute(operator, context)
-    assert "9647701234567" not in f"{caught.value}{as_airflow_stores_it(operator)}"
-    assert len(sandbox.requests) == 1
 
 
 @pytest.fixture
@@ -203,7 +188,7 @@ def part(tmp_path: Path) -> Path:
 def test_recipients_are_the_ones_in_a_file(
     dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, part: Path, kind: Any, named: Any
 ) -> None:
-    operator = kind(task_id=f"file_{next(_task_numbers)}", dag=dag, campaign_id=campaign_id, recipients=named(part))
+    operator = kind(task_id="file", dag=dag, campaign_id=campaign_id, recipients=named(part))
     operator.render_template_fields(context)
     shown = as_airflow_stores_it(operator)
     assert shown == f"the recipients in {named(part)}"
@@ -213,30 +198,29 @@ def test_recipients_are_the_ones_in_a_file(
 
 
 def test_the_path_of_a_file_may_be_a_template_and_the_file_come_later(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, part: Path
+    attach: Run, context: dict[str, Any], sandbox: Sandbox, part: Path
 ) -> None:
-    operator = attach(dag, campaign_id, f"{part.parent}/{{{{ params.name }}}}.json")
-    operator.render_template_fields(context)  # type: ignore[arg-type]
+    operator = attach.make(recipients=f"{part.parent}/{{{{ params.name }}}}.json")
+    operator.render_template_fields(context)
     part.rename(part.parent / "Autumn.json")
-    operator.execute(context)  # type: ignore[arg-type]
+    operator.execute(context)
     assert attached(sandbox) == DIGITS
 
 
 @pytest.mark.parametrize("content", ["missing", "folder", b"", b"[", b"{}", b'"9647701234567"', b'["\xff"]', b"[]"])
 def test_a_file_without_recipients_is_an_error_that_sends_nothing(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, part: Path, content: Any
+    attach: Run, sandbox: Sandbox, part: Path, content: Any
 ) -> None:
     part.unlink()
     if content == "folder":
         part.mkdir()
     elif content != "missing":
         part.write_bytes(content)
-    with pytest.raises(OtpiqValidationError) as caught:
-        execute(attach(dag, campaign_id, str(part)), context)
-    assert caught.value.errors[0].startswith("recipients: ")
-    assert "9647701234567" not in str(caught.value)
+    error = attach.fail(recipients=str(part))
+    assert error.errors[0].startswith("recipients: ")
+    assert "9647701234567" not in str(error)
     with pytest.raises(OtpiqConfigurationError):
-        execute(attach(dag, campaign_id, "nowhere://x/a.json"), context)
+        attach(recipients="nowhere://x/a.json")
     assert len(sandbox.requests) == 1
 
 
@@ -251,76 +235,58 @@ def test_a_file_without_recipients_is_an_error_that_sends_nothing(
         (ObjectStoragePath("file:///data/customers.tsv"), ".tsv"),
         *(
             (path, None)
-            for path in ("parts/00000", "s3://audience/parts/", ".json", ".csv", "\n.json", "0770 123 4567")
+            for path in (
+                "{{ ['9647701234567'] }}",
+                "parts/00000",
+                "s3://audience/parts/",
+                ".json",
+                ".csv",
+                "\n.json",
+                "0770 123 4567",
+            )
         ),
     ],
 )
 def test_another_string_is_not_read(
-    dag: DAG, context: dict[str, Any], campaign_id: str, sandbox: Sandbox, recipients: Any, suffix: str | None
+    attach: Run, context: dict[str, Any], sandbox: Sandbox, recipients: Any, suffix: str | None
 ) -> None:
-    operator = attach(dag, campaign_id, recipients)
+    operator = attach.make(recipients=recipients)
     with pytest.raises(OtpiqValidationError) as caught:
         execute(operator, context)
+    assert DIGITS[0] not in str(caught.value)
     assert (f"a {suffix} file cannot be read" in str(caught.value)) is (suffix is not None)
     assert as_airflow_stores_it(operator) == f"recipients as a {type(recipients).__name__}"
     assert len(sandbox.requests) == 1
 
 
 @pytest.mark.parametrize("recipients", [None, "", [], lambda: None, lambda: [], lambda: iter(())])
-def test_an_empty_value_is_an_error_that_sends_nothing(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, recipients: Any
-) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        execute(attach(dag, campaign_id, recipients), context)
-    assert caught.value.errors[0].startswith("recipients: ")
+def test_an_empty_value_is_an_error_that_sends_nothing(attach: Run, sandbox: Sandbox, recipients: Any) -> None:
+    assert attach.fail(recipients=recipients).errors[0].startswith("recipients: ")
     assert len(sandbox.requests) == 1
 
 
-def test_a_callable_is_called_when_the_task_executes_and_not_before(
-    dag: DAG, context: dict[str, Any], campaign_id: str
-) -> None:
-    called = []
-
-    def people() -> list[Any]:
-        called.append(True)
-        return PEOPLE
-
-    operator = attach(dag, campaign_id, people)
-    operator.render_template_fields(context)  # type: ignore[arg-type]
-    assert not called
-    operator.execute(context)  # type: ignore[arg-type]
-    assert called == [True]
-
-
 @pytest.mark.parametrize("error", [FileNotFoundError("no file"), ValueError("row 5"), UnicodeError("half a byte")])
-def test_an_error_of_the_callable_is_its_own(
-    dag: DAG, context: dict[str, Any], campaign_id: str, error: Exception
-) -> None:
+def test_an_error_of_the_callable_is_its_own(attach: Run, error: Exception) -> None:
     def people() -> Iterator[str]:
         yield DIGITS[0]
         raise error
 
     with pytest.raises(type(error)) as caught:
-        execute(attach(dag, campaign_id, people), context)
+        attach(recipients=people)
     assert caught.value is error
 
 
-def test_the_arguments_of_a_partial_are_not_replaced_by_the_context(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
-) -> None:
+def test_the_arguments_of_a_partial_are_not_replaced_by_the_context(attach: Run, sandbox: Sandbox) -> None:
     def members_of(params: list[Any]) -> list[Any]:
         return params
 
-    execute(attach(dag, campaign_id, partial(members_of, params=PEOPLE)), context)
+    attach(recipients=partial(members_of, params=PEOPLE))
     assert attached(sandbox) == DIGITS
 
 
-def test_a_task_that_was_not_called_is_not_a_list(dag: DAG, context: dict[str, Any], campaign_id: str) -> None:
-    other: Any = attach(dag, campaign_id, PEOPLE)
-    operator = attach(dag, campaign_id, lambda: other.output)
-    with pytest.raises(OtpiqValidationError) as caught:
-        execute(operator, context)
-    assert "not PlainXComArg" in caught.value.errors[0]
+def test_a_task_that_was_not_called_is_not_a_list(attach: Run) -> None:
+    other = attach.make(recipients=PEOPLE)
+    assert "not PlainXComArg" in attach.fail(recipients=lambda: other.output).errors[0]
 
 
 # What Airflow shows
@@ -336,12 +302,12 @@ def test_a_task_that_was_not_called_is_not_a_list(dag: DAG, context: dict[str, A
     ],
 )
 def test_the_rendered_field_is_a_count(
-    dag: DAG, context: dict[str, Any], campaign_id: str, recipients: Any, before: str, after: str
+    attach: Run, context: dict[str, Any], recipients: Any, before: str, after: str
 ) -> None:
-    operator = attach(dag, campaign_id, recipients)
-    operator.render_template_fields(context)  # type: ignore[arg-type]
+    operator = attach.make(recipients=recipients)
+    operator.render_template_fields(context)
     assert as_airflow_stores_it(operator) == before
-    operator.execute(context)  # type: ignore[arg-type]
+    operator.execute(context)
     assert as_airflow_stores_it(operator) == after
 
 
@@ -352,18 +318,17 @@ def test_only_the_type_of_anything_else_is_shown(recipients: Any) -> None:
 
 
 def test_no_personal_data_is_logged_pushed_or_raised(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, capsys: pytest.CaptureFixture[str]
+    attach: Run, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    execute(attach(dag, campaign_id, people), context)
-    execute(attach(dag, campaign_id, people), context)  # all of them are attached already
+    attach(recipients=people)
+    attach(recipients=people)  # all of them are attached already
     response = {"success": True, "data": {"_id": campaign_id, "name": "x", "recipients": DIGITS}}
     sandbox.arm("attach", status=200, body=response, times=1)
-    execute(attach(dag, campaign_id, people), context)
+    attach(recipients=people)
     sandbox.arm("attach", status=400, body={"error": f"{DIGITS[0]} has opted out"})
-    with pytest.raises(OtpiqRequestError) as caught:
-        execute(attach(dag, campaign_id, people), context)
+    error = attach.fail(OtpiqRequestError, recipients=people)
     logged = capsys.readouterr()
-    seen = f"{logged.out}{logged.err}{json.dumps(context['ti'].pushed)}{caught.value}"
+    seen = f"{logged.out}{logged.err}{json.dumps(context['ti'].pushed)}{error}"
     for number in (*DIGITS, *map(str, PEOPLE)):
         assert number not in seen
 
@@ -372,35 +337,36 @@ def test_no_personal_data_is_logged_pushed_or_raised(
     "broken", [{"otpiq_conn_id": "{{ nothing.at.all }}"}, {"recipients": "{{ nothing.at[9647501234567] }}"}]
 )
 def test_no_personal_data_is_shown_if_a_field_cannot_be_rendered(
-    dag: DAG, context: dict[str, Any], campaign_id: str, broken: dict[str, Any], capfd: pytest.CaptureFixture[str]
+    attach: Run, context: dict[str, Any], broken: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    operator = attach(dag, campaign_id, **({"recipients": PEOPLE} | broken))
+    operator = attach.make(**({"recipients": PEOPLE} | broken))
     with pytest.raises(UndefinedError):
-        operator.render_template_fields(context)  # type: ignore[arg-type]
+        operator.render_template_fields(context)
     assert re.fullmatch(r"\d recipients|recipients as a str", as_airflow_stores_it(operator))
     logged = capfd.readouterr()
     assert not any(number in logged.out + logged.err for number in map(str, PEOPLE))
 
 
-@pytest.mark.parametrize("field", ["campaign_id", "null_values", "phone_number", "reference"])
+@pytest.mark.parametrize(
+    "field",
+    ["campaign_id", "null_values", "phone_number", "reference", "template_parameters", "delimiter", "encoding"],
+)
 @pytest.mark.parametrize("misplaced", [PEOPLE, of_a_person("Zaynab")[0], XCom(PEOPLE), DIGITS[0]])
 def test_recipients_in_another_field_are_an_error_and_not_shown(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, field: str, misplaced: Any
+    attach: Run, context: dict[str, Any], sandbox: Sandbox, field: str, misplaced: Any
 ) -> None:
-    operator = attach(dag, **({"campaign_id": campaign_id, "recipients": ["0770"]} | {field: misplaced}))
-    operator.render_template_fields(context)  # type: ignore[arg-type]
+    operator = attach.make(**({"recipients": ["0770"]} | {field: misplaced}))
+    operator.render_template_fields(context)
     assert re.fullmatch(r"\d recipients|recipients as a str", str(getattr(operator, field)))
     with pytest.raises(OtpiqValidationError) as caught:
-        operator.execute(context)  # type: ignore[arg-type]
+        operator.execute(context)
     assert not any(secret in str(caught.value) for secret in ("Zaynab", *map(str, PEOPLE), *DIGITS))
     assert sandbox.campaigns[0]["totalRecipients"] == 0
 
 
-def test_rendering_twice_is_rendering_once(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
-) -> None:
-    operator = attach(dag, campaign_id, PEOPLE)
-    operator.render_template_fields(context)  # type: ignore[arg-type]
+def test_rendering_twice_is_rendering_once(attach: Run, context: dict[str, Any], sandbox: Sandbox) -> None:
+    operator = attach.make(recipients=PEOPLE)
+    operator.render_template_fields(context)
     execute(operator, context)
     assert attached(sandbox) == DIGITS
 
@@ -408,42 +374,38 @@ def test_rendering_twice_is_rendering_once(
 # Checks
 
 
-def test_the_options_decide_what_is_valid(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, sandbox_hook: OtpiqHook
-) -> None:
-    campaign_id = sandbox_hook.create_campaign(name="Summer", **WITH_PARAMETERS)["_id"]
+@WITH_PARAMETERS
+def test_the_options_decide_what_is_valid(attach: Run, sandbox: Sandbox) -> None:
     rows = [{"phoneNumber": "0532 123 45 67", "templateParameters": {"body": {"1": "NULL"}}}, "0770"]
     for fields, errors in (
         ({"default_region": "TR"}, 2),
         ({"default_region": "TR", "null_values": ["-"]}, 1),
         ({"on_invalid": "ignore", "default_region": "Iraq"}, 2),
     ):
-        with pytest.raises(OtpiqValidationError) as caught:
-            execute(attach(dag, campaign_id, rows, **fields), context)
-        assert len(caught.value.errors) == errors
+        assert len(attach.fail(recipients=rows, **fields).errors) == errors
     with pytest.raises(OtpiqRequestError):  # not checked here, but by OTPIQ
-        execute(attach(dag, campaign_id, DIGITS, validate_parameters=False), context)
+        attach(recipients=DIGITS, validate_parameters=False)
     assert [request["method"] for request in sandbox.requests] == ["POST", "GET", "GET", "POST"]
     options: dict[str, Any] = {"default_region": "TR", "null_values": ["-"], "on_invalid": "skip"}
-    execute(attach(dag, campaign_id, rows, **options), context)
+    attach(recipients=rows, **options)
     assert attached(sandbox) == ["905321234567"]
 
 
+@WITH_PARAMETERS
 @pytest.mark.parametrize("null_values", [("-",), "{{ ['-'] }}"])
 def test_null_values_may_be_a_native_template(
-    context: dict[str, Any], sandbox: Sandbox, sandbox_hook: OtpiqHook, null_values: Any
+    attach: Run, context: dict[str, Any], sandbox: Sandbox, null_values: Any
 ) -> None:
-    campaign_id = sandbox_hook.create_campaign(name="Summer", **WITH_PARAMETERS)["_id"]
-    native = context["dag"] = DAG("native", schedule=None, render_template_as_native_obj=True)
+    context["dag"] = DAG("native", schedule=None, render_template_as_native_obj=True)
     row = {"phoneNumber": DIGITS[0], "templateParameters": {"body": {"1": "NULL", "2": " - "}}}
-    execute(attach(native, campaign_id, [row], null_values=null_values), context)
+    attach(recipients=[row], null_values=null_values)
     assert sandbox.requests[-1]["body"]["recipients"][0]["templateParameters"] == {"body": {"1": "NULL"}}
 
 
+@WITH_PARAMETERS
 def test_a_message_with_cleaned_values_is_delivered(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, sandbox_hook: OtpiqHook
+    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
 ) -> None:
-    campaign_id = sandbox_hook.create_campaign(name="Summer", **WITH_PARAMETERS)["_id"]
     row = {"phoneNumber": "9647701234561", "templateParameters": {"body": {"1": "Ali	Hassan", "2": ""}}}
     execute(SendSampleOperator(task_id="sample", dag=dag, campaign_id=campaign_id, recipients=[row]), context)
     sandbox.move_clock(hours=1)
@@ -456,37 +418,26 @@ def test_a_message_with_cleaned_values_is_delivered(
 
 @pytest.mark.parametrize("on_invalid", ["fail", "skip"])
 def test_an_attach_pushes_the_campaign_and_the_known_counts(
-    dag: DAG, context: dict[str, Any], campaign_id: str, on_invalid: str, capsys: pytest.CaptureFixture[str]
+    attach: Run, context: dict[str, Any], campaign_id: str, on_invalid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = [{"phoneNumber": "0770", "reference": "C-1042"}] if on_invalid == "skip" else []
-    operator = partial(attach, dag, campaign_id, [*PEOPLE, DIGITS[0], *wrong], on_invalid=on_invalid)
-    execute(operator(), context)
+    rows = [*PEOPLE, DIGITS[0], *wrong]
+    attach(recipients=rows, on_invalid=on_invalid)
     assert context["ti"].pushed["campaign"]["_id"] == campaign_id
     assert context["ti"].pushed["campaign"]["totalRecipients"] == 3
     left_out = {"skipped": len(wrong), "duplicates": 1}
     assert context["ti"].pushed["recipients"] == {"attached": None, "already_attached": None, **left_out}
-    execute(operator(), context)
+    attach(recipients=rows, on_invalid=on_invalid)
+    assert context["ti"].pushed["campaign"] == {"_id": campaign_id}
     assert context["ti"].pushed["recipients"] == {"attached": 0, "already_attached": 3, **left_out}
     logged = capsys.readouterr().out
     assert logged.count(f"Attached 3 recipients to campaign {campaign_id}, which now has 3.") == 1
     assert logged.count(f"Campaign {campaign_id} already had all of these recipients: 3.") == 1
 
 
-def test_nothing_is_pushed_without_do_xcom_push(dag: DAG, context: dict[str, Any], campaign_id: str) -> None:
-    execute(attach(dag, campaign_id, PEOPLE, do_xcom_push=False), context)
+def test_nothing_is_pushed_without_do_xcom_push(attach: Run, context: dict[str, Any]) -> None:
+    attach(recipients=PEOPLE, do_xcom_push=False)
     assert not context["ti"].pushed
-
-
-def test_a_retried_attach_ends_with_each_number_once(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
-) -> None:
-    sandbox.arm("attach", when="after", status=502)
-    with pytest.raises(OtpiqServerError):
-        execute(attach(dag, campaign_id, PEOPLE), context)
-    later = context | {"ti": TaskInstance(try_number=2)}
-    assert execute(attach(dag, campaign_id, PEOPLE), later) == campaign_id
-    assert later["ti"].pushed["campaign"] == {"_id": campaign_id}
-    assert sandbox.campaigns[0]["totalRecipients"] == 3
 
 
 def test_a_sample_pushes_the_sample_campaign(
@@ -500,8 +451,3 @@ def test_a_sample_pushes_the_sample_campaign(
     pushed = context["ti"].pushed["campaign"]
     assert (pushed["_id"], pushed["sampleOfCampaign"]) == (sample_id, campaign_id)
     assert as_airflow_stores_it(operator) == "3 recipients"
-
-
-def test_init_only_assigns(dag: DAG) -> None:
-    operator = attach(dag, "{{ ti }}", "{{ params.people }}", default_region="?", on_invalid="?")
-    assert (operator.campaign_id, operator.recipients) == ("{{ ti }}", "{{ params.people }}")

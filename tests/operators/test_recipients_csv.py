@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
+import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +14,11 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
 
 from airflow_provider_otpiq._audience.request import Columns
-from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq._recipients.requests import RecipientsRequest
+from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
 from tests.fakes import execute
+from tests.operators.broadcasts import Run
 from tests.operators.test_recipients import XCom, as_airflow_stores_it
 
 if TYPE_CHECKING:
@@ -49,12 +54,18 @@ def team(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reach(dag: DAG, context: dict[str, Any], campaign_id: str) -> Reach:
+def reach(context: dict[str, Any], campaign_id: str) -> Reach:
     """Attach recipients, or send them a sample, and return the operator."""
 
-    def reach(recipients: Any, kind: Any = AttachRecipientsOperator, **fields: Any) -> Any:
+    def reach(
+        recipients: Any,
+        kind: Any = AttachRecipientsOperator,
+        started: Callable[[Any], object] = lambda _: None,
+        **fields: Any,
+    ) -> Any:
         fields = COLUMNS | fields | {"campaign_id": campaign_id, "recipients": recipients}
-        operator = kind(task_id=f"reach_{len(dag.task_ids)}", dag=dag, **fields)
+        operator = Run(kind, context, fields).make()
+        started(operator)
         execute(operator, context)
         return operator
 
@@ -74,12 +85,13 @@ def nothing_was_sent(sandbox: Sandbox) -> bool:
     "as_recipients",
     [
         str,
+        Path,
         Path.as_uri,
         ObjectStoragePath,
         lambda path: XCom(str(path)),
         lambda path: f"{path.parent}/{{{{ 'team' }}}}.csv",
     ],
-    ids=["path", "URL", "ObjectStoragePath", "XComArg", "template"],
+    ids=["string", "path", "URL", "ObjectStoragePath", "XComArg", "template"],
 )
 def test_the_rows_of_a_csv_file_are_sent_and_not_shown(
     reach: Reach,
@@ -100,18 +112,27 @@ def test_the_rows_of_a_csv_file_are_sent_and_not_shown(
     assert not any(secret in seen for secret in ("Zaynab", "Hassan", "7701234567", "0770 123"))
 
 
+def test_without_the_package_of_zstandard_it_says_what_to_install(
+    reach: Reach, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("backports", "compression"):
+        monkeypatch.setitem(sys.modules, module, None)
+    compressed = tmp_path / "team.csv.zst"
+    compressed.write_bytes(b"\x28\xb5\x2f\xfd")
+    with pytest.raises(OtpiqConfigurationError, match=r"airflow-provider-otpiq\[audience\]"):
+        reach(str(compressed))
+    assert nothing_was_sent(sandbox)
+
+
 @pytest.mark.parametrize("native", [True, False])
 def test_the_columns_may_be_templates(
-    context: dict[str, Any], sandbox: Sandbox, campaign_id: str, team: Path, native: bool
+    reach: Reach, context: dict[str, Any], sandbox: Sandbox, team: Path, native: bool
 ) -> None:
-    dag = context["dag"] = DAG("dag", schedule=None, render_template_as_native_obj=native)
+    context["dag"] = DAG("dag", schedule=None, render_template_as_native_obj=native)
     context["params"] |= {"phone": "phone", "name": "name"}
     parameters: Any = {"body": {"1": "{{ params.name }}", "2": {"value": "{{ 'x' }}"}}}
     for columns in (parameters, XCom(COLUMNS["template_parameters"])):
-        fields: dict[str, Any] = {"phone_number": "{{ params.phone }}", "template_parameters": columns}
-        task_id = f"attach_{len(dag.task_ids)}"
-        fields |= {"task_id": task_id, "dag": dag, "campaign_id": campaign_id, "recipients": str(team)}
-        execute(AttachRecipientsOperator(**fields), context)
+        reach(str(team), phone_number="{{ params.phone }}", template_parameters=columns)
         assert sent(sandbox) == SENT
 
 
@@ -161,40 +182,58 @@ def test_rows_are_held_to_the_rules_of_all_recipients(reach: Reach, sandbox: San
     assert [recipient["phoneNumber"] for recipient in sent(sandbox)] == ["9647501234567"]
 
 
-def test_more_rows_than_a_campaign_can_hold_are_refused(reach: Reach, sandbox: Sandbox, team: Path) -> None:
-    team.write_text("phone,name\n" + "".join(f"96477{number:08},Ali\n" for number in range(1001)))
-    with pytest.raises(OtpiqValidationError) as caught:
-        reach(str(team))
-    assert "1,001" in caught.value.errors[0]
-    assert nothing_was_sent(sandbox)
-
-
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"phone_number": None}, "phone_number"),
-        ({"phone_number": "mobile"}, None),
-        ({"template_parameters": {"footer": {"1": "name"}}}, "template_parameters"),
-        ({"template_parameters": XCom(None)}, "template_parameters"),
-        ({"template_parameters": "{{ none }}"}, "template_parameters"),
-        ({"encoding": XCom(None)}, "encoding"),
-        ({"delimiter": ";;"}, "delimiter"),
+        ({"null_values": XCom(None)}, "null_values"),
+        ({"null_values": "{{ none }}"}, "null_values"),
+        ({"null_values": ""}, "null_values"),
+        ({"default_region": ""}, "default_region"),
     ],
 )
 def test_an_invalid_field_is_an_error_that_sends_nothing(
-    reach: Reach, sandbox: Sandbox, team: Path, fields: dict[str, Any], field: str | None
+    reach: Reach, sandbox: Sandbox, team: Path, fields: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(OtpiqValidationError) as caught:
         reach(str(team), **fields)
-    assert field is None or caught.value.errors[0].startswith(field)
+    assert caught.value.errors[0].startswith(field)
     assert nothing_was_sent(sandbox)
 
 
-def test_a_file_that_does_not_exist_is_an_error_that_sends_nothing(reach: Reach, sandbox: Sandbox, team: Path) -> None:
-    team.unlink()
-    with pytest.raises(FileNotFoundError):
-        reach(str(team))
+@pytest.mark.parametrize("field", ["phone_number", "reference"])
+def test_a_phone_number_as_a_column_is_masked_in_the_error(reach: Reach, team: Path, field: str) -> None:
+    with pytest.raises(OtpiqValidationError, match="no column '964770•••4567'") as caught:
+        reach(str(team), **{field: "9647701234567"})
+    assert "7701234567" not in str(caught.value)
+
+
+def test_a_phone_number_that_is_a_constant_is_shown(reach: Reach, sandbox: Sandbox, team: Path) -> None:
+    constant = {"body": {"1": {"value": "0770 000 0000"}}}
+    assert reach(str(team), template_parameters=constant).template_parameters == constant
+    assert sent(sandbox)[0]["templateParameters"] == {"body": {"1": "0770 000 0000"}}
+
+
+@BOTH
+def test_a_task_that_is_killed_while_it_reads_leaves_no_copy_of_the_file(
+    reach: Reach, sandbox: Sandbox, team: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(copies))
+    operators: list[Any] = []
+    read = csv.reader
+
+    def killed(*args: Any, **kwargs: Any) -> Any:
+        assert list(copies.glob("*/*"))
+        operators[0].on_kill()
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(csv, "reader", killed)
+    with pytest.raises(SystemExit, match="143"):
+        reach(str(team), kind, started=operators.append)
+    assert list(copies.iterdir()) == []
     assert nothing_was_sent(sandbox)
+    operators[0].on_kill()  # which does not end a request that is sent
 
 
 def test_columns_without_a_csv_file_are_an_error_that_sends_nothing(
@@ -211,4 +250,4 @@ def test_columns_without_a_csv_file_are_an_error_that_sends_nothing(
 def test_the_fields_are_those_of_the_file() -> None:
     for kind in (AttachRecipientsOperator, SendSampleOperator):
         assert set(Columns.model_fields) < set(kind.template_fields)
-        assert set(kind.required_if_set) == set(Columns.required_if_set)
+        assert set(kind.required_if_set) == {*Columns.required_if_set, *RecipientsRequest.required_if_set}

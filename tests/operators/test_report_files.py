@@ -91,9 +91,8 @@ def test_a_file_that_is_not_as_documented_is_an_error(
     report: ReportTask, tmp_path: Path, text: str, rows: int, snapshot: SnapshotAssertion
 ) -> None:
     send_file(report.sandbox, text, rows)
-    with pytest.raises(OtpiqReportError) as caught:
-        report(**WINDOW)
-    assert isinstance(caught.value, AirflowFailException)
-    assert caught.value.args[0] == snapshot
-    assert "9647700000001" not in str(caught.value)
+    error = report.fail(OtpiqReportError, **WINDOW)
+    assert isinstance(error, AirflowFailException)
+    assert error.args[0] == snapshot
+    assert "9647700000001" not in str(error)
     assert not (tmp_path / "out").exists()

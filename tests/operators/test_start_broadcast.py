@@ -23,8 +23,7 @@ from airflow_provider_otpiq.exceptions import (
 from airflow_provider_otpiq.operators.broadcast import StartBroadcastOperator
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import everybody, messaged, write_audience
-from tests.fakes import execute
-from tests.operators.broadcasts import in_minutes, later, pushed, sent, text_of
+from tests.operators.broadcasts import Run, in_minutes, later, sent, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,12 +31,21 @@ if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from tests.operators.broadcasts import Run
 
 
-def test_a_start_schedules_each_campaign_a_little_ahead(
-    create: Run, start: Run, context: dict[str, Any], sandbox: Sandbox
-) -> None:
+@pytest.fixture
+def start(create: Run, start: Run) -> Run:
+    """Start a broadcast that was created."""
+    create()
+    return start
+
+
+@pytest.fixture
+def start_without_create(context: dict[str, Any]) -> Run:
+    return Run(StartBroadcastOperator, context, {"broadcast": "/ledger"})
+
+
+def test_a_start_schedules_each_campaign_a_little_ahead(create: Run, start: Run, sandbox: Sandbox) -> None:
     ledger = create()
     earliest = in_minutes(10)
     assert start() == ledger
@@ -45,7 +53,7 @@ def test_a_start_schedules_each_campaign_a_little_ahead(
     assert len(times) == 1
     assert earliest <= min(times) <= in_minutes(10)
     assert messaged(sandbox) == everybody()
-    assert pushed(context)["broadcast"] == {
+    assert start.pushed["broadcast"] == {
         "scheduled": 3,
         "already_scheduled": 0,
         "recipients": 9,
@@ -54,24 +62,21 @@ def test_a_start_schedules_each_campaign_a_little_ahead(
     }
 
 
-def test_a_second_start_sends_nothing(create: Run, start: Run, context: dict[str, Any], sandbox: Sandbox) -> None:
-    create()
+def test_a_second_start_sends_nothing(start: Run, sandbox: Sandbox) -> None:
     start()
     before = len(sandbox.requests)
     with time_machine.travel(timedelta(days=2)):  # in a new DAG run, say
         start()
     assert len(sandbox.requests) == before
-    assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (0, 3)
+    assert (
+        start.pushed["broadcast"]["scheduled"],
+        start.pushed["broadcast"]["already_scheduled"],
+    ) == (0, 3)
 
 
 @pytest.mark.parametrize("run_id", ["manual__1", "manual__2", None])
 def test_a_start_of_a_sent_broadcast_is_a_warning(
-    create: Run,
-    start: Run,
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    capfd: pytest.CaptureFixture[str],
-    run_id: str | None,
+    create: Run, start: Run, sandbox: Sandbox, capfd: pytest.CaptureFixture[str], run_id: str | None
 ) -> None:
     time = in_minutes(60)
     ledger = create()
@@ -80,7 +85,7 @@ def test_a_start_of_a_sent_broadcast_is_a_warning(
     if run_id is None:  # as an earlier version wrote it
         (saved,) = Path(ledger).rglob("start.json")
         saved.write_text(saved.read_text().replace('"dag/manual__1"', "null"))
-    context["ti"].run_id = run_id or "manual__2"
+    start.context["ti"].run_id = run_id or "manual__2"
     start(scheduled_for=time)
     assert "This task sent nothing" not in capfd.readouterr().out  # its time is still to come
     with time_machine.travel(timedelta(days=7)):
@@ -95,11 +100,10 @@ def test_a_start_of_a_sent_broadcast_is_a_warning(
 
 
 def test_a_start_that_schedules_what_another_run_left_out_does_not_warn(
-    create: Run, start: Run, context: dict[str, Any], capfd: pytest.CaptureFixture[str]
+    start: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    create()
     start(shard=0, shards=3)
-    context["ti"].run_id = "manual__2"
+    start.context["ti"].run_id = "manual__2"
     with time_machine.travel(timedelta(minutes=15)):
         start()
     logged = capfd.readouterr().out
@@ -108,14 +112,9 @@ def test_a_start_that_schedules_what_another_run_left_out_does_not_warn(
 
 
 def test_a_shard_without_a_task_is_logged_and_a_start_without_shards_schedules_it(
-    create: Run,
-    start: Run,
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    caplog: pytest.LogCaptureFixture,
+    start: Run, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    create()
     for shard, left in ((0, 2), (1, 1)):
         caplog.clear()
         start(shard=shard, shards=3)
@@ -123,36 +122,30 @@ def test_a_shard_without_a_task_is_logged_and_a_start_without_shards_schedules_i
     caplog.clear()
     start()
     assert "other shards" not in caplog.text
-    assert (pushed(context)["broadcast"]["scheduled"], pushed(context)["broadcast"]["already_scheduled"]) == (1, 2)
+    assert (
+        start.pushed["broadcast"]["scheduled"],
+        start.pushed["broadcast"]["already_scheduled"],
+    ) == (1, 2)
     assert messaged(sandbox) == everybody()
 
 
-def test_a_time_is_taken_in_the_dags_timezone(create: Run, start: Run, sandbox: Sandbox) -> None:
-    create()
+def test_a_time_is_taken_in_the_dags_timezone(start: Run, sandbox: Sandbox) -> None:
     naive = pendulum.now("Asia/Baghdad").add(days=1).format("YYYY-MM-DD 09:00:00")
     start(scheduled_for=naive)
     assert {each["scheduledFor"][11:16] for each in sandbox.campaigns} == {"06:00"}
 
 
-def test_a_naive_time_of_a_dag_without_timezone_is_warned_of(
-    create: Run,
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    dag = DAG("utc", schedule=None)
-    ledger = create()
+def test_a_naive_time_of_a_dag_without_timezone_is_warned_of(start: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    start.context["dag"] = DAG("utc", schedule=None)
     naive = pendulum.now("UTC").add(days=1).format("YYYY-MM-DD 09:00:00")
-    operator = StartBroadcastOperator(task_id="start", dag=dag, broadcast=ledger, scheduled_for=naive)
-    execute(operator, context | {"dag": dag})
+    start(scheduled_for=naive)
     assert f"it is {naive[:10]}T09:00:00Z ({naive[:10]} 12:00:00 in Asia/Baghdad)" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(("seconds", "ahead_of_us"), [(30, 0), (5 * 60, 7 * 60)])
 def test_a_time_that_otpiq_may_consider_past_becomes_a_later_one(
-    create: Run, start: Run, sandbox: Sandbox, seconds: int, ahead_of_us: int
+    start: Run, sandbox: Sandbox, seconds: int, ahead_of_us: int
 ) -> None:
-    create()
     sandbox.move_clock(seconds=ahead_of_us)
     earliest = in_minutes(10)
     start(scheduled_for=pendulum.now("UTC").add(seconds=seconds))
@@ -162,46 +155,35 @@ def test_a_time_that_otpiq_may_consider_past_becomes_a_later_one(
 def test_an_audience_that_is_prepared_again_after_its_create_is_not_started(
     create: Run, start: Run, sandbox: Sandbox, audience: str, snapshot: SnapshotAssertion
 ) -> None:
-    create()
     write_audience(str(Path(audience).parent), first=500)
-    with pytest.raises(OtpiqValidationError) as caught:
-        start()
-    assert text_of(caught.value) == snapshot
+    assert create.fail().errors == (f"audience: {audience} was prepared again from other rows",)
+    assert text_of(start.fail()) == snapshot
     assert not messaged(sandbox)
 
 
 @pytest.mark.parametrize("name", ["ledger", "manifest.json"])
 def test_a_start_without_a_broadcast_is_refused(
-    start: Run, sandbox: Sandbox, audience: str, name: str, snapshot: SnapshotAssertion
+    start_without_create: Run, sandbox: Sandbox, audience: str, name: str, snapshot: SnapshotAssertion
 ) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        start(broadcast=f"{Path(audience).parent}/{name}")
-    assert text_of(caught.value) == snapshot
+    assert text_of(start_without_create.fail(broadcast=f"{Path(audience).parent}/{name}")) == snapshot
     assert not sandbox.requests
 
 
-def test_too_little_credit_schedules_nothing(create: Run, start: Run, sandbox: Sandbox) -> None:
-    create()
+def test_too_little_credit_schedules_nothing(start: Run, sandbox: Sandbox) -> None:
     sandbox.credit = 107
-    with pytest.raises(OtpiqCreditError) as caught:
-        start()
-    assert caught.value.amounts == {"requiredCredit": 108, "yourCredit": 107}
-    assert "the campaigns to schedule (3) cost 108 IQD, and the credit is 107 IQD" in str(caught.value)
+    error = start.fail(OtpiqCreditError)
+    assert error.amounts == {"requiredCredit": 108, "yourCredit": 107}
+    assert "the campaigns to schedule (3) cost 108 IQD, and the credit is 107 IQD" in str(error)
     assert not messaged(sandbox)
     sandbox.credit = 108
     start()
     assert messaged(sandbox) == everybody()
 
 
-def test_a_start_that_continues_compares_the_credit_with_what_is_left(
-    create: Run, start: Run, sandbox: Sandbox
-) -> None:
-    create()
+def test_a_start_that_continues_compares_the_credit_with_what_is_left(start: Run, sandbox: Sandbox) -> None:
     start(shard=0, shards=3)
     sandbox.credit = 71
-    with pytest.raises(OtpiqCreditError) as caught:
-        start()
-    assert caught.value.amounts == {"requiredCredit": 72, "yourCredit": 71}
+    assert start.fail(OtpiqCreditError).amounts == {"requiredCredit": 72, "yourCredit": 71}
     assert sent(sandbox).count("PATCH {_id}") == 1
     sandbox.credit = 72
     start()
@@ -209,10 +191,7 @@ def test_a_start_that_continues_compares_the_credit_with_what_is_left(
 
 
 @pytest.mark.parametrize("credit", ["107.5", "-1", -1])
-def test_a_credit_that_is_a_string_or_negative_is_compared(
-    create: Run, start: Run, sandbox: Sandbox, credit: object
-) -> None:
-    create()
+def test_a_credit_that_is_a_string_or_negative_is_compared(start: Run, sandbox: Sandbox, credit: object) -> None:
     sandbox.arm("info", status=200, body={"projectName": "Shop", "credit": credit})
     with pytest.raises(OtpiqCreditError):
         start()
@@ -222,16 +201,13 @@ def test_a_credit_that_is_a_string_or_negative_is_compared(
 
 
 def test_a_connection_of_another_project_is_an_error(
-    create: Run, start: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook], snapshot: SnapshotAssertion
+    start: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook], snapshot: SnapshotAssertion
 ) -> None:
-    create()
     info = {"projectName": "Another shop", "credit": 1000}
     with Sandbox() as other:
         other.arm("info", status=200, body=info)
         connect(host=other.url, password=other.api_key)
-        with pytest.raises(OtpiqConfigurationError) as caught:
-            start()
-        assert text_of(caught.value) == snapshot
+        assert text_of(start.fail(OtpiqConfigurationError)) == snapshot
         assert len(sent(other)) == 1
     connect(host=sandbox.url, password=sandbox.api_key)
     start()
@@ -239,17 +215,15 @@ def test_a_connection_of_another_project_is_an_error(
 
 
 def test_a_project_that_was_renamed_is_warned_of_and_started(
-    create: Run, start: Run, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    start: Run, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    create()
     sandbox.arm("info", status=200, body={"projectName": "Another shop", "credit": 1000})
     start()
     assert "belongs to project 'Another shop', unless the project was renamed" in caplog.text
     assert messaged(sandbox) == everybody()
 
 
-def test_credit_that_runs_out_in_the_middle_stops_at_once(create: Run, start: Run, sandbox: Sandbox) -> None:
-    create()
+def test_credit_that_runs_out_in_the_middle_stops_at_once(start: Run, sandbox: Sandbox) -> None:
     sandbox.arm("update", status=400, body={"error": "Insufficient credit", "requiredCredit": 36})
     with pytest.raises(OtpiqCreditError):
         start()
@@ -257,23 +231,19 @@ def test_credit_that_runs_out_in_the_middle_stops_at_once(create: Run, start: Ru
 
 
 def test_another_time_is_an_error_once_a_start_has_begun(
-    create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
+    start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
 ) -> None:
-    create()
     first, second = in_minutes(60), in_minutes(90)
     sandbox.arm("update", status=429, headers={"Retry-After": "600"})
     with pytest.raises(OtpiqRateLimitError):
         start(scheduled_for=first)
     for fields in ({"scheduled_for": second}, {}):
-        with pytest.raises(OtpiqValidationError) as caught:
-            start(**fields)
-        assert text_of(caught.value) == snapshot
+        assert text_of(start.fail(**fields)) == snapshot
     start(scheduled_for=first)
     assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {first}
 
 
-def test_a_start_may_be_30_minutes_late(create: Run, start: Run, sandbox: Sandbox) -> None:
-    create()
+def test_a_start_may_be_30_minutes_late(start: Run, sandbox: Sandbox) -> None:
     time = in_minutes(60)
     with (
         later(minutes=80.2),  # and ten minutes of lead time
@@ -287,9 +257,8 @@ def test_a_start_may_be_30_minutes_late(create: Run, start: Run, sandbox: Sandbo
 
 @pytest.mark.parametrize(("seconds", "is_kept"), [(62, True), (58, False)])
 def test_a_time_that_is_nearer_than_a_minute_is_not_requested(
-    create: Run, start: Run, sandbox: Sandbox, seconds: int, is_kept: bool
+    start: Run, sandbox: Sandbox, seconds: int, is_kept: bool
 ) -> None:
-    create()
     time = pendulum.now("UTC").add(seconds=seconds)
     start(scheduled_for=time)
     asked = {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns}
@@ -306,9 +275,8 @@ def start_in_part(start: Run, sandbox: Sandbox, time: pendulum.DateTime, when: s
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_time_that_has_passed_by_minutes_becomes_a_later_one(
-    create: Run, start: Run, sandbox: Sandbox, sleep_calls: list[float], when: str
+    start: Run, sandbox: Sandbox, sleep_calls: list[float], when: str
 ) -> None:
-    create()
     time = in_minutes(60)
     start_in_part(start, sandbox, time, when)
     with time_machine.travel(timedelta(minutes=75)):
@@ -318,10 +286,7 @@ def test_a_time_that_has_passed_by_minutes_becomes_a_later_one(
         assert running == (["completed"] * 2 if when == "after" else ["completed", "scheduled"]) + ["scheduled"]
 
 
-def test_a_later_time_is_kept_while_it_is_ahead(
-    create: Run, start: Run, sandbox: Sandbox, sleep_calls: list[float]
-) -> None:
-    create()
+def test_a_later_time_is_kept_while_it_is_ahead(start: Run, sandbox: Sandbox, sleep_calls: list[float]) -> None:
     time = in_minutes(5)
     sandbox.arm("update", connection="drop", times=3)
     with pytest.raises(OtpiqConnectionError):
@@ -338,18 +303,12 @@ def test_a_later_time_is_kept_while_it_is_ahead(
 
 
 def test_a_start_that_completes_the_start_of_another_run_does_not_warn(
-    create: Run,
-    start: Run,
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    sleep_calls: list[float],
-    capfd: pytest.CaptureFixture[str],
+    start: Run, sandbox: Sandbox, sleep_calls: list[float], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    create()
     time = in_minutes(60)
     start_in_part(start, sandbox, time, "after")
     capfd.readouterr()
-    context["ti"].run_id = "manual__2"
+    start.context["ti"].run_id = "manual__2"
     with time_machine.travel(timedelta(minutes=100)):
         start(scheduled_for=time, shard=1, shards=3)
     logged = capfd.readouterr().out
@@ -359,9 +318,8 @@ def test_a_start_that_completes_the_start_of_another_run_does_not_warn(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_hours_late_is_an_error_that_lists_the_other_campaigns(
-    create: Run, start: Run, sandbox: Sandbox, sleep_calls: list[float], when: str
+    start: Run, sandbox: Sandbox, sleep_calls: list[float], when: str
 ) -> None:
-    create()
     time = in_minutes(60)
     start_in_part(start, sandbox, time, when)
     with time_machine.travel(timedelta(minutes=100)):
@@ -376,12 +334,9 @@ def test_hours_late_is_an_error_that_lists_the_other_campaigns(
 
 
 def test_a_first_start_that_is_too_late_schedules_nothing(
-    create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
+    start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
 ) -> None:
-    create()
-    with pytest.raises(OtpiqValidationError) as caught:
-        start(scheduled_for=pendulum.now("UTC").subtract(hours=3))
-    assert text_of(caught.value) == snapshot
+    assert text_of(start.fail(scheduled_for=pendulum.now("UTC").subtract(hours=3))) == snapshot
     assert not messaged(sandbox)
     start()
     assert messaged(sandbox) == everybody()
@@ -405,41 +360,10 @@ def test_a_first_start_that_is_too_late_schedules_nothing(
     ],
 )
 def test_a_wrong_field_of_a_start_sends_nothing(
-    start: Run, sandbox: Sandbox, fields: dict[str, Any], wrong: str
+    start_without_create: Run, sandbox: Sandbox, fields: dict[str, Any], wrong: str
 ) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        start(**fields)
-    assert [error.partition(":")[0] for error in caught.value.errors] == [wrong]
+    assert [error.partition(":")[0] for error in start_without_create.fail(**fields).errors] == [wrong]
     assert not sandbox.requests
-
-
-@pytest.mark.parametrize("native", [False, True])
-@pytest.mark.parametrize("empty", ["{{ none }}", "{{ '' }}", "{{ ti.xcom_pull(task_ids='strat') }}"])
-@pytest.mark.parametrize(
-    ("operator", "field"), [("create", "ledger"), ("create", "shards"), ("start", "shards"), ("start", "scheduled_for")]
-)
-def test_a_field_that_decides_who_gets_a_message_must_not_be_empty(
-    request: pytest.FixtureRequest,
-    dag: DAG,
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    operator: str,
-    field: str,
-    empty: str,
-    *,
-    native: bool,
-) -> None:
-    context["ti"].xcom_pull = lambda **_: None
-    dag.render_template_as_native_obj = native  # then the field becomes Python's None, as by an XCom
-    with pytest.raises(OtpiqValidationError, match=f"{field}: is set and rendered to an empty value"):
-        request.getfixturevalue(operator)(**{field: empty})
-    assert not sandbox.requests
-
-
-def test_a_mapped_field_that_is_empty_is_an_error(dag: DAG, context: dict[str, Any], sandbox: Sandbox) -> None:
-    mapped = StartBroadcastOperator.partial(task_id="start", dag=dag, broadcast="/ledger").expand(shards=[None, 2])
-    with pytest.raises(OtpiqValidationError, match="shards: is set and rendered to an empty value"):
-        execute(mapped.unmap({"shards": None}), context)
 
 
 @pytest.fixture
@@ -455,9 +379,8 @@ def set_quiet_hours(sandbox: Sandbox, connect: Callable[..., OtpiqHook]) -> Call
 
 
 def test_no_time_falls_into_quiet_hours(
-    create: Run, start: Run, sandbox: Sandbox, set_quiet_hours: Callable[[pendulum.DateTime], None]
+    start: Run, sandbox: Sandbox, set_quiet_hours: Callable[[pendulum.DateTime], None]
 ) -> None:
-    create()
     time = in_minutes(60)
     set_quiet_hours(time)
     with pytest.raises(OtpiqValidationError, match="quiet"):
@@ -468,9 +391,8 @@ def test_no_time_falls_into_quiet_hours(
 
 
 def test_a_start_that_has_begun_continues_after_quiet_hours_that_were_added_since(
-    create: Run, start: Run, sandbox: Sandbox, set_quiet_hours: Callable[[pendulum.DateTime], None]
+    start: Run, sandbox: Sandbox, set_quiet_hours: Callable[[pendulum.DateTime], None]
 ) -> None:
-    create()
     time = in_minutes(60)
     start(scheduled_for=time, shard=0, shards=3)
     set_quiet_hours(time)
@@ -483,13 +405,34 @@ def test_a_start_that_has_begun_continues_after_quiet_hours_that_were_added_sinc
         assert messaged(sandbox) == everybody()
 
 
-def test_a_refusal_reports_the_campaigns_that_were_scheduled_before(
-    create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_campaign_that_starts_in_quiet_hours_that_were_added_since_is_a_warning(
+    create: Run,
+    start: Run,
+    sandbox: Sandbox,
+    set_quiet_hours: Callable[[pendulum.DateTime], None],
+    sleep_calls: list[float],
+    caplog: pytest.LogCaptureFixture,
+    when: str,
 ) -> None:
     create()
     time = in_minutes(60)
+    start_in_part(start, sandbox, time, when)
+    set_quiet_hours(time)
+    with pytest.raises(OtpiqRequestError, match="Not scheduled"):
+        start(scheduled_for=time)
+    warnings = [record.message for record in caplog.records if "An earlier try has scheduled" in record.message]
+    scheduled = [campaign["_id"] for campaign in sandbox.campaigns if campaign["status"] == "scheduled"]
+    assert scheduled[1:] == [each for each in scheduled if any(each in warning for warning in warnings)]
+    assert len(warnings) == (when == "after")
+    assert all(to_api_format(time) in warning for warning in warnings)
+
+
+def test_a_refusal_reports_the_campaigns_that_were_scheduled_before(
+    start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
+) -> None:
+    time = in_minutes(60)
     start(scheduled_for=time, shard=0, shards=3)
-    with pytest.raises(OtpiqValidationError) as caught:
-        start()
-    assert text_of(caught.value) == snapshot
-    assert caught.value.errors[0].startswith("scheduled_for: ")
+    error = start.fail()
+    assert text_of(error) == snapshot
+    assert error.errors[0].startswith("scheduled_for: ")

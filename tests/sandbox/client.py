@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CAMPAIGNS = "/whatsapp/campaigns"
 PAYLOAD = f"{CAMPAIGNS}/recipient-payload"
+WINDOW = {"startDate": "2026-12-01T00:00:00Z", "endDate": "2026-12-02T00:00:00Z"}
 
 
 def tomorrow() -> str:

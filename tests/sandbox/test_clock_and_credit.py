@@ -172,11 +172,7 @@ def test_credit_must_be_a_whole_number(sandbox: Sandbox, body: Any) -> None:
     assert sandbox.credit == 15000
 
 
-def test_a_campaign_may_use_all_credit(sandbox: Sandbox) -> None:
-    campaign_id = with_recipients(sandbox, *people(3))
-    sandbox.credit = 36
-    assert start(sandbox, campaign_id).status_code == 200
-    assert sandbox.credit == 0
+def test_a_sample_may_use_all_credit(sandbox: Sandbox) -> None:
     sandbox.credit = 36
     assert sample(sandbox, created_id(sandbox), *people(3)).status_code == 201
     assert sandbox.credit == 0
@@ -189,14 +185,6 @@ def test_credit_that_was_set_is_reserved_and_refunded(sandbox: Sandbox) -> None:
     assert call(sandbox, "GET", "/info").json()["credit"] == sandbox.credit == 100
     sandbox.move_clock(seconds=10)
     assert sandbox.credit == 100 + 1200
-
-
-def test_as_many_messages_as_the_credit_covers_can_be_sent(sandbox: Sandbox) -> None:
-    campaign_id = created_id(sandbox)
-    sandbox.credit = 100
-    can_cover = sample(sandbox, campaign_id, *people(20)).json()["canCover"]
-    assert sample(sandbox, campaign_id, *people(can_cover + 1)).status_code == 400
-    assert sample(sandbox, campaign_id, *people(can_cover)).status_code == 201
 
 
 def test_running_campaigns_reserve_credit(sandbox: Sandbox) -> None:

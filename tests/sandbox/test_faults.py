@@ -148,18 +148,6 @@ def test_a_request_to_a_similar_path_is_not_affected(sandbox: Sandbox) -> None:
         assert call(sandbox, method, path).status_code in (404, 405)
 
 
-@pytest.mark.parametrize(("when", "is_processed"), [("before", False), ("after", True)])
-@pytest.mark.parametrize("armed", ["attach", "sample", "start"])
-def test_a_fault_happens_before_or_after_processing(
-    sandbox: Sandbox, armed: str, when: str, is_processed: bool
-) -> None:
-    campaign_id = with_recipients(sandbox)
-    before = sandbox.campaigns
-    sandbox.arm(armed, status=503, when=when)
-    assert send(sandbox, armed, campaign_id) == 503
-    assert (sandbox.campaigns != before) is is_processed
-
-
 @pytest.mark.parametrize("fault", [{"status": 200, "when": "after"}, {"connection": "drop"}, {"delay": 60}])
 def test_a_wrong_key_returns_401_despite_a_fault(sandbox: Sandbox, fault: dict[str, Any]) -> None:
     sandbox.arm("create", **fault)

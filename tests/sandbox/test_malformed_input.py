@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.fakes import CREATE_BODY
-from tests.sandbox.client import CAMPAIGNS, control, created_id, people, with_recipients
+from tests.sandbox.client import CAMPAIGNS, WINDOW, control, created_id, people, with_recipients
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -38,7 +38,6 @@ MALFORMED_BODIES = [
     b'{"a":' + DEEP + b"}",
 ]
 PATHS = [CAMPAIGNS, f"{CAMPAIGNS}/{{}}/recipients", f"{CAMPAIGNS}/{{}}/sample", "/reports/generate"]
-WINDOW = {"startDate": "2026-12-01T00:00:00Z", "endDate": "2026-12-02T00:00:00Z"}
 
 
 def post(sandbox: Sandbox, path: str, body: bytes, content_type: str | None = "application/json") -> requests.Response:

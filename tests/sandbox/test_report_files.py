@@ -9,19 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.sandbox.client import (
-    created_id,
-    download,
-    generate,
-    people,
-    reported_file,
-    sample,
-)
+from tests.sandbox.client import WINDOW, created_id, download, generate, people, reported_file, sample
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
-
-WINDOW = {"startDate": "2026-12-01T00:00:00Z", "endDate": "2026-12-02T00:00:00Z"}
 
 
 def test_a_download_needs_no_key_and_is_logged(sandbox: Sandbox) -> None:

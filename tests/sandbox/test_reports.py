@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.sandbox.client import (
+    WINDOW,
     attach,
     call,
     clock,
@@ -50,7 +51,6 @@ REPORT = [
     "updatedAt",
     "message",
 ]
-WINDOW = {"startDate": "2026-12-01T00:00:00Z", "endDate": "2026-12-02T00:00:00Z"}
 WINDOW_START = "2026-01-01T00:00:00Z"
 EVEN, ODD, FAILING = "9647712345678", "9647712345679", "9647712345000"
 

@@ -260,7 +260,7 @@ class Client(OtpiqClient):
     """A client whose requests reach the world."""
 
     def _send(self, method: str, path: str, body: Any) -> RawResponse:
-        content, is_repeated_in = _serialise(body)
+        content, substitute_for = _serialise(body)
         data = json.loads(content) if content else {}
         try:
             status, response = _world.operate(method, path, lambda: http(method, path, data), content or b"")
@@ -268,7 +268,7 @@ class Client(OtpiqClient):
             raise OtpiqConnectionError(f"{method} {path}: lost.", may_have_taken_effect=True) from None
         content = json.dumps(response).encode()
         headers = {"Content-Type": "application/json"}
-        return RawResponse(f"{method} {path}", path, status, headers, content, self._settings.password, is_repeated_in)
+        return RawResponse(f"{method} {path}", path, status, headers, content, self._settings.password, substitute_for)
 
 
 @cache

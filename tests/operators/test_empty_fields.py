@@ -1,0 +1,95 @@
+"""Which fields of all operators must not be empty, and that their ``__init__`` only assigns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_otpiq._audience.request import AudienceRequest, Columns
+from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
+from airflow_provider_otpiq._recipients.requests import RecipientsRequest
+from airflow_provider_otpiq._report.request import AwaitDeliveryRequest, ReportRequest
+from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
+from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from airflow_provider_otpiq.operators.campaign import (
+    AttachRecipientsOperator,
+    CreateCampaignOperator,
+    SendSampleOperator,
+    StartCampaignOperator,
+    UpdateCampaignOperator,
+)
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from airflow_provider_otpiq.sensors.report import DeliverySensor
+from dev.local_airflow import EXAMPLE_DAGS
+from tests.operators.broadcasts import Run
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+REQUESTS: dict[Any, Any] = {
+    PrepareAudienceOperator: [AudienceRequest],
+    CreateBroadcastOperator: [CreateBroadcast],
+    StartBroadcastOperator: [StartBroadcast],
+    DeliveryReportOperator: [ReportRequest],
+    DeliverySensor: [AwaitDeliveryRequest],
+    AttachRecipientsOperator: [Columns, RecipientsRequest],
+    SendSampleOperator: [Columns, RecipientsRequest],
+}
+OF_A_FILE = {
+    "campaign_id": "6" * 24,
+    "recipients": str(EXAMPLE_DAGS / "team.csv"),
+    "phone_number": "phone",
+    "template_parameters": {"body": {"1": "name"}},
+}
+OTHERS = [CreateCampaignOperator, UpdateCampaignOperator, StartCampaignOperator]
+REQUIRED: dict[Any, dict[str, Any]] = {
+    PrepareAudienceOperator: {"source": "people.csv", "phone_number": "phone", "output": "/audience"},
+    CreateBroadcastOperator: {"audience": "/audience/manifest.json", "name": "Summer"},
+    StartBroadcastOperator: {"broadcast": "/ledger"},
+    DeliveryReportOperator: {"destination": "/report.csv"},
+    DeliverySensor: {"broadcast": "/ledger"},
+    AttachRecipientsOperator: OF_A_FILE,
+    SendSampleOperator: OF_A_FILE,
+}
+FIELDS = [(operator, field) for operator in REQUIRED for field in operator.required_if_set]
+TEMPLATED = [(operator, field) for operator, field in FIELDS if field in operator.template_fields]
+
+
+@pytest.mark.parametrize("operator", REQUESTS)
+def test_the_fields_are_those_of_the_request(operator: Any) -> None:
+    required = {name for request in REQUESTS[operator] for name in request.required_if_set}
+    assert required & set(operator.template_fields) <= set(operator.required_if_set) <= required
+    for request in REQUESTS[operator]:
+        assert request.required_if_set.keys() <= request.model_fields.keys()
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("empty", ["{{ none }}", "{{ '' }}", "None", " ", "{{ ti.xcom_pull(task_ids='strat') }}"])
+@pytest.mark.parametrize(("operator", "field"), TEMPLATED)
+def test_a_field_that_is_set_must_not_render_to_an_empty_value(
+    context: dict[str, Any], sandbox: Sandbox, operator: Any, field: str, empty: str, *, native: bool
+) -> None:
+    context["ti"].xcom_pull = lambda **_: None
+    context["dag"].render_template_as_native_obj = native  # then the field becomes Python's None, as by an XCom
+    error = Run(operator, context, REQUIRED[operator]).fail(**{field: empty})
+    assert [each.partition(",")[0] for each in error.errors if each.startswith(f"{field}: ")] == [
+        f"{field}: is set and rendered to an empty value"
+    ]
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(("operator", "field"), FIELDS)
+def test_a_field_that_a_mapping_leaves_empty_is_an_error(context: dict[str, Any], operator: Any, field: str) -> None:
+    fields = {name: value for name, value in REQUIRED[operator].items() if name != field}
+    mapped = operator.partial(task_id="task", dag=context["dag"], **fields).expand(**{field: [None, "x"]})
+    run = Run(lambda **_: mapped.unmap({field: None}), context, {})
+    assert f"{field}: is set and rendered to an empty value" in str(run.fail())
+
+
+@pytest.mark.parametrize("operator", [*REQUESTS, *OTHERS])
+def test_init_only_assigns(operator: Any) -> None:
+    fields = {name: f"{{{{ {name} }}}}" for name in operator.template_fields}
+    renamed = {"output" if name == "output_folder" else name: value for name, value in fields.items()}
+    task = operator(task_id="task", **renamed)
+    assert {name: getattr(task, name) for name in fields} == fields
