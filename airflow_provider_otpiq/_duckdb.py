@@ -135,6 +135,8 @@ class Database:
                 errors=[error],
             ) from None
         except duckdb.IOException as error:
-            raise OSError(f"DuckDB cannot write to {self.folder.parent} ({type(error).__name__}).") from None
+            raise OSError(
+                f"DuckDB cannot write to {self.folder.parent} ({type(error).__name__}). Check its free space."
+            ) from None
         except duckdb.Error as error:
-            raise OtpiqError(f"DuckDB failed with {type(error).__name__}; nothing was written.") from None
+            raise OtpiqError(f"DuckDB failed with {type(error).__name__}; the output is not complete.") from None

@@ -182,9 +182,19 @@ class _Records:
         except ValidationError:
             error = f"{self.folder.location_of(name)}: was edited, or belongs to another version of this provider"
             raise OtpiqValidationError(
-                f"{error}. Restore it. Set another ledger only if you are sure that this broadcast was not started.",
+                f"{error}. {_remedy_for(name)} only if you are sure that this broadcast was not started.",
                 errors=[error],
             ) from None
+
+
+def _remedy_for(name: str) -> str:
+    """Return what to do about a record that cannot be read: a new ledger reads the request of each marked one."""
+    if name == _BROADCAST:
+        return (
+            f"Restore it from its copy, */{_REQUEST}. Delete the in_use*.json of the audience that names this ledger,"
+            " and set another ledger,"
+        )
+    return "Restore it. Set another ledger"
 
 
 class Ledger:
@@ -281,9 +291,10 @@ class Ledger:
 
     def _require_no_lost_start(self) -> None:
         if self.has_schedules() and self.start() is None:
-            error = f"{self}: lost its start.json, although campaigns are scheduled"
+            error = f"{self}: start.json is missing, although campaigns are scheduled"
             raise OtpiqValidationError(
-                f"Nothing was changed: {error}. Restore it, or set another ledger for another message.", errors=[error]
+                f"This task created nothing: {error}. Restore it, or set another ledger for another message.",
+                errors=[error],
             )
 
     def _require_same_request(self, start: Start) -> Start:

@@ -126,12 +126,23 @@ def name_of_callable(function: object) -> str:
     return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
+def describe_type(value: object) -> str:
+    """Return the name of a value's type with its article: ``an int``."""
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
+
+
+def describe_count(count: int, unit: str) -> str:
+    """Return a number of units, in the singular or the plural: ``1 digit``."""
+    return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"
+
+
 def safe_repr(value: object) -> str:
     """Describe a field's value, without showing what could be a key or a phone number in the wrong field."""
     if not isinstance(value, str):
-        return str(value) if isinstance(value, datetime) else f"a {type(value).__name__}"
+        return str(value) if isinstance(value, datetime) else describe_type(value)
     if len(value) > _MAX_VALUE_LENGTH or _is_sensitive(value):
-        return f"a string of {len(value)} characters"
+        return f"a string of {describe_count(len(value), 'character')}"
     return repr(value)
 
 
@@ -145,20 +156,17 @@ def _length_and_kind(value: object) -> str:
         return "not set"
     if isinstance(value, str):
         visible = _PUNCTUATION.sub("", value)
-        return _counted(len(visible), "digit") if visible.isdecimal() else _counted(len(value), "character")
+        is_number = visible.isdecimal()
+        return describe_count(len(visible), "digit") if is_number else describe_count(len(value), "character")
     if _is_short_int(value):
-        return f"an int of {_counted(len(str(value).lstrip('-')), 'digit')}"
+        return f"an int of {describe_count(len(str(value).lstrip('-')), 'digit')}"
     if isinstance(value, int) and not isinstance(value, bool):
         return "an int of more than 18 digits"
-    return f"a {type(value).__name__}"
+    return describe_type(value)
 
 
 def _is_short_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _BEYOND_PHONE_NUMBERS
-
-
-def _counted(count: int, unit: str) -> str:
-    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
 def _masked(match: re.Match[str]) -> str:

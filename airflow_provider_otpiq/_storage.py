@@ -134,7 +134,9 @@ class Folder:
         above = next(folder for folder in path.parents if folder.exists())
         if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
             problem = f"{path} is a folder" if path.is_dir() else f"{above} is not a writable folder"
-            raise OtpiqConfigurationError(f"{self.location_of(name)}: {problem}. Set another path, or fix its rights.")
+            raise OtpiqConfigurationError(
+                f"{self.location_of(name)}: {problem}. Set another path, or change its permissions."
+            )
 
     @contextmanager
     def staged(self, name: str) -> Iterator[Path]:
@@ -183,8 +185,9 @@ class Folder:
             if error.errno not in _NO_HARD_LINKS:
                 raise
             raise OtpiqConfigurationError(
-                f"{self.location}: this file system has no hard links ({error.strerror}), which keep two processes"
-                " apart. Set a folder on a disk that has them, or in an object store, such as s3://…"
+                f"{self.location}: this file system does not support hard links ({error.strerror}), which keep two"
+                " processes from doing the same work. Set a folder on a file system that supports them, or in an object"
+                " store, such as s3://…"
             ) from None
         return True
 
@@ -197,8 +200,8 @@ class Folder:
         content = self.read(name)
         if content is not None and self.create(name, content):
             raise OtpiqConfigurationError(
-                f"{self.location}: this store does not refuse to create an object that exists, which keeps two"
-                " processes apart. Set a folder in another store, such as S3, Google Cloud Storage or a local disk."
+                f"{self.location}: this store does not support exclusive creation, which keeps two processes from doing"
+                " the same work. Set a folder in another store, such as S3, Google Cloud Storage or a local disk."
             )
 
     def delete(self, name: str) -> None:

@@ -49,7 +49,8 @@ def list_some(items: Sequence[str], most: int) -> str:
 
 
 def _line(details: ErrorDetails) -> str:
-    return ": ".join([*map(str, details["loc"]), _text(details)])
+    location = (str(name) for name in details["loc"] if name != "[key]")  # pydantic's, after the key's own name
+    return ": ".join([*location, _text(details)])
 
 
 def _text(details: ErrorDetails) -> str:

@@ -127,13 +127,16 @@ class OtpiqRequestError(OtpiqApiError, AirflowFailException):
 class OtpiqAuthenticationError(OtpiqApiError, AirflowFailException):
     """OTPIQ does not accept the API key (401), or the key lacks a permission (403)."""
 
-    remedy = "Check the API key in the connection's password."
+    remedy = "Check the API key in the connection's password; after a 403, also the key's permissions."
 
 
 class OtpiqNotFoundError(OtpiqApiError, AirflowFailException):
     """OTPIQ does not find the id or the address (404)."""
 
-    remedy = "Check the id, and that the connection's host is the complete base URL (https://api.otpiq.com/api)."
+    remedy = (
+        "Check that the id belongs to the API key's project, and that the connection's host is the complete base URL"
+        " (https://api.otpiq.com/api)."
+    )
 
 
 class OtpiqConflictError(OtpiqApiError, AirflowFailException):
@@ -158,7 +161,7 @@ class OtpiqRedirectError(OtpiqApiError, AirflowFailException):
 class OtpiqReportError(OtpiqApiError, AirflowFailException):
     """A report is not as documented: its address is not safe, a column is missing, or a value is invalid."""
 
-    remedy = "Nothing was written. Upgrade this provider, or ask OTPIQ what has changed."
+    remedy = "No file was written. Upgrade this provider, or ask OTPIQ what has changed."
 
 
 class OtpiqDownloadError(OtpiqApiError):

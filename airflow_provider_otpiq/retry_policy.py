@@ -45,7 +45,8 @@ class OtpiqRetryPolicy(RetryPolicy):
         :return: fail, retry after a delay, or Airflow's default.
         """
         if isinstance(exception, OtpiqCreditError):
-            return RetryDecision.fail(reason="Insufficient credit or spending limit. Top up, then clear the task.")
+            reason = f"The credit or the spending limit does not cover the request. {OtpiqCreditError.remedy}"
+            return RetryDecision.fail(reason=reason)
         if isinstance(exception, OtpiqApiError) and exception.retry_after:
             delay = timedelta(seconds=min(exception.retry_after, MAX_DELAY))
             return RetryDecision.retry(delay=delay, reason=f"OTPIQ asks to wait {delay}.")

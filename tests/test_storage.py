@@ -188,7 +188,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, write: Any) -> None:
 def test_a_store_without_exclusive_creation_is_refused() -> None:
     folder = Folder("memory://lax@bucket/ledger")
     folder.write("one.json", b"1")
-    with pytest.raises(OtpiqConfigurationError, match="does not refuse to create an object that exists"):
+    with pytest.raises(OtpiqConfigurationError, match="does not support exclusive creation"):
         folder.require_exclusive_creation("one.json")
 
 
@@ -196,7 +196,7 @@ def test_no_broadcast_begins_in_a_store_without_exclusive_creation() -> None:
     broadcast = Broadcast(
         request={}, audience="", audience_checksum="", template_id=TEMPLATE_ID, phone_number_id=PHONE_NUMBER_ID
     )
-    with pytest.raises(OtpiqConfigurationError, match="does not refuse to create an object that exists"):
+    with pytest.raises(OtpiqConfigurationError, match="does not support exclusive creation"):
         Ledger.begin("memory://lax@bucket/ledger", broadcast)
 
 
@@ -216,7 +216,7 @@ def test_a_file_system_without_hard_links_is_refused(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "link", link)
-    with pytest.raises(OtpiqConfigurationError, match=f"{tmp_path}: this file system has no hard links"):
+    with pytest.raises(OtpiqConfigurationError, match=f"{tmp_path}: this file system does not support hard links"):
         Folder(str(tmp_path)).create("one.json", b"1")
     assert not list(tmp_path.iterdir())
 

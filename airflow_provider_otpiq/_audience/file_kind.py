@@ -30,9 +30,9 @@ _QUOTED = re.compile(r'"[^"]*"?')
 _FIRST_LINE = re.compile(rb"[^\n]*\n?\0{0,3}")  # of UTF-16 and UTF-32 too
 _PARQUET = b"PAR1"
 _BINARIES = {
-    _PARQUET: ("a Parquet file", "Set file_format='parquet', or let its name end in .parquet."),
-    b"\x1f\x8b": ("a gzip file", "Let its name end in .gz, or decompress it."),
-    b"\x28\xb5\x2f\xfd": ("a zstd file", "Let its name end in .zst, or decompress it."),
+    _PARQUET: ("a Parquet file", "Set file_format='parquet', or rename it to end in .parquet."),
+    b"\x1f\x8b": ("a gzip file", "Rename it to end in .gz, or decompress it."),
+    b"\x28\xb5\x2f\xfd": ("a zstd file", "Rename it to end in .zst, or decompress it."),
     b"PK\x03\x04": ("an Excel workbook (.xlsx), or another zip archive", "Save it as CSV, or extract it."),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook (.xls)", "Save it as CSV."),
 }
@@ -49,7 +49,7 @@ def is_blank(content: bytes) -> bool:
 def undecodable_reason(encoding: str) -> str:
     """Return the reason for rejecting a row that has bytes which are not text in an encoding."""
     remedy = f"set encoding, such as {_GUESS} for Arabic from Excel" if _is_utf_8(encoding) else "set another encoding"
-    return f"has bytes that are not text in {codecs.lookup(encoding).name}; {remedy}"
+    return f"has bytes that are not valid {codecs.lookup(encoding).name}; {remedy}"
 
 
 def require_parquet(head: bytes, name: str) -> None:
@@ -58,7 +58,7 @@ def require_parquet(head: bytes, name: str) -> None:
         return
     _refuse_binary(head, name)
     remedy = "Set file_format='csv' or file_format='jsonl'."
-    raise _refusal(name, "looks like text; a Parquet file was expected", remedy)
+    raise _refusal(name, "looks like text; expected a Parquet file", remedy)
 
 
 def require_text(head: bytes, name: str, encoding: str) -> None:
@@ -73,7 +73,7 @@ def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
     _refuse_binary(head, name)
     line = next(_FIRST_LINE.finditer(head))[0]
     if line.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b'{"'):
-        raise _refusal(name, "looks like JSON Lines; CSV was expected", "Set file_format='jsonl'.")
+        raise _refusal(name, "looks like JSON Lines; expected CSV", "Set file_format='jsonl'.")
     found_encoding = _other_encoding(line, encoding)
     found_delimiter = _other_delimiter(line.decode(found_encoding or encoding, "replace"), delimiter)
     if found_delimiter and not found_encoding:  # so that one error names both
@@ -146,10 +146,10 @@ def _is_utf_8_text(content: bytes) -> bool:
 def _refusal_of_fields(name: str, fields: dict[str, tuple[str, str | None]]) -> OtpiqValidationError:
     """Return the error of fields that do not fit the file; each has the set and, if it is wrong, the found value."""
     wrong = {field: values for field, values in fields.items() if values[1]}
-    errors = [f"{field}: {set_!r} is set, but {name} seems to have {found!r}" for field, (set_, found) in wrong.items()]
+    errors = [f"{field}: {set_!r} is set, but {name} seems to use {found!r}" for field, (set_, found) in wrong.items()]
     remedy = " and ".join(f"{field}={found!r}" for field, (_, found) in wrong.items())
     is_guess = wrong.get("encoding", ("", ""))[1] == _GUESS
-    return refusal(errors, f"Set {remedy}{', or the encoding that the file really has' if is_guess else ''}.")
+    return refusal(errors, f"Set {remedy}{', or the encoding that the file has' if is_guess else ''}.")
 
 
 def refusal(errors: Sequence[str], remedy: str) -> OtpiqValidationError:

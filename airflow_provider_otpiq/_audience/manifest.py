@@ -104,7 +104,7 @@ class Audience:
         """Read the recipients of a part, with their ``reference``; refuse one that was changed."""
         content = self.folder.read(part.path)
         if content is None or sha256(content).hexdigest() != part.sha256:
-            problem = "is missing" if content is None else "was changed since it was prepared (its checksum differs)"
+            problem = "is missing" if content is None else "was changed after it was prepared (its checksum differs)"
             raise _unusable(
                 f"{self.folder.location_of(part.path)}: {problem}",
                 "Clear the task that prepares the audience; the same input restores the part.",

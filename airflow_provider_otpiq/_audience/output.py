@@ -116,13 +116,14 @@ class Output:
         content = self.folder.read(MANIFEST)
         if content == manifest.to_json() or manifest.checksum in checksums_in_use(self.folder):
             return
-        lost = f"{MANIFEST} is missing, and the campaigns were created from another audience"
-        changes = [lost] if content is None else list(_changes(Audience(self.location).manifest, manifest))
+        missing = f"{MANIFEST} is missing, and the campaigns were created from another audience"
+        to_continue = "prepare the same rows" if content is None else "clear only the tasks after this one"
+        changes = [missing] if content is None else list(_changes(Audience(self.location).manifest, manifest))
         raise OtpiqValidationError(
-            f"The audience was not published: {self.folder} has campaigns already, of another audience:"
+            f"The audience was not published: {self.folder} already has campaigns of another audience:"
             f"{bullet_list(changes)}\n"
-            "To continue the broadcast of these campaigns, clear only the tasks after this one."
-            " For another broadcast, set another output; its recipients get a message again.",
+            f"To continue the broadcast of these campaigns, {to_continue}. For another broadcast, set another output;"
+            " its recipients get a message again.",
             errors=changes,
         )
 
@@ -152,7 +153,7 @@ class MappedTask(BaseModel):
             error = f"output: map index {found.map_index} of this task prepares its audience in {folder} too"
             raise OtpiqValidationError(
                 f"{error}; one would replace the other. Add {{{{ ti.map_index }}}}, or the mapped value, to `output`."
-                f" If the mapping has changed since, delete {folder.location_of(_MAPPED_TASK)} and clear the task.",
+                f" If the mapped input has changed, delete {folder.location_of(_MAPPED_TASK)} and clear the task.",
                 errors=[error],
             )
         folder.write(_MAPPED_TASK, content)
@@ -181,8 +182,8 @@ def _changes(old: Manifest, new: Manifest) -> Iterator[str]:
     for name in ("source", "template_parameters", "counts"):
         before, after = (manifest.model_dump()[name] for manifest in (old, new))
         if before != after:
-            yield f"{name}: {before}, and now {after}"
+            yield f"{name}: was {before}, is now {after}"
     if old.parts != new.parts:
         pairs = zip(old.parts, new.parts, strict=False)
         changed = sum(before != after for before, after in pairs) + abs(len(old.parts) - len(new.parts))
-        yield f"parts: {changed} of {max(len(old.parts), len(new.parts))} have other recipients"
+        yield f"parts: other recipients in {changed} of {max(len(old.parts), len(new.parts))}"

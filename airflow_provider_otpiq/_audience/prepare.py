@@ -62,7 +62,7 @@ class _Preparation:
             else:
                 self._keep(counts)
         if counts.rejected:
-            log.warning("%s of %s rows are rejected.%s", f"{counts.rejected:,}", f"{counts.rows:,}", self._reasons())
+            log.warning("Rejected %s of %s rows.%s", f"{counts.rejected:,}", f"{counts.rows:,}", self._reasons())
         return Audience(self._output.location)
 
     def _load(self, name: TableName, source: Any, columns: Sequence[str]) -> None:
@@ -87,7 +87,11 @@ class _Preparation:
         manifest = self._manifest(counts, [part for part, _ in self._parts()])
         self._output.require_same(manifest)
         restored = self._output.restore(self._parts(), manifest)
-        log.info("%s has campaigns already and did not change. Restored files: %d.", self._output.folder, restored)
+        log.info(
+            "%s already has campaigns, and its audience is unchanged. Restored files: %d.",
+            self._output.folder,
+            restored,
+        )
 
     def _parts(self) -> Iterator[tuple[Part, bytes]]:
         return name_parts(self._classifier.parts())
@@ -135,7 +139,7 @@ class _Preparation:
         if not self._classifier.has_suppressions():
             log.warning("suppress has no phone numbers, so no row is suppressed.")
         if blank:
-            log.warning("suppress: %d rows without a phone number suppress nobody: %s.", len(blank), _rows(blank))
+            log.warning("suppress: ignored %s without a phone number.", _rows(blank))
 
     def _require_recipients(self, counts: Counts) -> None:
         limit = self._request.max_rejected
@@ -147,8 +151,9 @@ class _Preparation:
                 f" suppressed: {counts.suppressed:,}"
             )
         if rejected > limit:
+            expected = f"{limit} of the rows" if isinstance(limit, float) else f"{limit:,}"
             errors.append(
-                f"max_rejected: {counts.rejected:,} of {counts.rows:,} rows are rejected; at most {limit} may be"
+                f"max_rejected: {counts.rejected:,} of {counts.rows:,} rows rejected; expected at most {expected}"
             )
         if errors:
             excluded = self._output.folder.location_of(EXCLUDED)
@@ -168,13 +173,11 @@ def _rows(rows: list[int]) -> str:
 def _refuse_own_output(files: list[SourceFile], output: Output) -> None:
     inside = [str(file) for file in files if output.folder.contains(file.path)]
     if inside:
-        raise _refusal([f"output: {output.folder} contains a file to read, {inside[0]}"], "Set another folder.")
+        raise _refusal([f"output: {output.folder} contains the source file {inside[0]}"], "Set another output.")
 
 
 def _refusal(errors: Sequence[str], remedy: str) -> OtpiqValidationError:
-    return OtpiqValidationError(
-        f"The audience was not prepared, because of:{bullet_list(errors)}\n{remedy}", errors=errors
-    )
+    return OtpiqValidationError(f"The audience was not prepared:{bullet_list(errors)}\n{remedy}", errors=errors)
 
 
 @contextmanager

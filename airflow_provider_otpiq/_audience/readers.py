@@ -20,7 +20,7 @@ from airflow_provider_otpiq._audience.file_kind import refusal, require_csv, req
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER, CsvCounter
 from airflow_provider_otpiq._audience.table import Malformed, csv_source
 from airflow_provider_otpiq._audience.values import TOO_LONG, as_text, float_as_text
-from airflow_provider_otpiq._redaction import mask_phone_numbers
+from airflow_provider_otpiq._redaction import describe_type, mask_phone_numbers
 from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
 
@@ -163,7 +163,7 @@ def _from_json(line: str) -> Any:
 def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], table: Table) -> None:
     """Read rows that are dicts; ``name`` is what errors call their source."""
     if not isinstance(rows, Iterable):
-        error = f"{name}: returned a {type(rows).__name__}; dicts were expected, one for each row"
+        error = f"{name}: returned {describe_type(rows)}; expected dicts, one for each row"
         raise _refusal(error, remedy="Return or yield dicts.")
     available: dict[Any, None] = {}
 
@@ -174,7 +174,7 @@ def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], table: Ta
                     available.update(dict.fromkeys(row))
                 yield _as_row(row, columns)
             else:
-                yield Malformed("is not a JSON object" if row is None else f"is a {type(row).__name__}, not a dict")
+                yield Malformed("is not a JSON object" if row is None else f"is {describe_type(row)}, not a dict")
 
     wanted = set(columns)
     table.append_rows(read(), len(columns))
@@ -223,7 +223,7 @@ def _read_parquet(file: SourceFile, path: Path, columns: Sequence[str], table: T
     except OtpiqError:
         raise _refusal(
             f"{file}: a value cannot be read, such as bytes that are not UTF-8",
-            remedy=f"Write the columns {_shown(sorted(columns))} as strings: one of them has it.",
+            remedy=f"Write the columns {_shown(sorted(columns))} as strings: one of them has this value.",
         ) from None
 
 
@@ -264,7 +264,7 @@ def _parquet_expressions(file: SourceFile, columns: list[_ParquetColumn], no_tex
         wrong[columns[0].name] = "floats of 32 bits, which have lost the last digits of phone numbers"
     errors = [f"{file}: column {name!r} has {why}" for name, why in wrong.items() if why]
     if errors:
-        raise _refusal(*errors, remedy="Write it as a string in the source, as it should be sent.")
+        raise _refusal(*errors, remedy="Write these columns as strings in the source, as they should be sent.")
     phone_number, *others = columns
     return [_as_written(phone_number), *map(_parquet_text, others)]
 
@@ -305,7 +305,10 @@ def require_columns(
 def _describe(columns: Sequence[str], wanted: Iterable[str]) -> str:
     # A file without a header begins with a row. Only a wanted column proves that these are the names of columns.
     if {*map(_spelling, columns)}.isdisjoint(map(_spelling, wanted)) or any(map(_has_phone_number, columns)):
-        return "Its column names look like a row of data and are not shown. Name the columns in a file's first line."
+        return (
+            "Its column names are not shown, because they may be a row of data. Check the names that you set. The first"
+            " line of a CSV file must name its columns."
+        )
     return f"It has {_shown(columns)}. Set one of these names, or correct the source."
 
 

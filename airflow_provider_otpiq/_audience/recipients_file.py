@@ -105,7 +105,7 @@ def read_recipients(location: str) -> list[Any]:
     except IsADirectoryError:
         raise _refusal(location, "is a folder; set the path of a file in it") from None
     if content is None:
-        raise _refusal(location, "there is no such file")
+        raise _refusal(location, "does not exist")
     try:
         recipients = from_json(content)
     except ValueError:  # its text would repeat what is there
@@ -117,4 +117,4 @@ def read_recipients(location: str) -> list[Any]:
 
 def _refusal(location: str, problem: str) -> OtpiqValidationError:
     error = f"recipients: {location}: {problem}"
-    return OtpiqValidationError(f"{error}; nothing was sent.", errors=[error])
+    return OtpiqValidationError(f"{error}. Nothing was sent.", errors=[error])

@@ -25,7 +25,7 @@ from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
 from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.fields import Region, String, is_set
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
-from airflow_provider_otpiq._models.text import NULL_VALUES, REPLACEMENT_CHARACTER, clean, is_blank
+from airflow_provider_otpiq._models.text import NULL_VALUES, REPLACEMENT_CHARACTER, UNDECODED, clean, is_blank
 from airflow_provider_otpiq._redaction import safe_repr
 
 Source = tuple[str, ...] | Callable[[], Any]
@@ -43,7 +43,7 @@ def _sendable(value: str) -> str:
     if is_blank(value):
         raise ValueError("is blank; a template parameter must have a value")
     if REPLACEMENT_CHARACTER in value:
-        raise ValueError("has U+FFFD instead of bytes that could not be decoded")
+        raise ValueError(UNDECODED)
     return clean(value)
 
 

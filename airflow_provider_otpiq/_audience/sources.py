@@ -72,7 +72,7 @@ def find_files(locations: Iterable[str], file_format: str | None) -> list[Source
     """Find the files of paths and globs, in the order of the paths; those of a glob in the order of their names."""
     files = [file for location in locations for file in _files_of(location, file_format)]
     errors = [
-        f"{file}: its suffix is none of .csv, .jsonl, .parquet (or with .gz or .zst)"
+        f"{file}: has an unknown suffix; expected .csv, .jsonl or .parquet, alone or with .gz or .zst"
         for file in files
         if not file.file_format
     ]
@@ -87,9 +87,9 @@ def without_empty(files: list[SourceFile], field: str) -> list[SourceFile]:
     filled: list[SourceFile] = []
     for file in files:
         (empty if file.is_empty() else filled).append(file)
-    named = [f"{field}: {file} is empty; rows were expected" for file in empty if not file.is_of_glob]
+    named = [f"{field}: {file} is empty; expected rows" for file in empty if not file.is_of_glob]
     if not filled and not named:
-        named = [f"{field}: all {len(files)} files are empty; rows were expected"]
+        named = [f"{field}: all {len(files)} files are empty; expected rows"]
     if named:
         raise refusal(named, "Check what writes the file.")
     if empty:
@@ -104,7 +104,11 @@ def _files_of(location: str, file_format: str | None) -> list[SourceFile]:
     paths = sorted(filesystem.glob(path)) if _MAGIC.search(path) and not filesystem.exists(path) else [path]
     files = [found for found in paths if filesystem.isfile(found)]
     if not files:
-        problem = "matches no file" if paths != [path] else "is not a file (for a folder, set a glob such as …/*.csv)"
+        problem = (
+            "matches no file"
+            if paths != [path]
+            else "does not exist or is not a file; for a folder, set a glob such as …/*.csv"
+        )
         raise FileNotFoundError(f"{location} {problem}.")
     is_of_glob = paths != [path]
     return [SourceFile(filesystem, found, is_of_glob, *_kind(found, file_format)) for found in files]

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from airflow_provider_otpiq._audience.file_kind import undecodable_reason
 from airflow_provider_otpiq._audience.staging import UNDECODABLE_CHARACTER
-from airflow_provider_otpiq._models.text import MARKS, REPLACEMENT_CHARACTER, SPACES, is_blank
+from airflow_provider_otpiq._models.text import MARKS, REPLACEMENT_CHARACTER, SPACES, UNDECODED, is_blank
+from airflow_provider_otpiq._redaction import describe_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +47,7 @@ def as_text(value: Any) -> str:
         raise ValueError("is a time with a timezone; write it as a string, as it should be sent")
     if isinstance(value, int | Decimal | date | time | UUID):
         return _require_characters(str(value))
-    raise ValueError(f"is a {type(value).__name__}; a string, a number or a date was expected")
+    raise ValueError(f"is {describe_type(value)}; expected a string, a number or a date")
 
 
 def _float_as_text(value: float) -> str:
@@ -73,7 +74,7 @@ def unreadable_characters(encoding: str) -> dict[str, str]:
     """Return the characters that stand for something that cannot be read, each with the reason to reject the row."""
     return {
         UNDECODABLE_CHARACTER: undecodable_reason(encoding),
-        REPLACEMENT_CHARACTER: "has U+FFFD for bytes that an earlier program could not decode; correct the source",
+        REPLACEMENT_CHARACTER: UNDECODED,
         _SCIENTIFIC: "has a float that is too large or too small for plain digits; write it as a string",
     }
 

@@ -39,13 +39,13 @@ def begin_broadcast(hook: OtpiqHook, request: CreateBroadcast, audience: Audienc
         return ledger
     if not replace:
         raise OtpiqValidationError(
-            f"This task created nothing: {ledger} was begun with another request:{bullet_list(changes)}\nRestore the"
-            " earlier fields, set another ledger for another message, or set replace=True, which works until a start"
-            " has begun.",
+            f"This task created nothing: ledger {ledger} has another request:{bullet_list(changes)}\nRestore the"
+            " earlier fields. For another message, set another ledger. To replace the request, set replace=True, which"
+            " works until its start has begun.",
             errors=changes,
         )
     ledger = ledger.replace(_checked_request(hook, request, audience))
-    log.warning("%s. Earlier drafts remain but are never sent.", "; ".join(changes))
+    log.warning("The request was replaced: %s. Earlier drafts remain but are never sent.", "; ".join(changes))
     return ledger
 
 
@@ -91,7 +91,8 @@ def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
     ]
     if errors:
         raise OtpiqValidationError(
-            f"This task created nothing:{bullet_list(errors)}\nPrepare the audience with these template_parameters.",
+            f"This task created nothing:{bullet_list(errors)}\nAdd these template_parameters to the"
+            " task that prepares the audience, and clear it.",
             errors=errors,
         )
 
@@ -130,9 +131,9 @@ def _require_no_lost_ledger(audience: Audience, marks: Mapping[str, str]) -> Non
     for mark, location in marks.items():
         ledger = Ledger.open(location)
         if ledger is None or not ledger.is_intact():
-            error = f"{location}: this ledger is lost, and its campaigns may have been started"
+            error = f"{location}: the files of this ledger are missing, and its campaigns may have been started"
             raise OtpiqValidationError(
-                f"This task created nothing: {error}. Restore it. If you are sure that none of its campaigns was"
+                f"This task created nothing: {error}. Restore them. If you are sure that none of its campaigns was"
                 f" started, delete {audience.folder.location_of(mark)} and clear the task.",
                 errors=[error],
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._broadcast.begin import begin_broadcast
 from airflow_provider_otpiq._broadcast.part_size import describe_size, read_count
-from airflow_provider_otpiq._broadcast.process import MAX_LISTED, REFUSALS, process_parts
+from airflow_provider_otpiq._broadcast.process import REFUSALS, describe_parts, process_parts
 from airflow_provider_otpiq._broadcast.result import (
     BroadcastResult,
     add_up,
@@ -19,7 +19,6 @@ from airflow_provider_otpiq._broadcast.result import (
 )
 from airflow_provider_otpiq._ledger import Campaign
 from airflow_provider_otpiq._models.fields import MAX_NAME_LENGTH
-from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -57,7 +56,9 @@ def create_broadcast(hook: OtpiqHook, request: CreateBroadcast, *, replace: bool
     if has_begun:
         _require_none_lost(ledger, missing)
     if len(missing) < len(parts):
-        log.info("%d of %d campaigns hold their part already.", len(parts) - len(missing), len(parts))
+        log.info(
+            "Campaigns that already have the recipients of their part: %d of %d.", len(parts) - len(missing), len(parts)
+        )
     drafts = _Drafts(hook, audience, ledger, campaigns)
     process_parts(missing, drafts.ensure_attached, "Created and attached")
     totals = {"campaigns": len(campaigns), **add_up(parts, campaigns)}
@@ -76,11 +77,11 @@ def _require_short_name(name: str, parts: Sequence[Part]) -> None:
 
 def _require_none_lost(ledger: Ledger, missing: Sequence[Part]) -> None:
     if missing:
-        names = list_some([part.name for part in missing], MAX_LISTED)
-        error = f"{ledger}: this ledger has lost the campaigns of parts {names}, and its start has begun"
+        names = describe_parts([part.name for part in missing])
+        error = f"{ledger}: the campaigns of {names} are missing, and the start has begun"
         raise OtpiqValidationError(
-            f"This task created nothing: {error}, so they may have been sent. Restore it. Set another ledger only if"
-            " you are sure that this broadcast was not started.",
+            f"This task created nothing: {error}, so they may have been sent. Restore the ledger. Set another"
+            " ledger only if OTPIQ's dashboard shows that no campaign of this broadcast was sent.",
             errors=[error],
         )
 
@@ -177,5 +178,5 @@ def _send_again_if_outcome_unknown(send: Callable[[], Result]) -> Result:
     except OtpiqApiError as error:
         if not error.may_have_taken_effect:
             raise
-        log.warning("%s It is sent again.", error)
+        log.warning("%s Sending the request again.", error)
     return send()

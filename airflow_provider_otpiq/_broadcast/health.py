@@ -48,8 +48,8 @@ def require_healthy(hook: OtpiqHook, broadcast: Broadcast) -> None:
         log.warning("%s. This does not stop the broadcast.", warning)
     if findings.errors:
         raise OtpiqValidationError(
-            f"This task scheduled nothing:{bullet_list(findings.errors)}\nFix the problems in WhatsApp Manager, or"
-            " ask OTPIQ, and clear the task. To schedule the broadcast anyway, set check_health=False.",
+            f"This task scheduled nothing:{bullet_list(findings.errors)}\nFix these problems in WhatsApp Manager,"
+            " or ask OTPIQ, and clear the task. To schedule the broadcast anyway, set check_health=False.",
             errors=findings.errors,
         )
 

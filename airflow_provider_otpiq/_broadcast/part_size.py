@@ -37,17 +37,18 @@ def read_count(campaign: Mapping[str, Any], name: str) -> int | float | None:
 
 def describe_size(campaign_id: str, held: float | None, part: Part) -> str:
     """Return the sizes of a campaign and its part, as an error or a warning lists them."""
-    return f"campaign {campaign_id} holds {held} recipients, and its part {part.name} has {part.recipients}"
+    recipients = "recipient" if held == 1 else "recipients"
+    return f"campaign {campaign_id} holds {held} {recipients}, and its part {part.name} has {part.recipients}"
 
 
 def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], part: Part) -> None:
     """
-    Take a scheduled campaign back to a draft if it holds more recipients than its part; warn if it holds fewer.
+    Make a scheduled campaign a draft again if it holds more recipients than its part; warn if it holds fewer.
 
     OTPIQ returns the number only in the response to a change. So the campaign is scheduled until then.
 
     :raises OtpiqValidationError: if it holds more.
-    :raises OtpiqApiError: if taking it back fails and may be retried: the next try compares and takes it back again.
+    :raises OtpiqApiError: if making it a draft fails and may be retried: the next try compares it again.
     """
     held, campaign_id = read_count(campaign, "totalRecipients"), str(campaign["_id"])
     if held is None:
@@ -58,16 +59,17 @@ def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], part: Part) 
     if held < part.recipients:
         log.warning("OTPIQ reports that %s.", found)
     elif held > part.recipients:
-        _take_back(hook, campaign_id, found)
+        _make_draft_again(hook, campaign_id, found)
         raise OtpiqValidationError(
-            f"{found}: somebody else has attached the others. It is a draft again and sends nothing. Delete it in"
-            " OTPIQ's dashboard, and send its part in a separate campaign.",
+            f"{found}: somebody else has attached the others. It is a draft again and sends nothing. Delete it"
+            f" in OTPIQ's dashboard, send {part.path} of the audience in a separate campaign, and mark this task as"
+            " success: a retry would schedule the same campaign.",
             errors=[found],
         )
 
 
-def _take_back(hook: OtpiqHook, campaign_id: str, found: str) -> None:
-    still = f"{found}, and it could not be taken back to a draft. Take it back in OTPIQ's dashboard before it starts."
+def _make_draft_again(hook: OtpiqHook, campaign_id: str, found: str) -> None:
+    still = f"{found}, and it could not be made a draft again. Make it a draft in OTPIQ's dashboard before it starts."
     try:
         hook.update_campaign(campaign_id=campaign_id, schedule_type="now")
     except REFUSALS as error:

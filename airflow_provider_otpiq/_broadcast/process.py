@@ -44,20 +44,22 @@ def process_parts(parts: Sequence[Part], work: Callable[[Part], None], done: str
             recipients += part.recipients
         except REFUSALS as error:
             refused.setdefault(_without_remedy(error), []).append(part.name)
-            log.warning("Refused: part %s: %s", part.name, error)
+            log.warning("Part %s was refused: %s", part.name, error)
         so_far = done, campaigns, len(parts), f"{recipients:,}"
         progress.report("%s %d of %d campaigns, %s recipients.", *so_far, now=count == len(parts))
     if refused:
-        problems = f"{len(parts) - campaigns} of {len(parts)} campaigns were refused; the others are done:"
+        problems = f"Refused campaigns: {len(parts) - campaigns} of {len(parts)}; the others are done:"
         remedy = "Fix the problems above and clear the task; only these campaigns are retried."
         raise OtpiqRequestError(f"{problems}{bullet_list(_lines(refused))}\n{remedy}", remedy=remedy)
 
 
+def describe_parts(names: Sequence[str]) -> str:
+    """List the names of parts, as errors do: ``parts 00001, 00002 and 7 more``."""
+    return f"part{'s' if len(names) > 1 else ''} {list_some(names, MAX_LISTED)}"
+
+
 def _lines(refused: dict[str, list[str]]) -> list[str]:
-    lines = [
-        f"part{'s' if len(names) > 1 else ''} {list_some(names, MAX_LISTED)}: {reason}"
-        for reason, names in refused.items()
-    ]
+    lines = [f"{describe_parts(names)}: {reason}" for reason, names in refused.items()]
     more = len(lines) - MAX_LISTED
     return [*lines[:MAX_LISTED], f"and {more} more, which the log lists"] if more > 0 else lines
 

@@ -86,7 +86,8 @@ class _Sharded(RequestModel):
 class CreateBroadcast(TemplateAndSender, _Sharded):
     """The message of a broadcast, its sending number and its audience."""
 
-    subject = "The broadcast"
+    subject = "This task"
+    failure_phrase = "created nothing"
     requires_template_and_sender = True
     required_if_set: ClassVar[dict[str, str]] = {
         **_SHARDS_ARE_LOST,
@@ -107,7 +108,8 @@ class CreateBroadcast(TemplateAndSender, _Sharded):
 class StartBroadcast(_Sharded):
     """When the campaigns of a broadcast start."""
 
-    subject = "The broadcast's start"
+    subject = "This task"
+    failure_phrase = "scheduled nothing"
     required_if_set: ClassVar[dict[str, str]] = {
         **_SHARDS_ARE_LOST,
         "scheduled_for": "the messages would go out as soon as possible",

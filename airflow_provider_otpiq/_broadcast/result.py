@@ -56,8 +56,8 @@ def open_broadcast(location: str) -> tuple[Ledger, Audience]:
     ledger = Ledger.open(location)
     if ledger is None:
         raise _unusable(
-            f"broadcast: {location} has no broadcast; expected its ledger",
-            "Run the task that creates it first, or correct the path.",
+            f"broadcast: {location} is not the ledger of a broadcast",
+            "Run the task that creates the broadcast first, or correct the path.",
         )
     audience = Audience(ledger.broadcast.audience)
     if audience.manifest.checksum != ledger.broadcast.audience_checksum:

@@ -59,10 +59,14 @@ def time_to_request(request: StartBroadcast, start: Start, time: DateTime, remed
     if delay <= request.max_delay:
         return later
     late = delay.in_words()
-    error = f"it is too late: {to_api_format(later)} is {late} after {to_api_format(start.scheduled_for)}"
+    most = pendulum.duration(seconds=request.max_delay.total_seconds()).in_words()
+    error = (
+        f"it is too late: the earliest possible time, {to_api_format(later)}, is {late} after"
+        f" {to_api_format(start.scheduled_for)}; expected at most max_delay ({most})"
+    )
     raise OtpiqValidationError(
         f"Not scheduled: {error}. {remedy} To send it anyway, set max_delay to more than {late} plus the time until you"
-        " clear the task, and clear it.",
+        " clear the task, and clear the task.",
         errors=[error],
     )
 
@@ -122,8 +126,8 @@ class PartScheduler:
             self.hook.guard_rails.check_time(time, "scheduled_for")
         except OtpiqValidationError as error:
             raise OtpiqValidationError(
-                f"Not scheduled: {error.errors[0]}. {_KEEPS_ITS_TIME} Clear the task after the quiet hours, with a"
-                f" max_delay of more than lead_time plus the time since {to_api_format(self.start.scheduled_for)}.",
+                f"Not scheduled: {error.errors[0]}. {_KEEPS_ITS_TIME} After the quiet hours, set max_delay to more"
+                f" than lead_time plus the time since {to_api_format(self.start.scheduled_for)}, and clear the task.",
                 errors=error.errors,
             ) from None
         return time

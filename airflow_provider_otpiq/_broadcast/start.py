@@ -16,7 +16,7 @@ import pendulum
 
 from airflow_provider_otpiq._broadcast.health import require_healthy
 from airflow_provider_otpiq._broadcast.part_size import read_number, require_part_size
-from airflow_provider_otpiq._broadcast.process import MAX_LISTED, REFUSALS, process_parts
+from airflow_provider_otpiq._broadcast.process import MAX_LISTED, REFUSALS, describe_parts, process_parts
 from airflow_provider_otpiq._broadcast.result import (
     BroadcastResult,
     add_up,
@@ -74,7 +74,7 @@ class _Start:
         self._other_project: str | None = None
 
     def run(self) -> BroadcastResult:
-        before = f"{self._scheduled_before} of {len(self._own)} campaigns were scheduled before"
+        before = f"Campaigns that were scheduled before: {self._scheduled_before} of {len(self._own)}"
         if self._scheduled_before:
             log.info("%s.", before)
         self._take_back_too_large()
@@ -83,7 +83,7 @@ class _Start:
             start = self._begun or self._begin()
         except OtpiqValidationError as error:
             if self._scheduled_before:
-                raise OtpiqValidationError(f"{error}\n{before} and stay scheduled.", errors=error.errors) from None
+                raise OtpiqValidationError(f"{error}\n{before}. They stay scheduled.", errors=error.errors) from None
             raise
         self._schedule(start)
         self._report_other_shards()
@@ -123,8 +123,8 @@ class _Start:
         missing = [part.name for part in list_unattached(self._parts, self._campaigns)]
         if missing:
             raise _refusal(
-                f"{len(missing)} of {len(self._parts)} campaigns do not hold their part yet:"
-                f" {list_some(missing, MAX_LISTED)}",
+                f"{len(missing)} of {len(self._parts)} campaigns without the recipients of their part:"
+                f" {describe_parts(missing)}",
                 "First run the tasks that create the broadcast, in all shards, until they succeed.",
             )
         ids = Counter(campaign.campaign_id for campaign in self._campaigns.values())
@@ -146,8 +146,8 @@ class _Start:
             log.warning("OTPIQ does not report the credit, or the cost of each campaign, so they are not compared.")
         if credit is not None and required > credit:
             raise OtpiqCreditError(
-                f"This task scheduled nothing: {len(parts)} campaigns cost {required:,.0f} IQD, and the credit is"
-                f" {credit:,.0f} IQD.",
+                f"This task scheduled nothing: the campaigns to schedule ({len(parts)}) cost {required:,.0f} IQD, and"
+                f" the credit is {credit:,.0f} IQD.",
                 amounts={"requiredCredit": required, "yourCredit": credit},
             )
 
@@ -180,10 +180,11 @@ class _Start:
         if start.requested == self._request.scheduled_for:
             return start
         saved, found = _format_time(start.requested), _format_time(self._request.scheduled_for)
+        to_finish = "set that time" if start.requested else "remove scheduled_for"
         raise _refusal(
-            f"scheduled_for: must be {saved}, with which the start of {self._ledger} has begun; found {found}",
-            "A start that has begun keeps its time. To finish it, set that time. For another broadcast, set an output"
-            " of the audience for each run, such as one with {{ run_id }}.",
+            f"scheduled_for: must be {saved}, as when the start of {self._ledger} began; found {found}",
+            f"A start that has begun keeps its time. To finish it, {to_finish}. For another broadcast, set another"
+            " output of the audience for each run, such as one with {{ run_id }}.",
         )
 
     def _schedule(self, start: Start) -> None:
@@ -234,4 +235,4 @@ def _refusal(error: str, remedy: str) -> OtpiqValidationError:
 
 
 def _format_time(time: DateTime | None) -> str:
-    return "left to lead_time" if time is None else to_api_format(time)
+    return "None (now plus lead_time)" if time is None else to_api_format(time)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _PUNCTUATION = re.compile(r"[\s()./-]")
+_FEWER = " Send to fewer recipients, or raise the limit in the connection."
 
 
 def _prefixes(value: Any) -> tuple[str, ...]:
@@ -98,7 +99,7 @@ class GuardRails(BaseModel):
         """Return whether a phone number in the API's form may get a message."""
         return self.allowed_recipients is None or phone_number.startswith(self.allowed_recipients)
 
-    def check_count(self, count: int, remedy: str = "") -> None:
+    def check_count(self, count: int, remedy: str = _FEWER) -> None:
         """Raise an OtpiqValidationError, which ends with the remedy, if a campaign's recipients exceed the limit."""
         if self.max_recipients is not None and count > self.max_recipients:
             raise _refusal(
@@ -109,7 +110,9 @@ class GuardRails(BaseModel):
         """Raise an OtpiqValidationError if a broadcast's recipients, or those of its largest campaign, are too many."""
         limit = self.max_broadcast_recipients
         if limit is not None and recipients > limit:
-            raise _refusal(f"recipients: {recipients:,} exceed the connection's max_broadcast_recipients ({limit:,})")
+            raise _refusal(
+                f"recipients: {recipients:,} exceed the connection's max_broadcast_recipients ({limit:,})", _FEWER
+            )
         self.check_count(
             largest_part,
             f" Each campaign of a broadcast has up to {MAX_RECIPIENTS:,} recipients. Use a connection that sets"
@@ -157,12 +160,12 @@ class GuardRails(BaseModel):
                 f" max_recipients ({self.max_recipients:,})"
             )
             raise OtpiqValidationError(
-                f"{error}. The recipients are attached, and nothing was started. Do not start the campaign; if it is"
-                " scheduled, make it a draft again. Do not clear this task: it would succeed, because OTPIQ would"
-                " report that all recipients are attached.",
+                f"{error}. The recipients are attached, but this task sent no messages. Do not start the campaign; if"
+                " it is scheduled, make it a draft again with an UpdateCampaignOperator (schedule_type='now'). Do not"
+                " clear this task: it would succeed, because OTPIQ would report that all recipients are attached.",
                 errors=[error],
             )
 
 
-def _refusal(error: str, remedy: str = "") -> OtpiqValidationError:
-    return OtpiqValidationError(f"{error}; nothing was sent.{remedy}", errors=[error])
+def _refusal(error: str, remedy: str) -> OtpiqValidationError:
+    return OtpiqValidationError(f"{error}. Nothing was sent.{remedy}", errors=[error])

@@ -138,8 +138,8 @@ class ConnectionSettings(BaseModel):
         if connection.conn_type != CONNECTION_TYPE:  # OTPIQ must not receive the password of another service
             found = sanitize(str(connection.conn_type))
             raise OtpiqConfigurationError(
-                f"Connection {connection.conn_id!r} cannot be used, and nothing was sent: its type is {found!r};"
-                f" expected {CONNECTION_TYPE!r}. Set the ID of another connection, or correct this one's type."
+                f"Connection {connection.conn_id!r} cannot be used: its type is {found!r}; expected"
+                f" {CONNECTION_TYPE!r}. Nothing was sent. Set the id of another connection, or correct this one's type."
             )
         try:
             extra = _extra(connection)

@@ -95,7 +95,7 @@ def _in_the_configuration(error: Exception, settings: HttpSettings, host_field: 
         return _what_cannot_be_parsed(settings, host_field)
     status = _status_of_the_proxy(error)
     if status and error_class(status) not in (OtpiqRateLimitError, OtpiqServerError):
-        return f"the proxy refused to connect, with {status}. Check {_PROXY}, for 407 its user and password"
+        return f"the proxy refused the connection with {status}. Check {_PROXY}; after a 407, its user and password"
     peer, field = ("proxy", _PROXY) if _is_about_the_proxy(error) else ("server", host_field)
     return next((found for cause in _chain(error) if (found := _in_the_certificates(cause, peer, field))), None)
 
@@ -105,7 +105,7 @@ def _what_cannot_be_parsed(settings: HttpSettings, host_field: str) -> str:
         url = requests.Request("GET", settings.host).prepare().url
         str(parse_url(str(url)).host).encode("idna")
     except ValueError:
-        return f"{host_field} has no valid host name. Fix it"
+        return f"{host_field} does not have a valid host name. Fix it"
     return f"{_PROXY} is not a valid URL. Fix it; in its user and password, write %23 for #, %2F for / and %40 for @"
 
 
@@ -119,7 +119,7 @@ def _in_the_certificates(cause: BaseException, peer: str, field: str) -> str | N
                 f" own certificate authority, set {_CERTIFICATES}"
             )
         case ssl.SSLError(reason=reason) if reason in _NOT_TLS:
-            return f"the {peer} does not speak TLS there. Check scheme and port of {field}"
+            return f"the {peer} does not speak TLS at this address. Check the scheme and the port of {field}"
     return None
 
 

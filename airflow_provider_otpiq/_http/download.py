@@ -33,7 +33,7 @@ from airflow_provider_otpiq._http.session import (
     iter_body,
     reset_sent_flag,
 )
-from airflow_provider_otpiq._redaction import sanitize
+from airflow_provider_otpiq._redaction import describe_count, sanitize
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
     OtpiqDownloadError,
@@ -160,8 +160,8 @@ class Download:
             if counter.rows > self._rows:
                 break
         if counter.rows != self._rows:
-            found = "more" if counter.rows > self._rows else f"{counter.rows:,}"
-            raise OtpiqDownloadError(f"The file of {self._name} has {found} rows; OTPIQ reports {self._rows:,}.")
+            found = "more rows" if counter.rows > self._rows else describe_count(counter.rows, "row")
+            raise OtpiqDownloadError(f"The file of {self._name} has {found}; OTPIQ reports {self._rows:,}.")
 
     def _chunks(self, url: str, redirects: int = 0) -> Iterator[bytes]:
         """Read the file, following redirects; every library's exception becomes one of this provider."""
@@ -200,7 +200,7 @@ class Download:
         with contextlib.suppress(ValueError):
             parts = urlsplit(url)
             if parts.scheme != "https" and not url.startswith(self._own_origin):
-                return f"must be https; its scheme is {sanitize(parts.scheme)!r}"
+                return f"must be https; found {sanitize(parts.scheme)!r}"
             if parts.hostname and parts.port != 0:
                 return None
         return "is not a valid URL"

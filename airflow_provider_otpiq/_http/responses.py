@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from airflow_provider_otpiq._redaction import sanitize
+from airflow_provider_otpiq._redaction import describe_count, sanitize
 from airflow_provider_otpiq._validation_errors import format_errors
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
@@ -127,7 +127,8 @@ def error_from_response(response: RawResponse) -> OtpiqApiError:
     message = _server_message(response, body)
     details = message or _kind(response)
     if error is OtpiqRedirectError:
-        details += f", to {response.sanitize(response.headers.get('Location', 'nowhere'))}"
+        location = response.headers.get("Location")
+        details += f", to {response.sanitize(location)}" if location else ", without a Location"
     details += "".join(f", {name} {amount:,} IQD" for name, amount in amounts.items())
     sender = _sender_of_html(response)
     return error(
@@ -161,8 +162,9 @@ def _server_message(response: RawResponse, body: dict[str, Any]) -> str | None:
 
 
 def _kind(response: RawResponse) -> str:
-    kind = response.sanitize(response.headers.get("Content-Type", "no content type"))
-    return f"no message, {len(response.content)} bytes of {kind}"
+    kind = response.headers.get("Content-Type")
+    of_kind = f" of {response.sanitize(kind)}" if kind else " without a content type"
+    return f"no message, {describe_count(len(response.content), 'byte')}{of_kind}"
 
 
 def _sender_of_html(response: RawResponse) -> str:

@@ -65,7 +65,7 @@ class RequestModel(BaseModel):
             return value
         raise ValueError(
             f"is set and rendered to an empty value, so {cls.required_if_set[name]}; make it render to a value, or"
-            f" leave {name} out"
+            f" remove {name}"
         )
 
     @classmethod
@@ -82,9 +82,7 @@ class RequestModel(BaseModel):
             errors = [*format_errors(error), *errors]
         if not errors:
             return request
-        raise OtpiqValidationError(
-            f"{cls.subject} {cls.failure_phrase}, because of:{bullet_list(errors)}", errors=errors
-        )
+        raise OtpiqValidationError(f"{cls.subject} {cls.failure_phrase}:{bullet_list(errors)}", errors=errors)
 
     @classmethod
     def _cross_field_errors(cls, fields: Mapping[str, object]) -> list[str]:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class CreateCampaign(TemplateAndSender):
     """The body of a create."""
 
-    subject = "The new campaign"
+    subject = "The campaign"
+    failure_phrase = "was not created"
     requires_template_and_sender = True
 
     name: CampaignName
@@ -56,7 +57,8 @@ class CreateCampaign(TemplateAndSender):
 class UpdateCampaign(TemplateAndSender):
     """The body of an update, and the id in its path."""
 
-    subject = "The campaign's update"
+    subject = "The campaign"
+    failure_phrase = "was not updated"
     requires_template_and_sender = False
 
     campaign_id: Annotated[ObjectId, Field(exclude=True)]
@@ -70,7 +72,7 @@ class UpdateCampaign(TemplateAndSender):
     def _not_together_with_now(cls, scheduled_for: DateTime | None, info: ValidationInfo) -> DateTime | None:
         if info.data.get("schedule_type") == "now":
             raise ValueError(
-                "contradicts `schedule_type` 'now', which makes the campaign a draft again; leave one of them out"
+                "contradicts `schedule_type` 'now', which makes the campaign a draft again; remove one of them"
             )
         return scheduled_for
 
@@ -109,7 +111,8 @@ class UpdateCampaign(TemplateAndSender):
 class StartCampaign(RequestModel):
     """The id in the path of a start."""
 
-    subject = "The campaign's start"
+    subject = "The campaign"
+    failure_phrase = "was not started"
 
     campaign_id: ObjectId
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainVali
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, require_future, to_api_format
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
-from airflow_provider_otpiq._redaction import safe_repr
+from airflow_provider_otpiq._redaction import describe_count, describe_type, safe_repr
 
 MAX_NAME_LENGTH = 80
 """The length limit of a campaign's name, in characters."""
@@ -54,7 +54,7 @@ def is_object_id(value: object) -> bool:
 def _string(value: object, rule: str = "must be a string") -> str:
     # Native rendering turns "664" into an int, which keeps all digits. A float does not: "1e5", "2026.10".
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"{rule}; found a {type(value).__name__} ({_NATIVE_HINT})")
+        raise ValueError(f"{rule}; found {describe_type(value)} ({_NATIVE_HINT})")
     text = str(value)
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError(f"{rule}; found half of a surrogate pair, which is not a character")
@@ -70,7 +70,7 @@ def _object_id(value: object) -> str:
         raise ValueError(f"{rule}; found {_LEDGER_HINT}")
     wrong = sorted(set(re.findall(r"[^0-9a-fA-F]", text)))
     among = f", among them {', '.join(map(repr, wrong[:3]))}" if wrong else ""
-    raise ValueError(f"{rule}; found {len(text)} characters{among}")
+    raise ValueError(f"{rule}; found {describe_count(len(text), 'character')}{among}")
 
 
 def _name(value: object) -> str:

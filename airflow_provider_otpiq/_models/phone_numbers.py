@@ -98,7 +98,9 @@ def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> P
         number for number in (_valid(*reading) for reading in _readings(digits, has_plus, default_region)) if number
     }
     if len(valid) > 1:
-        raise AmbiguousNumberError(f"may be an international number or one of {default_region}; write it with a plus")
+        raise AmbiguousNumberError(
+            f"may be an international number or one of {default_region}; write it with a leading +"
+        )
     if valid:
         return valid.pop()
     raise ValueError(f"is not a valid phone number, neither an international one nor one of {default_region}")
@@ -133,7 +135,8 @@ def _refuse_counters(text: str, default_region: str) -> None:
         is_counted = head not in heads and not is_international and is_mobile(tail.removeprefix("0"))
         if is_counted or is_mobile(head.removeprefix("00")):
             raise AmbiguousNumberError(
-                f"has further digits beside a number of {default_region}; remove them, or write a plus if it is foreign"
+                f"has further digits before or after a number of {default_region}; remove them, or add a leading + if"
+                " it is foreign"
             )
 
 
@@ -200,7 +203,7 @@ def _readings(digits: str, has_plus: bool, default_region: str) -> list[tuple[st
         return [national]
     if any(map(_mobile(default_region).fullmatch, prefixes)) and not _valid(*national):
         raise AmbiguousNumberError(
-            f"has further digits behind a number of {default_region}; remove them, or write a plus if it is foreign"
+            f"has further digits after a number of {default_region}; remove them, or add a leading + if it is foreign"
         )
     return [(f"+{digits}", None), national]
 

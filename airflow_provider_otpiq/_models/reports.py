@@ -89,7 +89,7 @@ def _phone_numbers(value: object) -> list[str]:
     if errors:
         raise ValueError(list_some(errors, _MAX_LISTED))
     if not numbers:
-        raise ValueError("is an empty list; leave it out for everybody's messages")
+        raise ValueError("is an empty list; remove it to report on everybody's messages")
     return numbers
 
 
@@ -108,7 +108,8 @@ def after_start(end: DateTime, info: ValidationInfo) -> DateTime:
 class GenerateReport(RequestModel):
     """The body of a report request."""
 
-    subject: ClassVar[str] = "The report's request"
+    subject: ClassVar[str] = "The delivery report"
+    failure_phrase: ClassVar[str] = "was not generated"
     required_if_set: ClassVar[dict[str, str]] = {
         "phone_numbers": "the report would include everybody",
         "statuses": STATUSES_ARE_LOST,
@@ -123,7 +124,8 @@ class GenerateReport(RequestModel):
 class ListReports(RequestModel):
     """The query of the list of reports."""
 
-    subject: ClassVar[str] = "The list of reports"
+    subject: ClassVar[str] = "The reports"
+    failure_phrase: ClassVar[str] = "were not listed"
 
     limit: Annotated[int, Field(ge=1, le=500)] = 100
     status: Annotated[list[str] | None, PlainValidator(lambda value: _words(value, REPORT_STATUSES))] = None

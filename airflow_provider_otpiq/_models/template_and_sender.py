@@ -38,7 +38,7 @@ class TemplateAndSender(RequestModel):
     @classmethod
     def _needs_its_name(cls, language: str | None, info: ValidationInfo) -> str | None:
         if info.data.get("template_name", "invalid") is None:
-            raise ValueError("is set without `template_name`; set both, or leave it out")
+            raise ValueError("is set without `template_name`; set both, or remove it")
         return language
 
     @field_validator("template_id", "phone_number_id")
@@ -49,7 +49,7 @@ class TemplateAndSender(RequestModel):
             return object_id
         has_name = info.data[by_name] is not None
         if has_name and object_id is not None:
-            raise ValueError(f"is set, and so is `{by_name}`; keep one of them")
+            raise ValueError(f"cannot be combined with `{by_name}`; set only one of them")
         if cls.requires_template_and_sender and not has_name and object_id is None:
             raise ValueError(f"is required: set it or `{by_name}`")
         return object_id

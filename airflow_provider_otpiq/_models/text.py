@@ -52,6 +52,9 @@ NULL_VALUES = (
 REPLACEMENT_CHARACTER = "\ufffd"
 """The character that a decoder writes instead of bytes that it cannot decode."""
 
+UNDECODED = "has U+FFFD instead of bytes that could not be decoded; fix the encoding in the source"
+"""What is wrong with a string that has it."""
+
 _NO_VALUES_OF_PANDAS = ("NAType", "NaTType")
 _RUN = re.compile(f"[{re.escape(SPACES + MARKS)}]+")
 _SPACE = re.compile(f"[{re.escape(SPACES)}]")

@@ -14,6 +14,7 @@ from airflow_provider_otpiq._models.fields import ObjectId, Region, String
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.text import NULL_VALUES, clean
 from airflow_provider_otpiq._recipients.validator import EMPTY
+from airflow_provider_otpiq._redaction import describe_count
 
 _OTHER_FILE = re.compile(r"\S.*?((\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx?|gz|zst))+)", re.IGNORECASE)
 """The path of a file that is not read: what reaches this module was not read by an operator."""
@@ -22,13 +23,13 @@ _OTHER_FILE = re.compile(r"\S.*?((\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx?
 def _iterable(recipients: object) -> Iterable[Any]:
     if isinstance(recipients, str | PathLike) and (path := _OTHER_FILE.fullmatch(str(recipients))):
         raise ValueError(
-            f"a {path[1].lower()} file is not read here; the operators read .json and .csv files (.csv.gz, .csv.zst)."
+            f"a {path[1].lower()} file cannot be read; the operators read .json and .csv files (.csv.gz, .csv.zst)."
             " Prepare other files with PrepareAudienceOperator, and set the path of a part (…/parts/00000.json)"
         )
     if isinstance(recipients, str | bytes):
         raise ValueError(
             "must be a list of recipients, an XComArg, a callable, or the path of a .json or .csv file; found a string"
-            f" of {len(recipients)} characters. If a template renders to a list, set"
+            f" of {describe_count(len(recipients), 'character')}. If a template renders to a list, set"
             " render_template_as_native_obj=True on the DAG"
         )
     if isinstance(recipients, Mapping) or hasattr(recipients, "iterrows") or not _can_be_iterated(recipients):

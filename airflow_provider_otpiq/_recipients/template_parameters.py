@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from airflow_provider_otpiq._models.text import REPLACEMENT_CHARACTER, clean, is_blank
+from airflow_provider_otpiq._models.text import REPLACEMENT_CHARACTER, UNDECODED, clean, is_blank
 from airflow_provider_otpiq._redaction import sanitize
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class ParameterParser:
         if not _is_unicode(value):
             raise ValueError("has half of a surrogate pair, which is not a character")
         if REPLACEMENT_CHARACTER in value:
-            raise ValueError("has bytes that could not be decoded (U+FFFD); fix the encoding in the source")
+            raise ValueError(UNDECODED)
         cleaned = clean(value)
         self.cleaned += cleaned != value
         return cleaned

@@ -69,9 +69,9 @@ class RecipientValidator:
             elif region and region != self._default_region:
                 self._foreign[position] = region
         if not recipients:
-            raise _refusal(EMPTY)
+            raise _refusal(EMPTY, " Check their source.")
         if len(recipients) > MAX_ROWS:
-            raise _refusal(f"more than {MAX_ROWS:,} rows; that is the limit")
+            raise _refusal(f"more than {MAX_ROWS:,} rows; that is the limit", " Set fewer rows.")
         _log_changes(parser.parameters)
         return recipients
 
@@ -88,8 +88,9 @@ class RecipientValidator:
         errors = [self._name(position) for position, row in self.valid.items() if not is_allowed(row["phoneNumber"])]
         if errors:
             raise OtpiqValidationError(
-                f"The connection's allowed_recipients do not include {len(errors)} of {len(self)} recipients, and"
-                f" nothing was sent. By position, counted from 0:{bullet_list(errors)}",
+                f"The connection's allowed_recipients do not include {len(errors)} of {len(self)} recipients. Nothing"
+                f" was sent. By position, counted from 0:{bullet_list(errors)}\nRemove these recipients, or add their"
+                " numbers or prefixes to allowed_recipients.",
                 errors=errors,
             )
 
@@ -170,9 +171,10 @@ class RecipientValidator:
             for position, errors in sorted(self._errors.items())[:MAX_RECIPIENTS]
         ]
         more = len(self._errors) - len(errors)
+        listed = bullet_list(errors) + (f"\n  and {more} more" if more else "")
         return OtpiqValidationError(
-            f"{len(self._errors)} of {len(self._recipients)} recipients are invalid, and nothing was sent. By position,"
-            f" counted from 0:{bullet_list(errors)}" + (f"\n  and {more} more" if more else ""),
+            f"Nothing was sent. Invalid recipients: {len(self._errors)} of {len(self._recipients)}. By position,"
+            f" counted from 0:{listed}\nCorrect these recipients in the source.",
             errors=errors,
         )
 
@@ -200,5 +202,5 @@ def _without_reference(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "reference"}
 
 
-def _refusal(error: str, remedy: str = "") -> OtpiqValidationError:
+def _refusal(error: str, remedy: str) -> OtpiqValidationError:
     return OtpiqValidationError(f"recipients: {error}. Nothing was sent.{remedy}", errors=[f"recipients: {error}"])

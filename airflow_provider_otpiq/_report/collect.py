@@ -110,7 +110,7 @@ def _add_report(hook: OtpiqHook, table: MessageTable, part: str | None, **fields
     try:
         report = _download(hook, str(path), fields)
     except OtpiqDownloadError as error:
-        error.remedy = "Generating it again."
+        error.remedy = "Generating the report again."
         log.warning("%s", error)
         report = _download(hook, str(path), fields)
     name = f"report {sanitize(str(report['_id']))} (connection {hook.otpiq_conn_id!r})"

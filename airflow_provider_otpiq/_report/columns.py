@@ -97,7 +97,7 @@ def read_header(path: Path, report: str) -> Header:
     titles = _titles(path)
     if len(titles) > _MAX_COLUMNS:
         raise OtpiqReportError(
-            f"The file of {report} has {len(titles):,} columns; at most {_MAX_COLUMNS} were expected. Its columns are:"
+            f"The file of {report} has {len(titles):,} columns; expected at most {_MAX_COLUMNS}. Its columns are:"
             f" {_listed(titles)}."
         )
     wrong = [column.title for column in COLUMNS if titles.count(column.title) != 1]

@@ -56,7 +56,7 @@ class MessageSelection(RequestModel):
     @classmethod
     def _not_together_with_a_broadcast(cls, audience: str | None, info: ValidationInfo) -> str | None:
         if audience is not None and info.data.get("broadcast") is not None:
-            raise ValueError("cannot be set together with broadcast, which has its own audience; remove one of them")
+            raise ValueError("cannot be combined with broadcast, which has its own audience; set only one of them")
         return audience
 
     @field_validator("start", "end")

@@ -37,7 +37,9 @@ class AtMostOnce:
         key = f"otpiq_{action}" if self._is_mapped else f"otpiq_{action}_{self._campaign_id}"
         # An invalid id is refused before anything is sent.
         self._state = SavedState(context, key, durable=durable and bool(self._campaign_id))
-        self._state.warn_if_missing(f"If one was killed during this {action}, it may be sent and paid for again.")
+        self._state.warn_if_missing(
+            f"If a try was killed during this {action}, its messages may be sent and paid for again."
+        )
 
     def previous_result(self) -> dict[str, Any] | None:
         """
@@ -106,7 +108,7 @@ class AtMostOnce:
         return self._ti.map_index is not None and self._ti.map_index >= 0
 
     def _unknown(self, message: str, in_flight_until: str | None = None) -> OtpiqOutcomeUnknownError:
-        return OtpiqOutcomeUnknownError(f"Nothing was sent now: {message}", remedy=self._steps(in_flight_until))
+        return OtpiqOutcomeUnknownError(f"This try sent nothing: {message}", remedy=self._steps(in_flight_until))
 
     def _other_campaign(self, saved: dict[str, Any]) -> str:
         return (

@@ -25,7 +25,7 @@ class CreatedCampaignState:
     def __init__(self, context: Context, request: Mapping[str, object], *, durable: bool) -> None:
         self._state = SavedState(context, "otpiq_campaign", durable=durable)
         self._state.warn_if_missing(
-            "If one created a campaign and then failed, this try creates another one. The first has no recipients and"
+            "If a try created a campaign and then failed, this try creates another one. The first has no recipients and"
             " sends nothing."
         )
         self._request = {name: _comparable(name, value) for name, value in request.items()}
@@ -39,7 +39,9 @@ class CreatedCampaignState:
                 return {}
             case {"request": dict(), "campaign": {"_id": campaign_id}} as saved if is_object_id(campaign_id):
                 return dict(saved)
-        log.warning("The saved state %r cannot be read and is ignored.", self._state.key)
+        log.warning(
+            "The saved state %r cannot be read and is ignored, so this try creates a campaign.", self._state.key
+        )
         return {}
 
     @property
@@ -52,8 +54,8 @@ class CreatedCampaignState:
         self._state.save_best_effort({"request": self._request, "campaign": campaign})
         if self._saved:
             log.warning(
-                "An earlier try created campaign %s, but %s changed since, so this try created a new campaign. The old"
-                " campaign is unchanged: if it is scheduled, it will start.",
+                "An earlier try created campaign %s with other values of %s, so this try created a new campaign. The"
+                " earlier campaign is unchanged: if it is scheduled, it will start.",
                 self._saved["campaign"]["_id"],
                 ", ".join(self._changed_fields),
             )

@@ -38,7 +38,7 @@ class PokeHistory:
         try:
             return self._state.load() or {}
         except Exception:  # a poke sends no messages, so a count that begins again is safe
-            log.warning("The number of failed pokes cannot be read, so it begins at 0 again.", exc_info=True)
+            log.warning("The number of failed pokes cannot be read, so it starts at 0 again.", exc_info=True)
             return {}
 
     @property

@@ -72,7 +72,7 @@ class OtpiqHook(BaseHook):
         """The connection, validated."""
         if not is_set(self.otpiq_conn_id):
             raise OtpiqConfigurationError(
-                "otpiq_conn_id: is empty or the string 'None'; nothing was sent. Set a connection id."
+                "otpiq_conn_id: is empty or the string 'None'. Nothing was sent. Set the id of a connection."
             )
         return ConnectionSettings.from_connection(self.get_connection(self.otpiq_conn_id))
 

@@ -253,7 +253,7 @@ class StartBroadcastOperator(_BroadcastOperator):
         time = self._describe_time(context, result.scheduled_for)
         if result.sent_by:
             self.log.warning(
-                "Nothing was sent: run %s sent this broadcast on %s. To send it again, set another output of the"
+                "This task sent nothing: run %s sent this broadcast on %s. To send it again, set another output of the"
                 " audience, such as one with {{ run_id }} in it, or another ledger.",
                 result.sent_by,
                 time,

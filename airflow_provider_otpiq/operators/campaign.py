@@ -108,7 +108,9 @@ class CreateCampaignOperator(_ScheduledOperator):
         request = {"otpiq_conn_id": self.otpiq_conn_id, **fields}
         state = CreatedCampaignState(context, request, durable=self.durable)
         if campaign := state.campaign:
-            self.log.info("An earlier try created campaign %s from the same fields; nothing was sent.", campaign["_id"])
+            self.log.info(
+                "An earlier try created campaign %s from the same fields; this try sent nothing.", campaign["_id"]
+            )
         else:
             campaign = documented_fields(self.hook.create_campaign(**fields))
             state.save(campaign)
@@ -225,7 +227,7 @@ class StartCampaignOperator(OtpiqBaseOperator):
         """
         state = AtMostOnce(context, "start", self.campaign_id, durable=self.durable)
         if campaign := state.previous_result():
-            self.log.info("An earlier try started campaign %s; nothing was sent.", self.campaign_id)
+            self.log.info("An earlier try started campaign %s; this try sent nothing.", self.campaign_id)
         else:
             campaign = state.run_once(lambda: self._start(state))
             self.log.info("Started campaign %s.", campaign["_id"])

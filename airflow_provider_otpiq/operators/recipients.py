@@ -166,7 +166,7 @@ def _require_unset(fields: Mapping[str, object]) -> None:
     ]
     if errors:
         raise OtpiqValidationError(
-            f"Nothing was sent, because of:{bullet_list(errors)}\nRemove these fields, or set the path of a CSV file.",
+            f"Nothing was sent:{bullet_list(errors)}\nRemove these fields, or set the path of a CSV file.",
             errors=errors,
         )
 
@@ -252,13 +252,19 @@ class AttachRecipientsOperator(_RecipientsOperator):
         recipients = self._check_recipients(context)
         campaign = self.hook.attach_recipients(campaign_id=self.campaign_id, recipients=recipients)
         if campaign.attached == 0:
-            self.log.info("All %d recipients were already attached to campaign %s.", len(recipients), campaign["_id"])
+            self.log.info("Campaign %s already had all of these recipients: %d.", campaign["_id"], len(recipients))
         else:
             total = f", which now has {campaign['totalRecipients']}" if "totalRecipients" in campaign else ""
-            self.log.info("Attached %d recipients to campaign %s%s.", len(recipients), campaign["_id"], total)
+            self.log.info("Attached %s to campaign %s%s.", _count_of(recipients), campaign["_id"], total)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="recipients", value=_counts(campaign, recipients))
         return self._push(context, campaign)
+
+
+def _count_of(recipients: ValidRecipients) -> str:
+    from airflow_provider_otpiq._redaction import describe_count
+
+    return describe_count(len(recipients), "recipient")
 
 
 def _counts(campaign: AttachedCampaign, recipients: ValidRecipients) -> dict[str, int | None]:
@@ -317,16 +323,16 @@ class SendSampleOperator(_RecipientsOperator):
         state = AtMostOnce(context, "sample", self.campaign_id, durable=self.durable)
         if sample := state.previous_result():
             self.log.info(
-                "An earlier try sent sample %s of campaign %s. Nothing was sent.", sample["_id"], self.campaign_id
+                "An earlier try sent sample %s of campaign %s; this try sent nothing.", sample["_id"], self.campaign_id
             )
         else:
             recipients = self._check_recipients(context)
             sample = state.run_once(lambda: self._send_sample(recipients, state))
             self.log.info(
-                "Sent sample %s of campaign %s to %d recipients; skipped rows: %d, duplicates: %d.",
+                "Sent sample %s of campaign %s to %s; skipped rows: %d, duplicates: %d.",
                 sample["_id"],
                 self.campaign_id,
-                len(recipients),
+                _count_of(recipients),
                 recipients.skipped,
                 recipients.duplicates,
             )

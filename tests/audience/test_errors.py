@@ -187,9 +187,9 @@ def test_floats_of_32_bits_are_not_phone_numbers(
 def test_an_output_that_contains_a_source_is_refused(refused: Refused, tmp_path: Path, output: str) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "link").symlink_to(tmp_path)
-    expected = "contains a file to read, …/people.csv\nSet another folder."
+    expected = "contains the source file …/people.csv\nSet another output."
     assert expected in refused(GOOD, output=output.format(tmp_path))
-    assert "Set another folder." in refused([f"{tmp_path}/link/other/../people.csv"], output=str(tmp_path))
+    assert "Set another output." in refused([f"{tmp_path}/link/other/../people.csv"], output=str(tmp_path))
 
 
 def test_an_output_that_is_a_file_is_an_error(run: Run, tmp_path: Path) -> None:

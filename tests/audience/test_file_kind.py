@@ -72,8 +72,8 @@ def test_a_byte_order_mark_of_utf_8_is_believed() -> None:
 @pytest.mark.parametrize(
     ("head", "remedy"),
     [
-        (gzip.compress(ROWS.encode(), mtime=0), "Let its name end in .gz"),
-        (ZSTD, "Let its name end in .zst"),
+        (gzip.compress(ROWS.encode(), mtime=0), "Rename it to end in .gz"),
+        (ZSTD, "Rename it to end in .zst"),
         (b"PK\x03\x04\x14\x00", "Save it as CSV, or extract it"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Save it as CSV."),
         ((REAL_FILES / "pandas_types.parquet").read_bytes(), "Set file_format='parquet'"),
@@ -130,7 +130,7 @@ def test_json_lines_and_parquet_name_the_fields_too() -> None:
 
 
 def test_a_rejected_rows_reason_names_the_encoding() -> None:
-    assert undecodable_reason("CP1252") == "has bytes that are not text in cp1252; set another encoding"
+    assert undecodable_reason("CP1252") == "has bytes that are not valid cp1252; set another encoding"
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_20_rows_or_files_are_listed(
         path.touch()
     run([f"{tmp_path}/*.csv"], suppress=lambda: [*[{"phone": ""}] * count, {"phone": "9647701234568"}])
     log = logged()
-    assert f"suppress: {count} rows without a phone number suppress nobody: rows {TWENTY}{more}." in log
+    assert f"suppress: ignored rows {TWENTY}{more} without a phone number." in log
     assert f"source: skipped {count} empty files of {count + 1}: {', '.join(map(str, empty[:20]))}{more}." in log
 
 

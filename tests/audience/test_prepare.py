@@ -375,7 +375,7 @@ def test_a_suppression_list_has_its_own_column_and_warns_of_blank_rows(
         suppress_phone_number="msisdn",
     )
     assert prepared.references == ["2"]
-    assert "suppress: 4 rows without a phone number suppress nobody: rows 2, 3, 4, 5." in logged()
+    assert "suppress: ignored rows 2, 3, 4, 5 without a phone number." in logged()
 
 
 def test_a_suppression_list_without_numbers_is_warned_of(run: Run, logged: Logged) -> None:
@@ -439,7 +439,7 @@ def test_bytes_that_are_not_text_reject_their_row_alone(run: Run) -> None:
     prepared = run(GOOD.encode() + lines)
     assert prepared.references == ["1", "4"]
     assert {reason for _, _, reason in prepared.rejected} == {
-        "has bytes that are not text in utf-8; set encoding, such as cp1256 for Arabic from Excel"
+        "has bytes that are not valid utf-8; set encoding, such as cp1256 for Arabic from Excel"
     }
     assert "\ufdd0" not in str(prepared.excluded)
 
@@ -448,7 +448,7 @@ def test_bytes_that_are_not_text_reject_their_row_alone(run: Run) -> None:
 def test_half_a_character_rejects_its_row_alone(run: Run, encoding: str, half: bytes) -> None:
     prepared = run(GOOD.encode() + b"2,9647701234568," + half + b"\n3,9647701234569,x\n", encoding=encoding)
     assert prepared.references == ["1", "3"]
-    assert prepared.rejected[0][2].startswith("has bytes that are not text in ")
+    assert prepared.rejected[0][2].startswith("has bytes that are not valid ")
 
 
 @pytest.mark.parametrize("line", ["", "x", "[1]", '{"phone": "9647', "null", '{"name": "\\ud800"}'])
@@ -495,8 +495,8 @@ def test_an_empty_part_of_a_glob_is_skipped(
     assert f"source: skipped 1 empty files of 2: {tmp_path}/{name}." in log
     assert f"suppress: skipped 1 empty files of 2: {tmp_path}/{name}." in log
     (tmp_path / "part-00000.csv").write_bytes(b"")
-    assert "source: all 2 files are empty; rows were expected" in refused([glob])
-    assert "suppress: all 2 files are empty; rows were expected" in refused(others, suppress=glob)
+    assert "source: all 2 files are empty; expected rows" in refused([glob])
+    assert "suppress: all 2 files are empty; expected rows" in refused(others, suppress=glob)
 
 
 # How much may be rejected
@@ -517,7 +517,7 @@ def test_a_share_is_not_exceeded_by_its_rounding(run: Run) -> None:
 
 @pytest.mark.parametrize("limit", [0, 1, 0.19, "0.19", 0.0])
 def test_more_are_an_error(refused: Refused, output: Path, limit: Any) -> None:
-    assert "max_rejected: 2 of 10 rows are rejected" in refused(TEN, max_rejected=limit)
+    assert "max_rejected: 2 of 10 rows rejected" in refused(TEN, max_rejected=limit)
     assert len((output / "excluded.csv").read_text().splitlines()) == 3
     assert not (output / "manifest.json").exists()
 

@@ -74,7 +74,7 @@ def test_names_of_a_crm_are_cleaned_or_missing(run: Run, logged: Callable[[], st
     }
     assert {row: reason for row, _, reason in prepared.rejected} == {
         **dict.fromkeys(["5", "6", "7", "8", "11"], "templateParameters.body.1 is required, and is not set"),
-        "10": "has U+FFFD for bytes that an earlier program could not decode; correct the source",
+        "10": "has U+FFFD instead of bytes that could not be decoded; fix the encoding in the source",
     }
     assert "Cleaned the whitespace of 5 template parameters" in logged()
 

@@ -59,9 +59,9 @@ def test_each_row_that_cannot_be_read_is_listed(tmp_path: Path) -> None:
         read(tmp_path, HEADER.encode() + b"\n".join(lines))
     assert list(caught.value.errors) == [
         f"{tmp_path}/people.csv, row 1: has 3 fields, and the header has 4",
-        f"{tmp_path}/people.csv, row 2: has bytes that are not text in utf-8; set encoding, such as cp1256 for Arabic"
+        f"{tmp_path}/people.csv, row 2: has bytes that are not valid utf-8; set encoding, such as cp1256 for Arabic"
         " from Excel",
-        f"{tmp_path}/people.csv, row 4: has U+FFFD for bytes that an earlier program could not decode; correct the"
+        f"{tmp_path}/people.csv, row 4: has U+FFFD instead of bytes that could not be decoded; fix the encoding in the"
         " source",
         f"{tmp_path}/people.csv, row 5: has a quote in the wrong place",
     ]

@@ -71,7 +71,7 @@ def test_a_window_is_daily_in_its_own_timezone(window: str, hours: set[int]) -> 
 def test_the_error_names_the_local_time_the_window_and_its_end(snapshot: SnapshotAssertion) -> None:
     with pytest.raises(OtpiqValidationError) as caught:
         rails(NIGHT).check_time(pendulum.datetime(2026, 12, 1, 19), "scheduled_for")
-    assert caught.value.errors == (str(caught.value).partition(";")[0],)
+    assert caught.value.errors == (str(caught.value).partition(". ")[0],)
     assert str(caught.value) == snapshot
 
 

@@ -189,7 +189,7 @@ def test_a_host_that_cannot_be_one(sandbox_hook: OtpiqHook, start: Callable[...,
     sandbox_hook.get_project_info()  # that this was sent says nothing of the next request
     raised = start(f"https://{host}/api")
     assert type(raised) is OtpiqConfigurationError
-    assert "the connection's host has no valid host name" in str(raised)
+    assert "the connection's host does not have a valid host name" in str(raised)
 
 
 def test_a_host_that_is_not_found(start: Callable[..., OtpiqError]) -> None:
@@ -216,8 +216,8 @@ def test_no_connection_in_time(start: Callable[..., OtpiqError], scheme: str) ->
 @pytest.mark.parametrize(
     ("script", "error", "said"),
     [
-        (greet(b"HTTP/1.1 400 Bad Request\r\n\r\n"), OtpiqConfigurationError, "does not speak TLS there"),
-        (greet(b"220 smtp.example.com ESMTP\r\n"), OtpiqConfigurationError, "does not speak TLS there"),
+        (greet(b"HTTP/1.1 400 Bad Request\r\n\r\n"), OtpiqConfigurationError, "does not speak TLS at this address"),
+        (greet(b"220 smtp.example.com ESMTP\r\n"), OtpiqConfigurationError, "does not speak TLS at this address"),
         (greet(b"\x15\x03\x03\x00\x02\x02\x28"), OtpiqConnectionError, "TLS failed ("),
         (greet(b""), OtpiqConnectionError, "TLS failed ("),
         (reset_tls, OtpiqConnectionError, "Connection reset by peer"),

@@ -69,14 +69,14 @@ def test_required_fields_of_a_create(field: str, alternative: str, absent: str |
 def test_an_id_and_a_name_for_it_exclude_each_other(by_name: dict[str, str], by_id: str) -> None:
     (name,) = by_name
     for errors in (create_errors(**by_name), update_errors(**by_name, **{by_id: CAMPAIGN_ID})):
-        assert errors == (f"{by_id}: is set, and so is `{name}`; keep one of them",)
+        assert errors == (f"{by_id}: cannot be combined with `{name}`; set only one of them",)
     CreateCampaign.parse(**(CREATE | {by_id: None} | by_name))
     UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, **by_name)
 
 
 def test_a_language_belongs_to_a_templates_name() -> None:
     (error,) = create_errors(template_language="ar")
-    assert error == "template_language: is set without `template_name`; set both, or leave it out"
+    assert error == "template_language: is set without `template_name`; set both, or remove it"
 
 
 @pytest.mark.parametrize("number", ["0770", "abc", 77012345678, 1.5])
@@ -111,7 +111,7 @@ LEDGER_HINT = "a path, such as a broadcast's ledger; its first campaign is creat
         ("/otpiq/run/ledger", f"found {LEDGER_HINT}"),
         ("s3://aws_default@otpiq/run/ledger", f"found {LEDGER_HINT}"),
         ("٦" * 24, "found 24 characters, among them '٦'"),
-        (5, "found 1 characters"),
+        (5, "found 1 character"),
         (-1, "found 2 characters, among them '-'"),
     ],
 )

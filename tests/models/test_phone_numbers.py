@@ -97,7 +97,7 @@ def test_the_country_is_known() -> None:
 
 @pytest.mark.parametrize(("written", "region"), [("5321234567", "TR"), ("15123456789", "DE"), ("203 555 1234", "US")])
 def test_digits_that_may_be_two_peoples_numbers_are_refused(written: str, region: str) -> None:
-    assert "write it with a plus" in reason_of(written, region)
+    assert "write it with a leading +" in reason_of(written, region)
 
 
 INVALID: list[Any] = [

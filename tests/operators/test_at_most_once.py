@@ -357,7 +357,9 @@ def test_without_a_store_a_later_try_warns(spending: Spending, caplog: pytest.Lo
     spending.fail(OtpiqOutcomeUnknownError, try_number=2, durable=False)
     assert "earlier tries" not in caplog.text
     spending.run(try_number=2)
-    assert f"If one was killed during this {spending.action}, it may be sent and paid for again" in caplog.text
+    assert (
+        f"If a try was killed during this {spending.action}, its messages may be sent and paid for again" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(("when", "warns"), [({"schedule_type": "schedule"}, True), ({}, False)])

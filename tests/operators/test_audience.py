@@ -148,7 +148,7 @@ def test_one_in_twenty_rows_may_be_rejected_by_default(prepare: Run, context: di
     prepare(source=lambda: rows, reference=None, max_rejected=None)
     assert context["ti"].pushed["audience"]["rejected"] == 2
     error = prepare.fail(source=lambda: rows[:39], reference=None, max_rejected=None)
-    assert "max_rejected: 2 of 39 rows are rejected; at most 0.05 may be" in str(error)
+    assert "max_rejected: 2 of 39 rows rejected; expected at most 0.05 of the rows" in str(error)
 
 
 def of_a_city(params: dict[str, Any], ti: Any) -> Iterator[dict[str, str]]:

@@ -96,11 +96,13 @@ def test_a_lost_ledger_is_an_error_however_it_is_spelled(
     (tmp_path / "link").symlink_to(tmp_path)
     ledger.mkdir(exist_ok=True)  # so that .. can be followed
     failure = create.fail(ledger=respelled.format(ledger, tmp=tmp_path))
-    assert failure.errors == (f"{ledger}: this ledger is lost, and its campaigns may have been started",)
+    assert failure.errors == (
+        f"{ledger}: the files of this ledger are missing, and its campaigns may have been started",
+    )
     assert messaged(sandbox) == everybody()
     (tmp_path / "in_use.json").unlink()  # as the error says
     if lost and "2" not in respelled:  # the same ledger, which still has its start
-        with pytest.raises(OtpiqValidationError, match="has lost the campaigns"):
+        with pytest.raises(OtpiqValidationError, match="are missing, and the start has begun"):
             create(ledger=respelled.format(ledger, tmp=tmp_path))
         (ledger / "start.json").unlink()
     create(ledger=respelled.format(ledger, tmp=tmp_path))
@@ -120,7 +122,7 @@ def test_a_second_ledger_that_was_deleted_is_lost(create: Run, start: Run, sandb
     start(broadcast=create(ledger=second, name="Winter offer"))
     shutil.rmtree(second)
     error = create.fail(ledger=second, name="Winter offer")
-    assert error.errors[0].startswith(f"{second}: this ledger is lost")
+    assert error.errors[0].startswith(f"{second}: the files of this ledger are missing")
     assert messaged(sandbox) == everybody()
     mark = Path(str(error).rpartition("delete ")[2].removesuffix(" and clear the task."))
     mark.unlink()
@@ -134,7 +136,7 @@ def test_a_replaced_request_that_was_deleted_is_lost(create: Run, start: Run, sa
     start()
     assert len(list(ledger.glob("*/request.json"))) == 2
     shutil.rmtree(ledger / json.loads((ledger / "start.json").read_text())["request"])
-    assert create.fail(name="Autumn offer").errors[0].startswith(f"{ledger}: this ledger is lost")
+    assert create.fail(name="Autumn offer").errors[0].startswith(f"{ledger}: the files of this ledger are missing")
     assert messaged(sandbox) == everybody()
 
 
@@ -155,6 +157,21 @@ def test_an_edited_mark_is_an_error(create: Run, audience: str, sandbox: Sandbox
     (Path(audience).parent / "in_use.json").write_text('{"led')
     assert text_of(create.fail()) == snapshot
     assert not sandbox.campaigns
+
+
+def test_what_the_error_of_an_edited_request_says_works(create: Run, audience: str) -> None:
+    ledger = Path(create())
+    (ledger / "broadcast.json").write_text("{}")
+    (copy,) = ledger.glob("*/request.json")
+    another = str(ledger.parent / "another")
+    for location in (str(ledger), another):
+        with pytest.raises(OtpiqValidationError, match=r"broadcast\.json: was edited.* Delete the in_use\*\.json"):
+            create(ledger=location)
+    (ledger / "broadcast.json").write_bytes(copy.read_bytes())
+    assert create() == str(ledger)
+    (ledger / "broadcast.json").write_text("{}")
+    (Path(audience).parent / "in_use.json").unlink()
+    assert create(ledger=another) == another
 
 
 def test_an_edited_ledger_is_an_error(create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
@@ -344,9 +361,9 @@ def test_an_edited_part_does_not_stop_the_others(create: Run, start: Run, sandbo
     part = Path(audience).parent / "parts" / "00001.json"
     original = part.read_text()
     part.write_text(original.replace(number(3), number(77)))
-    with pytest.raises(OtpiqRequestError, match=r"1 of 3 campaigns were refused.*\n.*00001\.json: was changed"):
+    with pytest.raises(OtpiqRequestError, match=r"Refused campaigns: 1 of 3.*\n.*00001\.json: was changed"):
         create()
-    assert start.fail().errors == ("1 of 3 campaigns do not hold their part yet: 00001",)
+    assert start.fail().errors == ("1 of 3 campaigns without the recipients of their part: part 00001",)
     part.write_text(original)
     create()
     start()
@@ -368,7 +385,7 @@ def test_a_refused_campaign_does_not_stop_the_others(create: Run, start: Run, sa
     sandbox.arm("attach", status=400, body={"error": "Not today"})
     error = create.fail(OtpiqRequestError)
     first, refused, remedy = str(error).splitlines()
-    assert first == "1 of 3 campaigns were refused; the others are done:"
+    assert first == "Refused campaigns: 1 of 3; the others are done:"
     assert re.fullmatch(r"  - part 00000: .*Not today.*", refused)
     assert remedy == error.remedy
     before = len(sandbox.campaigns)
@@ -386,11 +403,11 @@ def test_an_error_lists_the_first_of_many_refused_campaigns(
 ) -> None:
     many = write_audience(f"{tmp_path}/many", parts=25, part_size=1)
     sandbox.arm("attach", status=400, body={"error": "Not today"}, times=25)
-    with pytest.raises(OtpiqRequestError, match="25 of 25 campaigns were refused") as caught:
+    with pytest.raises(OtpiqRequestError, match="Refused campaigns: 25 of 25") as caught:
         create(audience=many)
     assert str(caught.value).count("Not today") == 20
     assert "and 5 more, which the log lists" in str(caught.value)
-    assert caplog.text.count("Refused: part") == 25
+    assert caplog.text.count(" was refused: ") == 25
 
 
 def test_a_429_ends_the_try_and_the_next_one_continues(create: Run, start: Run, sandbox: Sandbox) -> None:

@@ -33,7 +33,7 @@ def test_parts_that_are_refused_for_one_reason(
     sandbox.arm("create", status=400, body={"error": "Not today"}, times=count)
     with pytest.raises(OtpiqRequestError, match=f"parts {TWENTY_PARTS}{more}: .*Not today"):
         create(audience=many)
-    with pytest.raises(OtpiqValidationError, match=rf"do not hold their part yet: {TWENTY_PARTS}{more}\."):
+    with pytest.raises(OtpiqValidationError, match=rf"recipients of their part: parts {TWENTY_PARTS}{more}\."):
         start(broadcast=str(Path(many).parent / "ledger"))
 
 
@@ -43,7 +43,7 @@ def test_parts_whose_campaigns_are_lost(create: Run, start: Run, many: str, coun
     start(broadcast=ledger)
     for campaign in Path(ledger).rglob("campaigns/*"):
         campaign.unlink()
-    with pytest.raises(OtpiqValidationError, match=f"has lost the campaigns of parts {TWENTY_PARTS}{more}, "):
+    with pytest.raises(OtpiqValidationError, match=f"the campaigns of parts {TWENTY_PARTS}{more} are missing, "):
         create(audience=many)
 
 

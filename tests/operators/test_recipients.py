@@ -254,7 +254,7 @@ def test_another_string_is_not_read(
     with pytest.raises(OtpiqValidationError) as caught:
         execute(operator, context)
     assert DIGITS[0] not in str(caught.value)
-    assert (f"a {suffix} file is not read here" in str(caught.value)) is (suffix is not None)
+    assert (f"a {suffix} file cannot be read" in str(caught.value)) is (suffix is not None)
     assert as_airflow_stores_it(operator) == f"recipients as a {type(recipients).__name__}"
     assert len(sandbox.requests) == 1
 
@@ -432,7 +432,7 @@ def test_an_attach_pushes_the_campaign_and_the_known_counts(
     assert context["ti"].pushed["recipients"] == {"attached": 0, "already_attached": 3, **left_out}
     logged = capsys.readouterr().out
     assert logged.count(f"Attached 3 recipients to campaign {campaign_id}, which now has 3.") == 1
-    assert logged.count(f"All 3 recipients were already attached to campaign {campaign_id}.") == 1
+    assert logged.count(f"Campaign {campaign_id} already had all of these recipients: 3.") == 1
 
 
 def test_nothing_is_pushed_without_do_xcom_push(attach: Run, context: dict[str, Any]) -> None:

@@ -87,13 +87,13 @@ def test_a_start_of_a_sent_broadcast_is_a_warning(
         saved.write_text(saved.read_text().replace('"dag/manual__1"', "null"))
     start.context["ti"].run_id = run_id or "manual__2"
     start(scheduled_for=time)
-    assert "Nothing was sent" not in capfd.readouterr().out  # its time is still to come
+    assert "This task sent nothing" not in capfd.readouterr().out  # its time is still to come
     with time_machine.travel(timedelta(days=7)):
         start(scheduled_for=time)
     logged = capfd.readouterr().out
     assert "Scheduled for" not in logged
     sender = "dag/manual__1" if run_id else "an earlier one"
-    assert (f"Nothing was sent: run {sender} sent this broadcast on {to_api_format(time)}" in logged) == (
+    assert (f"This task sent nothing: run {sender} sent this broadcast on {to_api_format(time)}" in logged) == (
         run_id != "manual__1"
     )
     assert messaged(sandbox) == everybody()
@@ -107,7 +107,7 @@ def test_a_start_that_schedules_what_another_run_left_out_does_not_warn(
     with time_machine.travel(timedelta(minutes=15)):
         start()
     logged = capfd.readouterr().out
-    assert "Nothing was sent" not in logged
+    assert "This task sent nothing" not in logged
     assert "Scheduled for" in logged
 
 
@@ -173,7 +173,7 @@ def test_too_little_credit_schedules_nothing(start: Run, sandbox: Sandbox) -> No
     sandbox.credit = 107
     error = start.fail(OtpiqCreditError)
     assert error.amounts == {"requiredCredit": 108, "yourCredit": 107}
-    assert "3 campaigns cost 108 IQD, and the credit is 107 IQD" in str(error)
+    assert "the campaigns to schedule (3) cost 108 IQD, and the credit is 107 IQD" in str(error)
     assert not messaged(sandbox)
     sandbox.credit = 108
     start()
@@ -312,7 +312,7 @@ def test_a_start_that_completes_the_start_of_another_run_does_not_warn(
     with time_machine.travel(timedelta(minutes=100)):
         start(scheduled_for=time, shard=1, shards=3)
     logged = capfd.readouterr().out
-    assert "Nothing was sent" not in logged
+    assert "This task sent nothing" not in logged
     assert f"The broadcast was sent on {to_api_format(time)}" in logged
 
 
@@ -398,7 +398,7 @@ def test_a_start_that_has_begun_continues_after_quiet_hours_that_were_added_sinc
     set_quiet_hours(time)
     with pytest.raises(OtpiqRequestError, match="quiet_hours") as caught:
         start(scheduled_for=time)
-    assert "Clear the task after the quiet hours, with a max_delay of more than" in str(caught.value)
+    assert "After the quiet hours, set max_delay to more than lead_time" in str(caught.value)
     assert "parts 00001, 00002: " in str(caught.value)
     with later(minutes=85):
         start(scheduled_for=time, max_delay=timedelta(minutes=40))  # as the error says

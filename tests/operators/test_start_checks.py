@@ -179,7 +179,9 @@ def test_a_campaign_with_more_recipients_than_its_part_is_a_draft_again(
 def test_the_other_campaigns_are_scheduled(create: Run, start: Run, sandbox: Sandbox) -> None:
     create()
     fill(sandbox, sandbox.campaigns[1]["_id"])
-    with pytest.raises(OtpiqRequestError, match=r"1 of 3 campaigns .*\n.*part 00001: campaign .* It is a draft again"):
+    with pytest.raises(
+        OtpiqRequestError, match=r"Refused campaigns: 1 of 3; .*\n.*part 00001: campaign .* It is a draft again"
+    ):
         start()
     assert [campaign["status"] for campaign in sandbox.campaigns] == ["scheduled", "draft", "scheduled"]
 
@@ -194,7 +196,7 @@ def test_the_next_try_takes_back_a_campaign_first_even_if_it_is_refused_then(
     with pytest.raises(OtpiqConnectionError):
         start(broadcast=one_person)
     assert f"campaign {campaign['_id']} holds 6 recipients" in caplog.text
-    assert "Take it back in OTPIQ's dashboard before it" in caplog.text
+    assert "Make it a draft in OTPIQ's dashboard before it" in caplog.text
     assert sandbox.campaigns[0]["status"] == "scheduled"
     caplog.clear()
     sandbox.change_resource(TEMPLATE.id, status="PAUSED")
@@ -230,7 +232,7 @@ def test_a_campaign_that_otpiq_does_not_take_back_is_an_error(start: Run, one_pe
     fill(sandbox, campaign["_id"])
     sandbox.arm("update", delay=0)
     sandbox.arm("update", status=400, body={"error": "Not now"})
-    with pytest.raises(OtpiqRequestError, match=r"holds 6 .* could not be taken back to a draft.*Not now"):
+    with pytest.raises(OtpiqRequestError, match=r"holds 6 .* could not be made a draft again.*Not now"):
         start(broadcast=one_person)
 
 
@@ -271,7 +273,7 @@ def test_a_conflict_about_something_else_is_not_a_start(
     start_in_part(start, sandbox, time, "before")
     with later(minutes=75):
         sandbox.arm("update", status=status, body={"error": text}, times=2)
-        with pytest.raises(OtpiqRequestError, match="campaigns were refused"):
+        with pytest.raises(OtpiqRequestError, match="Refused campaigns: "):
             start(scheduled_for=time)
         start(scheduled_for=time)
         assert messaged(sandbox) == everybody()
@@ -300,7 +302,7 @@ def test_a_ledger_that_lost_its_start_is_not_replaced(
     (request,) = ledger.glob("*/request.json")
     for folder in ("campaigns", "schedule"):
         (request.parent / folder / "00000.json").unlink()
-    with pytest.raises(OtpiqValidationError, match="lost the campaigns of parts 00000"):
+    with pytest.raises(OtpiqValidationError, match="the campaigns of part 00000 are missing"):
         create()
     assert len(sandbox.campaigns) == 3
 

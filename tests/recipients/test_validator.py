@@ -128,7 +128,7 @@ def test_exactly_the_invalid_recipients_are_listed(snapshot: SnapshotAssertion) 
 def test_a_thousand_invalid_recipients_are_listed_at_most() -> None:
     error = error_of(["nobody"] * 1500)
     assert len(error.errors) == 1000
-    assert str(error).endswith("\n  and 500 more")
+    assert str(error).endswith("\n  and 500 more\nCorrect these recipients in the source.")
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ class UnreadableStateStore(StateStore):
 
 
 @pytest.mark.parametrize(
-    ("store", "text"), [(BrokenStateStore, "could not be saved"), (UnreadableStateStore, "begins at 0")]
+    ("store", "text"), [(BrokenStateStore, "could not be saved"), (UnreadableStateStore, "starts at 0")]
 )
 def test_a_store_that_fails_does_not_fail_a_poke(
     poke: ReportTask, store: type[StateStore], text: str, caplog: pytest.LogCaptureFixture

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 _DAYS = 3 * 86400
 _SECONDS_TO_CLEAR = 120
-_FALSE_ALARM = re.compile(r"has lost the campaigns|ledger is lost|restore it", re.IGNORECASE)
-LOST_IN_LEDGER = (
-    "is lost|was replaced|has lost|lost its start|has no broadcast|begun with another|exists, but cannot be read"
-)
+_FALSE_ALARM = re.compile(r"ledger are missing|restore (it|them|the ledger)", re.IGNORECASE)
+LOST_IN_LEDGER = "(is|are) missing|was replaced|is not the ledger|begun with another|exists, but cannot be read"
 
 
 @dataclass

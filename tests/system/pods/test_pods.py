@@ -154,7 +154,7 @@ def test_a_start_whose_pod_is_killed_is_not_sent_again_by_the_next(
     assert airflow.finished(run) == "failed"
     assert task_of(airflow, run, "start")["try_number"] == 2
     log = pods / f"{pod_name('start_only', 'start', try_number=2)}.log"
-    assert "Nothing was sent now: an earlier try" in log.read_text()
+    assert "This try sent nothing: an earlier try" in log.read_text()
     assert sent(sandbox, "start") == 1
 
 

@@ -66,7 +66,7 @@ def test_a_lost_response_is_an_unknown_outcome_and_is_not_sent_again(
     assert "OtpiqOutcomeUnknownError" in log_of(airflow, run, action)
     run_again(airflow, run, action)
     assert task_of(airflow, run, action)["state"] == "failed"
-    assert "Nothing was sent now" in log_of(airflow, run, action, 2)
+    assert "This try sent nothing" in log_of(airflow, run, action, 2)
     assert sent(sandbox, action) == 1
 
 
@@ -108,7 +108,7 @@ def test_a_killed_start_is_an_unknown_outcome_and_is_sent_once(
     assert airflow.finished(run) == "failed"
     task = task_of(airflow, run, "start")
     assert (task["try_number"], task["max_tries"]) == (2, 3)
-    assert "Nothing was sent now: an earlier try" in log_of(airflow, run, "start", 2)
+    assert "This try sent nothing: an earlier try" in log_of(airflow, run, "start", 2)
     assert sent(sandbox, "start") == 1
 
 
