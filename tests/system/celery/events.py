@@ -115,7 +115,7 @@ def follow_the_runbook(cluster: Cluster, sandbox: Sandbox, run: str) -> int:
             path = f"{run}/taskInstances/{task['task_id']}/{task['map_index']}"
             cluster.airflow.api("PATCH", path, {"new_state": "success"}).raise_for_status()
         else:
-            path = log.partition("DELETE /api/v2")[2].partition(")")[0]
+            path = log.partition("DELETE /api/v2")[2].partition(",")[0]
             cluster.airflow.api("DELETE", path).raise_for_status()
             _clear(cluster, run, task)
     if cluster.airflow.api("GET", run).json()["state"] == "failed":  # nothing downstream continues it
