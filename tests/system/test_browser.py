@@ -181,7 +181,7 @@ def test_a_person_approves_a_campaign_and_sees_its_messages(
     airflow.wait_for_a_loop_of_the_scheduler()
     run_id = run.rsplit("/", maxsplit=1)[-1]
     page.goto(f"/dags/example_otpiq_lifecycle/runs/{run_id}/tasks/approve/required_actions")
-    expect(page.get_by_text("sends it to 11 people for about 132 IQD")).to_be_visible()
+    expect(page.get_by_text("to 11 people for about 132 IQD")).to_be_visible()
     page.get_by_role("button", name="Approve").click()
     state = airflow.finished(run)
     assert state == "success", [(task["task_id"], task["state"]) for task in airflow.tasks(run)]

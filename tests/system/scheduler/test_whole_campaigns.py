@@ -291,7 +291,7 @@ def test_airflow_writes_no_phone_number(airflow: RunningAirflow, sandbox: Sandbo
     states = [airflow.finished(run) for run in runs]
     assert states == ["failed", "success", "success", "success", "success"]
     assert task_of(airflow, runs[0], "attach")["try_number"] == 1
-    assert "17 of 1000 recipients are invalid" in log_of(airflow, runs[0], "attach")
+    assert "Invalid recipients: 17 of 1000" in log_of(airflow, runs[0], "attach")
     assert "Skipped 17 of 22 recipients" in log_of(airflow, runs[1], "attach")
     wanted = numbers_of_the_examples() | {
         number for request in sandbox.requests for number in numbers_in(request["body"])
