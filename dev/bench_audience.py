@@ -65,6 +65,8 @@ def _growth(source: str, folder: str, rows: int, peak: float) -> Iterator[str]:
 
 def plain(source: str, output: str) -> tuple[float, float]:
     """Write the parts of an audience in a plain loop; return seconds and megabytes."""
+    import airflow_provider_otpiq.operators.audience  # noqa: F401  # as a task's process has: Airflow's objects cost both
+
     began = time.perf_counter()
     Path(output).mkdir(exist_ok=True)
     with open(source, encoding="utf-8", newline="") as file:
