@@ -70,7 +70,9 @@ def served(*module: str) -> Iterator[str]:
 
 def isolated(function: Callable[..., tuple[float, ...]], *arguments: str) -> list[float]:
     """Call a function of a module in a process of its own, and return the numbers that it returns."""
-    code = f"import sys, {function.__module__} as m; print(*m.{function.__name__}(*sys.argv[1:]))"
+    spec = sys.modules[function.__module__].__spec__  # has the module's name also if it is run by `python -m`
+    assert spec
+    code = f"import sys, {spec.name} as m; print(*m.{function.__name__}(*sys.argv[1:]))"
     command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
     printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     return [float(number) for number in printed.splitlines()[-1].split()]
