@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
-    ValidationInfo,
     field_validator,
 )
 from pydantic_core import to_json
@@ -204,13 +203,6 @@ class AudienceRequest(Columns):
     file_format: Literal["csv", "jsonl", "parquet"] | None = None
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
     memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _refuse_empty_value(cls, value: object, info: ValidationInfo) -> object:
-        if info.field_name == "null_values" and isinstance(value, list | tuple):
-            return value  # an empty list is a value: only blank text is missing
-        return super()._refuse_empty_value(value, info)
 
     @property
     def checksum(self) -> str | None:

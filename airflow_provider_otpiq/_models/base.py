@@ -63,6 +63,8 @@ class RequestModel(BaseModel):
         name = info.field_name or ""
         if value is None or name not in cls.required_if_set or not is_empty(value):
             return value
+        if name == "null_values" and isinstance(value, list | tuple):
+            return value  # an empty list is a value: only blank text is missing
         raise ValueError(
             f"is set and rendered to an empty value, so {cls.required_if_set[name]}; make it render to a value, or"
             f" remove {name}"

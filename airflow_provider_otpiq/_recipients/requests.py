@@ -66,13 +66,6 @@ class RecipientsRequest(RequestModel):
     # Not iterated over here: that runs the DAG author's code, whose errors must not become ours.
     recipients: Annotated[Iterable[Any], PlainValidator(_iterable)]
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _refuse_empty_value(cls, value: object, info: ValidationInfo) -> object:
-        if info.field_name == "null_values" and isinstance(value, list | tuple):
-            return value  # an empty list is a value: only blank text is missing
-        return super()._refuse_empty_value(value, info)
-
 
 class RecipientPayload(RequestModel):
     """The query of what each recipient must carry."""
