@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class OtpiqError(AirflowException):
     """The root of the exception hierarchy."""
 
-    # In Airflow's exceptions this is the status of its own web server; here it is the status of OTPIQ's response.
+    # In Airflow's exceptions this is the status of its web server; here, the status of OTPIQ's response.
     status_code: int | None = None  # type: ignore[assignment]
 
     may_have_taken_effect: bool = False

@@ -58,7 +58,7 @@ def connect(url: str) -> None:
 
 @contextlib.contextmanager
 def served(*module: str) -> Iterator[str]:
-    """Run a module that serves, in a process of its own, and yield the first URL that it prints."""
+    """Run a module that serves, in a separate process, and yield the first URL that it prints."""
     with subprocess.Popen([sys.executable, "-m", *module], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -68,7 +68,7 @@ def served(*module: str) -> Iterator[str]:
 
 
 def isolated(function: Callable[..., tuple[float, ...]], *arguments: str) -> list[float]:
-    """Call a function of a module in a process of its own, and return the numbers that it returns."""
+    """Call a function of a module in a separate process, and return the numbers that it returns."""
     spec = sys.modules[function.__module__].__spec__  # has the module's name also if it is run by `python -m`
     assert spec
     code = f"import sys, {spec.name} as m; print(*m.{function.__name__}(*sys.argv[1:]))"

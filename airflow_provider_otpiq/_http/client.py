@@ -41,7 +41,7 @@ class PendingMarker(Protocol):
     """What is saved around each attempt of a request that is sent at most once."""
 
     def save_pending_marker(self, in_flight_for: float) -> None:
-        """Save that an attempt is about to be sent, and may be in flight for so many seconds."""
+        """Save that an attempt is about to be sent, and may be in flight for ``in_flight_for`` seconds."""
 
     def delete_pending_marker(self) -> None:
         """Delete the marker: the attempt provably had no effect."""

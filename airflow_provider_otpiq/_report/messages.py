@@ -67,7 +67,7 @@ class MessageTable:
         """
         Add the messages of a report's file, of which only those to the members count, or to the members of a part.
 
-        :raises OtpiqReportError: if the file does not have so many rows, or is not as documented.
+        :raises OtpiqReportError: if the file has another number of rows, or is not as documented.
         """
         header = read_header(path, report)
         self._create(header, report)

@@ -67,7 +67,7 @@ class AtMostOnce:
         )
 
     def save_pending_marker(self, in_flight_for: float) -> None:
-        """Save that an attempt is about to be sent, and may be in flight for so many seconds."""
+        """Save that an attempt is about to be sent, and may be in flight for ``in_flight_for`` seconds."""
         import pendulum
 
         until = pendulum.now("UTC").add(seconds=math.ceil(in_flight_for))

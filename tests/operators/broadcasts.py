@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """Run an operator, or a poke of a sensor, each time in a task of its own."""
+    """Run an operator, or a poke of a sensor, each time in a separate task."""
 
     task_class: Any
     context: dict[str, Any]

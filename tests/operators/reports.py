@@ -34,7 +34,7 @@ WINDOW = {"start": "2026-11-20T00:00:00Z", "end": "2026-11-21T00:00:00Z"}
 
 @dataclass
 class ReportTask(Run):
-    """Run an operator, or a poke of a sensor, each time in a task of its own, and read what it did."""
+    """Run an operator, or a poke of a sensor, each time in a separate task, and read what it did."""
 
     sandbox: Sandbox
 
