@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
-from airflow_provider_otpiq._ledger import Broadcast, Ledger
+from airflow_provider_otpiq._ledger.ledger import Ledger
+from airflow_provider_otpiq._ledger.records import Broadcast
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 from tests.fakes import PHONE_NUMBER_ID, TEMPLATE_ID

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import from_json
 
-from airflow_provider_otpiq._ledger import audience_checksum
+from airflow_provider_otpiq._ledger.ledger import audience_checksum
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from airflow_provider_otpiq._broadcast.result import (
     list_unattached,
     require_allowed,
 )
-from airflow_provider_otpiq._ledger import Campaign
+from airflow_provider_otpiq._ledger.records import Campaign
 from airflow_provider_otpiq._models.fields import MAX_NAME_LENGTH
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq._audience.manifest import Part
     from airflow_provider_otpiq._broadcast.request import CreateBroadcast
-    from airflow_provider_otpiq._ledger import Ledger
+    from airflow_provider_otpiq._ledger.ledger import Ledger
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
-    from airflow_provider_otpiq._ledger import Broadcast
+    from airflow_provider_otpiq._ledger.records import Broadcast
     from airflow_provider_otpiq._models.resources import Account, PhoneNumber, Template
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 

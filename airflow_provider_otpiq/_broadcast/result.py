@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._audience.manifest import MANIFEST, Audience
-from airflow_provider_otpiq._ledger import Ledger
+from airflow_provider_otpiq._ledger.ledger import Ledger
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq._storage import split_location
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pendulum import DateTime
 
     from airflow_provider_otpiq._audience.manifest import Part
-    from airflow_provider_otpiq._ledger import Campaign
+    from airflow_provider_otpiq._ledger.records import Campaign
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 

@@ -11,7 +11,7 @@ import pendulum
 
 from airflow_provider_otpiq._broadcast.part_size import require_part_size
 from airflow_provider_otpiq._broadcast.result import campaign_name
-from airflow_provider_otpiq._ledger import Schedule
+from airflow_provider_otpiq._ledger.records import Schedule
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq.exceptions import (
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq._audience.manifest import Part
     from airflow_provider_otpiq._broadcast.request import StartBroadcast
-    from airflow_provider_otpiq._ledger import Ledger, Start
+    from airflow_provider_otpiq._ledger.ledger import Ledger
+    from airflow_provider_otpiq._ledger.records import Start
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)

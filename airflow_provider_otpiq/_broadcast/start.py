@@ -26,7 +26,7 @@ from airflow_provider_otpiq._broadcast.result import (
     require_allowed,
 )
 from airflow_provider_otpiq._broadcast.schedule import PartScheduler, lead, time_to_request
-from airflow_provider_otpiq._ledger import Campaign, Schedule, Start
+from airflow_provider_otpiq._ledger.records import Campaign, Schedule, Start
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import list_some

@@ -8,7 +8,7 @@ import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._broadcast.result import open_broadcast
-from airflow_provider_otpiq._ledger import Schedule
+from airflow_provider_otpiq._ledger.records import Schedule
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError

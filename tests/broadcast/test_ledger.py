@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_otpiq._audience.manifest import Part
-from airflow_provider_otpiq._ledger import Broadcast, Campaign, Ledger
+from airflow_provider_otpiq._ledger.ledger import Ledger
+from airflow_provider_otpiq._ledger.records import Broadcast, Campaign
 from tests.fakes import CAMPAIGN_ID
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _PACKAGE = "airflow_provider_otpiq"
 # In the order of their imports: a module is loaded again after one that it imports.
 _MODULES = [
-    f"{_PACKAGE}._ledger",
+    f"{_PACKAGE}._ledger.records",
+    f"{_PACKAGE}._ledger.ledger",
     f"{_PACKAGE}._audience.in_use",
     f"{_PACKAGE}._audience.output",
     f"{_PACKAGE}._broadcast.result",
@@ -52,7 +53,7 @@ MUTANTS = {
         "stuck",
     ),
     "a claim is not exclusive": Mutant(
-        "_ledger",
+        "_ledger.ledger",
         "if self.folder.create(name, record.to_json()):",
         "if self.folder.write(name, record.to_json()) is None:",
         "two runs",
@@ -102,21 +103,21 @@ MUTANTS = {
         "crash",
     ),
     "each request has a start": Mutant(
-        "_ledger",
+        "_ledger.ledger",
         "self._records.claim(_START, start)",
         'self._records.claim(self._path("start.json"), start)',
         "a replace and its start beside a start",
         "stuck",
     ),
     "a start of another request counts": Mutant(
-        "_ledger",
+        "_ledger.ledger",
         "if start.request == self._id:",
         "if True:",
         "a replace and its start beside a start",
         _TWICE,
     ),
     "the start of version 0.6.0 is not read": Mutant(
-        "_ledger",
+        "_ledger.ledger",
         "or self._start_below_a_request()",
         "",
         "a replace beside a start of version 0.6.0",

@@ -19,12 +19,11 @@ Up to version 0.6.0, ``start.json`` was in the folder of its request. It is stil
 from __future__ import annotations
 
 import re
-from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from airflow_provider_otpiq._models.fields import ObjectId, Time
+from airflow_provider_otpiq._ledger.records import ID_LENGTH, Broadcast, Campaign, OfPart, Record, Schedule, Start
 from airflow_provider_otpiq._storage import Folder, absolute
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -35,8 +34,10 @@ if TYPE_CHECKING:
 _BROADCAST = "broadcast.json"
 _START = "start.json"
 _REQUEST = "request.json"
-_ID_LENGTH = 12
-_ID = re.compile(rf"[0-9a-f]{{{_ID_LENGTH}}}")
+_ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+AnyOfPart = TypeVar("AnyOfPart", bound=OfPart)
 
 
 class Part(Protocol):
@@ -47,99 +48,13 @@ class Part(Protocol):
         """Its name in the ledger, such as ``00000``."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-    version: Literal[1] = 1
-
-    def to_json(self) -> bytes:
-        return self.model_dump_json(indent=1).encode()
-
-
-class Broadcast(_Record):
-    """The request of a broadcast."""
-
-    request: dict[str, str]
-    """The fields as they were set, and the connection."""
-    audience: str
-    """The location of the audience's manifest."""
-    audience_checksum: str
-    template_id: ObjectId
-    phone_number_id: ObjectId
-    project: str | None = None
-    """OTPIQ's name of the connection's project; None in a ledger of version 0.3.0."""
-
-    @property
-    def id(self) -> str:
-        """The id of the request, which differs for another request or another audience."""
-        content = self.model_dump_json(include={"request", "audience_checksum"})
-        return sha256(content.encode()).hexdigest()[:_ID_LENGTH]
-
-    def changes(self, saved: Broadcast) -> list[str]:
-        """List the differences from the saved request."""
-        found = [
-            f"{name}: was {saved.request.get(name)!r}, is now {self.request.get(name)!r}"
-            for name in sorted({*self.request, *saved.request})
-            if self.request.get(name) != saved.request.get(name)
-        ]
-        if self.audience_checksum != saved.audience_checksum:
-            found.append(f"audience: {self.audience} was prepared again from other rows")
-        return found
-
-
-class _OfPart(_Record):
-    folder: ClassVar[str]
-
-
-class Campaign(_OfPart):
-    """The campaign of a part."""
-
-    folder = "campaigns"
-    campaign_id: ObjectId
-    attached: bool = False
-    """Whether it holds the part's recipients."""
-    recipients: Annotated[int | None, Field(ge=0)] = None
-    """The number of recipients that OTPIQ reports; None if unknown."""
-    estimated_cost: int | float | None = None
-    """The cost in IQD that OTPIQ reports; None if unknown."""
-
-
-class Start(_Record):
-    """Which request of a ledger starts, and when."""
-
-    request: str = ""
-    """The request's id; empty in a ledger of version 0.6.0 or earlier, where the folder's name is the id."""
-    requested: Time | None
-    """The time as it was set; None if it was left to the lead time."""
-    scheduled_for: Time
-    run_id: str | None = None
-    """The DAG and its run that decided it; None in a ledger of an earlier version."""
-
-
-class Schedule(_OfPart):
-    """The campaign that sends a part, and when."""
-
-    folder = "schedule"
-    campaign_id: ObjectId
-    scheduled_for: Time
-    """The last time that was requested from OTPIQ."""
-    first_scheduled_for: Time
-    """The first time that was requested: once it has passed, the campaign may have started."""
-    confirmed: bool = False
-    """Whether OTPIQ has confirmed it, or that the campaign has started."""
-
-
-Record = TypeVar("Record", bound=_Record)
-OfPart = TypeVar("OfPart", bound=_OfPart)
-
-
 class _Records:
     """The records in a ledger's folder."""
 
     def __init__(self, location: str) -> None:
         self.folder = Folder(location)
 
-    def claim(self, name: str, record: Record) -> Record:
+    def claim(self, name: str, record: AnyRecord) -> AnyRecord:
         """Create a record; if another process was earlier, return its record."""
         if self.folder.create(name, record.to_json()):
             return record
@@ -149,13 +64,13 @@ class _Records:
             raise FileNotFoundError(f"{location}: exists, but cannot be read. Restore it, and clear the task.")
         return claimed
 
-    def write(self, name: str, record: _Record) -> None:
+    def write(self, name: str, record: Record) -> None:
         self.folder.write(name, record.to_json())
 
-    def read(self, kind: type[Record], name: str) -> Record | None:
+    def read(self, kind: type[AnyRecord], name: str) -> AnyRecord | None:
         return self.read_all(kind, [name]).get(name)
 
-    def read_all(self, kind: type[Record], names: Iterable[str]) -> dict[str, Record]:
+    def read_all(self, kind: type[AnyRecord], names: Iterable[str]) -> dict[str, AnyRecord]:
         return {name: self._parse(kind, name, content) for name, content in self.folder.read_all(names).items()}
 
     def start(self) -> Start | None:
@@ -176,7 +91,7 @@ class _Records:
         found = [start.model_copy(update={"request": name.partition("/")[0]}) for name, start in starts.items()]
         return found[0] if found else None
 
-    def _parse(self, kind: type[Record], name: str, content: bytes) -> Record:
+    def _parse(self, kind: type[AnyRecord], name: str, content: bytes) -> AnyRecord:
         try:
             return kind.model_validate_json(content)
         except ValidationError:
@@ -269,12 +184,12 @@ class Ledger:
         """
         return self._require_same_request(self._records.claim(_START, start))
 
-    def read(self, kind: type[OfPart], parts: Iterable[Part]) -> dict[str, OfPart]:
+    def read(self, kind: type[AnyOfPart], parts: Iterable[Part]) -> dict[str, AnyOfPart]:
         """Read the campaigns or schedules of the parts that have one, by the name of the part."""
         paths = {self._path_of(part, kind): part.name for part in parts}
         return {paths[path]: record for path, record in self._records.read_all(kind, paths).items()}
 
-    def claim(self, part: Part, record: OfPart) -> OfPart:
+    def claim(self, part: Part, record: AnyOfPart) -> AnyOfPart:
         """
         Save the first campaign or schedule of a part; if another process was earlier, return its record.
 
@@ -282,7 +197,7 @@ class Ledger:
         """
         return self._records.claim(self._path_of(part, type(record)), record)
 
-    def save(self, part: Part, record: _OfPart) -> None:
+    def save(self, part: Part, record: OfPart) -> None:
         """Save a campaign that holds its part, or a later time or the confirmation of the same schedule."""
         self._records.write(self._path_of(part, type(record)), record)
 
@@ -311,7 +226,7 @@ class Ledger:
     def _path(self, name: str) -> str:
         return f"{self._id}/{name}"
 
-    def _path_of(self, part: Part, kind: type[_OfPart]) -> str:
+    def _path_of(self, part: Part, kind: type[OfPart]) -> str:
         return self._path(f"{kind.folder}/{part.name}.json")
 
 

@@ -1,0 +1,1 @@
+"""The ledger of a broadcast, which the features about audiences and broadcasts share."""
