@@ -6,6 +6,7 @@ The exceptions of this provider: what happened, what to do, and whether the requ
     OtpiqError                                                                   may have taken effect
     ├── OtpiqConfigurationError  *   the connection is wrong -> fix it                       no
     ├── OtpiqValidationError     *   a field is wrong -> fix the DAG                         no
+    ├── OtpiqSupersededError     *   a stop or a later start replaces the task -> nothing    no
     └── OtpiqApiError                a request failed
         ├── OtpiqRequestError        *   400, 422, other 4xx -> fix the DAG                  no
         ├── OtpiqAuthenticationError *   401, 403 -> fix the API key                         no
@@ -71,6 +72,10 @@ class OtpiqValidationError(OtpiqError, AirflowFailException):
     def __init__(self, message: str, *, errors: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.errors = tuple(errors)
+
+
+class OtpiqSupersededError(OtpiqError, AirflowFailException):
+    """A start of a broadcast was stopped meanwhile, or a stop was followed by another start. Nothing more was sent."""
 
 
 class OtpiqApiError(OtpiqError):

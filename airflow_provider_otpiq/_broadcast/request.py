@@ -51,6 +51,12 @@ def _at_least_the_minimum(value: timedelta) -> timedelta:
     return value
 
 
+def _not_zero(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("must be longer than zero, such as timedelta(minutes=30)")
+    return value
+
+
 def _absolute(location: str) -> str:
     """Refuse a path that another worker or working directory would resolve to another ledger."""
     if "://" in location or PurePath(location).is_absolute():
@@ -60,6 +66,7 @@ def _absolute(location: str) -> str:
 
 _Whole = Annotated[int, BeforeValidator(_whole)]
 _Duration = Annotated[timedelta, PlainValidator(_duration)]
+_Interval = Annotated[_Duration, AfterValidator(_not_zero)]
 _SHARDS_ARE_LOST = {"shards": "this task would work on all parts"}
 
 
@@ -113,10 +120,33 @@ class StartBroadcast(_Sharded):
     required_if_set: ClassVar[dict[str, str]] = {
         **_SHARDS_ARE_LOST,
         "scheduled_for": "the messages would go out as soon as possible",
+        "wave_size": "all campaigns would start at once",
     }
 
     broadcast: Annotated[String, BeforeValidator(unwrap_mapped_path)]
     scheduled_for: Time | None = None
     lead_time: Annotated[_Duration, AfterValidator(_at_least_the_minimum)]
     max_delay: _Duration
+    wave_size: Annotated[_Whole, Field(ge=1)] | None = None
+    wave_interval: Annotated[Annotated[_Duration, AfterValidator(_not_zero)] | None, Field(validate_default=True)] = (
+        None
+    )
     check_health: bool = True
+
+    @field_validator("wave_interval")
+    @classmethod
+    def _together_with_its_size(cls, interval: timedelta | None, info: ValidationInfo) -> timedelta | None:
+        if "wave_size" in info.data and (interval is None) != (info.data["wave_size"] is None):
+            raise ValueError("must be set together with `wave_size`, and not without it")
+        return interval
+
+
+class StopBroadcast(_Sharded):
+    """Which broadcast stops."""
+
+    subject = "This task"
+    failure_phrase = "stopped nothing"
+    required_if_set: ClassVar[dict[str, str]] = _SHARDS_ARE_LOST
+
+    broadcast: Annotated[String, BeforeValidator(unwrap_mapped_path)]
+    fail_if_too_late: bool = True

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 
 _IDEMPOTENT_METHODS = frozenset({"GET", "PATCH"})
-_UNTIMED_SECONDS = 60.0
-"""Seconds beyond the timeouts that name lookup, several addresses and TLS may take."""
 
 
 class SerialisedBody(Protocol):
@@ -74,19 +72,26 @@ class OtpiqClient:
         *,
         if_lost: str = "",
         is_idempotent: bool | None = None,
+        check: Callable[[], None] | None = None,
     ) -> Any:
         """
         Send a request, retry it if that is safe, and return the response's body as OTPIQ sent it.
 
         ``if_lost`` is added to the error if the request may have taken effect. ``is_idempotent`` follows from the
-        method by default.
+        method by default. ``check`` is called before each attempt, and raises if the request must not be sent now.
 
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqApiError: if the request fails.
         """
         is_idempotent = method in _IDEMPOTENT_METHODS if is_idempotent is None else is_idempotent
+
+        def attempt() -> Any:
+            if check:
+                check()
+            return self.attempt(method, path, response_model, body)
+
         try:
-            return self._with_retries(lambda: self.attempt(method, path, response_model, body), is_idempotent)
+            return self._with_retries(attempt, is_idempotent)
         except OtpiqApiError as error:
             if error.may_have_taken_effect:
                 error.remedy = f"{error.remedy} {if_lost}".rstrip()
@@ -115,8 +120,7 @@ class OtpiqClient:
         def attempt() -> dict[str, Any]:
             check()
             if marker:
-                timeouts = self._settings.connect_timeout + 2 * self._settings.read_timeout
-                marker.save_pending_marker(_UNTIMED_SECONDS + timeouts)
+                marker.save_pending_marker(self._settings.max_seconds_in_flight)
             try:
                 return self.attempt("POST", path, response_model, body)  # type: ignore[no-any-return]
             except BaseException as error:  # Airflow's timeout, and its end of a task, are not Exceptions

@@ -50,11 +50,12 @@ def with_retries(attempt: Callable[[], Result], log: Log, max_retries: int, *, i
             was_rate_limited |= is_rate_limit
             delays.append(delay)
             log.warning("%s HTTP retry %d in %.0f s.", error, len(delays), delay)
-        _wait(delays[-1])
+        wait(delays[-1])
 
 
-def _wait(seconds: float) -> None:
-    if os.environ.get("OTPIQ_SKIP_RETRY_WAITS") != "1":  # the pytest plugin sets it, so that tests of DAGs are fast
+def wait(seconds: float) -> None:
+    """Sleep, unless the pytest plugin takes the waits out."""
+    if os.environ.get("OTPIQ_SKIP_RETRY_WAITS") != "1":
         time.sleep(seconds)
 
 

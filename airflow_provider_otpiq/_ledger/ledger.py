@@ -4,14 +4,17 @@ The ledger of a broadcast: what was done for each part of its audience, in small
 It survives failed tries, killed workers, clears and new DAG runs, on every version of Airflow. In its folder:
 
 - ``broadcast.json``: the request, and the audience that it was made for;
-- ``start.json``: which request starts, and when;
+- ``start.json``: which request starts, and when; ``stop.json``: that it was stopped; ``start_2.json``: that it starts
+  again, and so on;
 - ``<id of the request>/request.json``: a copy of ``broadcast.json``, which shows that this folder was not lost;
 - ``<id of the request>/campaigns/00000.json``: the campaign of a part, and what it holds according to OTPIQ;
-- ``<id of the request>/schedule/00000.json``: which campaign sends a part, and when.
+- ``<id of the request>/schedule/00000.json``: which campaign sends a part, and when; after a stop ``schedule_2``;
+- ``<id of the request>/stopped/00000.json``: that a stop has made this campaign a draft again, or was too late.
 
 What several processes could decide differently is created exclusively: the first one decides, the others follow. Which
 campaign *holds* a part may change, because a draft that may hold the wrong people is given up. Which request *starts*
 is decided once, and so is which campaign *sends* a part, before OTPIQ is asked to schedule it. Neither ever changes.
+The starts and stops alternate: the latest one holds, and it is read again before each request of an earlier one.
 
 Up to version 0.6.0, ``start.json`` was in the folder of its request. It is still read there.
 """
@@ -19,11 +22,11 @@ Up to version 0.6.0, ``start.json`` was in the folder of its request. It is stil
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from airflow_provider_otpiq._ledger.records import ID_LENGTH, Broadcast, Campaign, OfPart, Record, Schedule, Start
+from airflow_provider_otpiq._ledger.records import ID_LENGTH, Broadcast, Campaign, OfPart, Record, Schedule, Start, Stop
 from airflow_provider_otpiq._storage import Folder, absolute
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _BROADCAST = "broadcast.json"
-_START = "start.json"
 _REQUEST = "request.json"
 _ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 
@@ -46,6 +48,15 @@ class Part(Protocol):
     @property
     def name(self) -> str:
         """Its name in the ledger, such as ``00000``."""
+
+
+class Round(NamedTuple):
+    """A start, and the stop that ended it; None if it was not stopped."""
+
+    number: int
+    """1, and 2 for the first start after a stop."""
+    start: Start
+    stop: Stop | None
 
 
 class _Records:
@@ -74,12 +85,12 @@ class _Records:
         return {name: self._parse(kind, name, content) for name, content in self.folder.read_all(names).items()}
 
     def start(self) -> Start | None:
-        """Read the start of whichever request starts."""
-        return self.read(Start, _START) or self._start_below_a_request()
+        """Read the first start, of whichever request starts."""
+        return self.read(Start, _numbered("start")) or self._start_below_a_request()
 
     def _start_below_a_request(self) -> Start | None:
         """Read the start in a ledger of version 0.6.0 or earlier, in which each request could start."""
-        names = [f"{name}/{_START}" for name in self.folder.list("") if _ID.fullmatch(name)]
+        names = [f"{name}/{_numbered('start')}" for name in self.folder.list("") if _ID.fullmatch(name)]
         starts = self.read_all(Start, names) if names else {}
         if len(starts) > 1:
             error = f"{self.folder}: the starts of {len(starts)} requests have begun; expected one"
@@ -169,37 +180,63 @@ class Ledger:
 
     def start(self) -> Start | None:
         """
-        Read when the broadcast starts; None if that is not decided yet.
+        Read when the broadcast starts for the first time; None if that is not decided yet.
 
         :raises OtpiqValidationError: if another request starts, so that this one never does.
         """
         start = self._records.start()
         return self._require_same_request(start) if start else None
 
-    def claim_start(self, start: Start) -> Start:
+    def rounds(self) -> list[Round]:
+        """
+        Read the starts, each with its stop.
+
+        :raises OtpiqValidationError: as :meth:`start`.
+        """
+        rounds: list[Round] = []
+        start = self.start()
+        while start:
+            number = len(rounds) + 1
+            rounds.append(Round(number, start, self._records.read(Stop, _numbered("stop", number))))
+            start = self._records.read(Start, _numbered("start", number + 1)) if rounds[-1].stop else None
+        return rounds
+
+    def claim_start(self, start: Start, number: int = 1) -> Start:
         """
         Decide which request starts, and when; if another process was earlier, return its decision.
 
         :raises OtpiqValidationError: if another request starts, so that this one never does.
         """
-        return self._require_same_request(self._records.claim(_START, start))
+        return self._require_same_request(self._records.claim(_numbered("start", number), start))
 
-    def read(self, kind: type[AnyOfPart], parts: Iterable[Part]) -> dict[str, AnyOfPart]:
-        """Read the campaigns or schedules of the parts that have one, by the name of the part."""
-        paths = {self._path_of(part, kind): part.name for part in parts}
+    def claim_stop(self, stop: Stop, number: int) -> Stop:
+        """Decide that a start has ended; if another process was earlier, return its decision."""
+        return self._records.claim(_numbered("stop", number), stop)
+
+    def is_stopped(self, number: int) -> bool:
+        """Return whether the start of this number was stopped."""
+        return self._records.folder.read(_numbered("stop", number)) is not None
+
+    def is_started_again(self, number: int) -> bool:
+        """Return whether a start has begun after the stop of this number."""
+        return self._records.folder.read(_numbered("start", number + 1)) is not None
+
+    def read(self, kind: type[AnyOfPart], parts: Iterable[Part], number: int = 1) -> dict[str, AnyOfPart]:
+        """Read the records of the parts that have one, of one start, by the name of the part."""
+        paths = {self._path_of(part, kind, number): part.name for part in parts}
         return {paths[path]: record for path, record in self._records.read_all(kind, paths).items()}
 
-    def claim(self, part: Part, record: AnyOfPart) -> AnyOfPart:
+    def claim(self, part: Part, record: AnyOfPart, number: int = 1) -> AnyOfPart:
         """
-        Save the first campaign or schedule of a part; if another process was earlier, return its record.
+        Save the first record of a part; if another process was earlier, return its record.
 
         The first schedule decides which campaign sends the part.
         """
-        return self._records.claim(self._path_of(part, type(record)), record)
+        return self._records.claim(self._path_of(part, type(record), number), record)
 
-    def save(self, part: Part, record: OfPart) -> None:
+    def save(self, part: Part, record: OfPart, number: int = 1) -> None:
         """Save a campaign that holds its part, or a later time or the confirmation of the same schedule."""
-        self._records.write(self._path_of(part, type(record)), record)
+        self._records.write(self._path_of(part, type(record), number), record)
 
     def _save_copy(self) -> None:
         self._records.write(self._path(_REQUEST), self.broadcast)
@@ -226,8 +263,8 @@ class Ledger:
     def _path(self, name: str) -> str:
         return f"{self._id}/{name}"
 
-    def _path_of(self, part: Part, kind: type[OfPart]) -> str:
-        return self._path(f"{kind.folder}/{part.name}.json")
+    def _path_of(self, part: Part, kind: type[OfPart], number: int) -> str:
+        return self._path(f"{_with_number(kind.folder, number)}/{part.name}.json")
 
 
 def audience_checksum(location: str) -> str | None:
@@ -237,3 +274,11 @@ def audience_checksum(location: str) -> str | None:
     started = start and records.read(Broadcast, f"{start.request}/{_REQUEST}")
     broadcast = started or records.read(Broadcast, _BROADCAST)
     return broadcast.audience_checksum if broadcast else None
+
+
+def _numbered(name: str, number: int = 1) -> str:
+    return f"{_with_number(name, number)}.json"
+
+
+def _with_number(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}_{number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from hashlib import sha256
 from typing import Annotated, ClassVar, Literal
 
@@ -71,15 +72,26 @@ class Campaign(OfPart):
 
 
 class Start(Record):
-    """Which request of a ledger starts, and when."""
+    """Which request of a ledger starts, and when. All starts of a ledger are of the same request."""
 
     request: str = ""
     """The request's id; empty in a ledger of version 0.6.0 or earlier, where the folder's name is the id."""
     requested: Time | None
     """The time as it was set; None if it was left to the lead time."""
     scheduled_for: Time
+    """When the first wave starts."""
+    wave_size: int | None = None
+    """The most recipients of a wave; None if all campaigns start at once."""
+    wave_interval: timedelta | None = None
     run_id: str | None = None
     """The DAG and its run that decided it; None in a ledger of an earlier version."""
+
+
+class Stop(Record):
+    """The end of a start: from now on, it schedules nothing."""
+
+    run_id: str | None = None
+    """The DAG and its run that decided it."""
 
 
 class Schedule(OfPart):
@@ -93,3 +105,11 @@ class Schedule(OfPart):
     """The first time that was requested: once it has passed, the campaign may have started."""
     confirmed: bool = False
     """Whether OTPIQ has confirmed it, or that the campaign has started."""
+
+
+class Stopped(Schedule):
+    """A campaign that a stop has made a draft again, or that it found started."""
+
+    folder = "stopped"
+    too_late: bool
+    """Whether it had started, so that its people get the message."""

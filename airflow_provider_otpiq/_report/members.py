@@ -8,7 +8,7 @@ import pendulum
 
 from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._broadcast.result import open_broadcast
-from airflow_provider_otpiq._ledger.records import Schedule
+from airflow_provider_otpiq._ledger.history import read_history
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
+    from airflow_provider_otpiq._ledger.records import Schedule
     from airflow_provider_otpiq._report.request import MessageSelection
 
 _CLOCK_DIFFERENCE = pendulum.duration(minutes=5)
@@ -75,8 +76,7 @@ def members_of(selection: MessageSelection) -> AudienceMembers | None:
     if not selection.broadcast:
         return None
     ledger, audience = open_broadcast(selection.broadcast)
-    ledger.start()  # raises if another request was started, because no message of this one exists then
-    schedules = ledger.read(Schedule, audience.manifest.parts)
+    schedules = read_history(ledger, audience.manifest.parts).schedules
     if not schedules:
         error = f"broadcast: no campaign of {ledger} was scheduled, so no messages exist"
         raise OtpiqValidationError(f"{error}. Run the task that starts the broadcast first.", errors=[error])

@@ -27,7 +27,7 @@ from airflow_provider_otpiq._storage import staged
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import requests
 
@@ -110,12 +110,15 @@ class OtpiqHook(BaseHook):
             self.guard_rails.check_scheduled_time(request.scheduled_for)
         return self._create_or_update("POST", _CAMPAIGNS, request)
 
-    def update_campaign(self, **fields: Any) -> dict[str, Any]:
+    def update_campaign(
+        self, *, check_before_attempt: Callable[[], None] | None = None, **fields: Any
+    ) -> dict[str, Any]:
         """
         Edit a campaign that is a draft or scheduled (``PATCH /whatsapp/campaigns/{_id}``).
 
         Only the fields that are set are changed; set at least one. A campaign that has started cannot be edited.
 
+        :param check_before_attempt: called before each attempt; if it raises, nothing more is sent. None by default.
         :param fields: the fields of :class:`.UpdateCampaignOperator`, by keyword. A time needs an offset.
         :return: the campaign as OTPIQ returns it.
         :raises OtpiqError: as :meth:`create_campaign`; with quiet hours, also if a schedule has no time here.
@@ -123,7 +126,7 @@ class OtpiqHook(BaseHook):
         request = campaigns.UpdateCampaign.parse(**fields)
         if request.starts_automatically:
             self.guard_rails.check_scheduled_time(request.scheduled_for)
-        return self._create_or_update("PATCH", f"{_CAMPAIGNS}/{request.campaign_id}", request)
+        return self._create_or_update("PATCH", f"{_CAMPAIGNS}/{request.campaign_id}", request, check_before_attempt)
 
     def check_recipients(self, *, validate_parameters: bool = True, **fields: Any) -> ValidRecipients:
         """
@@ -332,11 +335,17 @@ class OtpiqHook(BaseHook):
     get_connection_form_widgets = staticmethod(widgets)
 
     def _create_or_update(
-        self, method: str, path: str, request: campaigns.CreateCampaign | campaigns.UpdateCampaign
+        self,
+        method: str,
+        path: str,
+        request: campaigns.CreateCampaign | campaigns.UpdateCampaign,
+        check: Callable[[], None] | None = None,
     ) -> dict[str, Any]:
         if request.has_names:
             request = request.resolve_ids(self.get_resources())
-        return _data(self._client.request(method, path, CampaignResponse, request.body(), if_lost=request.if_lost))
+        return _data(
+            self._client.request(method, path, CampaignResponse, request.body(), if_lost=request.if_lost, check=check)
+        )
 
     def _send_at_most_once(
         self, action: str, campaign_id: str, body: ValidRecipients | None, marker: PendingMarker | None

@@ -18,15 +18,19 @@ _PACKAGE = "airflow_provider_otpiq"
 _MODULES = [
     f"{_PACKAGE}._ledger.records",
     f"{_PACKAGE}._ledger.ledger",
+    f"{_PACKAGE}._ledger.history",
     f"{_PACKAGE}._audience.in_use",
     f"{_PACKAGE}._audience.output",
     f"{_PACKAGE}._broadcast.result",
     f"{_PACKAGE}._broadcast.process",
     f"{_PACKAGE}._broadcast.part_size",
+    f"{_PACKAGE}._broadcast.campaigns",
+    f"{_PACKAGE}._broadcast.waves",
     f"{_PACKAGE}._broadcast.begin",
     f"{_PACKAGE}._broadcast.create",
     f"{_PACKAGE}._broadcast.schedule",
     f"{_PACKAGE}._broadcast.start",
+    f"{_PACKAGE}._broadcast.stop",
 ]
 
 
@@ -44,10 +48,11 @@ class Mutant(NamedTuple):
 
 
 _TWICE = "a person gets it twice"
+_NOT_STOPPED = "a stopped campaign has started"
 MUTANTS = {
     "a schedule is saved after it was requested": Mutant(
         "_broadcast.schedule",
-        "return self.ledger.claim(part, schedule)",
+        "return self.ledger.claim(part, schedule, self.number)",
         "return schedule",
         "one run, and the clock",
         "stuck",
@@ -104,8 +109,8 @@ MUTANTS = {
     ),
     "each request has a start": Mutant(
         "_ledger.ledger",
-        "self._records.claim(_START, start)",
-        'self._records.claim(self._path("start.json"), start)',
+        'self._records.claim(_numbered("start", number), start)',
+        'self._records.claim(self._path(_numbered("start", number)), start)',
         "a replace and its start beside a start",
         "stuck",
     ),
@@ -143,6 +148,55 @@ MUTANTS = {
         "if True:",
         "a start that is frozen twice",
         "a time had passed when OTPIQ was asked for it",
+    ),
+    "a start does not check for a stop": Mutant(
+        "_broadcast.start",
+        "if self._ledger.is_stopped(self._number):",
+        "if False:",
+        "a stop beside a start",
+        _NOT_STOPPED,
+    ),
+    "a stop does not wait for requests in flight": Mutant(
+        "_broadcast.stop",
+        'wait_for_requests_in_flight(self._hook, "a request of a start may still take effect")',
+        "pass",
+        "a stop beside a start",
+        _NOT_STOPPED,
+    ),
+    "a stop makes campaigns drafts only once": Mutant(
+        "_broadcast.stop",
+        "if self._make_draft(part):",
+        "if True:",
+        "a stop beside a start",
+        _NOT_STOPPED,
+    ),
+    "a stop does not check for a new start": Mutant(
+        "_broadcast.stop",
+        "if self._ledger.is_started_again(self._number):",
+        "if False:",
+        "two stops, and a start at another time",
+        "a person gets nothing, and all tasks are green",
+    ),
+    "a start after a stop does not wait for requests in flight": Mutant(
+        "_broadcast.start",
+        "if self._missing and self._number > 1:",
+        "if False:",
+        "two stops, and a start at another time",
+        "a person gets nothing, and all tasks are green",
+    ),
+    "a start does not wait for all shards of a stop": Mutant(
+        "_broadcast.start",
+        'if left:\n            raise _refusal(\n                f"the stop of',
+        'if False:\n            raise _refusal(\n                f"the stop of',
+        "a stop in two shards, and a start at another time",
+        "a person gets nothing, and all tasks are green",
+    ),
+    "a start that was stopped begins again at the same time": Mutant(
+        "_broadcast.start",
+        "if self._request.scheduled_for in [",
+        "if None in [",
+        "a stop beside a start that is cleared",
+        "a stopped start has begun again",
     ),
 }
 
