@@ -153,7 +153,7 @@ class _Start:
             )
         if self._request.scheduled_for in [each.start.requested for each in self._history.rounds]:
             raise _refusal(
-                f"scheduled_for: the start at {_format(self._request.scheduled_for)} was stopped; expected another"
+                f"scheduled_for: the start with {_format(self._request.scheduled_for)} was stopped; expected another"
                 " time",
                 "To start the broadcast again, set another scheduled_for.",
             )

@@ -37,7 +37,6 @@ def require_room_for_each_part(parts: Sequence[Part], wave_size: int | None) -> 
     if wave_size is not None and wave_size < largest:
         error = f"wave_size: must be at least {largest:,}, the recipients of the largest campaign; found {wave_size:,}"
         raise OtpiqValidationError(
-            f"This task scheduled nothing: {error}. Set a larger wave_size, or prepare the audience with a smaller"
-            " part_size.",
+            f"This task scheduled nothing: {error}. A campaign starts as a whole: set a larger wave_size.",
             errors=[error],
         )

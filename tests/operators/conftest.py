@@ -7,7 +7,11 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from airflow_provider_otpiq.operators.broadcast import (
+    CreateBroadcastOperator,
+    StartBroadcastOperator,
+    StopBroadcastOperator,
+)
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import TEMPLATE, write_audience
@@ -44,6 +48,12 @@ def create(context: dict[str, Any], audience: str) -> Run:
 @pytest.fixture
 def start(context: dict[str, Any], audience: str) -> Run:
     return Run(StartBroadcastOperator, context, {"broadcast": str(Path(audience).parent / "ledger")})
+
+
+@pytest.fixture
+def stop(context: dict[str, Any], audience: str, sleep_calls: list[float]) -> Run:
+    """Stop a broadcast; its wait for requests in flight takes no time."""
+    return Run(StopBroadcastOperator, context, {"broadcast": str(Path(audience).parent / "ledger")})
 
 
 @pytest.fixture

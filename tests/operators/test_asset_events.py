@@ -80,7 +80,12 @@ def test_a_broadcast_says_its_counts_and_its_ledger(create: Run, start: Run, con
     context["outlet_events"][CAMPAIGNS].extra = {}
     start(outlets=[CAMPAIGNS])
     counts = {"scheduled": 3, "already_scheduled": 0, "recipients": 9, "estimated_cost": 108}
-    assert extra(context) == {**counts, "scheduled_for": extra(context)["scheduled_for"], "ledger": ledger}
+    assert extra(context) == {
+        **counts,
+        "scheduled_for": (time := extra(context)["scheduled_for"]),
+        "waves": [{"scheduled_for": time, "recipients": 9}],
+        "ledger": ledger,
+    }
 
 
 def test_a_report_says_its_counts_and_where_it_is(

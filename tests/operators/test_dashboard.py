@@ -90,5 +90,5 @@ def test_every_operator_of_a_campaign_and_of_a_broadcast_has_the_link() -> None:
     from airflow_provider_otpiq.operators import broadcast, campaign, report
 
     operators = [getattr(module, name) for module in (broadcast, campaign, report) for name in module.__all__]
-    assert len(operators) == 8
+    assert len(operators) == 9
     assert {tuple(link.name for link in each.operator_extra_links) for each in operators} == {("OTPIQ dashboard",)}

@@ -58,7 +58,8 @@ def test_a_start_schedules_each_campaign_a_little_ahead(create: Run, start: Run,
         "already_scheduled": 0,
         "recipients": 9,
         "estimated_cost": 108,
-        "scheduled_for": to_api_format(parse_datetime(sandbox.campaigns[0]["scheduledFor"])),
+        "scheduled_for": (time := to_api_format(times.pop())),
+        "waves": [{"scheduled_for": time, "recipients": 9}],
     }
 
 
