@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.base import RequestModel
-from airflow_provider_otpiq._models.fields import CampaignName, Category, FutureTime, ObjectId, ScheduleType, is_set
+from airflow_provider_otpiq._models.fields import CampaignName, FutureTime, ObjectId, ScheduleType, is_set
 from airflow_provider_otpiq._models.template_and_sender import TemplateAndSender
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class UpdateCampaign(TemplateAndSender):
 
     campaign_id: Annotated[ObjectId, Field(exclude=True)]
     name: CampaignName | None = None
-    category: Category | None = None
+    category: Literal["MARKETING", "UTILITY"] | None = None
     schedule_type: ScheduleType | None = None
     scheduled_for: FutureTime | None = None
 
