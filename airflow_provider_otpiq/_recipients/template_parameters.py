@@ -186,5 +186,5 @@ class RequiredParameter:
             for key in self._keys:
                 value = value[key]
         except (KeyError, TypeError):
-            return f"{self.name} is required, and is not set"
+            return f"{self.name} is required"
         return f"{self.name} {_SCALAR}, not dict" if isinstance(value, dict) else None

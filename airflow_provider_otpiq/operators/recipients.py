@@ -119,16 +119,17 @@ class _RecipientsOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator):
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         fields = {name: self._value_of(name) for name in _CSV_FIELDS}
-        if self._redacted.is_csv:
+        path = self._redacted.path
+        if path and not path.lower().endswith(".json"):
             from airflow_provider_otpiq._audience.recipients_file import read_rows
 
             self._reads_csv = True
             try:
-                return read_rows(str(self._redacted.path), **fields)
+                return read_rows(path, **fields)
             finally:
                 self._reads_csv = False
         _require_unset(fields)
-        if path := self._redacted.path:
+        if path:
             from airflow_provider_otpiq._audience.recipients_file import read_recipients
 
             return read_recipients(path)
@@ -180,7 +181,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
     value that is blank or means "no value" is left out. The log counts both, and the numbers outside
     ``default_region``.
 
-    Airflow's UI, logs and XCom show no personal data; the field shows as "1000 recipients". But a literal list is in
+    Airflow's UI, logs and XCom show no personal data; the field shows as "1,000 recipients". But a literal list is in
     the DAG file, and in the serialized DAG of Airflow's database: set a callable or a file instead.
 
     XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is what OTPIQ returns of the campaign,
