@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
 Listed = TypeVar("Listed", "Template", "PhoneNumber")
 
@@ -66,14 +66,6 @@ class Account(_Part):
     templates: Annotated[list[Template], BeforeValidator(_list)] = []
     ban_state: Annotated[Any, Field(alias="banState")] = None
 
-    def template(self, template_id: str) -> Template | None:
-        """Return the template with this id."""
-        return _find(self.templates, template_id)
-
-    def phone_number(self, phone_number_id: str) -> PhoneNumber | None:
-        """Return the number with this id."""
-        return _find(self.numbers, phone_number_id)
-
 
 class Business(_Part):
     """A business with its WhatsApp accounts."""
@@ -88,16 +80,16 @@ class Resources(_Part):
 
     def phone_number(self, phone_number_id: str) -> PhoneNumber | None:
         """Return the number with this id."""
-        return next(filter(None, (account.phone_number(phone_number_id) for account in self.accounts)), None)
+        return _find(chain.from_iterable(account.numbers for account in self.accounts), phone_number_id)
 
     def template(self, template_id: str) -> Template | None:
         """Return the template with this id."""
-        return next(filter(None, (account.template(template_id) for account in self.accounts)), None)
+        return _find(chain.from_iterable(account.templates for account in self.accounts), template_id)
 
     def account(self, template_id: str, phone_number_id: str) -> Account | None:
         """Return the account of a number or, if the number is not listed, of a template."""
-        of_number = (account for account in self.accounts if account.phone_number(phone_number_id))
-        of_template = (account for account in self.accounts if account.template(template_id))
+        of_number = (account for account in self.accounts if _find(account.numbers, phone_number_id))
+        of_template = (account for account in self.accounts if _find(account.templates, template_id))
         return next(chain(of_number, of_template), None)
 
     @property
@@ -117,5 +109,5 @@ def has_id(listed: Template | PhoneNumber, object_id: str | None) -> bool:
     return str(listed.id).lower() == str(object_id).lower()
 
 
-def _find(listed: Sequence[Listed], object_id: str) -> Listed | None:
+def _find(listed: Iterable[Listed], object_id: str) -> Listed | None:
     return next((candidate for candidate in listed if has_id(candidate, object_id)), None)

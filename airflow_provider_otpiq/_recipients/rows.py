@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, parse_phone_number
-from airflow_provider_otpiq._models.text import NULL_VALUES, is_blank
+from airflow_provider_otpiq._models.text import is_blank
 from airflow_provider_otpiq._recipients.template_parameters import ParameterParser, are_all
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
 
@@ -87,11 +87,6 @@ class RowParser:
             )
         except (LookupError, ValueError):
             return False
-
-
-def all_in_api_form(rows: Sequence[Any], default_region: str, null_values: Collection[str] = NULL_VALUES) -> bool:
-    """Return whether all rows can be sent as they are, but for their references."""
-    return RowParser(default_region, null_values).changes_none(rows)
 
 
 def describe_recipient(position: int, recipient: Mapping[str, Any], reference: str | int | None = None) -> str:

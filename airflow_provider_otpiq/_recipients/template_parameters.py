@@ -152,6 +152,21 @@ class PayloadField(BaseModel):
     path: Annotated[str, Field(alias="templateParametersPath")]
     label: str | None = None
 
+    @property
+    def name(self) -> str:
+        """Its name in errors."""
+        return sanitize(f"{self.path} ({self.label})" if self.label else self.path)
+
+    def error(self, recipient: Mapping[Any, Any]) -> str | None:
+        """Return what is wrong if a recipient lacks it; blank values were removed before."""
+        value: Any = recipient
+        try:
+            for key in self.path.split("."):
+                value = value[key]
+        except (KeyError, TypeError):
+            return f"{self.name} is required"
+        return f"{self.name} {_SCALAR}, not dict" if isinstance(value, dict) else None
+
 
 class Payload(BaseModel):
     """What each recipient must carry for a template."""
@@ -167,24 +182,6 @@ class PayloadResponse(BaseModel):
     data: Payload
 
 
-def required_parameters(payload: Mapping[str, Any]) -> list[RequiredParameter]:
+def required_parameters(payload: Mapping[str, Any]) -> list[PayloadField]:
     """Return the parameters that a template requires."""
-    return [RequiredParameter(field) for field in Payload.model_validate(payload).fields if field.required]
-
-
-class RequiredParameter:
-    """A required parameter of a template."""
-
-    def __init__(self, field: PayloadField) -> None:
-        self._keys = field.path.split(".")
-        self.name = sanitize(f"{field.path} ({field.label})" if field.label else field.path)
-
-    def error(self, recipient: Mapping[Any, Any]) -> str | None:
-        """Return what is wrong if a recipient lacks it; blank values were removed before."""
-        value: Any = recipient
-        try:
-            for key in self._keys:
-                value = value[key]
-        except (KeyError, TypeError):
-            return f"{self.name} is required"
-        return f"{self.name} {_SCALAR}, not dict" if isinstance(value, dict) else None
+    return [field for field in Payload.model_validate(payload).fields if field.required]

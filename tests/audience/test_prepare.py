@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_otpiq._audience.output import Output
-from airflow_provider_otpiq._recipients.rows import all_in_api_form
+from airflow_provider_otpiq._models.text import NULL_VALUES
+from airflow_provider_otpiq._recipients.rows import RowParser
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.conftest import GOOD, PERSON, as_json_lines, parquet
 from tests.audience.ledgers import use
@@ -95,7 +96,7 @@ def test_rows_are_divided_in_their_order(run: Run) -> None:
     assert [len(part) for part in prepared.parts] == [1000, 1000, 1]
     assert prepared.references == [str(at) for at in range(2001)]
     assert [part.path for part in prepared.audience.manifest.parts][-1] == "parts/00002.json"
-    assert all(all_in_api_form(part, "IQ") for part in prepared.parts)
+    assert all(RowParser("IQ", NULL_VALUES).changes_none(part) for part in prepared.parts)
 
 
 def test_what_json_escapes_arrives_as_it_was(run: Run) -> None:
