@@ -123,10 +123,13 @@ def _refuse_counters(text: str, default_region: str) -> None:
 
     :raises AmbiguousNumberError: if it has some; together they could be a foreign number.
     """
+    from phonenumbers import country_code_for_region
+
     groups = [_ascii_digits(group) for group in re.findall(r"\d+", text)]
     is_mobile = _mobile(default_region).fullmatch
     is_international = not _PLUS_SIGNS.isdisjoint(text) or "".join(groups).startswith("00")
-    heads = {"0", *_country_code_spellings(default_region)}
+    country_code = str(country_code_for_region(default_region))
+    heads = {"0", country_code, f"{country_code}0"}
     for index in range(1, len(groups)):
         head, tail = "".join(groups[:index]), "".join(groups[index:])
         is_counted = head not in heads and not is_international and is_mobile(tail.removeprefix("0"))
@@ -135,14 +138,6 @@ def _refuse_counters(text: str, default_region: str) -> None:
                 f"has further digits before or after a number of {default_region}; remove them, or add a leading + if"
                 " it is foreign"
             )
-
-
-@cache
-def _country_code_spellings(region: str) -> tuple[str, ...]:
-    from phonenumbers import country_code_for_region
-
-    code = str(country_code_for_region(region))
-    return (code, f"{code}0")
 
 
 def _digits_of_number(value: object) -> str:

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     RootModel,
@@ -21,7 +19,7 @@ from pydantic import (
     ValidationInfo,
 )
 
-from airflow_provider_otpiq._models.base import RequestModel
+from airflow_provider_otpiq._models.base import RequestModel, ResponseModel
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._models.fields import Time, is_set
 from airflow_provider_otpiq._models.phone_numbers import normalize
@@ -130,10 +128,8 @@ class ListReports(RequestModel):
         return f"limit={self.limit}" + (f"&status={','.join(self.status)}" if self.status else "")
 
 
-class Report(BaseModel):
+class Report(ResponseModel, extra="allow"):
     """A report as OTPIQ returns it. Other fields may be missing, null or new."""
-
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     id: Annotated[str, Field(alias="_id", min_length=1)]
     download_url: Annotated[str, Field(alias="downloadUrl", min_length=1)]

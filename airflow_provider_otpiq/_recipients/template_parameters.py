@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import cached_property
 from itertools import takewhile
 from numbers import Integral
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from airflow_provider_otpiq._models.base import ResponseModel
 from airflow_provider_otpiq._models.text import REPLACEMENT_CHARACTER, UNDECODED, clean, is_blank
 from airflow_provider_otpiq._redaction import sanitize
 
@@ -143,16 +145,14 @@ def _name(path: tuple[str, ...]) -> str:
     return ".".join(("templateParameters", section, *known))
 
 
-class PayloadField(BaseModel):
+class PayloadField(ResponseModel):
     """A parameter that each recipient may, or must, carry."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     required: bool = False
     path: Annotated[str, Field(alias="templateParametersPath")]
     label: str | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Its name in errors."""
         return sanitize(f"{self.path} ({self.label})" if self.label else self.path)
@@ -168,16 +168,14 @@ class PayloadField(BaseModel):
         return f"{self.name} {_SCALAR}, not dict" if isinstance(value, dict) else None
 
 
-class Payload(BaseModel):
+class Payload(ResponseModel):
     """What each recipient must carry for a template."""
 
     fields: list[PayloadField]
 
 
-class PayloadResponse(BaseModel):
+class PayloadResponse(ResponseModel):
     """The response to ``GET /whatsapp/campaigns/recipient-payload``."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     data: Payload
 

@@ -73,9 +73,12 @@ class MessageTable:
         self._create(header, report)
         self._require_valid(header, path, report, rows)
         before = self._count()
-        semi_join, parameters = self._semi_join(part)
-        select = f"SELECT * FROM ({_select(header)} FROM {_read_csv(header)}){semi_join}"
-        self._database.execute(f"INSERT INTO received {select}", [str(path), *parameters])
+        select, parameters = f"{_select(header)} FROM {_read_csv(header)}", [str(path)]
+        if self._has_members:
+            members = "SELECT phone_number FROM members" + (" WHERE part = ?" if part else "")
+            select = f"SELECT * FROM ({select}) SEMI JOIN ({members}) members USING (phone_number)"
+            parameters += [part] if part else []
+        self._database.execute(f"INSERT INTO received {select}", parameters)
         if others := rows - (self._count() - before):
             log.info("Ignored %s of %s messages in %s: sent to other people.", f"{others:,}", f"{rows:,}", report)
 
@@ -109,14 +112,6 @@ class MessageTable:
             errors.append(f"only {found:,} of {rows:,} rows can be read")
         if errors:
             raise OtpiqReportError(f"The file of {report} is not as documented: {'; '.join(errors)}.")
-
-    def _semi_join(self, part: str | None) -> tuple[str, list[str]]:
-        """Return SQL that keeps the messages to the members, or to those of a part, and its parameters."""
-        if not self._has_members:
-            return "", []
-        where = "" if part is None else " WHERE part = ?"
-        members = f"(SELECT phone_number FROM members{where}) members"
-        return f" SEMI JOIN {members} USING (phone_number)", [] if part is None else [part]
 
     def _is_counted(self) -> str:
         """Return the SQL condition that a received message is of a type that counts."""

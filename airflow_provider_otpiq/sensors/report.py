@@ -119,11 +119,11 @@ class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSen
 
     def _poke(self, context: Context, request: AwaitDeliveryRequest, pokes: PokeHistory) -> bool:
         from airflow_provider_otpiq._models.datetimes import to_api_format
-        from airflow_provider_otpiq._report.collect import count_messages, earliest_end
+        from airflow_provider_otpiq._report.collect import count_messages
         from airflow_provider_otpiq._report.members import members_of
 
         members = members_of(request)
-        time = earliest_end(request, members)
+        time = request.end or (members.last_start if members else None)
         if time and time > pendulum.now("UTC"):
             self.log.info("No report was generated: messages are not final before %s.", to_api_format(time))
             return False
