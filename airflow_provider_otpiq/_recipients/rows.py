@@ -92,7 +92,10 @@ class RowParser:
 def describe_recipient(position: int, recipient: Mapping[str, Any], reference: str | int | None = None) -> str:
     """Name a recipient so that its owner finds it: ``recipients[17] (reference 'C-1042', 964771•••5678)``."""
     number = mask_phone_number(recipient.get("phoneNumber"))
-    return f"recipients[{position}] ({_named_reference(reference)}{number})"
+    if reference is None or is_blank(reference):
+        return f"recipients[{position}] ({number})"
+    shown = safe_reference(reference)
+    return f"recipients[{position}] (reference {repr(shown) if isinstance(reference, str) else shown}, {number})"
 
 
 def safe_reference(reference: str | int) -> str:
@@ -138,10 +141,3 @@ def _parse_reference(reference: object) -> str | int:
     if isinstance(reference, int) and not isinstance(reference, bool) and -_MAX_INT <= reference < _MAX_INT:
         return int(reference)
     raise ValueError("must be a string, or an int of 64 bits")
-
-
-def _named_reference(reference: str | int | None) -> str:
-    if reference is None or is_blank(reference):
-        return ""
-    text = safe_reference(reference)
-    return f"reference {text!r}, " if isinstance(reference, str) else f"reference {text}, "
