@@ -5,18 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, RejectsEmptyFields
+from airflow_provider_otpiq.operators._base import OtpiqBaseOperator, RejectsEmptyFields, names_of_template_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_otpiq._broadcast.result import BroadcastResult
     from airflow_provider_otpiq.operators._base import Text, Time
 
-    Whole = int | str | XComArg
 
 __all__ = ["CreateBroadcastOperator", "StartBroadcastOperator", "StopBroadcastOperator"]
 
@@ -25,11 +24,6 @@ class _BroadcastOperator(RejectsEmptyFields, OtpiqBaseOperator):
     """What the operators of a broadcast share."""
 
     _result: BroadcastResult | None = None
-
-    def _fields(self, *others: str) -> dict[str, Any]:
-        """Return the template fields and others, by name."""
-        names = (*self.template_fields, *others)
-        return {name: getattr(self, name) for name in names if name != "otpiq_conn_id"}
 
     def _push_result(self, context: Context, result: BroadcastResult) -> str:
         """Push the counts, publish what the task did, and return the ledger's path for ``return_value``."""
@@ -93,19 +87,6 @@ class CreateBroadcastOperator(_BroadcastOperator):
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
 
-    template_fields: Sequence[str] = (
-        "audience",
-        "name",
-        "template_id",
-        "template_name",
-        "template_language",
-        "phone_number_id",
-        "phone_number",
-        "ledger",
-        "shard",
-        "shards",
-        "otpiq_conn_id",
-    )
     required_if_set = ("ledger", "shards")
 
     def __init__(
@@ -119,23 +100,16 @@ class CreateBroadcastOperator(_BroadcastOperator):
         phone_number_id: Text | None = None,
         phone_number: Text | None = None,
         ledger: Text | None = None,
-        shard: Whole | None = None,
-        shards: Whole = 1,
+        shard: int | Text | None = None,
+        shards: int | Text = 1,
         replace: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.audience = audience
-        self.name = name
-        self.template_id = template_id
-        self.template_name = template_name
-        self.template_language = template_language
-        self.phone_number_id = phone_number_id
-        self.phone_number = phone_number
-        self.ledger = ledger
-        self.shard = shard
-        self.shards = shards
+        self._assign(locals())
         self.replace = replace
+
+    template_fields: Sequence[str] = names_of_template_fields(__init__)
 
     def execute(self, context: Context) -> str:
         """
@@ -151,7 +125,9 @@ class CreateBroadcastOperator(_BroadcastOperator):
         from airflow_provider_otpiq._broadcast.create import create_broadcast
         from airflow_provider_otpiq._broadcast.request import CreateBroadcast
 
-        result = create_broadcast(self.hook, CreateBroadcast.parse(**self._fields()), replace=self.replace)
+        result = create_broadcast(
+            self.hook, CreateBroadcast.parse(**self._rendered_fields(context)), replace=self.replace
+        )
         if self.do_xcom_push:
             context["ti"].xcom_push(key="first_campaign_id", value=result.first_campaign_id)
         return self._push_result(context, result)
@@ -209,15 +185,6 @@ class StartBroadcastOperator(_BroadcastOperator):
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
 
-    template_fields: Sequence[str] = (
-        "broadcast",
-        "scheduled_for",
-        "wave_size",
-        "check_health",
-        "shard",
-        "shards",
-        "otpiq_conn_id",
-    )
     required_if_set = ("scheduled_for", "wave_size", "shards")
 
     def __init__(
@@ -227,23 +194,20 @@ class StartBroadcastOperator(_BroadcastOperator):
         scheduled_for: Time | None = None,
         lead_time: timedelta = timedelta(minutes=10),
         max_delay: timedelta = timedelta(minutes=30),
-        wave_size: Whole | None = None,
+        wave_size: int | Text | None = None,
         wave_interval: timedelta | None = None,
         check_health: bool | Text = True,
-        shard: Whole | None = None,
-        shards: Whole = 1,
+        shard: int | Text | None = None,
+        shards: int | Text = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.broadcast = broadcast
-        self.scheduled_for = scheduled_for
+        self._assign(locals())
         self.lead_time = lead_time
         self.max_delay = max_delay
-        self.wave_size = wave_size
         self.wave_interval = wave_interval
-        self.check_health = check_health
-        self.shard = shard
-        self.shards = shards
+
+    template_fields: Sequence[str] = names_of_template_fields(__init__)
 
     def execute(self, context: Context) -> str:
         """
@@ -261,9 +225,11 @@ class StartBroadcastOperator(_BroadcastOperator):
         from airflow_provider_otpiq._broadcast.request import StartBroadcast
         from airflow_provider_otpiq._broadcast.start import start_broadcast
 
-        fields = self._fields("lead_time", "max_delay", "wave_interval")
         request = StartBroadcast.parse(
-            **{**fields, "scheduled_for": self._in_timezone_of_dag(context, "scheduled_for")}
+            **self._rendered_fields(context),
+            lead_time=self.lead_time,
+            max_delay=self.max_delay,
+            wave_interval=self.wave_interval,
         )
         result = start_broadcast(self.hook, request, run_id=_run_id(context))
         self._log_start(context, result)
@@ -331,7 +297,6 @@ class StopBroadcastOperator(_BroadcastOperator):
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
 
-    template_fields: Sequence[str] = ("broadcast", "fail_if_too_late", "shard", "shards", "otpiq_conn_id")
     required_if_set = ("shards",)
 
     def __init__(
@@ -339,15 +304,14 @@ class StopBroadcastOperator(_BroadcastOperator):
         *,
         broadcast: Text,
         fail_if_too_late: bool | Text = True,
-        shard: Whole | None = None,
-        shards: Whole = 1,
+        shard: int | Text | None = None,
+        shards: int | Text = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.broadcast = broadcast
-        self.fail_if_too_late = fail_if_too_late
-        self.shard = shard
-        self.shards = shards
+        self._assign(locals())
+
+    template_fields: Sequence[str] = names_of_template_fields(__init__)
 
     def execute(self, context: Context) -> str:
         """
@@ -365,7 +329,7 @@ class StopBroadcastOperator(_BroadcastOperator):
         from airflow_provider_otpiq._broadcast.request import StopBroadcast
         from airflow_provider_otpiq._broadcast.stop import stop_broadcast
 
-        request = StopBroadcast.parse(**self._fields())
+        request = StopBroadcast.parse(**self._rendered_fields(context))
         result = stop_broadcast(self.hook, request, run_id=_run_id(context))
         ledger = self._push_result(context, result)
         result.report_too_late(fail=request.fail_if_too_late)
