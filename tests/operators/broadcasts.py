@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,14 @@ class Run:
     task_class: Any
     context: dict[str, Any]
     defaults: dict[str, Any]
+    task: Any = field(default=None, init=False)
+    """The task that was made last."""
 
     def make(self, **fields: Any) -> Any:
         """Return a task that has not run."""
         dag = self.context["dag"]
-        return self.task_class(**{"task_id": f"task_{len(dag.task_ids)}", "dag": dag, **self.defaults, **fields})
+        self.task = self.task_class(**{"task_id": f"task_{len(dag.task_ids)}", "dag": dag, **self.defaults, **fields})
+        return self.task
 
     @property
     def pushed(self) -> dict[str, Any]:
