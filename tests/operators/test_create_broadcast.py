@@ -410,6 +410,26 @@ def test_an_error_lists_the_first_of_many_refused_campaigns(
     assert caplog.text.count(" was refused: ") == 25
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "more"), [(20, ""), (21, " and 1 more")])
+def test_errors_name_twenty_parts_at_most(
+    create: Run, start: Run, sandbox: Sandbox, tmp_path: Path, count: int, more: str
+) -> None:
+    many, ledger = write_audience(f"{tmp_path}/many", parts=count, part_size=1), tmp_path / "many" / "ledger"
+    twenty = ", ".join(f"{part:05}" for part in range(20))
+    sandbox.arm("create", status=400, body={"error": "Not today"}, times=count)
+    with pytest.raises(OtpiqRequestError, match=f"parts {twenty}{more}: .*Not today"):
+        create(audience=many)
+    with pytest.raises(OtpiqValidationError, match=rf"recipients of their part: parts {twenty}{more}\."):
+        start(broadcast=str(ledger))
+    create(audience=many)
+    start(broadcast=str(ledger))
+    for campaign in ledger.rglob("campaigns/*"):
+        campaign.unlink()
+    with pytest.raises(OtpiqValidationError, match=f"the campaigns of parts {twenty}{more} are missing, "):
+        create(audience=many)
+
+
 def test_a_429_ends_the_try_and_the_next_one_continues(create: Run, start: Run, sandbox: Sandbox) -> None:
     create(shard=0, shards=3)
     sandbox.arm("attach", status=429, headers={"Retry-After": "600"})

@@ -1,7 +1,8 @@
-"""What a task tells besides its XComs: the events of its assets, OpenLineage, and the link to OTPIQ's dashboard."""
+"""What a task shows besides its XComs: warnings, events of its assets, lineage, and the link to OTPIQ's dashboard."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidation
 from airflow_provider_otpiq.operators import broadcast, campaign, report
 from airflow_provider_otpiq.operators._lineage import campaign_name, file_name
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
+from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
 from airflow_provider_otpiq.operators.campaign import (
     AttachRecipientsOperator,
     CreateCampaignOperator,
@@ -20,13 +22,16 @@ from airflow_provider_otpiq.operators.campaign import (
     StartCampaignOperator,
     UpdateCampaignOperator,
 )
-from tests.conftest import needs_task_state
-from tests.fakes import CREATE, StateStore
+from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from airflow_provider_otpiq.sensors.report import DeliverySensor
+from tests.broadcast.people import TEMPLATE, number
+from tests.conftest import AIRFLOW_VERSION, needs_task_state
+from tests.fakes import CREATE, StateStore, TaskInstance
 from tests.operators.broadcasts import Run, later
 from tests.operators.reports import WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -49,6 +54,61 @@ def prepare(context: dict[str, Any], tmp_path: Path) -> Run:
     for name, number in (("a", "07701234567"), ("b", "07701234568")):
         (tmp_path / "in" / f"{name}.csv").write_text(f"phone\n{number}\n")
     return Run(PrepareAudienceOperator, context, {"phone_number": "phone", "output": tmp_path / "out"})
+
+
+# Warnings: a false one hides those that matter
+
+
+@pytest.fixture
+def _no_warning(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    yield
+    printed = [line for line in "".join(capfd.readouterr()).splitlines() if "warning" in line.lower()]  # by structlog
+    logged = [each.getMessage() for each in caplog.get_records("call") if each.levelno >= logging.WARNING]
+    assert (printed, logged) == ([], [])
+
+
+@pytest.fixture
+def run(context: dict[str, Any]) -> Callable[..., Any]:
+    """Run an operator, in a task instance that keeps its state."""
+
+    def run(operator: Any, **fields: Any) -> Any:
+        store = {"task_state_store": StateStore()} if AIRFLOW_VERSION.release >= (3, 3) else {}
+        return Run(operator, context | {"ti": TaskInstance()} | store, fields)()
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_no_warning")
+def test_a_broadcast_without_problems_logs_no_warning(run: Callable[..., Any], tmp_path: Path) -> None:
+    people = "".join(f"C-{at},{number(at)},Zaynab\n" for at in range(1001))
+    (tmp_path / "people.csv").write_text(f"id,phone,name\n{people}")
+    (tmp_path / "opt_outs.csv").write_text(f"phone\n{number(5)}\n")
+    audience = run(
+        PrepareAudienceOperator,
+        source=str(tmp_path / "people.csv"),
+        suppress=str(tmp_path / "opt_outs.csv"),
+        phone_number="phone",
+        template_parameters={"body": {"1": "name"}},
+        reference="id",
+        output=str(tmp_path / "audience"),
+    )
+    ledger = run(CreateBroadcastOperator, audience=audience, name="Summer", **TEMPLATE)
+    run(StartBroadcastOperator, broadcast=ledger)
+    with later(hours=2):
+        assert run(DeliverySensor, broadcast=ledger)
+        written = run(DeliveryReportOperator, broadcast=ledger, destination=str(tmp_path / "report.csv"))
+    assert len(Path(written).read_text().splitlines()) == 1 + 1000
+
+
+@pytest.mark.usefixtures("_no_warning")
+def test_a_campaign_without_problems_logs_no_warning(run: Callable[..., Any], sandbox: Sandbox) -> None:
+    campaign_id = run(CreateCampaignOperator, **CREATE)
+    run(AttachRecipientsOperator, campaign_id=campaign_id, recipients=PEOPLE)
+    run(UpdateCampaignOperator, campaign_id=campaign_id, name="Winter")
+    run(SendSampleOperator, campaign_id=campaign_id, recipients=PEOPLE)
+    run(StartCampaignOperator, campaign_id=campaign_id)
+    assert sandbox.campaigns[0]["status"] == "running"
 
 
 # The events of assets
