@@ -60,6 +60,7 @@ TEMPLATED = [(operator, field) for operator, field in FIELDS if field in operato
 def test_the_fields_are_those_of_the_request(operator: Any) -> None:
     required = {name for request in REQUESTS[operator] for name in request.required_if_set}
     assert required & set(operator.template_fields) <= set(operator.required_if_set) <= required
+    assert Columns not in REQUESTS[operator] or Columns.model_fields.keys() <= set(operator.template_fields)
     for request in REQUESTS[operator]:
         assert request.required_if_set.keys() <= request.model_fields.keys()
 
