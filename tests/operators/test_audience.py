@@ -127,8 +127,7 @@ def test_native_rendering_gives_the_fields_their_types(prepare: Run, context: di
 
 def test_a_list_of_an_empty_value_is_an_empty_value(prepare: Run, context: dict[str, Any]) -> None:
     context["params"]["none"] = None
-    with pytest.raises(OtpiqValidationError, match="suppress: is set and rendered to an empty value"):
-        prepare(suppress=["{{ params.none }}"])
+    prepare.fail(match="suppress: is set and rendered to an empty value", suppress=["{{ params.none }}"])
 
 
 def test_no_null_values_are_a_value(prepare: Run) -> None:

@@ -12,7 +12,6 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
     OtpiqRequestError,
     OtpiqServerError,
-    OtpiqValidationError,
 )
 from airflow_provider_otpiq.operators.campaign import (
     CreateCampaignOperator,
@@ -116,8 +115,7 @@ def test_do_xcom_push_off_pushes_nothing(create: Run, context: dict[str, Any]) -
 def test_the_connection_id_is_rendered(create: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     other = {"conn_type": "otpiq", "host": sandbox.url, "password": "another key"}
     monkeypatch.setenv("AIRFLOW_CONN_OTPIQ_AUTUMN", json.dumps(other))
-    with pytest.raises(Exception, match="'otpiq_Autumn' cannot be used"):
-        create(otpiq_conn_id="otpiq_{{ params.name }}")
+    create.fail(Exception, match="'otpiq_Autumn' cannot be used", otpiq_conn_id="otpiq_{{ params.name }}")
 
 
 WITHOUT_OFFSET = ["2099-12-01 09:00", "2099-12-01T09:00:00", datetime(2099, 12, 1, 9)]
@@ -317,8 +315,7 @@ def test_native_rendering_keeps_what_it_can_and_refuses_what_it_cannot(
     assert body["scheduledFor"] == tomorrow().to_iso8601_string()
     create(schedule_type="{{ nothing }}", scheduled_for="{{ nothing }}")
     assert set(sandbox.requests[1]["body"]) == {"name", "templateId", "phoneNumberId"}
-    with pytest.raises(OtpiqValidationError, match="render_template_as_native_obj"):
-        create(template_id="{{ exponent }}", name="{{ nothing }}")
+    create.fail(match="render_template_as_native_obj", template_id="{{ exponent }}", name="{{ nothing }}")
 
 
 # Errors

@@ -14,7 +14,6 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqConnectionError,
     OtpiqRateLimitError,
     OtpiqRequestError,
-    OtpiqValidationError,
 )
 from tests.broadcast.people import PART_SIZE, everybody, messaged, number, write_audience
 from tests.operators.broadcasts import sent, text_of
@@ -65,8 +64,7 @@ def test_a_second_create_sends_nothing(create: Run, sandbox: Sandbox) -> None:
 
 def test_the_audience_is_in_use_before_the_first_campaign(create: Run, sandbox: Sandbox, audience: str) -> None:
     sandbox.arm("create", status=429, times=5, headers={"Retry-After": "3600"})
-    with pytest.raises(OtpiqRateLimitError):
-        create()
+    create.fail(OtpiqRateLimitError)
     assert json.loads((Path(audience).parent / "in_use.json").read_text()) == {
         "ledger": str(Path(audience).parent / "ledger")
     }
@@ -102,8 +100,7 @@ def test_a_lost_ledger_is_an_error_however_it_is_spelled(
     assert messaged(sandbox) == everybody()
     (tmp_path / "in_use.json").unlink()  # as the error says
     if lost and "2" not in respelled:  # the same ledger, which still has its start
-        with pytest.raises(OtpiqValidationError, match="are missing, and the start has begun"):
-            create(ledger=respelled.format(ledger, tmp=tmp_path))
+        create.fail(match="are missing, and the start has begun", ledger=respelled.format(ledger, tmp=tmp_path))
         (ledger / "start.json").unlink()
     create(ledger=respelled.format(ledger, tmp=tmp_path))
     assert len(sandbox.campaigns) == 6
@@ -165,8 +162,7 @@ def test_what_the_error_of_an_edited_request_says_works(create: Run, audience: s
     (copy,) = ledger.glob("*/request.json")
     another = str(ledger.parent / "another")
     for location in (str(ledger), another):
-        with pytest.raises(OtpiqValidationError, match=r"broadcast\.json: was edited.* Delete the in_use\*\.json"):
-            create(ledger=location)
+        create.fail(match=r"broadcast\.json: was edited.* Delete the in_use\*\.json", ledger=location)
     (ledger / "broadcast.json").write_bytes(copy.read_bytes())
     assert create() == str(ledger)
     (ledger / "broadcast.json").write_text("{}")
@@ -200,8 +196,7 @@ def test_a_changed_request_is_an_error_that_lists_the_changes(
     assert messaged(sandbox) == everybody()
     assert [each["name"][:6] for each in sandbox.campaigns if each["status"] == "scheduled"] == ["Autumn"] * 3
 
-    with pytest.raises(OtpiqValidationError, match="has begun with another request"):
-        create(replace=True)
+    create.fail(match="has begun with another request", replace=True)
     assert len(sandbox.campaigns) == 6
 
 
@@ -254,8 +249,7 @@ def test_shards_divide_the_parts(create: Run, start: Run, sandbox: Sandbox, shar
 
 def test_a_start_accepts_the_output_of_a_mapped_create(create: Run, start: Run, sandbox: Sandbox) -> None:
     ledgers = [create(shard=shard, shards=2) for shard in (0, 1)]
-    with pytest.raises(OtpiqValidationError, match=r"broadcast: must be one path.*found 2"):
-        start(broadcast=[*ledgers, "/another"])
+    start.fail(match=r"broadcast: must be one path.*found 2", broadcast=[*ledgers, "/another"])
     start(broadcast=ledgers)
     assert messaged(sandbox) == everybody()
 
@@ -336,9 +330,8 @@ def test_guard_rails_refuse_a_broadcast_before_its_first_campaign(
         (start, {"broadcast": str(tmp_path / "other" / "ledger")}),
     ]
     for run, fields in runs:
-        with pytest.raises(OtpiqValidationError, match=error) as caught:
-            run(**fields)
-        assert "Zaynab" not in str(caught.value)
+        error = run.fail(match=error, **fields)
+        assert "Zaynab" not in str(error)
         assert sent(sandbox) == before
 
 
@@ -347,8 +340,7 @@ def test_a_broadcasts_limit_allows_campaigns_that_a_campaigns_limit_refuses(
 ) -> None:
     audience = write_audience(str(tmp_path / "large"), parts=2, part_size=1000)
     connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": 500})
-    with pytest.raises(OtpiqValidationError, match="max_broadcast_recipients"):
-        create(audience=audience)
+    create.fail(match="max_broadcast_recipients", audience=audience)
     connect(host=sandbox.url, password=sandbox.api_key, extra={"max_broadcast_recipients": 2000})
     create(audience=audience)
     assert len(sandbox.campaigns) == 2
@@ -361,8 +353,7 @@ def test_an_edited_part_does_not_stop_the_others(create: Run, start: Run, sandbo
     part = Path(audience).parent / "parts" / "00001.json"
     original = part.read_text()
     part.write_text(original.replace(number(3), number(77)))
-    with pytest.raises(OtpiqRequestError, match=r"Refused campaigns: 1 of 3.*\n.*00001\.json: was changed"):
-        create()
+    create.fail(OtpiqRequestError, match=r"Refused campaigns: 1 of 3.*\n.*00001\.json: was changed")
     assert start.fail().errors == ("1 of 3 campaigns without the recipients of their part: part 00001",)
     part.write_text(original)
     create()
@@ -372,12 +363,10 @@ def test_an_edited_part_does_not_stop_the_others(create: Run, start: Run, sandbo
 
 def test_a_part_that_is_edited_between_two_tries_keeps_its_draft(create: Run, sandbox: Sandbox, audience: str) -> None:
     sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
-    with pytest.raises(OtpiqRateLimitError):
-        create()
+    create.fail(OtpiqRateLimitError)
     (Path(audience).parent / "parts" / "00000.json").write_text("[]")
     for _ in range(2):
-        with pytest.raises(OtpiqRequestError, match=r"00000\.json: was changed"):
-            create()
+        create.fail(OtpiqRequestError, match=r"00000\.json: was changed")
     assert len(sandbox.campaigns) == 3
 
 
@@ -392,8 +381,7 @@ def test_a_refused_campaign_does_not_stop_the_others(create: Run, start: Run, sa
     create()
     assert len(sandbox.campaigns) == before  # the draft is used again
     sandbox.arm("update", status=400, body={"error": "Not today"}, times=2)
-    with pytest.raises(OtpiqRequestError, match="Not today"):
-        start()
+    start.fail(OtpiqRequestError, match="Not today")
     start()
     assert messaged(sandbox) == everybody()
 
@@ -403,10 +391,9 @@ def test_an_error_lists_the_first_of_many_refused_campaigns(
 ) -> None:
     many = write_audience(f"{tmp_path}/many", parts=25, part_size=1)
     sandbox.arm("attach", status=400, body={"error": "Not today"}, times=25)
-    with pytest.raises(OtpiqRequestError, match="Refused campaigns: 25 of 25") as caught:
-        create(audience=many)
-    assert str(caught.value).count("Not today") == 20
-    assert "and 5 more, which the log lists" in str(caught.value)
+    error = create.fail(OtpiqRequestError, match="Refused campaigns: 25 of 25", audience=many)
+    assert str(error).count("Not today") == 20
+    assert "and 5 more, which the log lists" in str(error)
     assert caplog.text.count(" was refused: ") == 25
 
 
@@ -418,16 +405,13 @@ def test_errors_name_twenty_parts_at_most(
     many, ledger = write_audience(f"{tmp_path}/many", parts=count, part_size=1), tmp_path / "many" / "ledger"
     twenty = ", ".join(f"{part:05}" for part in range(20))
     sandbox.arm("create", status=400, body={"error": "Not today"}, times=count)
-    with pytest.raises(OtpiqRequestError, match=f"parts {twenty}{more}: .*Not today"):
-        create(audience=many)
-    with pytest.raises(OtpiqValidationError, match=rf"recipients of their part: parts {twenty}{more}\."):
-        start(broadcast=str(ledger))
+    create.fail(OtpiqRequestError, match=f"parts {twenty}{more}: .*Not today", audience=many)
+    start.fail(match=rf"recipients of their part: parts {twenty}{more}\.", broadcast=str(ledger))
     create(audience=many)
     start(broadcast=str(ledger))
     for campaign in ledger.rglob("campaigns/*"):
         campaign.unlink()
-    with pytest.raises(OtpiqValidationError, match=f"the campaigns of parts {twenty}{more} are missing, "):
-        create(audience=many)
+    create.fail(match=f"the campaigns of parts {twenty}{more} are missing, ", audience=many)
 
 
 def test_a_429_ends_the_try_and_the_next_one_continues(create: Run, start: Run, sandbox: Sandbox) -> None:
@@ -437,8 +421,7 @@ def test_a_429_ends_the_try_and_the_next_one_continues(create: Run, start: Run, 
     create()
     assert len(sandbox.campaigns) == 3
     sandbox.arm("update", status=429, headers={"Retry-After": "600"})
-    with pytest.raises(OtpiqRateLimitError):
-        start()
+    start.fail(OtpiqRateLimitError)
     start()
     assert messaged(sandbox) == everybody()
 
@@ -447,8 +430,7 @@ def test_recipients_that_somebody_else_attached_get_no_message(
     create: Run, start: Run, sandbox: Sandbox, sandbox_hook: OtpiqHook
 ) -> None:
     sandbox.arm("attach", connection="drop", times=2)
-    with pytest.raises(OtpiqConnectionError, match="attach"):
-        create()
+    create.fail(OtpiqConnectionError, match="attach")
     draft = sandbox.campaigns[0]["_id"]
     sandbox_hook.attach_recipients(
         campaign_id=draft,

@@ -51,8 +51,8 @@ def create_campaign(context: dict[str, Any]) -> Run:
 def prepare(context: dict[str, Any], tmp_path: Path) -> Run:
     """Prepare an audience from two files of a person each."""
     (tmp_path / "in").mkdir()
-    for name, number in (("a", "07701234567"), ("b", "07701234568")):
-        (tmp_path / "in" / f"{name}.csv").write_text(f"phone\n{number}\n")
+    for name, phone in (("a", "07701234567"), ("b", "07701234568")):
+        (tmp_path / "in" / f"{name}.csv").write_text(f"phone\n{phone}\n")
     return Run(PrepareAudienceOperator, context, {"phone_number": "phone", "output": tmp_path / "out"})
 
 

@@ -260,8 +260,7 @@ def test_a_window_of_a_broadcast_must_not_end_before_it_begins(
 def test_the_destination_is_checked_before_a_report_is_generated(report: ReportTask, tmp_path: Path, path: str) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(OtpiqConfigurationError):
-        report(**WINDOW, destination=path if "://" in path else str(tmp_path / path))
+    report.fail(OtpiqConfigurationError, **WINDOW, destination=path if "://" in path else str(tmp_path / path))
     assert report.sandbox.requests == []
 
 
@@ -296,8 +295,7 @@ def test_temporary_files_are_removed(
     report.send({})
     report(**WINDOW)
     report.sandbox.arm("download", connection="cut", times=9)
-    with pytest.raises(OtpiqConnectionError):
-        report(**WINDOW)
+    report.fail(OtpiqConnectionError, **WINDOW)
     assert os.listdir(temporary) == []
 
 

@@ -193,8 +193,7 @@ def test_a_start_that_continues_compares_the_credit_with_what_is_left(start: Run
 @pytest.mark.parametrize("credit", ["107.5", "-1", -1])
 def test_a_credit_that_is_a_string_or_negative_is_compared(start: Run, sandbox: Sandbox, credit: object) -> None:
     sandbox.arm("info", status=200, body={"projectName": "Shop", "credit": credit})
-    with pytest.raises(OtpiqCreditError):
-        start()
+    start.fail(OtpiqCreditError)
     sandbox.arm("info", status=200, body={"projectName": "Shop", "credit": "108"})
     start()
     assert messaged(sandbox) == everybody()
@@ -225,8 +224,7 @@ def test_a_project_that_was_renamed_is_warned_of_and_started(
 
 def test_credit_that_runs_out_in_the_middle_stops_at_once(start: Run, sandbox: Sandbox) -> None:
     sandbox.arm("update", status=400, body={"error": "Insufficient credit", "requiredCredit": 36})
-    with pytest.raises(OtpiqCreditError):
-        start()
+    start.fail(OtpiqCreditError)
     assert not messaged(sandbox)
 
 
@@ -235,8 +233,7 @@ def test_another_time_is_an_error_once_a_start_has_begun(
 ) -> None:
     first, second = in_minutes(60), in_minutes(90)
     sandbox.arm("update", status=429, headers={"Retry-After": "600"})
-    with pytest.raises(OtpiqRateLimitError):
-        start(scheduled_for=first)
+    start.fail(OtpiqRateLimitError, scheduled_for=first)
     for fields in ({"scheduled_for": second}, {}):
         assert text_of(start.fail(**fields)) == snapshot
     start(scheduled_for=first)
@@ -269,8 +266,7 @@ def start_in_part(start: Run, sandbox: Sandbox, time: pendulum.DateTime, when: s
     """Schedule the first part, lose the second one's request or response, and leave the third."""
     start(scheduled_for=time, shard=0, shards=3)
     sandbox.arm("update", connection="drop", when=when, times=3)
-    with pytest.raises(OtpiqConnectionError, match="PATCH"):
-        start(scheduled_for=time)
+    start.fail(OtpiqConnectionError, match="PATCH", scheduled_for=time)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -289,13 +285,11 @@ def test_a_time_that_has_passed_by_minutes_becomes_a_later_one(
 def test_a_later_time_is_kept_while_it_is_ahead(start: Run, sandbox: Sandbox, sleep_calls: list[float]) -> None:
     time = in_minutes(5)
     sandbox.arm("update", connection="drop", times=3)
-    with pytest.raises(OtpiqConnectionError):
-        start(scheduled_for=time)
+    start.fail(OtpiqConnectionError, scheduled_for=time)
     with time_machine.travel(timedelta(minutes=10)):
         sandbox.arm("update", delay=0)  # compares the size of the campaign that may be scheduled
         sandbox.arm("update", connection="drop", when="after", times=3)
-        with pytest.raises(OtpiqConnectionError):
-            start(scheduled_for=time)
+        start.fail(OtpiqConnectionError, scheduled_for=time)
         later = sandbox.campaigns[0]["scheduledFor"]
     with time_machine.travel(timedelta(minutes=15)):
         start(scheduled_for=time)
@@ -323,9 +317,8 @@ def test_hours_late_is_an_error_that_lists_the_other_campaigns(
     time = in_minutes(60)
     start_in_part(start, sandbox, time, when)
     with time_machine.travel(timedelta(minutes=100)):
-        with pytest.raises(OtpiqRequestError, match=r"it is too late: .* is 50 minutes") as caught:
-            start(scheduled_for=time)
-        refused = str(caught.value)
+        error = start.fail(OtpiqRequestError, match=r"it is too late: .* is 50 minutes", scheduled_for=time)
+        refused = str(error)
         assert ("00001" in refused) == (when == "before")  # after, it has started
         assert "00002: " in refused
         assert "set max_delay to more than 50 minutes" in refused
@@ -383,8 +376,7 @@ def test_no_time_falls_into_quiet_hours(
 ) -> None:
     time = in_minutes(60)
     set_quiet_hours(time)
-    with pytest.raises(OtpiqValidationError, match="quiet"):
-        start(scheduled_for=time)
+    start.fail(match="quiet", scheduled_for=time)
     assert not messaged(sandbox)
     start()
     assert messaged(sandbox) == everybody()
@@ -396,10 +388,9 @@ def test_a_start_that_has_begun_continues_after_quiet_hours_that_were_added_sinc
     time = in_minutes(60)
     start(scheduled_for=time, shard=0, shards=3)
     set_quiet_hours(time)
-    with pytest.raises(OtpiqRequestError, match="quiet_hours") as caught:
-        start(scheduled_for=time)
-    assert "After the quiet hours, set max_delay to more than lead_time" in str(caught.value)
-    assert "parts 00001, 00002: " in str(caught.value)
+    error = start.fail(OtpiqRequestError, match="quiet_hours", scheduled_for=time)
+    assert "After the quiet hours, set max_delay to more than lead_time" in str(error)
+    assert "parts 00001, 00002: " in str(error)
     with later(minutes=85):
         start(scheduled_for=time, max_delay=timedelta(minutes=40))  # as the error says
         assert messaged(sandbox) == everybody()
@@ -419,8 +410,7 @@ def test_a_campaign_that_starts_in_quiet_hours_that_were_added_since_is_a_warnin
     time = in_minutes(60)
     start_in_part(start, sandbox, time, when)
     set_quiet_hours(time)
-    with pytest.raises(OtpiqRequestError, match="Not scheduled"):
-        start(scheduled_for=time)
+    start.fail(OtpiqRequestError, match="Not scheduled", scheduled_for=time)
     warnings = [record.message for record in caplog.records if "An earlier try has scheduled" in record.message]
     scheduled = [campaign["_id"] for campaign in sandbox.campaigns if campaign["status"] == "scheduled"]
     assert scheduled[1:] == [each for each in scheduled if any(each in warning for warning in warnings)]

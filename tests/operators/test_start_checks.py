@@ -15,7 +15,6 @@ from airflow_provider_otpiq._models.datetimes import parse_datetime
 from airflow_provider_otpiq.exceptions import (
     OtpiqConnectionError,
     OtpiqRequestError,
-    OtpiqValidationError,
 )
 from airflow_provider_otpiq.sandbox import resources
 from tests.broadcast.people import everybody, messaged, number, write_audience
@@ -68,10 +67,9 @@ def test_a_number_or_account_that_is_banned_is_refused(
 ) -> None:
     create()
     sandbox.change_resource(resource_id, **change)
-    with pytest.raises(OtpiqValidationError, match=error) as caught:
-        start()
-    assert "check_health=False" in str(caught.value)
-    assert NUMBER.number.replace(" ", "") not in str(caught.value)
+    error = start.fail(match=error)
+    assert "check_health=False" in str(error)
+    assert NUMBER.number.replace(" ", "") not in str(error)
     assert "PATCH {_id}" not in sent(sandbox)
     start(check_health="{{ 'False' }}")
     assert messaged(sandbox) == everybody()
@@ -165,10 +163,11 @@ def test_a_campaign_with_more_recipients_than_its_part_is_a_draft_again(
     (campaign,) = sandbox.campaigns
     fill(sandbox, campaign["_id"])
     for _ in range(2):
-        with pytest.raises(
-            OtpiqRequestError, match=f"campaign {campaign['_id']} holds 6 recipients, and its part 00000 has 1"
-        ):
-            start(broadcast=one_person)
+        start.fail(
+            OtpiqRequestError,
+            match=f"campaign {campaign['_id']} holds 6 recipients, and its part 00000 has 1",
+            broadcast=one_person,
+        )
         (campaign,) = sandbox.campaigns
         assert (campaign["status"], campaign["scheduledFor"]) == ("draft", None)
     assert sent(sandbox).count("PATCH {_id}") == 2 + 2  # the second try does not schedule it again
@@ -179,10 +178,7 @@ def test_a_campaign_with_more_recipients_than_its_part_is_a_draft_again(
 def test_the_other_campaigns_are_scheduled(create: Run, start: Run, sandbox: Sandbox) -> None:
     create()
     fill(sandbox, sandbox.campaigns[1]["_id"])
-    with pytest.raises(
-        OtpiqRequestError, match=r"Refused campaigns: 1 of 3; .*\n.*part 00001: campaign .* It is a draft again"
-    ):
-        start()
+    start.fail(OtpiqRequestError, match=r"Refused campaigns: 1 of 3; .*\n.*part 00001: campaign .* It is a draft again")
     assert [campaign["status"] for campaign in sandbox.campaigns] == ["scheduled", "draft", "scheduled"]
 
 
@@ -193,20 +189,17 @@ def test_the_next_try_takes_back_a_campaign_first_even_if_it_is_refused_then(
     fill(sandbox, campaign["_id"])
     sandbox.arm("update", delay=0)
     sandbox.arm("update", connection="drop")
-    with pytest.raises(OtpiqConnectionError):
-        start(broadcast=one_person)
+    start.fail(OtpiqConnectionError, broadcast=one_person)
     assert f"campaign {campaign['_id']} holds 6 recipients" in caplog.text
     assert "Make it a draft in OTPIQ's dashboard before it" in caplog.text
     assert sandbox.campaigns[0]["status"] == "scheduled"
     caplog.clear()
     sandbox.change_resource(TEMPLATE.id, status="PAUSED")
-    with pytest.raises(OtpiqValidationError, match="PAUSED"):
-        start(broadcast=one_person)
+    start.fail(match="PAUSED", broadcast=one_person)
     assert sandbox.campaigns[0]["status"] == "draft"
     assert f"campaign {campaign['_id']} holds 6 recipients" in caplog.text
     sandbox.change_resource(TEMPLATE.id, status="APPROVED")
-    with pytest.raises(OtpiqRequestError, match="is a draft again"):
-        start(broadcast=one_person)
+    start.fail(OtpiqRequestError, match="is a draft again", broadcast=one_person)
     assert sandbox.campaigns[0]["status"] == "draft"
 
 
@@ -217,8 +210,7 @@ def test_a_campaign_that_started_before_its_size_was_compared_is_a_warning(
     fill(sandbox, campaign["_id"])
     time = in_minutes(10)
     sandbox.arm("update", connection="drop", when="after")
-    with pytest.raises(OtpiqConnectionError):
-        start(broadcast=one_person, scheduled_for=time)
+    start.fail(OtpiqConnectionError, broadcast=one_person, scheduled_for=time)
     with later(minutes=20):
         start(broadcast=one_person, scheduled_for=time)
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
@@ -232,8 +224,7 @@ def test_a_campaign_that_otpiq_does_not_take_back_is_an_error(start: Run, one_pe
     fill(sandbox, campaign["_id"])
     sandbox.arm("update", delay=0)
     sandbox.arm("update", status=400, body={"error": "Not now"})
-    with pytest.raises(OtpiqRequestError, match=r"holds 6 .* could not be made a draft again.*Not now"):
-        start(broadcast=one_person)
+    start.fail(OtpiqRequestError, match=r"holds 6 .* could not be made a draft again.*Not now", broadcast=one_person)
 
 
 @pytest.mark.parametrize(("held", "warnings"), [(1, 0), ("1", 0), (None, 0), ("many", 0), ("nan", 0), (0, 1)])
@@ -254,8 +245,7 @@ def test_more_recipients_are_an_error_in_any_form_of_the_number(
 ) -> None:
     (campaign,) = sandbox.campaigns
     sandbox.arm("update", status=200, body={"success": True, "data": {"_id": campaign["_id"], "totalRecipients": held}})
-    with pytest.raises(OtpiqRequestError, match="holds 6 recipients"):
-        start(broadcast=one_person)
+    start.fail(OtpiqRequestError, match="holds 6 recipients", broadcast=one_person)
 
 
 # Responses that mean something else
@@ -273,8 +263,7 @@ def test_a_conflict_about_something_else_is_not_a_start(
     start_in_part(start, sandbox, time, "before")
     with later(minutes=75):
         sandbox.arm("update", status=status, body={"error": text}, times=2)
-        with pytest.raises(OtpiqRequestError, match="Refused campaigns: "):
-            start(scheduled_for=time)
+        start.fail(OtpiqRequestError, match="Refused campaigns: ", scheduled_for=time)
         start(scheduled_for=time)
         assert messaged(sandbox) == everybody()
 
@@ -283,8 +272,7 @@ def test_a_refusal_of_something_else_does_not_move_the_time(create: Run, start: 
     create()
     time = in_minutes(5)
     sandbox.arm("update", status=400, body={"error": "Please try again"})
-    with pytest.raises(OtpiqRequestError, match="Please try again"):
-        start(scheduled_for=time)
+    start.fail(OtpiqRequestError, match="Please try again", scheduled_for=time)
     start(scheduled_for=time)
     assert {parse_datetime(campaign["scheduledFor"]) for campaign in sandbox.campaigns} == {time}
 
@@ -302,8 +290,7 @@ def test_a_ledger_that_lost_its_start_is_not_replaced(
     (request,) = ledger.glob("*/request.json")
     for folder in ("campaigns", "schedule"):
         (request.parent / folder / "00000.json").unlink()
-    with pytest.raises(OtpiqValidationError, match="the campaigns of part 00000 are missing"):
-        create()
+    create.fail(match="the campaigns of part 00000 are missing")
     assert len(sandbox.campaigns) == 3
 
 
@@ -311,6 +298,5 @@ def test_two_parts_of_one_campaign_are_an_error(create: Run, start: Run, sandbox
     ledger = Path(create())
     first = next(ledger.glob("*/campaigns/00000.json"))
     shutil.copy(first, first.with_name("00001.json"))
-    with pytest.raises(OtpiqValidationError, match=json.loads(first.read_text())["campaign_id"]):
-        start()
+    start.fail(match=json.loads(first.read_text())["campaign_id"])
     assert not any(campaign["scheduledFor"] for campaign in sandbox.campaigns)

@@ -13,7 +13,6 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqCreditError,
     OtpiqError,
     OtpiqServerError,
-    OtpiqValidationError,
 )
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import number
@@ -134,16 +133,14 @@ def test_a_window_is_not_done_before_its_end(poke: ReportTask) -> None:
     ids=str,
 )
 def test_invalid_fields_send_nothing(poke: ReportTask, fields: dict[str, Any], wrong: list[str]) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        poke(**fields)
-    assert [error.partition(":")[0] for error in caught.value.errors] == wrong or not wrong
+    error = poke.fail(**fields)
+    assert [error.partition(":")[0] for error in error.errors] == wrong or not wrong
     assert poke.sandbox.requests == []
 
 
 def test_the_error_lists_all_invalid_fields(poke: ReportTask, snapshot: SnapshotAssertion) -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        poke(poke_interval=59, min_final="98")
-    assert str(caught.value) == snapshot
+    error = poke.fail(poke_interval=59, min_final="98")
+    assert str(error) == snapshot
 
 
 def test_by_default_it_pokes_four_times_an_hour_and_occupies_no_slot(dag: DAG) -> None:
@@ -206,8 +203,7 @@ def test_too_many_failed_pokes_in_a_row_fail_the_task(
     outage(most + 1)
     for _ in range(most):
         assert not poke(**fields)
-    with pytest.raises(OtpiqServerError):
-        poke(**fields)
+    poke.fail(OtpiqServerError, **fields)
     assert poke.counts["pending"] == 1
 
 
@@ -216,8 +212,7 @@ def test_a_later_try_resets_the_count(poke: ReportTask, outage: Callable[[int], 
     poke.context["task_state_store"] = StateStore()
     outage(3)
     assert not poke(**WINDOW, max_failed_pokes=1)
-    with pytest.raises(OtpiqServerError):
-        poke(**WINDOW, max_failed_pokes=1)
+    poke.fail(OtpiqServerError, **WINDOW, max_failed_pokes=1)
     poke.context["ti"] = TaskInstance(try_number=2)
     assert not poke(**WINDOW, max_failed_pokes=1)
 
@@ -245,8 +240,7 @@ def test_without_a_store_only_the_timeout_limits_rescheduled_pokes(
     for _ in range(7):
         assert not poke(**WINDOW)
     assert "before Airflow 3.3, only the timeout limits failed pokes in the mode reschedule" in printed()
-    with pytest.raises(OtpiqServerError):
-        poke(**WINDOW, max_failed_pokes=0)
+    poke.fail(OtpiqServerError, **WINDOW, max_failed_pokes=0)
 
 
 @pytest.mark.parametrize(
@@ -261,8 +255,7 @@ def test_an_error_that_a_retry_cannot_fix_fails_the_task_immediately(
 ) -> None:
     poke.context["task_state_store"] = store = StateStore()
     poke.sandbox.arm("generate", **fault)
-    with pytest.raises(error):
-        poke(**WINDOW)
+    poke.fail(error, **WINDOW)
     assert store.stored == {}
 
 
