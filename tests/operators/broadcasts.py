@@ -44,7 +44,9 @@ class Run:
         task.render_template_fields(self.context)
         return task.poke(self.context) if hasattr(task, "poke") else task.execute(self.context)
 
-    def fail(self, error: type[BaseException] = OtpiqValidationError, /, *, match: str = "", **fields: Any) -> Any:
+    def fail(
+        self, error: type[BaseException] = OtpiqValidationError, /, *, match: str | None = None, **fields: Any
+    ) -> Any:
         """Run the task, which must fail with an error that matches a regular expression, and return the error."""
         with pytest.raises(error, match=match) as caught:
             self(**fields)
