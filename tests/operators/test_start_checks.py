@@ -151,23 +151,25 @@ def fill(sandbox: Sandbox, campaign_id: str) -> None:
 
 
 @pytest.fixture
-def one_person(create: Run, connect: Callable[..., OtpiqHook], sandbox: Sandbox, tmp_path: Path) -> str:
-    """Create a broadcast to one person, over a connection that allows no more, and return its ledger."""
+def small(create: Run, start: Run, connect: Callable[..., OtpiqHook], sandbox: Sandbox, tmp_path: Path) -> str:
+    """Create a broadcast to one person, over a connection that allows no more, and return its campaign."""
     connect(host=sandbox.url, password=sandbox.api_key, extra={"max_broadcast_recipients": 1, "max_retries": 0})
-    return str(create(audience=write_audience(str(tmp_path / "one"), parts=1, part_size=1)))
+    start.defaults["broadcast"] = create(audience=write_audience(str(tmp_path / "one"), parts=1, part_size=1))
+    return str(sandbox.campaigns[0]["_id"])
+
+
+@pytest.fixture
+def overfull(small: str, sandbox: Sandbox) -> str:
+    """The same with five more recipients."""
+    fill(sandbox, small)
+    return small
 
 
 def test_a_campaign_with_more_recipients_than_its_part_is_a_draft_again(
-    start: Run, one_person: str, sandbox: Sandbox
+    start: Run, overfull: str, sandbox: Sandbox
 ) -> None:
-    (campaign,) = sandbox.campaigns
-    fill(sandbox, campaign["_id"])
     for _ in range(2):
-        start.fail(
-            OtpiqRequestError,
-            match=f"campaign {campaign['_id']} holds 6 recipients, and its part 00000 has 1",
-            broadcast=one_person,
-        )
+        start.fail(OtpiqRequestError, match=f"campaign {overfull} holds 6 recipients, and its part 00000 has 1")
         (campaign,) = sandbox.campaigns
         assert (campaign["status"], campaign["scheduledFor"]) == ("draft", None)
     assert sent(sandbox).count("PATCH {_id}") == 2 + 2  # the second try does not schedule it again
@@ -178,74 +180,68 @@ def test_a_campaign_with_more_recipients_than_its_part_is_a_draft_again(
 def test_the_other_campaigns_are_scheduled(create: Run, start: Run, sandbox: Sandbox) -> None:
     create()
     fill(sandbox, sandbox.campaigns[1]["_id"])
-    start.fail(OtpiqRequestError, match=r"Refused campaigns: 1 of 3; .*\n.*part 00001: campaign .* It is a draft again")
+    refusal = r"Refused campaigns: 1 of 3; .*\n.*part 00001: campaign .* It is a draft again"
+    start.fail(OtpiqRequestError, match=refusal)
     assert [campaign["status"] for campaign in sandbox.campaigns] == ["scheduled", "draft", "scheduled"]
 
 
 def test_the_next_try_takes_back_a_campaign_first_even_if_it_is_refused_then(
-    start: Run, one_person: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    start: Run, overfull: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (campaign,) = sandbox.campaigns
-    fill(sandbox, campaign["_id"])
     sandbox.arm("update", delay=0)
     sandbox.arm("update", connection="drop")
-    start.fail(OtpiqConnectionError, broadcast=one_person)
-    assert f"campaign {campaign['_id']} holds 6 recipients" in caplog.text
+    start.fail(OtpiqConnectionError)
+    assert f"campaign {overfull} holds 6 recipients" in caplog.text
     assert "Make it a draft in OTPIQ's dashboard before it" in caplog.text
     assert sandbox.campaigns[0]["status"] == "scheduled"
     caplog.clear()
     sandbox.change_resource(TEMPLATE.id, status="PAUSED")
-    start.fail(match="PAUSED", broadcast=one_person)
+    start.fail(match="PAUSED")
     assert sandbox.campaigns[0]["status"] == "draft"
-    assert f"campaign {campaign['_id']} holds 6 recipients" in caplog.text
+    assert f"campaign {overfull} holds 6 recipients" in caplog.text
     sandbox.change_resource(TEMPLATE.id, status="APPROVED")
-    start.fail(OtpiqRequestError, match="is a draft again", broadcast=one_person)
+    start.fail(OtpiqRequestError, match="is a draft again")
     assert sandbox.campaigns[0]["status"] == "draft"
 
 
 def test_a_campaign_that_started_before_its_size_was_compared_is_a_warning(
-    start: Run, one_person: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    start: Run, overfull: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (campaign,) = sandbox.campaigns
-    fill(sandbox, campaign["_id"])
     time = in_minutes(10)
     sandbox.arm("update", connection="drop", when="after")
-    start.fail(OtpiqConnectionError, broadcast=one_person, scheduled_for=time)
+    start.fail(OtpiqConnectionError, scheduled_for=time)
     with later(minutes=20):
-        start(broadcast=one_person, scheduled_for=time)
+        start(scheduled_for=time)
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     (warning,) = [message for message in warnings if "has started" in message]
-    assert campaign["_id"] in warning
+    assert overfull in warning
     assert "Check in OTPIQ's dashboard that it has the part's 1 recipients." in warning
 
 
-def test_a_campaign_that_otpiq_does_not_take_back_is_an_error(start: Run, one_person: str, sandbox: Sandbox) -> None:
-    (campaign,) = sandbox.campaigns
-    fill(sandbox, campaign["_id"])
+@pytest.mark.usefixtures("overfull")
+def test_a_campaign_that_otpiq_does_not_take_back_is_an_error(start: Run, sandbox: Sandbox) -> None:
     sandbox.arm("update", delay=0)
     sandbox.arm("update", status=400, body={"error": "Not now"})
-    start.fail(OtpiqRequestError, match=r"holds 6 .* could not be made a draft again.*Not now", broadcast=one_person)
+    start.fail(OtpiqRequestError, match=r"holds 6 .* could not be made a draft again.*Not now")
 
 
 @pytest.mark.parametrize(("held", "warnings"), [(1, 0), ("1", 0), (None, 0), ("many", 0), ("nan", 0), (0, 1)])
 def test_fewer_recipients_are_a_warning_and_an_unknown_number_is_not_compared(
-    start: Run, one_person: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, held: Any, warnings: int
+    start: Run, small: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, held: Any, warnings: int
 ) -> None:
-    (campaign,) = sandbox.campaigns
-    sandbox.arm("update", status=200, body={"success": True, "data": {"_id": campaign["_id"], "totalRecipients": held}})
-    start(broadcast=one_person)
-    assert caplog.text.count(f"OTPIQ reports that campaign {campaign['_id']} holds") == warnings
-    unknown = f"OTPIQ does not report how many recipients campaign {campaign['_id']} holds; its part has 1"
+    sandbox.arm("update", status=200, body={"success": True, "data": {"_id": small, "totalRecipients": held}})
+    start()
+    assert caplog.text.count(f"OTPIQ reports that campaign {small} holds") == warnings
+    unknown = f"OTPIQ does not report how many recipients campaign {small} holds; its part has 1"
     assert (unknown in caplog.text) == (held in {None, "many", "nan"})
 
 
 @pytest.mark.parametrize("held", [6, "6", 6.0])
 def test_more_recipients_are_an_error_in_any_form_of_the_number(
-    start: Run, one_person: str, sandbox: Sandbox, held: Any
+    start: Run, small: str, sandbox: Sandbox, held: Any
 ) -> None:
-    (campaign,) = sandbox.campaigns
-    sandbox.arm("update", status=200, body={"success": True, "data": {"_id": campaign["_id"], "totalRecipients": held}})
-    start.fail(OtpiqRequestError, match="holds 6 recipients", broadcast=one_person)
+    sandbox.arm("update", status=200, body={"success": True, "data": {"_id": small, "totalRecipients": held}})
+    start.fail(OtpiqRequestError, match="holds 6 recipients")
 
 
 # Responses that mean something else
