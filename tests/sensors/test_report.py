@@ -123,8 +123,6 @@ def test_a_window_is_not_done_before_its_end(poke: ReportTask) -> None:
         ({**WINDOW, "min_final": "None"}, ["min_final"]),
         ({**WINDOW, "max_failed_pokes": -1}, ["max_failed_pokes"]),
         ({**WINDOW, "max_failed_pokes": "many"}, ["max_failed_pokes"]),
-        ({**WINDOW, "message_types": ""}, ["message_types"]),
-        ({**WINDOW, "message_types": "{{ none }}"}, ["message_types"]),
         ({"broadcast": {"ledger": "/ledger"}}, ["broadcast"]),
         ({"broadcast": "/nowhere/ledger"}, []),
         ({"broadcast": "/nowhere/manifest.json"}, []),
