@@ -191,7 +191,7 @@ def test_too_many_failed_pokes_in_a_row_fail_the_task(
     poke: ReportTask, outage: Callable[[int], None], max_failed_pokes: int | str, most: int
 ) -> None:
     poke.context["task_state_store"] = StateStore()
-    fields = {**WINDOW, "max_failed_pokes": max_failed_pokes}
+    fields: dict[str, Any] = {**WINDOW, "max_failed_pokes": max_failed_pokes}
     for _ in range(2):  # a poke that succeeds resets the count
         outage(most)
         for _ in range(most):
