@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tests.operators.broadcasts import Run
 
 
-def test_a_create_makes_a_draft_of_each_part(create: Run, sandbox: Sandbox, audience: str) -> None:
-    assert create() == str(Path(audience).parent / "ledger")
+def test_a_create_makes_a_draft_of_each_part(create: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    assert create() == f"{tmp_path}/ledger"
     assert [campaign["name"] for campaign in sandbox.campaigns] == [f"Summer offer {index}/3" for index in (1, 2, 3)]
     assert {campaign["status"] for campaign in sandbox.campaigns} == {"draft"}
     people = [each for campaign in sandbox.campaigns for each in sandbox.recipients(campaign["_id"])]
@@ -40,8 +40,8 @@ def test_a_create_makes_a_draft_of_each_part(create: Run, sandbox: Sandbox, audi
     }
 
 
-def test_only_the_prepare_decides_which_strings_mean_no_value(create: Run, sandbox: Sandbox, audience: str) -> None:
-    write_audience(str(Path(audience).parent), name="None")
+def test_only_the_prepare_decides_which_strings_mean_no_value(create: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    write_audience(str(tmp_path), name="None")
     create()
     attached = [each["body"]["recipients"] for each in sandbox.requests if each["path"].endswith("/recipients")]
     assert [each["templateParameters"]["body"] for part in attached for each in part] == 9 * [{"1": "None"}]
@@ -55,17 +55,15 @@ def test_xcom_and_the_ledger_contain_no_personal_data(create: Run, start: Run) -
     assert not [text for text in texts if "9647700" in text or "Zaynab" in text or "C-00" in text]
 
 
-def test_the_audience_is_in_use_before_the_first_campaign(create: Run, sandbox: Sandbox, audience: str) -> None:
+def test_the_audience_is_in_use_before_the_first_campaign(create: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.arm("create", status=429, times=5, headers={"Retry-After": "3600"})
     create.fail(OtpiqRateLimitError)
-    assert json.loads((Path(audience).parent / "in_use.json").read_text()) == {
-        "ledger": str(Path(audience).parent / "ledger")
-    }
+    assert json.loads((tmp_path / "in_use.json").read_text()) == {"ledger": f"{tmp_path}/ledger"}
 
 
-def test_a_later_try_sends_nothing_and_marks_the_audience_too(create: Run, sandbox: Sandbox, audience: str) -> None:
+def test_a_later_try_sends_nothing_and_marks_the_audience_too(create: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     create()
-    mark, requests = Path(audience).parent / "in_use.json", len(sandbox.requests)
+    mark, requests = tmp_path / "in_use.json", len(sandbox.requests)
     before = mark.read_text()
     mark.unlink()  # as if the process had died before it
     create()
@@ -87,16 +85,15 @@ def test_a_lost_ledger_is_an_error_however_it_is_spelled(
         shutil.rmtree(folder)
     (tmp_path / "link").symlink_to(tmp_path)
     ledger.mkdir(exist_ok=True)  # so that .. can be followed
-    failure = create.fail(ledger=respelled.format(ledger, tmp=tmp_path))
-    assert failure.errors == (
-        f"{ledger}: the files of this ledger are missing, and its campaigns may have been started",
-    )
+    create.defaults["ledger"] = respelled.format(ledger, tmp=tmp_path)
+    (error,) = create.fail().errors
+    assert error == f"{ledger}: the files of this ledger are missing, and its campaigns may have been started"
     assert messaged(sandbox) == everybody()
     (tmp_path / "in_use.json").unlink()  # as the error says
     if lost and "2" not in respelled:  # the same ledger, which still has its start
-        create.fail(match="are missing, and the start has begun", ledger=respelled.format(ledger, tmp=tmp_path))
+        create.fail(match="are missing, and the start has begun")
         (ledger / "start.json").unlink()
-    create(ledger=respelled.format(ledger, tmp=tmp_path))
+    create()
     assert len(sandbox.campaigns) == 6
 
 
@@ -107,9 +104,9 @@ def test_a_ledger_without_its_first_file_is_lost(create: Run, sandbox: Sandbox, 
     assert len(sandbox.campaigns) == 3
 
 
-def test_a_second_ledger_that_was_deleted_is_lost(create: Run, start: Run, sandbox: Sandbox, audience: str) -> None:
+def test_a_second_ledger_that_was_deleted_is_lost(create: Run, start: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     create()
-    second = f"{Path(audience).parent}/second"
+    second = f"{tmp_path}/second"
     start(broadcast=create(ledger=second, name="Winter offer"))
     shutil.rmtree(second)
     error = create.fail(ledger=second, name="Winter offer")
@@ -144,13 +141,13 @@ def test_a_ledger_that_lost_campaigns_after_its_start_is_an_error(
     assert len(sandbox.campaigns) == 3
 
 
-def test_an_edited_mark_is_an_error(create: Run, audience: str, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
-    (Path(audience).parent / "in_use.json").write_text('{"led')
+def test_an_edited_mark_is_an_error(create: Run, tmp_path: Path, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
+    (tmp_path / "in_use.json").write_text('{"led')
     assert text_of(create.fail()) == snapshot
     assert not sandbox.campaigns
 
 
-def test_what_the_error_of_an_edited_request_says_works(create: Run, audience: str) -> None:
+def test_what_the_error_of_an_edited_request_says_works(create: Run, tmp_path: Path) -> None:
     ledger = Path(create())
     (ledger / "broadcast.json").write_text("{}")
     (copy,) = ledger.glob("*/request.json")
@@ -160,7 +157,7 @@ def test_what_the_error_of_an_edited_request_says_works(create: Run, audience: s
     (ledger / "broadcast.json").write_bytes(copy.read_bytes())
     assert create() == str(ledger)
     (ledger / "broadcast.json").write_text("{}")
-    (Path(audience).parent / "in_use.json").unlink()
+    (tmp_path / "in_use.json").unlink()
     assert create(ledger=another) == another
 
 
@@ -330,8 +327,8 @@ def test_a_broadcasts_limit_allows_campaigns_that_a_campaigns_limit_refuses(
 # One part fails, or a response is odd
 
 
-def test_an_edited_part_does_not_stop_the_others(create: Run, start: Run, sandbox: Sandbox, audience: str) -> None:
-    part = Path(audience).parent / "parts" / "00001.json"
+def test_an_edited_part_does_not_stop_the_others(create: Run, start: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    part = tmp_path / "parts" / "00001.json"
     original = part.read_text()
     part.write_text(original.replace(number(3), number(77)))
     create.fail(OtpiqRequestError, match=r"Refused campaigns: 1 of 3.*\n.*00001\.json: was changed")
@@ -342,10 +339,10 @@ def test_an_edited_part_does_not_stop_the_others(create: Run, start: Run, sandbo
     assert messaged(sandbox) == everybody()
 
 
-def test_a_part_that_is_edited_between_two_tries_keeps_its_draft(create: Run, sandbox: Sandbox, audience: str) -> None:
+def test_a_part_that_is_edited_between_two_tries_keeps_its_draft(create: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
     create.fail(OtpiqRateLimitError)
-    (Path(audience).parent / "parts" / "00000.json").write_text("[]")
+    (tmp_path / "parts" / "00000.json").write_text("[]")
     for _ in range(2):
         create.fail(OtpiqRequestError, match=r"00000\.json: was changed")
     assert len(sandbox.campaigns) == 3
@@ -358,13 +355,10 @@ def test_a_refused_campaign_does_not_stop_the_others(create: Run, start: Run, sa
     assert first == "Refused campaigns: 1 of 3; the others are done:"
     assert re.fullmatch(r"  - part 00000: .*Not today.*", refused)
     assert remedy == error.remedy
-    before = len(sandbox.campaigns)
     create()
-    assert len(sandbox.campaigns) == before  # the draft is used again
+    assert len(sandbox.campaigns) == 3  # the draft is used again
     sandbox.arm("update", status=400, body={"error": "Not today"}, times=2)
     start.fail(OtpiqRequestError, match="Not today")
-    start()
-    assert messaged(sandbox) == everybody()
 
 
 def test_an_error_lists_the_first_of_many_refused_campaigns(
@@ -395,16 +389,12 @@ def test_errors_name_twenty_parts_at_most(
     create.fail(match=f"the campaigns of parts {twenty}{more} are missing, ", audience=many)
 
 
-def test_a_429_ends_the_try_and_the_next_one_continues(create: Run, start: Run, sandbox: Sandbox) -> None:
+def test_a_429_ends_the_try_and_the_next_one_continues(create: Run, sandbox: Sandbox) -> None:
     create(shard=0, shards=3)
     sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
     assert create.fail(OtpiqRateLimitError).retry_after == 600
     create()
     assert len(sandbox.campaigns) == 3
-    sandbox.arm("update", status=429, headers={"Retry-After": "600"})
-    start.fail(OtpiqRateLimitError)
-    start()
-    assert messaged(sandbox) == everybody()
 
 
 def test_recipients_that_somebody_else_attached_get_no_message(
@@ -413,10 +403,8 @@ def test_recipients_that_somebody_else_attached_get_no_message(
     sandbox.arm("attach", connection="drop", times=2)
     create.fail(OtpiqConnectionError, match="attach")
     draft = sandbox.campaigns[0]["_id"]
-    sandbox_hook.attach_recipients(
-        campaign_id=draft,
-        recipients=[{"phoneNumber": "9647801234567", "templateParameters": {"body": {"1": "Ali"}}}],
-    )
+    other = {"phoneNumber": "9647801234567", "templateParameters": {"body": {"1": "Ali"}}}
+    sandbox_hook.attach_recipients(campaign_id=draft, recipients=[other])
     create()
     start()
     assert messaged(sandbox) == everybody()

@@ -161,7 +161,7 @@ def test_an_audience_that_is_prepared_again_after_its_create_is_not_started(
 def test_a_start_without_a_broadcast_is_refused(
     start_without_create: Run, sandbox: Sandbox, audience: str, name: str, snapshot: SnapshotAssertion
 ) -> None:
-    assert text_of(start_without_create.fail(broadcast=f"{Path(audience).parent}/{name}")) == snapshot
+    assert text_of(start_without_create.fail(broadcast=str(Path(audience).with_name(name)))) == snapshot
     assert not sandbox.requests
 
 
