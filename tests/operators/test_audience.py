@@ -176,26 +176,29 @@ NUMBERS = ["9647701234567", "0770 999 1234"]
 BROKEN = "{{ nothing.at.all }}"
 
 
+PEOPLE_AS_PATHS = [
+    NUMBERS,
+    [int(NUMBERS[0])],
+    PEOPLE,
+    tuple(PEOPLE),
+    [PEOPLE],
+    PEOPLE[0],
+    NUMBERS[1],
+    "٠٧٧٠ ١٢٣ ٤٥٦٧",
+    f"Zaynab {NUMBERS[0]}",
+    "{{ params.people }}",
+    "{{ params.numbers }}",
+    "{{ params.people | tojson }}",
+    "{{ params.numbers | join('\n') }}",
+    [*PEOPLE, {"phone": BROKEN}],
+]
+BESIDE_A_BROKEN_FIELD = [PEOPLE, PEOPLE[0], NUMBERS[1], "{{ params.people }}", [*PEOPLE, {"phone": BROKEN}]]
+
+
 @pytest.mark.parametrize("native", [True, False])
-@pytest.mark.parametrize("broken", [{}, {"reference": BROKEN}])
 @pytest.mark.parametrize(
-    "value",
-    [
-        NUMBERS,
-        list(map(int, [NUMBERS[0]])),
-        PEOPLE,
-        tuple(PEOPLE),
-        [PEOPLE],
-        PEOPLE[0],
-        NUMBERS[1],
-        "٠٧٧٠ ١٢٣ ٤٥٦٧",
-        f"Zaynab {NUMBERS[0]}",
-        "{{ params.people }}",
-        "{{ params.numbers }}",
-        "{{ params.people | tojson }}",
-        "{{ params.numbers | join('\n') }}",
-        [*PEOPLE, {"phone": BROKEN}],
-    ],
+    ("value", "broken"),
+    [*((each, {}) for each in PEOPLE_AS_PATHS), *((each, {"reference": BROKEN}) for each in BESIDE_A_BROKEN_FIELD)],
 )
 @pytest.mark.parametrize("field", ["source", "suppress"])
 def test_people_in_the_place_of_a_path_are_shown_nowhere(

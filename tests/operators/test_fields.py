@@ -69,9 +69,20 @@ def test_the_fields_are_those_of_the_request(operator: Any) -> None:
         assert request.required_if_set.keys() <= request.model_fields.keys()
 
 
+EMPTY = ["{{ none }}", "{{ '' }}", "None", " ", "{{ ti.xcom_pull(task_ids='strat') }}"]
+EACH_FIELD = [(operator, field, EMPTY[0]) for operator, field in TEMPLATED]
+OF_EACH_TYPE = [
+    (PrepareAudienceOperator, "max_rejected"),
+    (StartBroadcastOperator, "scheduled_for"),
+    (DeliveryReportOperator, "message_types"),
+    (AttachRecipientsOperator, "null_values"),
+    (AttachRecipientsOperator, "template_parameters"),
+]
+EACH_EMPTY_VALUE = [(*field, empty) for field in OF_EACH_TYPE for empty in EMPTY[1:]]
+
+
 @pytest.mark.parametrize("native", [True, False])
-@pytest.mark.parametrize("empty", ["{{ none }}", "{{ '' }}", "None", " ", "{{ ti.xcom_pull(task_ids='strat') }}"])
-@pytest.mark.parametrize(("operator", "field"), TEMPLATED)
+@pytest.mark.parametrize(("operator", "field", "empty"), [*EACH_FIELD, *EACH_EMPTY_VALUE])
 def test_a_field_that_is_set_must_not_render_to_an_empty_value(
     context: dict[str, Any], sandbox: Sandbox, operator: Any, field: str, empty: str, *, native: bool
 ) -> None:
