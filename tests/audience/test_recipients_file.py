@@ -94,6 +94,7 @@ def test_a_file_that_is_missing_may_appear_later(tmp_path: Path) -> None:
         read_rows(str(tmp_path / "people.csv"), **COLUMNS)
 
 
+@pytest.mark.slow
 def test_at_most_one_row_more_than_a_list_may_have_is_read(tmp_path: Path) -> None:
     rows = read(tmp_path, b"phone\n" + b"1\n" * 100_005, template_parameters=None, reference=None)
     assert len(rows) == 100_001
