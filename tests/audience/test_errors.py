@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
     from syrupy.assertion import SnapshotAssertion
 
-    from tests.audience.conftest import Prepared
-
-    Run = Callable[..., Prepared]
-    Refused = Callable[..., str]
+    from tests.audience.conftest import Refused, Run
 
 ROWS = "3,9647701234569,x\n" * 10_000
 WRONG: dict[str, tuple[Any, str, dict[str, Any]]] = {

@@ -14,20 +14,15 @@ import pytest
 from airflow_provider_otpiq._audience.output import Output
 from airflow_provider_otpiq._recipients.rows import all_in_api_form
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from tests.audience.conftest import GOOD, PERSON, as_json_lines
+from tests.audience.conftest import GOOD, PERSON, as_json_lines, parquet
 from tests.audience.ledgers import use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from syrupy.assertion import SnapshotAssertion
 
-    from tests.audience.conftest import Prepared
-
-    Run = Callable[..., Prepared]
-    Refused = Callable[..., str]
-    Logged = Callable[[], str]
+    from tests.audience.conftest import Logged, Refused, Run
 
 ALI = {"phoneNumber": "9647701234567", "templateParameters": {"body": {"1": "علي"}}, "reference": "1"}
 
@@ -110,6 +105,10 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
+def as_sql(value: str | None) -> str:
+    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+
+
 def test_the_same_rows_are_the_same_parts_in_each_format(run: Run, tmp_path: Path) -> None:
     zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as file:
@@ -120,7 +119,9 @@ def test_the_same_rows_are_the_same_parts_in_each_format(run: Run, tmp_path: Pat
     # Two frames, as of a file that was appended to.
     zstd_frames = zstd.compress(lines[:100]) + zstd.compress(lines[100:])
     expected = run([f"{tmp_path}/rows.csv"])
+    values = [f"({row['id']}, {as_sql(row['phone'])}, {as_sql(row['name'])})" for row in ROWS]
     for other in (
+        run([parquet(tmp_path / "rows.parquet", ", ".join(values))]),
         run(b"\xef\xbb\xbf" + content),
         run(gzip.compress(content), "rows.csv.gz"),
         run(lines, "rows.jsonl"),

@@ -10,9 +10,7 @@ if TYPE_CHECKING:
 
     from syrupy.assertion import SnapshotAssertion
 
-    from tests.audience.conftest import Prepared
-
-    Run = Callable[..., Prepared]
+    from tests.audience.conftest import Prepared, Run
 
 FILES = Path(__file__).parent / "real_files"
 COLUMNS = {"reference": "customer_id", "max_rejected": 1.0}

@@ -12,15 +12,11 @@ import pytest
 from tests.audience.conftest import as_json_lines, parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from syrupy.assertion import SnapshotAssertion
 
-    from tests.audience.conftest import Prepared
-
-    Run = Callable[..., Prepared]
-    Refused = Callable[..., str]
+    from tests.audience.conftest import Refused, Run
 
 
 def test_a_name_arrives_as_it_is_in_the_file(run: Run) -> None:
