@@ -79,7 +79,6 @@ def test_each_row_that_cannot_be_read_is_listed(tmp_path: Path) -> None:
         (HEADER.encode() + b'C-1,1,"Ali,x\nC-2,2,Ali,x\n', {}, "people.csv, lines 2 to 3: a row has a quote"),
         (HEADER.replace(",", ";").encode(), {}, "delimiter: ',' is set, but "),
         (HEADER.encode(), {"encoding": " "}, "encoding: is set and rendered to an empty value"),
-        (HEADER.encode(), {"template_parameters": {"footer": {}}}, "template_parameters: footer"),
         (HEADER.encode(), {"phone_number": None}, "phone_number: is required"),
     ],
 )

@@ -76,8 +76,11 @@ def test_the_payload_is_requested_by_the_apis_names(hook: OtpiqHook, requests_mo
     assert queries == [f"_id={CAMPAIGN_ID}", f"templateid={TEMPLATE_ID}"]  # requests-mock makes all of it small
 
 
-def test_an_invalid_request_is_not_sent(hook: OtpiqHook, requests_mock: Mocker) -> None:
+def test_an_invalid_request_reads_no_connection_and_sends_nothing(requests_mock: Mocker) -> None:
+    hook = OtpiqHook("there_is_no_such_connection")
     calls: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (hook.create_campaign, CREATE | {"name": "ab"}),
+        (hook.update_campaign, {"campaign_id": "../../sms", "name": "Winter"}),
         (hook.check_recipients, {"campaign_id": "x", "recipients": [ALI]}),
         (hook.attach_recipients, {"campaign_id": CAMPAIGN_ID, "recipients": None}),
         (hook.send_sample, {"campaign_id": CAMPAIGN_ID, "recipients": None}),

@@ -113,7 +113,7 @@ def test_an_incomplete_response(
     assert took < expected * 2 * READ_TIMEOUT + 5
 
 
-@pytest.mark.parametrize("location", [b"http://[", b"/\xff\xfe", b""])
+@pytest.mark.parametrize("location", [b"http://[", b"/\xff\xfe", b"https://example.com/", b""])
 def test_a_redirect_is_not_parsed(connect: Callable[..., OtpiqHook], wire: Any, location: bytes) -> None:
     head = b"HTTP/1.1 302 Found\r\nContent-Length: 19\r\nLocation: " + location
     server = wire(lambda connection: connection.sendall(head + b'\r\n\r\n{"message":"moved"}'))

@@ -113,7 +113,6 @@ LEDGER_HINT = "a path, such as a broadcast's ledger; its first campaign is creat
         ("6" * 23, "found 23 characters"),
         (CAMPAIGN_ID + "\n", "found 25 characters, among them '\\n'"),
         ("../../sms", "found 9 characters, among them '.', '/', 'm'"),
-        ("/otpiq/run/ledger", f"found {LEDGER_HINT}"),
         ("s3://aws_default@otpiq/run/ledger", f"found {LEDGER_HINT}"),
         ("٦" * 24, "found 24 characters, among them '٦'"),
         (-1, "found 2 characters, among them '-'"),

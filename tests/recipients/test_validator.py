@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from tests.phone_numbers import ABROAD, REJECTED, SPELLINGS
+from tests.phone_numbers import ABROAD, REJECTED
 from tests.recipients.recipients import (
     MISSING,
     NUMBER,
@@ -209,12 +209,6 @@ def test_a_person_is_sent_once_in_the_first_row(caplog: pytest.LogCaptureFixture
     assert list(valid) == [ali(**{"1": "first"}), ali(OTHER)]
     assert (len(valid), valid.duplicates, valid.skipped) == (2, 2, 0)
     assert caplog.messages[0] == snapshot
-
-
-def test_all_spellings_of_a_number_are_one_recipient() -> None:
-    valid = validated(SPELLINGS)
-    assert list(valid) == [{"phoneNumber": NUMBER}]
-    assert valid.duplicates == len(SPELLINGS) - 1
 
 
 def test_an_invalid_row_does_not_replace_a_valid_one() -> None:
