@@ -112,13 +112,11 @@ def test_json_lines_and_parquet_name_the_fields_too() -> None:
 @pytest.mark.parametrize(
     ("content", "blank"),
     [
-        (b"", True),
         (b"\r\n \n\t", True),
         (b"\xef\xbb\xbf\n", True),
         ("\ufeff\r\n".encode("utf-16-le"), True),
         ("\n\n".encode("utf-32"), True),
         (b"\0\0", False),
-        (b"\nphone", False),
         ("\ufeffphone".encode("utf-16-be"), False),
         (b",,\n", False),
     ],

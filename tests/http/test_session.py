@@ -116,7 +116,7 @@ def test_an_incomplete_response(
 @pytest.mark.parametrize("location", [b"http://[", b"/\xff\xfe", b"https://example.com/", b""])
 def test_a_redirect_is_not_parsed(connect: Callable[..., OtpiqHook], wire: Any, location: bytes) -> None:
     head = b"HTTP/1.1 302 Found\r\nContent-Length: 19\r\nLocation: " + location
-    server = wire(lambda connection: connection.sendall(head + b'\r\n\r\n{"message":"moved"}'))
+    server = wire(send(head + b'\r\n\r\n{"message":"moved"}'))
     with pytest.raises(OtpiqRedirectError, match="302: moved"):
         connect(host=f"http://127.0.0.1:{server.port}/api").create_campaign(**CREATE)
     assert server.requests == 1
@@ -137,9 +137,7 @@ def test_no_proxy_of_the_environment_sees_the_key_on_plain_http(
 def test_connecting_takes_nothing_from_the_time_for_the_response(
     connect: Callable[..., OtpiqHook], wire: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = b'{"success": true, "data": {"_id": "665f1c2ab3d4e5f601234567"}}'
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n"
-    server = wire(lambda connection: connection.sendall(head + body))
+    server = wire(send(response(b'{"success": true, "data": {"_id": "665f1c2ab3d4e5f601234567"}}')))
     really_connect = socket.socket.connect
 
     def connect_slowly(self: socket.socket, address: Any) -> None:
