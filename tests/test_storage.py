@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
-from airflow_provider_otpiq._ledger import Broadcast, Ledger
+from airflow_provider_otpiq._audience.manifest import Part
+from airflow_provider_otpiq._ledger import Broadcast, Campaign, Ledger
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 from tests.audience.test_full_disk import files_of_at_most
@@ -23,6 +24,10 @@ from tests.fakes import PHONE_NUMBER_ID, TEMPLATE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+BROADCAST = Broadcast(
+    request={}, audience="", audience_checksum="", template_id=TEMPLATE_ID, phone_number_id=PHONE_NUMBER_ID
+)
 
 
 class LaxStore(MemoryFileSystem):  # type: ignore[misc]
@@ -182,12 +187,9 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, write: Any) -> None:
 def test_a_store_without_exclusive_creation_is_refused() -> None:
     folder = Folder("memory://lax@bucket/ledger")
     folder.write("one.json", b"1")
-    broadcast = Broadcast(
-        request={}, audience="", audience_checksum="", template_id=TEMPLATE_ID, phone_number_id=PHONE_NUMBER_ID
-    )
     for begin in (
         lambda: folder.require_exclusive_creation("one.json"),
-        lambda: Ledger.begin("memory://lax@bucket/ledger", broadcast),
+        lambda: Ledger.begin("memory://lax@bucket/ledger", BROADCAST),
     ):
         with pytest.raises(OtpiqConfigurationError, match="does not support exclusive creation"):
             begin()
@@ -218,6 +220,15 @@ def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(OtpiqConfigurationError, match=r"manifest.json: is a file; expected a folder"):
         Ledger.open(f"{tmp_path}/manifest.json")
+
+
+def test_an_object_of_a_ledger_that_exists_but_cannot_be_read_is_not_claimed(tmp_path: Path) -> None:
+    campaigns = tmp_path / BROADCAST.id / "campaigns"
+    campaigns.mkdir(parents=True)
+    (campaigns / "00000.json").symlink_to("nowhere")
+    ledger, part = Ledger.begin(str(tmp_path), BROADCAST), Part(path="parts/00000.json", recipients=1, sha256="0" * 64)
+    with pytest.raises(FileNotFoundError, match=r"campaigns/00000.json: exists, but cannot be read"):
+        ledger.claim(part, Campaign(campaign_id=TEMPLATE_ID))
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ def test_the_payload_is_requested_by_the_apis_names(hook: OtpiqHook, requests_mo
     requests_mock.get(PAYLOAD_URL, json={"data": {"fields": [], "template": {}}})
     assert hook.get_recipient_payload(campaign_id=CAMPAIGN_ID) == {"fields": [], "template": {}}
     hook.get_recipient_payload(template_id=TEMPLATE_ID)
-    queries = [request.query for request in requests_mock.request_history]
-    assert queries == [f"_id={CAMPAIGN_ID}", f"templateid={TEMPLATE_ID}"]  # requests-mock makes all of it small
+    queries = [request.url.partition("?")[2] for request in requests_mock.request_history]
+    assert queries == [f"_id={CAMPAIGN_ID}", f"templateId={TEMPLATE_ID}"]
 
 
 def test_an_invalid_request_reads_no_connection_and_sends_nothing(requests_mock: Mocker) -> None:

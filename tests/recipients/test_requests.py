@@ -62,17 +62,6 @@ def test_the_default_null_values_are_those_of_an_audience() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "query"),
-    [
-        ({"campaign_id": CAMPAIGN_ID}, f"_id={CAMPAIGN_ID}"),
-        ({"template_id": TEMPLATE_ID}, f"templateId={TEMPLATE_ID}"),
-    ],
-)
-def test_a_payload_is_of_a_campaign_or_a_template(fields: dict[str, str], query: str) -> None:
-    assert RecipientPayload.parse(**fields).query == query
-
-
-@pytest.mark.parametrize(
     "fields",
     [{}, {"campaign_id": CAMPAIGN_ID, "template_id": TEMPLATE_ID}, {"campaign_id": "../x"}],
     ids=["none", "both", "invalid"],
