@@ -246,6 +246,7 @@ def test_only_this_user_enters_the_temporary_folder_and_no_other_file_is_read() 
         {"phone_number": "None"},
         {"output": ""},
         {"template_parameters": {"foot": {"1": "name"}}},
+        {"template_parameters": ["name"]},
         *[
             {"template_parameters": {"body": {"1": value}}}
             for value in ("", {"value": " "}, {"value": "x", "text": 5}, {}, {"value": "Rama\ufffdan"})

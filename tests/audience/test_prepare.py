@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_otpiq._audience.output import Output
-from airflow_provider_otpiq._recipients.rows import all_in_api_form
+from airflow_provider_otpiq._models.text import NULL_VALUES
+from airflow_provider_otpiq._recipients.rows import RowParser
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.conftest import GOOD, PERSON, as_json_lines, parquet
 from tests.audience.ledgers import use
@@ -42,7 +43,7 @@ def test_each_row_counts_once_in_the_order_of_the_rules(run: Run) -> None:
     )
     assert prepared.references == ["1", "8"]
     assert prepared.counts == {"rows": 8, "recipients": 2, "duplicates": 1, "suppressed": 2, "rejected": 3}
-    name = "templateParameters.body.1 is required, and is not set"
+    name = "templateParameters.body.1 is required"
     phone = "phoneNumber is not a valid phone number, neither an international one nor one of IQ"
     assert prepared.rejected == [("3", "3", name), ("6", "6", phone), ("7", "7", name)]
     assert [(row["row"], row["outcome"], row["kept_row"], row["kept_reference"]) for row in prepared.excluded] == [
@@ -65,7 +66,7 @@ def test_rows_are_divided_in_their_order(run: Run, output: Path) -> None:
     assert manifest.template_parameters == {"body": ["1"]}
     assert manifest.source == [str(output.parent / "people.csv")]
     assert manifest.parts[-1].path == "parts/00002.json"
-    assert all(all_in_api_form(part, "IQ") for part in prepared.parts)
+    assert all(RowParser("IQ", NULL_VALUES).changes_none(part) for part in prepared.parts)
     assert (output / "excluded.csv").read_text() == "row,reference,outcome,reason,kept_row,kept_reference\n"
     (output / "parts" / "00003.json.bak").write_text("mine")
     run(GOOD)  # an audience without campaigns is replaced

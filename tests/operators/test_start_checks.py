@@ -224,7 +224,7 @@ def test_a_campaign_that_started_before_its_size_was_compared_is_a_warning(
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     (warning,) = [message for message in warnings if "has started" in message]
     assert campaign["_id"] in warning
-    assert "Check in OTPIQ's dashboard that it has the part's 1 recipients." in warning
+    assert "Check in OTPIQ's dashboard that it has the part's 1 recipient." in warning
 
 
 def test_a_campaign_that_otpiq_does_not_take_back_is_an_error(start: Run, one_person: str, sandbox: Sandbox) -> None:
