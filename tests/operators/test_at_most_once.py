@@ -102,7 +102,7 @@ def durable(spending: Spending) -> Spending:
 
 @pytest.fixture
 def mapped(durable: Spending, monkeypatch: pytest.MonkeyPatch) -> Spending:
-    """The same, with map index 3."""
+    """The same, with the first map index."""
     monkeypatch.setattr(TaskInstance, "map_index", 0)
     return durable
 
