@@ -55,8 +55,8 @@ API_KEY = "sk_live_0123456789abcdef"
 # Tests that `make unit` leaves to `make test`, as those marked `slow`.
 SLOW = (
     *("audience/test_listed.py", "audience/test_real_files.py", "audience/test_same_person.py"),
-    *("docs/test_results.py", "operators/test_listed.py", "operators/test_report_files.py"),
-    *("operators/test_normal_run.py", "report/test_hostile_files.py", "sandbox/", "test_fault_matrix.py"),
+    *("docs/test_results.py", "operators/test_report_files.py", "report/test_hostile_files.py"),
+    *("sandbox/", "test_fault_matrix.py"),
 )
 assert all((REPOSITORY / "tests" / path).exists() for path in SLOW)
 STARTS_PROCESSES = {"system", "scheduler", "object_store", "pods", "celery", "browser"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -60,29 +61,20 @@ class Other(OtpiqRetryPolicy):
     pass
 
 
-def test_default_args_and_an_argument_replace_it() -> None:
-    def policy(default_args: dict[str, object] | None = None, **arguments: object) -> object:
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_default_args_and_an_argument_replace_it(is_mapped: bool) -> None:
+    def policy(default_args: dict[str, object] | None = None, **arguments: Any) -> object:
         with DAG("d", schedule=None, default_args=default_args or {}):
-            return CreateCampaignOperator(task_id="c", **CREATE, **arguments).retry_policy  # type: ignore[arg-type]
+            if not is_mapped:
+                return CreateCampaignOperator(task_id="c", **CREATE, **arguments).retry_policy
+            fields = {name: value for name, value in CREATE.items() if name != "name"}
+            mapped = CreateCampaignOperator.partial(task_id="c", **fields, **arguments).expand(name=["one", "two"])
+        assert mapped.unmap({"name": "one"}).retry_policy is mapped.retry_policy
+        return mapped.retry_policy
 
     own, other = Other(), Other()
     assert type(policy()) is OtpiqRetryPolicy
     assert policy(default_args={"retry_policy": own}) is own
     assert policy(default_args={"retry_policy": own}, retry_policy=other) is other
     assert policy(default_args={"retry_policy": own}, retry_policy=None) is None
-    assert policy(retry_policy=None) is None
-
-
-def test_it_is_the_same_on_mapped_tasks() -> None:
-    def policy(default_args: dict[str, object] | None = None, **arguments: object) -> object:
-        with DAG("d", schedule=None, default_args=default_args or {}):
-            fields = {name: value for name, value in CREATE.items() if name != "name"}
-            mapped = CreateCampaignOperator.partial(task_id="c", **fields, **arguments).expand(name=["one", "two"])
-        assert mapped.unmap({"name": "one"}).retry_policy is mapped.retry_policy
-        return mapped.retry_policy
-
-    own = Other()
-    assert type(policy()) is OtpiqRetryPolicy
-    assert policy(default_args={"retry_policy": own}) is own
-    assert policy(retry_policy=own) is own
     assert policy(retry_policy=None) is None

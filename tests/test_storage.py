@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-import signal
 import stat
 import tempfile
 import threading
@@ -17,14 +15,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
+from airflow_provider_otpiq._audience.manifest import Part
 from airflow_provider_otpiq._ledger.ledger import Ledger
-from airflow_provider_otpiq._ledger.records import Broadcast
+from airflow_provider_otpiq._ledger.records import Broadcast, Campaign
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
+from tests.audience.test_full_disk import files_of_at_most
 from tests.fakes import PHONE_NUMBER_ID, TEMPLATE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+BROADCAST = Broadcast(
+    request={}, audience="", audience_checksum="", template_id=TEMPLATE_ID, phone_number_id=PHONE_NUMBER_ID
+)
 
 
 class LaxStore(MemoryFileSystem):  # type: ignore[misc]
@@ -98,10 +102,12 @@ def test_nothing_else_is_left_in_a_local_folder(tmp_path: Path) -> None:
     (tmp_path / "two.json").mkdir()
     with pytest.raises(IsADirectoryError):
         folder.write("two.json", b"1")
+    with pytest.raises(IsADirectoryError):
+        folder.read("two.json")  # which is not taken for missing
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.json", "two.json"]
 
 
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o640), (0o027, 0o640), (0o077, 0o600), (0o000, 0o640)])
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o000, 0o640)])
 def test_a_group_reads_a_local_file_if_the_umask_allows_it_and_others_never_do(
     tmp_path: Path, umask: int, mode: int
 ) -> None:
@@ -174,31 +180,20 @@ def test_a_file_of_another_user_names_its_owner_and_what_to_do(foreign: Path, ac
 
 @pytest.mark.parametrize("write", [Folder.write, Folder.create])
 def test_a_full_disk_leaves_nothing(tmp_path: Path, write: Any) -> None:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    try:
-        with pytest.raises(OSError, match="large"):
-            write(Folder(str(tmp_path)), "x", b"x" * 2000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
+    with files_of_at_most(1000), pytest.raises(OSError, match="large"):
+        write(Folder(str(tmp_path)), "x", b"x" * 2000)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_without_exclusive_creation_is_refused() -> None:
     folder = Folder("memory://lax@bucket/ledger")
     folder.write("one.json", b"1")
-    with pytest.raises(OtpiqConfigurationError, match="does not support exclusive creation"):
-        folder.require_exclusive_creation("one.json")
-
-
-def test_no_broadcast_begins_in_a_store_without_exclusive_creation() -> None:
-    broadcast = Broadcast(
-        request={}, audience="", audience_checksum="", template_id=TEMPLATE_ID, phone_number_id=PHONE_NUMBER_ID
-    )
-    with pytest.raises(OtpiqConfigurationError, match="does not support exclusive creation"):
-        Ledger.begin("memory://lax@bucket/ledger", broadcast)
+    for begin in (
+        lambda: folder.require_exclusive_creation("one.json"),
+        lambda: Ledger.begin("memory://lax@bucket/ledger", BROADCAST),
+    ):
+        with pytest.raises(OtpiqConfigurationError, match="does not support exclusive creation"):
+            begin()
 
 
 def test_a_relative_path_is_below_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,10 +223,13 @@ def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
         Ledger.open(f"{tmp_path}/manifest.json")
 
 
-def test_what_cannot_be_read_is_not_taken_for_missing(tmp_path: Path) -> None:
-    (tmp_path / "one.json").mkdir()
-    with pytest.raises(IsADirectoryError):
-        Folder(str(tmp_path)).read("one.json")
+def test_an_object_of_a_ledger_that_exists_but_cannot_be_read_is_not_claimed(tmp_path: Path) -> None:
+    campaigns = tmp_path / BROADCAST.id / "campaigns"
+    campaigns.mkdir(parents=True)
+    (campaigns / "00000.json").symlink_to("nowhere")
+    ledger, part = Ledger.begin(str(tmp_path), BROADCAST), Part(path="parts/00000.json", recipients=1, sha256="0" * 64)
+    with pytest.raises(FileNotFoundError, match=r"campaigns/00000.json: exists, but cannot be read"):
+        ledger.claim(part, Campaign(campaign_id=TEMPLATE_ID))
 
 
 @pytest.mark.parametrize(

@@ -116,3 +116,10 @@ def refusing_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port: int = unused.getsockname()[1]
     return port
+
+
+def response(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
+    """Return a response after which the connection is closed; an empty value removes a header."""
+    fields = {"Content_Length": str(len(body)), "Connection": "close"} | headers
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items() if value)
+    return f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq._audience.manifest import Audience
 
+    Run = Callable[..., "Prepared"]
+    Refused = Callable[..., str]
+    Logged = Callable[[], str]
+
 FIELDS: dict[str, Any] = {
     "phone_number": "phone",
     "template_parameters": {"body": {"1": "name"}},

@@ -13,7 +13,6 @@ from airflow_provider_otpiq._audience.file_kind import (
     require_csv,
     require_parquet,
     require_text,
-    undecodable_reason,
 )
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
@@ -47,25 +46,19 @@ def test_excels_semicolons_in_arabic_name_both_fields() -> None:
     require_csv(head, "people.csv", "utf-8", ";")  # each row that cannot be read is rejected with its reason
 
 
-def test_a_header_that_is_not_utf_8_names_the_encoding() -> None:
-    assert refused("الاسم,phone\nعلي,07701234501\n".encode("cp1256")).startswith("Set encoding='cp1256', or the")
-
-
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-@pytest.mark.parametrize("rows", [ROWS, ROWS.replace("\n", "\r\n"), "الاسم,الهاتف\nعلي,07701234501\n"])
-@pytest.mark.parametrize("expected", ["utf-8", "UTF8", "cp1256"])
+@pytest.mark.parametrize("rows", [ROWS, "الاسم,الهاتف\nعلي,07701234501\n"])
+@pytest.mark.parametrize("expected", ["utf-8", "cp1256"])
 def test_wide_encodings_are_found_with_and_without_a_byte_order_mark(encoding: str, rows: str, expected: str) -> None:
     assert refused(rows.encode(encoding), encoding=expected) == f"Set encoding={encoding!r}."
     require_csv(rows.encode(encoding), "people.csv", encoding, ",")
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "UTF_32"])
+@pytest.mark.parametrize("encoding", ["utf-16", "UTF_32"])
 def test_a_wide_encoding_that_the_file_does_not_have_is_named(encoding: str) -> None:
     assert refused(ROWS.encode(), encoding=encoding) == "Set encoding='utf-8'."
     assert refused("الاسم,phone\n".encode("cp1256"), encoding=encoding).startswith("Set encoding='cp1256', or")
-
-
-def test_a_byte_order_mark_of_utf_8_is_believed() -> None:
+    assert refused("الاسم,phone\n".encode("cp1256")).startswith("Set encoding='cp1256', or the")
     assert refused(ROWS.encode("utf-8-sig"), encoding="cp1256") == "Set encoding='utf-8'."
 
 
@@ -93,26 +86,13 @@ def test_another_delimiter_is_named(delimiter: str) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        ROWS,
-        "\ufeff" + ROWS,
-        "phone\n07701234501;x\n",
-        '"phone;number",name\n',
-        '"phone;number"\n07701234501\n',
-        "a;b,c\n",
-        "",
-        "\n",
-        "phone,name\n07701234501,\0\n",
-        "phone,name\n07701234501,علي"[:-1],
+        *("\ufeff" + ROWS, "phone\n07701234501;x\n", '"phone;number",name\n', '"phone;number"\n07701234501\n'),
+        *("a;b,c\n", "", "\n", "phone,name\n07701234501,\0\n"),
     ],
 )
 def test_what_can_be_csv_passes(head: str) -> None:
     require_csv(head.encode(), "people.csv", "utf-8", ",")
     require_csv(head.encode()[:-1], "people.csv", "utf-8", ",")  # in the middle of a character
-
-
-@pytest.mark.parametrize("name", ["crm_names", "excel_cleared_rows", "whatsapp_export", "spark/part-00000"])
-def test_real_files_of_csv_pass(name: str) -> None:
-    require_csv((REAL_FILES / f"{name}.csv").read_bytes(), name, "utf-8", ",")
 
 
 def test_json_lines_and_parquet_name_the_fields_too() -> None:
@@ -129,20 +109,14 @@ def test_json_lines_and_parquet_name_the_fields_too() -> None:
             require_parquet(head, "people.parquet")
 
 
-def test_a_rejected_rows_reason_names_the_encoding() -> None:
-    assert undecodable_reason("CP1252") == "has bytes that are not valid cp1252; set another encoding"
-
-
 @pytest.mark.parametrize(
     ("content", "blank"),
     [
-        (b"", True),
         (b"\r\n \n\t", True),
         (b"\xef\xbb\xbf\n", True),
         ("\ufeff\r\n".encode("utf-16-le"), True),
         ("\n\n".encode("utf-32"), True),
         (b"\0\0", False),
-        (b"\nphone", False),
         ("\ufeffphone".encode("utf-16-be"), False),
         (b",,\n", False),
     ],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.audience.test_errors import Run
+    from tests.audience.conftest import Run
 
 ROWS = 60_000
 TOO_SMALL = "32MB"

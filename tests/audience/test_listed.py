@@ -10,14 +10,9 @@ import pytest
 from tests.audience.conftest import GOOD, as_json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from tests.audience.conftest import Prepared
-
-    Run = Callable[..., Prepared]
-    Refused = Callable[..., str]
-    Logged = Callable[[], str]
+    from tests.audience.conftest import Logged, Refused, Run
 
 BODY = {name: name for name in "abcde"}
 MISSING = [missing for size in (1, 2, 3) for missing in combinations(BODY, size)]

@@ -79,7 +79,6 @@ def test_each_row_that_cannot_be_read_is_listed(tmp_path: Path) -> None:
         (HEADER.encode() + b'C-1,1,"Ali,x\nC-2,2,Ali,x\n', {}, "people.csv, lines 2 to 3: a row has a quote"),
         (HEADER.replace(",", ";").encode(), {}, "delimiter: ',' is set, but "),
         (HEADER.encode(), {"encoding": " "}, "encoding: is set and rendered to an empty value"),
-        (HEADER.encode(), {"template_parameters": {"footer": {}}}, "template_parameters: footer"),
         (HEADER.encode(), {"phone_number": None}, "phone_number: is required"),
     ],
 )
@@ -94,6 +93,7 @@ def test_a_file_that_is_missing_may_appear_later(tmp_path: Path) -> None:
         read_rows(str(tmp_path / "people.csv"), **COLUMNS)
 
 
+@pytest.mark.slow
 def test_at_most_one_row_more_than_a_list_may_have_is_read(tmp_path: Path) -> None:
     rows = read(tmp_path, b"phone\n" + b"1\n" * 100_005, template_parameters=None, reference=None)
     assert len(rows) == 100_001

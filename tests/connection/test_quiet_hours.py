@@ -41,12 +41,10 @@ def end_of_quiet(quiet_hours: str, time: str) -> str | None:
     [
         ("2026-12-01T20:59:59.999999+03:00", False),
         ("2026-12-01T21:00:00+03:00", True),
-        ("2026-12-01T23:59:59+03:00", True),
         ("2026-12-02T00:00:00+03:00", True),
         ("2026-12-02T08:59:59.999999+03:00", True),
         ("2026-12-02T09:00:00+03:00", False),
         ("2026-12-01T18:00:00Z", True),
-        ("2026-12-02T06:00:00Z", False),
     ],
 )
 def test_their_start_is_included_and_their_end_is_not(time: str, quiet: bool) -> None:
@@ -58,7 +56,6 @@ def test_their_start_is_included_and_their_end_is_not(time: str, quiet: bool) ->
     [
         ("12:00-13:30 Asia/Baghdad", {12, 13}),
         ("22:00-00:00 Asia/Baghdad", {22, 23}),
-        ("00:00-02:00 Asia/Baghdad", {0, 1}),
         (" 12:00 - 13:00  Asia/Baghdad , 22:00-00:00 Asia/Baghdad", {12, 22, 23}),
         ("12:00-14:00 Asia/Baghdad, 12:00-14:00 UTC", {12, 13, 15, 16}),
     ],
@@ -114,17 +111,11 @@ def test_their_end_is_not_quiet_and_within_a_day(hours: list[str], timezone: str
 @pytest.mark.parametrize(
     "value",
     [
-        *("", " ", "night", "21:00-09:00", "21:00 Asia/Baghdad", "Asia/Baghdad 21:00-09:00", "21-9 Asia/Baghdad"),
-        *(
-            "21:00-25:00 Asia/Baghdad",
-            "21:60-09:00 Asia/Baghdad",
-            "21:00-24:00 Asia/Baghdad",
-            "٢١:٠٠-٠٩:٠٠ Asia/Baghdad",
-        ),
-        *("21:00-21:00 Asia/Baghdad", "21:00-09:00 Asia/Bagdad", "21:00-09:00 +03:00", "21:00-09:00 Asia", "None"),
-        *("21:00-09:00 ../UTC", "21:00-09:00 Asia/Baghdad,", "21:00-09:00 Asia/Baghdad; 12:00-13:00 Asia/Baghdad"),
-        *("21:00-09:00, 12:00-13:00 Asia/Baghdad", "21:00-09:00 /etc/localtime", "21:00-09:00 \x00"),
-        *(0, True, 21.09, ["21:00-09:00 Asia/Baghdad"], {}, []),
+        *("", "21:00-09:00", "21:00 Asia/Baghdad", "Asia/Baghdad 21:00-09:00", "21-9 Asia/Baghdad"),
+        *("21:00-24:00 Asia/Baghdad", "21:60-09:00 Asia/Baghdad", "٢١:٠٠-٠٩:٠٠ Asia/Baghdad"),
+        *("21:00-09:00 +03:00", "21:00-09:00 Asia", "21:00-09:00 ../UTC", "21:00-09:00 \x00"),
+        *("21:00-09:00 Asia/Baghdad,", "21:00-09:00, 12:00-13:00 Asia/Baghdad", "21:00-09:00 /etc/localtime"),
+        *(0, True, ["21:00-09:00 Asia/Baghdad"], []),
     ],
 )
 def test_invalid_quiet_hours_fail_closed(value: Any) -> None:
@@ -138,8 +129,3 @@ def test_the_error_says_what_is_wrong(value: Any, snapshot: SnapshotAssertion) -
     with pytest.raises(OtpiqConfigurationError) as caught:
         rails(value)
     assert str(caught.value) == snapshot
-
-
-def test_a_blank_field_of_the_form_is_not_set() -> None:
-    assert rails(None) == GuardRails()
-    rails(None).check_time(pendulum.datetime(2026, 12, 1, 19), "the start")

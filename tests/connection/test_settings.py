@@ -36,7 +36,7 @@ def from_uri(uri: str) -> Any:
     return ConnectionOfTheDatabase(conn_id="c", uri=uri)
 
 
-@pytest.mark.parametrize("kind", ["slack", "OTPIQ", "", None])
+@pytest.mark.parametrize("kind", ["slack", "OTPIQ", None])
 def test_a_connection_of_another_type_is_refused(kind: Any, snapshot: SnapshotAssertion) -> None:
     extra = json.dumps({"warehouse": "x"})
     connection = Connection(conn_id="c", conn_type=kind or "x", password="xoxb-secret", extra=extra)
@@ -46,13 +46,6 @@ def test_a_connection_of_another_type_is_refused(kind: Any, snapshot: SnapshotAs
     assert str(caught.value) == snapshot
 
 
-def test_the_type_of_a_uri_is_checked_too() -> None:
-    with pytest.raises(OtpiqConfigurationError) as caught:
-        ConnectionSettings.from_connection(from_uri("postgres://app:secret@db.example.com:5432/app"))
-    assert "its type is 'postgres'; " in str(caught.value)
-    assert "secret" not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("connection", "base_url"),
     [
@@ -60,15 +53,12 @@ def test_the_type_of_a_uri_is_checked_too() -> None:
         (from_json(), "https://api.otpiq.com/api"),
         (from_json(host="", schema="", port=0, login=""), "https://api.otpiq.com/api"),
         (from_json(port=443), "https://api.otpiq.com:443/api"),  # as the Test button of Airflow 3.3.2 needs it
-        (from_json(host="https://api.otpiq.com/api"), "https://api.otpiq.com/api"),
         (from_json(host=" https://api.otpiq.com/api/ "), "https://api.otpiq.com/api"),
-        (from_json(host="https://api.otpiq.com/api", port=0), "https://api.otpiq.com/api"),
         (from_json(host="https://api.otpiq.com/api", port=8443), "https://api.otpiq.com:8443/api"),
         (from_json(host="https://api.otpiq.com:8443/api", port=8443), "https://api.otpiq.com:8443/api"),
         (from_json(host="api.otpiq.com/api"), "https://api.otpiq.com/api"),
         (from_json(host="api.otpiq.com", schema="/api/", port=8443), "https://api.otpiq.com:8443/api"),
-        (from_json(host="http://localhost:8484/api"), "http://localhost:8484/api"),
-        (from_json(host="localhost:8484/api"), "http://localhost:8484/api"),
+        (from_json(host="localhost:8484/api", password=f" {KEY}\n"), "http://localhost:8484/api"),
         (from_json(host="127.0.0.1", port=8484, schema="api"), "http://127.0.0.1:8484/api"),
         (from_json(host="127.9.9.9/api"), "http://127.9.9.9/api"),
         (from_json(host="::1", port=8484, schema="api"), "http://[::1]:8484/api"),
@@ -76,13 +66,10 @@ def test_the_type_of_a_uri_is_checked_too() -> None:
         (from_json(host="https://localhost/api"), "https://localhost/api"),
         (from_json(host="http://sandbox:8484/api", extra={"allow_insecure_http": True}), "http://sandbox:8484/api"),
         # URI
-        (from_uri(f"otpiq://:{KEY}@"), "https://api.otpiq.com/api"),
         (from_uri(f"otpiq://:{KEY}@/?max_retries=0"), "https://api.otpiq.com/api"),
-        (from_uri(f"otpiq://:{KEY}@api.otpiq.com/api"), "https://api.otpiq.com/api"),
         (from_uri(f"otpiq://:{KEY}@api.otpiq.com:8443/api"), "https://api.otpiq.com:8443/api"),
         (from_uri(f"otpiq://https://:{KEY}@api.otpiq.com/api"), "https://api.otpiq.com/api"),
         (from_uri(f"otpiq://:{KEY}@https%3A%2F%2Fapi.otpiq.com%2Fapi"), "https://api.otpiq.com/api"),
-        (from_uri(f"otpiq://:{KEY}@localhost:8484/api"), "http://localhost:8484/api"),
         (from_uri(f"otpiq://http://:{KEY}@localhost:8484/api"), "http://localhost:8484/api"),
         (from_uri(f"otpiq://http://:{KEY}@sandbox:8484/api?allow_insecure_http=true"), "http://sandbox:8484/api"),
     ],
@@ -98,10 +85,8 @@ def test_the_base_url_is_built_the_same_for_json_uri_and_form(connection: Connec
     ("connection", "expected"),
     [
         (from_json(), (5, 30, 2, False)),
-        (from_json(extra={}), (5, 30, 2, False)),
         (from_json(extra={"connect_timeout": None, "read_timeout": "", "max_retries": None}), (5, 30, 2, False)),
         (from_json(extra={"connect_timeout": 0.5, "read_timeout": 60, "max_retries": 0}), (0.5, 60, 0, False)),
-        (from_json(extra={"allow_insecure_http": True}), (5, 30, 2, True)),
         (from_uri(f"otpiq://:{KEY}@/?connect_timeout=2.5&read_timeout=60&max_retries=0"), (2.5, 60, 0, False)),
         (from_uri(f"otpiq://:{KEY}@/?allow_insecure_http=false&max_retries="), (5, 30, 2, False)),
         (from_uri(f"otpiq://:{KEY}@/?__extra__=%7B%22max_retries%22%3A+1%7D"), (5, 30, 1, False)),
@@ -117,7 +102,7 @@ def test_extras_are_the_same_as_json_and_as_strings(connection: Connection, expe
 @pytest.mark.parametrize(
     "fields",
     [
-        *({"password": key} for key in (None, "", " \n", "sk_live_a b", "sk_live_a\nb", "sk_live_ключ")),
+        *({"password": key} for key in (None, " \n", "sk_live_a b", "sk_live_ключ")),
         *(
             {"host": host}
             for host in (
@@ -172,11 +157,6 @@ def refused(connection: Connection) -> list[str]:
     return errors
 
 
-@pytest.mark.parametrize("password", [f" {KEY}", f"{KEY}\n", f"\t{KEY}\r\n"])
-def test_whitespace_around_the_key_is_stripped(password: str) -> None:
-    assert ConnectionSettings.from_connection(from_json(password=password)).password.get_secret_value() == KEY
-
-
 def test_all_errors_are_listed() -> None:
     extra = {"who": "staff", "07701234567": 1, "max_retries": "x", "read_timeout": "y"}
     errors = refused(from_json(password="", extra=extra))
@@ -187,7 +167,6 @@ def test_all_errors_are_listed() -> None:
 UNKNOWN: list[dict[str, Any]] = [
     {"permitted": ["964770"]},
     {"extra__otpiq__max_retries": 1},  # Airflow 2.11 reads such names into its form, and saves them without the prefix
-    {"unknown": {"a": 1}},
     {"unknown": None},
     {"": ""},
 ]
@@ -212,9 +191,7 @@ DASHBOARD = "https://dashboard.example.com/campaigns/{campaign_id}"
     "template",
     [
         DASHBOARD,
-        "https://dashboard.example.com:8443/#/campaigns/{campaign_id}",
-        "https://dashboard.example.com/campaigns?id={campaign_id}&tab=all",
-        "http://localhost:8484/campaigns/{campaign_id}/recipients",
+        "https://dashboard.example.com:8443/#/campaigns?id={campaign_id}&tab=all",
         "http://[::1]:8484/{campaign_id}",
     ],
 )
@@ -226,28 +203,18 @@ def test_the_dashboards_url_is_the_same_in_json_and_in_a_uri(template: str) -> N
         assert ConnectionSettings.from_connection(connection).dashboard_url == template
 
 
-@pytest.mark.parametrize("blank", [None, ""])
-def test_a_blank_url_of_the_dashboard_is_not_set(blank: str | None) -> None:
-    assert ConnectionSettings.from_connection(from_json(extra={"dashboard_url": blank})).dashboard_url is None
-
-
 @pytest.mark.parametrize(
     "template",
     [
         "https://dashboard.example.com/campaigns", "https://dashboard.example.com/{campaign_id}/{campaign_id}",
         "https://dashboard.example.com/{campaign_id}/{other}", "https://dashboard.example.com/{campaign_id}/{",
         "https://dashboard.example.com/{campaign_id!r}", "https://dashboard.example.com/{{campaign_id}}",
-        "https://{campaign_id}.example.com/", "https://{campaign_id}/",
-        "https://dashboard.example.com{campaign_id}/", "https://dashboard.example.com:{campaign_id}/",
+        "https://{campaign_id}.example.com/", "https://dashboard.example.com:{campaign_id}/",
         "https://dashboard.example.com:99999/{campaign_id}", "http://dashboard.example.com/{campaign_id}",
-        "http://localhost.example.com/{campaign_id}", "https://user:secret@dashboard.example.com/{campaign_id}",
-        "https://user@dashboard.example.com/{campaign_id}", "https:///{campaign_id}", "https://[::1/{campaign_id}",
-        "//dashboard.example.com/{campaign_id}", "/{campaign_id}", "javascript:alert(1)//{campaign_id}",
-        "javascript://dashboard.example.com/%0aalert(1)/{campaign_id}", "data:text/html,/{campaign_id}",
-        "https://dashboard.example.com/a b/{campaign_id}", "https://dashboard.example.com/\n{campaign_id}",
-        'https://dashboard.example.com/"{campaign_id}',
+        "https://user:secret@dashboard.example.com/{campaign_id}", "https:///{campaign_id}",
+        "https://[::1/{campaign_id}", "/{campaign_id}", "javascript://dashboard.example.com/%0aalert(1)/{campaign_id}",
+        "https://dashboard.example.com/a b/{campaign_id}", 'https://dashboard.example.com/"{campaign_id}',
         "https://dashboard.example.com\\@evil.example.com/{campaign_id}", 5,
-        ["https://dashboard.example.com/{campaign_id}"],
     ],
 )  # fmt: skip
 def test_an_invalid_url_of_the_dashboard_is_an_error_that_does_not_repeat_it(template: object) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
@@ -18,15 +17,13 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqConnectionError,
     OtpiqCreditError,
     OtpiqRateLimitError,
-    OtpiqRedirectError,
     OtpiqRequestError,
     OtpiqResponseError,
     OtpiqServerError,
-    OtpiqValidationError,
 )
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import API_KEY, BASE_URL
-from tests.fakes import CAMPAIGN, CAMPAIGN_ID, CREATE, CREATE_BODY, RESPONSE, tomorrow
+from tests.fakes import CAMPAIGN, CAMPAIGN_ID, CREATE, CREATE_BODY, RESPONSE
 from tests.wire import refusing_port
 
 if TYPE_CHECKING:
@@ -54,13 +51,6 @@ def info(hook: OtpiqHook) -> dict[str, Any]:
     return hook.get_project_info()
 
 
-CALLS = [
-    pytest.param(create, "POST", CREATE_URL, id="create"),
-    pytest.param(update, "PATCH", UPDATE_URL, id="update"),
-    pytest.param(info, "GET", INFO_URL, id="info"),
-]
-
-
 class FailedCreate(Protocol):
     def __call__(self, error: type[OtpiqApiError], **response: Any) -> Any: ...
 
@@ -81,53 +71,23 @@ def failed_create(hook: OtpiqHook, requests_mock: Mocker) -> FailedCreate:
 # What goes out
 
 
-def test_create_posts_the_contracts_body_with_the_key(hook: OtpiqHook, requests_mock: Mocker) -> None:
+def test_create_posts_the_contracts_body_with_the_key_and_the_timeouts(
+    connect: Callable[..., OtpiqHook], requests_mock: Mocker
+) -> None:
     requests_mock.post(CREATE_URL, json=RESPONSE, status_code=201)
-    assert create(hook) == CAMPAIGN
+    assert create(connect(extra={"connect_timeout": 1.5, "read_timeout": 2})) == CAMPAIGN
     request = requests_mock.request_history[0]
     assert request.json() == CREATE_BODY
     assert request.headers["Authorization"] == f"Bearer {API_KEY}"
     assert request.headers["User-Agent"].startswith("airflow-provider-otpiq/")
     timeouts: object = request.timeout
-    assert timeouts == (5, 30)
-
-
-def test_create_schedules(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    requests_mock.post(CREATE_URL, json=RESPONSE)
-    hook.create_campaign(**CREATE, schedule_type="schedule", scheduled_for=tomorrow())
-    schedule = {"scheduleType": "schedule", "scheduledFor": tomorrow().to_iso8601_string()}
-    assert requests_mock.request_history[0].json() == CREATE_BODY | schedule
+    assert timeouts == (1.5, 2)
 
 
 def test_update_patches_only_what_is_set(hook: OtpiqHook, requests_mock: Mocker) -> None:
     requests_mock.patch(UPDATE_URL, json=RESPONSE)
     assert update(hook) == CAMPAIGN
     assert requests_mock.request_history[0].json() == {"name": "Winter"}
-
-
-def test_timeouts_come_from_the_connection(connect: Callable[..., OtpiqHook], requests_mock: Mocker) -> None:
-    requests_mock.get(INFO_URL, json={"projectName": "P"})
-    info(connect(extra={"connect_timeout": 1.5, "read_timeout": 2}))
-    timeouts: object = requests_mock.request_history[0].timeout
-    assert timeouts == (1.5, 2)
-
-
-def test_an_invalid_request_reads_no_connection_and_sends_nothing(requests_mock: Mocker) -> None:
-    hook = OtpiqHook("there_is_no_such_connection")
-    with pytest.raises(OtpiqValidationError):
-        hook.create_campaign(**(CREATE | {"name": "ab"}))
-    with pytest.raises(OtpiqValidationError):
-        hook.update_campaign(campaign_id="../../sms", name="Winter")
-    with pytest.raises(OtpiqValidationError, match="has no offset"):
-        hook.create_campaign(**CREATE, schedule_type="schedule", scheduled_for="2099-01-01 09:00")
-    assert not requests_mock.called
-
-
-def test_a_bad_connection_sends_nothing(connect: Callable[..., OtpiqHook], requests_mock: Mocker) -> None:
-    for fields in ({"host": "http://api.otpiq.com/api"}, {"password": "a b"}, {"password": None}):
-        with pytest.raises(OtpiqConfigurationError):
-            create(connect(**fields))
-    assert not requests_mock.called
 
 
 @pytest.mark.parametrize("conn_id", ["", "None"])
@@ -156,12 +116,7 @@ def test_the_session_is_persistent(hook: OtpiqHook) -> None:
 
 
 @pytest.mark.parametrize(
-    "response",
-    [
-        {"status_code": 401, "json": {"message": "Unauthorized"}},
-        {"text": "<html>"},
-        {"exc": requests.ConnectionError("refused")},
-    ],
+    "response", [{"status_code": 401}, {"text": "<html>"}, {"exc": requests.ConnectionError("refused")}], ids=str
 )
 def test_the_key_is_in_no_local_variable_of_the_frames_that_raise(failed_create: FailedCreate, response: Any) -> None:
     error = failed_create(OtpiqApiError, **response)
@@ -183,13 +138,11 @@ def test_a_refusal_has_the_servers_message_without_secrets(
     assert error.__context__ is error.__cause__ is None
 
 
-@pytest.mark.parametrize(("call", "method", "url"), CALLS)
 def test_an_http_retry_that_succeeds_is_a_success(
-    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float], call: Any, method: str, url: str
+    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float]
 ) -> None:
-    success = {"json": {"projectName": "P", **RESPONSE}, "status_code": 200}
-    requests_mock.request(method, url, [{"status_code": 429, "headers": {"Retry-After": "7"}}, success])
-    assert call(hook)
+    requests_mock.post(CREATE_URL, [{"status_code": 429, "headers": {"Retry-After": "7"}}, {"json": RESPONSE}])
+    assert create(hook) == CAMPAIGN
     assert sleep_calls == [7]
 
 
@@ -206,8 +159,6 @@ def test_max_retries_is_the_number_of_http_retries(
 @pytest.mark.parametrize(
     ("headers", "body", "seconds"),
     [
-        ({"Retry-After": "90"}, {}, 90),
-        ({}, {"waitMinutes": 8}, 480),
         ({"Retry-After": "90"}, {"waitMinutes": 8}, 480),
         ({"Retry-After": "900"}, {"waitMinutes": 8}, 900),
         ({"Retry-After": "soon"}, {"waitMinutes": 1.5}, 90),
@@ -227,7 +178,7 @@ def test_retry_after_may_be_a_date(failed_create: FailedCreate, sleep_calls: lis
     assert error.retry_after == pytest.approx(600, abs=5)
 
 
-@pytest.mark.parametrize("minutes", [None, "8", True, -1, [], {}])
+@pytest.mark.parametrize("minutes", ["8", True, -1, []])
 def test_a_wait_that_cannot_be_read_is_a_short_delay(
     failed_create: FailedCreate, sleep_calls: list[float], minutes: Any
 ) -> None:
@@ -242,21 +193,17 @@ def test_the_waits_within_one_call_have_a_limit(
     requests_mock.patch(UPDATE_URL, [limited, {"status_code": 503}] * 5)
     with pytest.raises(OtpiqRateLimitError):
         update(connect(extra={"max_retries": 10}))
-    assert sleep_calls == [20, 2]
+    assert sleep_calls == [20, 2]  # at most one 429 is waited for
+    sleep_calls.clear()
+    requests_mock.get(INFO_URL, json={"waitMinutes": 1}, status_code=429)
+    with pytest.raises(OtpiqRateLimitError):
+        info(connect())
+    assert sleep_calls == [60]
     sleep_calls.clear()
     requests_mock.patch(UPDATE_URL, status_code=503)
     with pytest.raises(OtpiqServerError):
         update(connect(extra={"max_retries": 10}))
     assert sleep_calls == [1, 2, 4, 8, 8, 8, 8, 8, 8]
-
-
-def test_at_most_one_429_is_waited_out_within_a_call(
-    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float]
-) -> None:
-    requests_mock.get(INFO_URL, json={"waitMinutes": 1}, status_code=429)
-    with pytest.raises(OtpiqRateLimitError):
-        info(hook)
-    assert sleep_calls == [60]
 
 
 @pytest.mark.parametrize(
@@ -276,6 +223,7 @@ def test_missing_credit_has_the_amounts(failed_create: FailedCreate, facts: dict
     [
         ({"message": " ", "error": "two"}, "two"),
         ({"error": {"message": "nested"}}, "nested"),
+        ({"success": False, "message": "It did not work"}, "It did not work"),
         ({"message": ["a", "b"]}, None),
         ({"cost": 10**400, "waitMinutes": 10**400}, None),
     ],
@@ -292,31 +240,18 @@ def test_another_campaign_is_not_a_response_to_an_update(hook: OtpiqHook, reques
     assert update(hook)["_id"] == CAMPAIGN_ID.upper()
 
 
-def test_a_missing_connection_is_an_error_of_airflow(hook: OtpiqHook) -> None:
-    hook.otpiq_conn_id = "nope"
-    with pytest.raises(AirflowNotFoundException):
-        create(hook)
-    works, message = hook.test_connection()
-    assert not works
-    assert "isn't defined" in message
-
-
 HTML = b"<html>Sign in to the network</html>"
 OUTSIDE_THE_CONTRACT: dict[str, Any] = {
     "HTML": HTML,
-    "nothing": b"",
     "cut JSON": b'{"success": true, "data": {"_id": "665f',
     "not UTF-8": b'{"success": true, "data": {"_id": "\xff"}}',
     "NaN": json.dumps(RESPONSE | {"cost": float("nan")}).encode(),
     "deep JSON": b"[" * 100_000,
     "a list": [],
-    "null": None,
-    "success false": {"success": False, "message": "It did not work", "data": CAMPAIGN},
+    "success false": RESPONSE | {"success": False},
     "no success": {"data": CAMPAIGN},
     "no data": {"success": True},
-    "data null": {"success": True, "data": None},
     "no _id": {"success": True, "data": {"campaignId": CAMPAIGN_ID}},
-    "short _id": {"success": True, "data": {"_id": CAMPAIGN_ID[1:]}},
     "long _id": {"success": True, "data": {"_id": CAMPAIGN_ID + "\n"}},
     "_id a number": {"success": True, "data": {"_id": 123456789012345678901234}},
     "_id a path": {"success": True, "data": {"_id": "../../../../sms/now/here"}},
@@ -331,50 +266,21 @@ def test_a_response_outside_the_contract_is_not_a_success(failed_create: FailedC
     assert "Sign in" not in str(error)
 
 
-def test_success_false_brings_the_servers_words(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    requests_mock.post(CREATE_URL, json={"success": False, "message": "It did not work"})
-    with pytest.raises(OtpiqResponseError, match="It did not work") as caught:
-        create(hook)
-    assert caught.value.server_message == "It did not work"
-
-
-def test_fields_may_be_missing_null_or_new(hook: OtpiqHook, requests_mock: Mocker) -> None:
+def test_fields_may_be_missing_null_or_new_and_compressed(hook: OtpiqHook, requests_mock: Mocker) -> None:
     campaign = {"_id": CAMPAIGN_ID.upper(), "name": None, "tomorrow's": ["field"]}
-    requests_mock.post(CREATE_URL, json={"success": True, "data": campaign, "more": 1})
-    assert create(hook) == campaign
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(hook: OtpiqHook, requests_mock: Mocker, status: int) -> None:
-    elsewhere = requests_mock.get("https://example.com/", json={"projectName": "P"})
-    requests_mock.get(INFO_URL, status_code=status, headers={"Location": "https://example.com/"})
-    with pytest.raises(OtpiqRedirectError, match=r"to https://example\.com/"):
-        info(hook)
-    assert not elsewhere.called
-
-
-def test_a_response_may_be_compressed(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    body = gzip.compress(json.dumps(RESPONSE).encode())
+    body = gzip.compress(json.dumps({"success": True, "data": campaign, "more": 1}).encode())
     requests_mock.post(CREATE_URL, content=body, headers={"Content-Encoding": "gzip"})
-    assert create(hook) == CAMPAIGN
-
-
-@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
-def test_a_response_over_the_size_limit_is_not_read(
-    hook: OtpiqHook, requests_mock: Mocker, headers: dict[str, str]
-) -> None:
-    large = b" " * (9 * 1024 * 1024)
-    requests_mock.post(CREATE_URL, content=gzip.compress(large) if headers else large, headers=headers)
-    with pytest.raises(OtpiqConnectionError, match="more than 8,388,608 bytes"):
-        create(hook)
-
-
-@pytest.mark.parametrize("damage", [b"no gzip", gzip.compress(b"x" * 99)[:-9]], ids=["no gzip", "cut short"])
-def test_a_damaged_compressed_response_is_incomplete(hook: OtpiqHook, requests_mock: Mocker, damage: bytes) -> None:
-    requests_mock.post(CREATE_URL, content=damage, headers={"Content-Encoding": "gzip"})
+    assert create(hook) == campaign
+    requests_mock.post(CREATE_URL, content=body[:-9], headers={"Content-Encoding": "gzip"})
     with pytest.raises(OtpiqConnectionError, match=r"zlib\.error") as caught:
         create(hook)
     assert caught.value.may_have_taken_effect
+
+
+def test_a_response_over_the_size_limit_is_not_read(hook: OtpiqHook, requests_mock: Mocker) -> None:
+    requests_mock.post(CREATE_URL, content=b" " * (9 * 1024 * 1024))
+    with pytest.raises(OtpiqConnectionError, match="more than 8,388,608 bytes"):
+        create(hook)
 
 
 # The Test button
@@ -391,10 +297,7 @@ def test_the_test_button_shows_project_and_credit(hook: OtpiqHook, requests_mock
     "response",
     [
         {"status_code": 401, "json": {"message": "Unauthorized"}},
-        {"status_code": 404, "text": "<html>"},
         {"status_code": 429, "json": {"waitMinutes": 1}},
-        {"status_code": 503},
-        {"text": "<html>"},
         {"json": {}},
         {"exc": requests.ConnectionError("refused")},
     ],
@@ -411,9 +314,10 @@ def test_the_test_button_shows_the_error_without_a_retry(
 
 
 def test_the_test_button_shows_an_error_of_the_connection(connect: Callable[..., OtpiqHook]) -> None:
-    works, message = connect(password="").test_connection()
-    assert not works
-    assert "password: is empty" in message
+    for hook, error in (connect(password=""), "password: is empty"), (OtpiqHook("nope"), "isn't defined"):
+        works, message = hook.test_connection()
+        assert not works
+        assert error in message
 
 
 def test_a_pickled_hook_does_not_contain_the_key(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> None:
@@ -427,7 +331,7 @@ def test_a_pickled_hook_does_not_contain_the_key(connect: Callable[..., OtpiqHoo
             pickle.dumps(holder)
 
 
-@pytest.mark.parametrize("credit", ["nan", "inf", "NaN"])
+@pytest.mark.parametrize("credit", ["nan", "inf"])
 def test_a_credit_that_is_not_a_number_is_an_error(sandbox_hook: OtpiqHook, sandbox: Sandbox, credit: str) -> None:
     sandbox.arm("info", status=200, body={"projectName": "x", "credit": credit})
     with pytest.raises(OtpiqResponseError, match="credit"):

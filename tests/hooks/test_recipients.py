@@ -11,16 +11,15 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNot
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
     OtpiqConfigurationError,
-    OtpiqConflictError,
     OtpiqConnectionError,
     OtpiqOutcomeUnknownError,
-    OtpiqRequestError,
     OtpiqResponseError,
     OtpiqValidationError,
 )
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import BASE_URL
 from tests.fakes import CAMPAIGN, CAMPAIGN_ID, CREATE, RESPONSE, TEMPLATE_ID
+from tests.operators.reports import WINDOW
 from tests.phone_numbers import ABROAD, NUMBER, REJECTED, SPELLINGS
 
 if TYPE_CHECKING:
@@ -49,9 +48,6 @@ def start(hook: OtpiqHook) -> dict[str, Any]:
     return hook.start_campaign(campaign_id=CAMPAIGN_ID)
 
 
-AT_MOST_ONCE = [pytest.param(sample, SAMPLE_URL, id="sample"), pytest.param(start, START_URL, id="start")]
-
-
 # What goes out
 
 
@@ -76,23 +72,16 @@ def test_the_payload_is_requested_by_the_apis_names(hook: OtpiqHook, requests_mo
     requests_mock.get(PAYLOAD_URL, json={"data": {"fields": [], "template": {}}})
     assert hook.get_recipient_payload(campaign_id=CAMPAIGN_ID) == {"fields": [], "template": {}}
     hook.get_recipient_payload(template_id=TEMPLATE_ID)
-    queries = [request.query for request in requests_mock.request_history]
-    assert queries == [f"_id={CAMPAIGN_ID}", f"templateid={TEMPLATE_ID}"]  # requests-mock makes all of it small
+    queries = [request.url.partition("?")[2] for request in requests_mock.request_history]
+    assert queries == [f"_id={CAMPAIGN_ID}", f"templateId={TEMPLATE_ID}"]
 
 
-def test_everything_wrong_with_a_request_is_one_error_and_nothing_is_sent(
-    hook: OtpiqHook, requests_mock: Mocker
-) -> None:
-    wrong: dict[str, Any] = {"campaign_id": "x", "recipients": [], "default_region": "Iraq", "on_invalid": "drop"}
-    with pytest.raises(OtpiqValidationError) as caught:
-        hook.check_recipients(**wrong)
-    assert [error.partition(":")[0] for error in caught.value.errors] == [
-        "campaign_id",
-        "on_invalid",
-        "default_region",
-        "recipients",
-    ]
+def test_an_invalid_request_reads_no_connection_and_sends_nothing(requests_mock: Mocker) -> None:
+    hook = OtpiqHook("there_is_no_such_connection")
     calls: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (hook.create_campaign, CREATE | {"name": "ab"}),
+        (hook.update_campaign, {"campaign_id": "../../sms", "name": "Winter"}),
+        (hook.check_recipients, {"campaign_id": "x", "recipients": [ALI]}),
         (hook.attach_recipients, {"campaign_id": CAMPAIGN_ID, "recipients": None}),
         (hook.send_sample, {"campaign_id": CAMPAIGN_ID, "recipients": None}),
         (hook.start_campaign, {"campaign_id": "None"}),
@@ -112,30 +101,23 @@ def test_the_templates_own_parameters_are_checked_before_anything_is_sent(
     requests_mock.get(PAYLOAD_URL, json={"success": True, "data": {"fields": fields}})
     valid = {"phoneNumber": ALI, "templateParameters": {"header": {"image": {"link": "https://example.com/a.png"}}}}
     assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[valid])) == [valid]
-    with pytest.raises(OtpiqValidationError) as caught:
-        hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[valid, ALI, "0770"])
-    assert len(caught.value.errors) == 2
+    unchecked = hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[ALI], validate_parameters=False)
+    for recipients, errors in ([valid, ALI, "0770"], 2), (unchecked, 1):
+        with pytest.raises(OtpiqValidationError) as caught:
+            hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=recipients)
+        assert len(caught.value.errors) == errors
     assert list(hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[ALI, valid], on_invalid="skip")) == [valid]
     assert {request.method for request in requests_mock.request_history} == {"GET"}
 
 
-def test_without_the_check_the_payload_is_not_requested(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    checked = hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=["0770 123 4567"], validate_parameters=False)
-    assert list(checked) == [{"phoneNumber": ALI}]
-    assert not requests_mock.called
-
-
-@pytest.mark.parametrize("what", ["attach_recipients", "send_sample"])
-def test_what_was_checked_is_sent_byte_for_byte(hook: OtpiqHook, requests_mock: Mocker, what: str) -> None:
-    if what == "send_sample":
-        requests_mock.post(f"{CAMPAIGN_URL}/sample", json={"success": True, "data": {"_id": TEMPLATE_ID}})
-    else:
-        requests_mock.post(f"{CAMPAIGN_URL}/recipients", json=RESPONSE)
+@pytest.mark.parametrize(("what", "url"), [("attach_recipients", ATTACH_URL), ("send_sample", SAMPLE_URL)])
+def test_what_was_checked_is_sent_byte_for_byte(hook: OtpiqHook, requests_mock: Mocker, what: str, url: str) -> None:
+    requests_mock.post(url, json={"success": True, "data": {"_id": CAMPAIGN_ID if url == ATTACH_URL else TEMPLATE_ID}})
     rows = [{"phoneNumber": ALI, "templateParameters": {"body": {"1": "علي"}}}]
     checked = hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=rows, validate_parameters=False)
     rows[0]["phoneNumber"] = "9647801234567"
     getattr(hook, what)(campaign_id=CAMPAIGN_ID, recipients=checked)
-    (request,) = requests_mock.request_history
+    (request,) = requests_mock.request_history  # the payload is not requested
     assert request.body == checked.body
     assert request.json() == {"recipients": [{"phoneNumber": ALI, "templateParameters": {"body": {"1": "علي"}}}]}
 
@@ -154,27 +136,10 @@ def test_a_retried_attach_succeeds_after_a_lost_response(sandbox_hook: OtpiqHook
     assert sandbox.campaigns[0]["totalRecipients"] == 500
 
 
-def test_any_other_400_is_an_error_and_a_running_campaign_a_conflict(sandbox_hook: OtpiqHook) -> None:
-    campaign_id = sandbox_hook.create_campaign(**CREATE)["_id"]
-    sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=[f"96477{number:08}" for number in range(1000)])
-    with pytest.raises(OtpiqRequestError):
-        sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
-    sandbox_hook.start_campaign(campaign_id=campaign_id)
-    changes: list[tuple[Callable[..., object], dict[str, Any]]] = [
-        (sandbox_hook.attach_recipients, {"recipients": ["9647700000000"]}),
-        (sandbox_hook.update_campaign, {"name": "Winter"}),
-        (sandbox_hook.start_campaign, {}),
-    ]
-    for call, fields in changes:
-        with pytest.raises(OtpiqConflictError):
-            call(campaign_id=campaign_id, **fields)
-
-
 @pytest.mark.parametrize(
     ("response", "returned"),
     [
         ({"success": True}, {"_id": CAMPAIGN_ID}),
-        ({"success": True, "data": None}, {"_id": CAMPAIGN_ID}),
         ({"message": "2 recipients added"}, {"_id": CAMPAIGN_ID}),
         ({"success": True, "data": {"added": 2}}, {"_id": CAMPAIGN_ID, "added": 2}),
         ({"success": True, "data": {"_id": CAMPAIGN_ID.upper()}}, {"_id": CAMPAIGN_ID}),
@@ -223,22 +188,14 @@ def test_a_sample_may_leave_out_its_parent(hook: OtpiqHook, requests_mock: Mocke
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "<html>",
-        "",
-        "[]",
-        "{}",
-        '{"success": false, "message": "no"}',
-        '{"data": [1]}',
-        '{"error": "nothing was added"}',
-        '{"success": true, "errors": ["no"]}',
-    ],
+    "response",
+    [[], {}, {"success": False, "message": "no"}, {"data": [1]}, {"error": "no"}, {"success": True, "errors": ["no"]}],
+    ids=str,
 )
 def test_a_response_that_is_not_an_object_or_reports_an_error_is_an_error(
-    hook: OtpiqHook, requests_mock: Mocker, text: str
+    hook: OtpiqHook, requests_mock: Mocker, response: Any
 ) -> None:
-    requests_mock.post(ATTACH_URL, text=text)
+    requests_mock.post(ATTACH_URL, json=response)
     with pytest.raises(OtpiqResponseError):
         attach(hook)
 
@@ -261,17 +218,13 @@ PERSON = {
     "phoneNumber": ALI,
     "templateParameters": {
         "body": {"1": "Zaynab\nAl-Rashid", "2": "25,000 IQD"},
-        "header": {"shop": {"1": "Basra", "2": 1500}},
+        "header": {"shop": {"1": "Basra", "2": -1.25}},
     },
 }
 ECHOES = [
     "body.1 'Zaynab\nAl-Rashid' must not contain new lines",
-    "body.1 'ZAYNAB AL-RASHID' must not contain new lines",
-    "body.1 'Zaynab Al-…' must not contain new lines",
-    r"body.1 \"Zaynab\nAl-Rashid\" must not contain new lines",
     f"{PERSON} is no recipient",
-    "25,000 IQD, Basra and 1500 for +964 770 123 4567",
-    "Zaynab is not accepted",
+    "25,000 IQD, Basra and -1.25 for +964 770 123 4567",
 ]
 
 
@@ -290,36 +243,22 @@ def test_what_otpiq_echoes_of_a_person_is_not_shown(
     assert caught.value.server_message == "OTPIQ's message repeats a recipient's data and is not shown"
     logged = capsys.readouterr()
     seen = "".join(traceback.format_exception(caught.value)) + f"{caught.value.server_message}{logged.out}{logged.err}"
-    for name in ("zaynab", "rashid", "25,000", "basra", "1500", "7701234567", "770 123 4567"):
+    for name in ("zaynab", "rashid", "25,000", "basra", "-1.25", "7701234567", "770 123 4567"):
         assert name not in seen.lower()
 
 
-def test_a_persons_value_does_not_hide_what_a_refusal_is_about(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    requests_mock.post(ATTACH_URL, status_code=400, json={"error": "All recipients are already on this campaign"})
-    words = {"1": "All", "2": "recipients", "3": "already", "4": "on", "5": "a"}
-    row = {"phoneNumber": ALI, "templateParameters": {"body": words}}
-    assert attach(hook, row).attached == 0
-
-
-@pytest.mark.parametrize("value", ["Ready", "This Friday", "Summer Campaign", "on this campaign", "read"])
-def test_a_retried_attach_is_recognized_whatever_the_values_are(
-    hook: OtpiqHook, requests_mock: Mocker, value: str
-) -> None:
+def test_a_retried_attach_is_recognized_whatever_the_values_are(hook: OtpiqHook, requests_mock: Mocker) -> None:
     said = "All of these recipients are already on this campaign"
     requests_mock.post(ATTACH_URL, status_code=400, json={"error": said})
-    row = {"phoneNumber": ALI, "templateParameters": {"body": {"1": value}}}
-    assert attach(hook, row).attached == 0
-    requests_mock.post(ATTACH_URL, status_code=422, json={"error": f"{said}: Zaynab"})
-    row = {"phoneNumber": ALI, "templateParameters": {"body": {"1": "Zaynab"}}}
-    with pytest.raises(OtpiqRequestError) as caught:
-        attach(hook, row)
-    assert "Zaynab" not in str(caught.value)
+    values = [*said.split(), "Ready", "This Friday", "Summer Campaign", "on this campaign", "read"]
+    body = {str(index): value for index, value in enumerate(values)}
+    assert attach(hook, {"phoneNumber": ALI, "templateParameters": {"body": body}}).attached == 0
 
 
 # What is sent at most once
 
 
-@pytest.mark.parametrize(("call", "url"), AT_MOST_ONCE)
+@pytest.mark.parametrize("call", [sample, start])
 @pytest.mark.parametrize(
     "fault",
     [
@@ -330,9 +269,9 @@ def test_a_retried_attach_is_recognized_whatever_the_values_are(
     ids=str,
 )
 def test_an_unknown_outcome_fails_after_one_request(
-    hook: OtpiqHook, requests_mock: Mocker, call: Callable[[OtpiqHook], Any], url: str, fault: dict[str, Any]
+    hook: OtpiqHook, requests_mock: Mocker, call: Callable[[OtpiqHook], Any], fault: dict[str, Any]
 ) -> None:
-    requests_mock.post(url, **fault)
+    requests_mock.post(f"{CAMPAIGN_URL}/{call.__name__}", **fault)
     with pytest.raises(OtpiqOutcomeUnknownError) as caught:
         call(hook)
     assert isinstance(caught.value, AirflowFailException)
@@ -372,14 +311,6 @@ def test_a_connection_that_cannot_be_used_sends_nothing(
     assert not requests_mock.called
 
 
-def test_valid_recipients_can_still_be_checked_against_the_template(hook: OtpiqHook, requests_mock: Mocker) -> None:
-    fields = [{"required": True, "templateParametersPath": "templateParameters.body.1"}]
-    requests_mock.get(PAYLOAD_URL, json={"success": True, "data": {"fields": fields}})
-    valid = hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=[ALI], validate_parameters=False)
-    with pytest.raises(OtpiqValidationError):
-        hook.check_recipients(campaign_id=CAMPAIGN_ID, recipients=valid)
-
-
 def test_null_values_are_applied_once(connect: Callable[..., OtpiqHook], requests_mock: Mocker) -> None:
     requests_mock.post(ATTACH_URL, json=RESPONSE)
     row = {"phoneNumber": ALI, "templateParameters": {"body": {"1": "None"}}}
@@ -395,15 +326,10 @@ def test_null_values_are_applied_once(connect: Callable[..., OtpiqHook], request
 
 def test_the_numbers_of_a_report_are_parsed_like_those_of_recipients(hook: OtpiqHook, requests_mock: Mocker) -> None:
     requests_mock.post(f"{BASE_URL}/reports/generate", json={"_id": "1", "downloadUrl": "https://x", "recordCount": 0})
-    window = {"start": "2026-12-01T00:00:00Z", "end": "2026-12-02T00:00:00Z"}
-    hook.generate_report(**window, phone_numbers=[*SPELLINGS, *(written for written, _ in ABROAD)])
+    hook.generate_report(**WINDOW, phone_numbers=[*SPELLINGS, *(written for written, _ in ABROAD)])
     asked = requests_mock.request_history[0].json()["phoneNumbers"]
     assert asked == [f"+{digits}" for digits in (*[NUMBER] * len(SPELLINGS), *(digits for _, digits in ABROAD))]
-
-
-def test_an_invalid_number_has_no_report(hook: OtpiqHook) -> None:
-    window = {"start": "2026-12-01T00:00:00Z", "end": "2026-12-02T00:00:00Z"}
     for written in REJECTED:
         with pytest.raises(OtpiqValidationError) as caught:
-            hook.generate_report(**window, phone_numbers=[NUMBER, written])
+            hook.generate_report(**WINDOW, phone_numbers=[NUMBER, written])
         assert caught.value.errors[0].startswith("phone_numbers: [1] ")

@@ -39,16 +39,6 @@ def silence(connection: socket.socket) -> None:
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
-cut_short = send(HEAD + b'Content-Length: 99\r\n\r\n{"success": true')
-cut_short_in_a_chunk = send(HEAD + b'Transfer-Encoding: chunked\r\n\r\n63\r\n{"success": true')
-no_http = send(b"220 smtp.example.com ESMTP\r\n")
-two_lengths = send(HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ")
-length_and_list_of_lengths = send(HEAD + b"Content-Length: 2, 3\r\n\r\n{} ")
-malformed_status_line = send(b"HTTP/1.1 two hundred\r\n\r\n{}")
-malformed_chunk_size = send(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}")
-header_line_without_a_colon = send(HEAD + b"X-Broken\r\nContent-Length: 2\r\n\r\n{}")
-header_line_without_end = send(HEAD + b"X-A: " + b"a" * 70000)
-damaged_gzip = send(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}")
 
 
 def drip(head: bytes, part: bytes) -> Callable[[socket.socket], None]:
@@ -63,26 +53,11 @@ def drip(head: bytes, part: bytes) -> Callable[[socket.socket], None]:
 
 GZIP_WITHOUT_END = b"\x1f\x8b\x08\x08\0\0\0\0\0\x03"  # its header holds a name that goes on and on
 
-drip_headers = drip(HEAD + b"X-A: ", b"a")
-drip_a_status_line = drip(b"HTTP/1.1 200 O", b"K")
-drip_interim_responses = drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
-drip_a_chunk_size = drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;", b"a")
-drip_gzip = drip(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 99999\r\n\r\n" + GZIP_WITHOUT_END, b"a")
-drip_a_redirect = drip(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 9999\r\n\r\n", b" ")
-drip_a_body = drip(HEAD + b"Content-Length: 9999\r\n\r\n", b" ")
-drip_chunks = drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n")
-drip_one_chunk = drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n", b" ")
-
 
 def endless(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
     while True:
         connection.sendall(b" " * 65536)
-
-
-def endless_redirect(connection: socket.socket) -> None:
-    connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n")
-    endless(connection)
 
 
 def create_or_update(hook: OtpiqHook, method: str) -> None:
@@ -92,43 +67,37 @@ def create_or_update(hook: OtpiqHook, method: str) -> None:
         hook.update_campaign(campaign_id=CAMPAIGN_ID, name="Winter")
 
 
-INCOMPLETE_RESPONSES = [
-    reset,
-    hang_up,
-    silence,
-    cut_short,
-    cut_short_in_a_chunk,
-    no_http,
-    two_lengths,
-    length_and_list_of_lengths,
-    malformed_status_line,
-    malformed_chunk_size,
-    header_line_without_a_colon,
-    header_line_without_end,
-    damaged_gzip,
-    drip_a_body,
-    drip_chunks,
-    drip_one_chunk,
-    drip_headers,
-    drip_a_status_line,
-    drip_interim_responses,
-    drip_a_chunk_size,
-    drip_gzip,
-    drip_a_redirect,
-    endless,
-    endless_redirect,
-]
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+INCOMPLETE_RESPONSES = {
+    "reset": reset,
+    "hung up": hang_up,
+    "silence": silence,
+    "cut short": send(HEAD + b'Content-Length: 99\r\n\r\n{"success": true'),
+    "cut short in a chunk": send(CHUNKED + b'63\r\n{"success": true'),
+    "a list of lengths": send(HEAD + b"Content-Length: 2, 3\r\n\r\n{} "),
+    "a header line without end": send(HEAD + b"X-A: " + b"a" * 70000),
+    "damaged gzip": send(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"),
+    "dripping headers": drip(HEAD + b"X-A: ", b"a"),
+    "a dripping status line": drip(b"HTTP/1.1 200 O", b"K"),
+    "dripping interim responses": drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a dripping chunk size": drip(CHUNKED + b"5;", b"a"),
+    "dripping gzip": drip(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 99999\r\n\r\n" + GZIP_WITHOUT_END, b"a"),
+    "a dripping redirect": drip(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 9999\r\n\r\n", b" "),
+    "a dripping body": drip(HEAD + b"Content-Length: 9999\r\n\r\n", b" "),
+    "dripping chunks": drip(CHUNKED, b"1\r\n \r\n"),
+    "one dripping chunk": drip(CHUNKED + b"ffff\r\n", b" "),
+    "endless": endless,
+}
 
 
 @pytest.mark.parametrize(
-    ("method", "script"),
-    [("POST", script) for script in INCOMPLETE_RESPONSES]
-    + [("PATCH", script) for script in (reset, silence, two_lengths, drip_headers)],
+    ("method", "name"),
+    [*(("POST", name) for name in INCOMPLETE_RESPONSES), ("PATCH", "silence"), ("PATCH", "dripping headers")],
 )
 def test_an_incomplete_response(
-    connect: Callable[..., OtpiqHook], wire: Any, sleep_calls: list[float], method: str, script: Any
+    connect: Callable[..., OtpiqHook], wire: Any, sleep_calls: list[float], method: str, name: str
 ) -> None:
-    server = wire(script)
+    server = wire(INCOMPLETE_RESPONSES[name])
     host = f"http://127.0.0.1:{server.port}/api"
     hook = connect(host=host, extra={"read_timeout": READ_TIMEOUT, "max_retries": 1})
     began = time.monotonic()
@@ -147,7 +116,7 @@ def test_an_incomplete_response(
 @pytest.mark.parametrize("location", [b"http://[", b"/\xff\xfe", b"https://example.com/", b""])
 def test_a_redirect_is_not_parsed(connect: Callable[..., OtpiqHook], wire: Any, location: bytes) -> None:
     head = b"HTTP/1.1 302 Found\r\nContent-Length: 19\r\nLocation: " + location
-    server = wire(lambda connection: connection.sendall(head + b'\r\n\r\n{"message":"moved"}'))
+    server = wire(send(head + b'\r\n\r\n{"message":"moved"}'))
     with pytest.raises(OtpiqRedirectError, match="302: moved"):
         connect(host=f"http://127.0.0.1:{server.port}/api").create_campaign(**CREATE)
     assert server.requests == 1
@@ -168,9 +137,7 @@ def test_no_proxy_of_the_environment_sees_the_key_on_plain_http(
 def test_connecting_takes_nothing_from_the_time_for_the_response(
     connect: Callable[..., OtpiqHook], wire: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = b'{"success": true, "data": {"_id": "665f1c2ab3d4e5f601234567"}}'
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n"
-    server = wire(lambda connection: connection.sendall(head + body))
+    server = wire(send(response(b'{"success": true, "data": {"_id": "665f1c2ab3d4e5f601234567"}}')))
     really_connect = socket.socket.connect
 
     def connect_slowly(self: socket.socket, address: Any) -> None:
@@ -191,7 +158,7 @@ EXACTLY_A_BUFFER = io.DEFAULT_BUFFER_SIZE - len(response(b"")) - len("8000") + l
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("size", [0, EXACTLY_A_BUFFER, 100_000], ids=["small", "a buffer", "large"])
+@pytest.mark.parametrize("size", [0, EXACTLY_A_BUFFER], ids=["small", "a buffer"])
 @pytest.mark.parametrize(
     ("garbage", "connections"),
     [(b"", 1), (b"\r\n", 2), (response(b'{"projectName": "of another"}'), 2)],

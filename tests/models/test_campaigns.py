@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pendulum
@@ -32,14 +31,6 @@ def update_errors(**fields: Any) -> tuple[str, ...]:
 def test_a_draft_has_only_what_was_set() -> None:
     assert CreateCampaign.parse(**CREATE).body() == CREATE_BODY
     assert CreateCampaign.parse(**CREATE, schedule_type="now").body() == CREATE_BODY | {"scheduleType": "now"}
-
-
-def test_a_scheduled_campaign_is_sent_in_utc() -> None:
-    start = tomorrow().in_timezone("Asia/Baghdad")
-    body = CreateCampaign.parse(**CREATE, schedule_type="schedule", scheduled_for=start).body()
-    assert body["scheduleType"] == "schedule"
-    assert body["scheduledFor"] == tomorrow().to_iso8601_string()
-    assert body["scheduledFor"].endswith("Z")
 
 
 @pytest.mark.parametrize("absent", NOT_SET)
@@ -75,24 +66,32 @@ def test_an_id_and_a_name_for_it_exclude_each_other(by_name: dict[str, str], by_
 
 
 def test_a_language_belongs_to_a_templates_name() -> None:
-    (error,) = create_errors(template_language="ar")
-    assert error == "template_language: is set without `template_name`; set both, or remove it"
+    error = "template_language: is set without `template_name`; set both, or remove it"
+    assert create_errors(template_language="ar") == (error,)
 
 
-@pytest.mark.parametrize("number", ["0770", "abc", 77012345678, 1.5])
+def test_a_choice_is_one_of_its_values() -> None:
+    assert create_errors(schedule_type="Now") == ("schedule_type: must be 'now' or 'schedule'; found 'Now'",)
+    assert update_errors(category="SPAM") == ("category: must be 'MARKETING' or 'UTILITY'; found 'SPAM'",)
+
+
+@pytest.mark.parametrize("number", ["0770", 77012345678])
 def test_an_invalid_phone_number_is_not_shown(number: object) -> None:
     (error,) = create_errors(phone_number_id=None, phone_number=number)
     assert error.startswith("phone_number: ")
     assert str(number) not in error
 
 
-@pytest.mark.parametrize(("name", "length"), [("ab", 2), ("x" * 81, 81), (" ", 1), (12, 2)])
-def test_a_name_has_3_to_80_characters(name: object, length: int) -> None:
-    assert create_errors(name=name) == (f"name: must be 3 to 80 characters long; found {length}",)
-    assert update_errors(name=name) == (f"name: must be 3 to 80 characters long; found {length}",)
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("ab", 2), ("x" * 81, 81), (12, 2), ("Sum\ud800mer", "half of a surrogate pair, which is not a character")],
+)
+def test_a_name_has_3_to_80_characters(name: object, found: object) -> None:
+    for errors in (create_errors(name=name), update_errors(name=name)):
+        assert errors == (f"name: must be 3 to 80 characters long; found {found}",)
 
 
-@pytest.mark.parametrize("name", ["abc", "x" * 80, "عرض", "  none  ", 'quo"te\n', 20261201])
+@pytest.mark.parametrize("name", ["x" * 80, "عرض", "  none  ", 'quo"te\n', 20261201])
 def test_every_name_of_3_to_80_characters_is_sent_as_it_is(name: object) -> None:
     assert CreateCampaign.parse(**(CREATE | {"name": name})).body()["name"] == str(name)
 
@@ -104,14 +103,10 @@ LEDGER_HINT = "a path, such as a broadcast's ledger; its first campaign is creat
     ("bad_id", "found"),
     [
         ("6" * 23, "found 23 characters"),
-        ("6" * 25, "found 25 characters"),
         (CAMPAIGN_ID + "\n", "found 25 characters, among them '\\n'"),
-        (CAMPAIGN_ID[:-1] + "g", "found 24 characters, among them 'g'"),
         ("../../sms", "found 9 characters, among them '.', '/', 'm'"),
-        ("/otpiq/run/ledger", f"found {LEDGER_HINT}"),
         ("s3://aws_default@otpiq/run/ledger", f"found {LEDGER_HINT}"),
         ("٦" * 24, "found 24 characters, among them '٦'"),
-        (5, "found 1 character"),
         (-1, "found 2 characters, among them '-'"),
     ],
 )
@@ -120,30 +115,16 @@ def test_an_id_has_24_hexadecimal_characters(bad_id: object, found: str) -> None
     assert create_errors(template_id=bad_id) == (f"template_id: {rule}",)
     assert create_errors(phone_number_id=bad_id) == (f"phone_number_id: {rule}",)
     assert update_errors(campaign_id=bad_id, name="Winter") == (f"campaign_id: {rule}",)
+    template_id = 123456789012345678901234  # as native rendering makes of one
+    assert CreateCampaign.parse(**CREATE | {"template_id": template_id}).body()["templateId"] == str(template_id)
 
 
-def test_an_id_that_native_rendering_made_an_int_keeps_its_digits() -> None:
-    body = CreateCampaign.parse(**(CREATE | {"template_id": 123456789012345678901234})).body()
-    assert body["templateId"] == "123456789012345678901234"
-
-
-@pytest.mark.parametrize("value", [1e5, float("inf"), True, ["a"], {"a": 1}])
+@pytest.mark.parametrize("value", [1e5, True, ["a"]])
 @pytest.mark.parametrize("field", ["name", "template_id"])
 def test_a_value_that_native_rendering_changed_is_refused_with_the_cause(field: str, value: object) -> None:
     (error,) = create_errors(**{field: value})
     assert f"found a {type(value).__name__}" in error
     assert "render_template_as_native_obj" in error
-
-
-def test_half_a_character_is_refused() -> None:
-    assert create_errors(name="Sum\ud800mer") == (
-        "name: must be 3 to 80 characters long; found half of a surrogate pair, which is not a character",
-    )
-
-
-def test_the_schedule_type_is_one_of_two() -> None:
-    assert create_errors(schedule_type="Now") == ("schedule_type: must be 'now' or 'schedule'; found 'Now'",)
-    assert update_errors(category="SPAM") == ("category: must be 'MARKETING' or 'UTILITY'; found 'SPAM'",)
 
 
 @pytest.mark.parametrize("absent", NOT_SET)
@@ -156,18 +137,16 @@ def test_a_create_needs_time_and_type_together(absent: str | None) -> None:
     assert error.startswith("scheduled_for: is set, so `schedule_type` must be 'schedule'")
 
 
-def test_an_update_may_send_time_or_type_alone_as_the_vendors_example_does() -> None:
-    start = tomorrow()
-    assert UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, scheduled_for=start).body() == {
-        "scheduledFor": start.to_iso8601_string()
-    }
-    body = UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, schedule_type="schedule").body()
-    assert body == {"scheduleType": "schedule"}
-
-
-def test_now_makes_a_campaign_a_draft_and_clears_its_time() -> None:
-    body = UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, schedule_type="now").body()
-    assert body == {"scheduleType": "now", "scheduledFor": None}
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [
+        ({"scheduled_for": tomorrow().in_timezone("Asia/Baghdad")}, {"scheduledFor": tomorrow().to_iso8601_string()}),
+        ({"schedule_type": "schedule"}, {"scheduleType": "schedule"}),
+        ({"schedule_type": "now"}, {"scheduleType": "now", "scheduledFor": None}),  # a draft without a time
+    ],
+)
+def test_an_update_may_send_time_or_type_alone(fields: dict[str, Any], body: dict[str, Any]) -> None:
+    assert UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, **fields).body() == body
 
 
 def test_now_contradicts_a_time() -> None:
@@ -185,8 +164,6 @@ def test_an_update_changes_something(absent: str | None) -> None:
     "start",
     [
         pendulum.now().subtract(seconds=1),
-        datetime(2020, 1, 1, tzinfo=UTC),
-        "2020-01-01T00:00:00Z",
         "2020-01-01 03:00:00+03:00",
     ],
 )
@@ -198,12 +175,8 @@ def test_a_time_in_the_past_is_refused_and_says_by_how_much(start: object) -> No
 
 def test_all_validation_errors_come_in_one_error() -> None:
     errors = create_errors(name="a", template_id=None, phone_number_id="x", scheduled_for=tomorrow())
-    assert [error.partition(":")[0] for error in errors] == [
-        "template_id",
-        "phone_number_id",
-        "name",
-        "scheduled_for",
-    ]
+    fields = [error.partition(":")[0] for error in errors]
+    assert fields == ["template_id", "phone_number_id", "name", "scheduled_for"]
     errors = update_errors(campaign_id="None")
     assert [error.partition(":")[0] for error in errors] == ["campaign_id", "nothing changes"]
 

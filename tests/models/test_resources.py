@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_otpiq._models.campaigns import UpdateCampaign
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from tests.fakes import CAMPAIGN_ID
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
-SHOP, BRANCH = "a" * 24, "b" * 24
 NUMBER, OTHER_NUMBER = "9647701234567", "9647801234567"
 
 
@@ -35,7 +35,7 @@ def account(templates: list[Any] | None, numbers: list[Any] | None) -> Any:
 
 def found(*accounts: Any, **wanted: Any) -> dict[str, str]:
     """Return the ids that an update would send."""
-    request = UpdateCampaign.model_construct(campaign_id=SHOP, **wanted)
+    request = UpdateCampaign.model_construct(campaign_id=CAMPAIGN_ID, **wanted)
     resolved = request.resolve_ids({"businesses": [{"whatsappAccounts": list(accounts)}]})
     ids = {name: getattr(resolved, name) for name in ("template_id", "phone_number_id")}
     return {name: value for name, value in ids.items() if value is not None}
@@ -73,46 +73,31 @@ def test_only_approved_templates_and_connected_numbers_count(status: str | None,
         assert texts == snapshot
 
 
-def test_a_status_in_lower_case_is_the_same() -> None:
-    assert found(account([template("1", status="approved")], []), template_name="promo") == {"template_id": "1"}
-
-
 def test_both_must_be_of_one_account() -> None:
-    shop, branch = (
-        account([template("1")], [number("3")]),
-        account([template("2", "news")], [number("4", OTHER_NUMBER)]),
-    )
-    assert "belong to different" in refused(shop, branch, template_name="promo", phone_number=OTHER_NUMBER)
-    assert "belong to different" in refused(shop, branch, template_name="promo", phone_number_id="4")
-    assert "belong to different" in refused(shop, branch, template_id="1", phone_number=OTHER_NUMBER)
+    shop = account([template("ab1", status="approved")], [number("cd3")])
+    branch = account([template("ab2", "news")], [number("cd4", OTHER_NUMBER)])
+    for wanted in (
+        {"template_name": "promo", "phone_number": OTHER_NUMBER},
+        {"template_name": "promo", "phone_number_id": "CD4"},
+        {"template_id": "AB1", "phone_number": OTHER_NUMBER},
+    ):
+        assert "belong to different" in refused(shop, branch, **wanted)
+    assert found(shop, branch, template_name="promo", phone_number_id="CD3")["template_id"] == "ab1"
 
 
 def test_of_several_accounts_the_shared_one_is_meant() -> None:
     shop, branch = account([template("1")], [number("3")]), account([template("2")], [number("4", OTHER_NUMBER)])
-    assert found(shop, branch, template_name="promo", phone_number=OTHER_NUMBER) == {
-        "template_id": "2",
-        "phone_number_id": "4",
-    }
+    ids = {"template_id": "2", "phone_number_id": "4"}
+    assert found(shop, branch, template_name="promo", phone_number=OTHER_NUMBER) == ids
     assert found(shop, branch, template_name="promo", phone_number_id="3")["template_id"] == "1"
     assert "several match" in refused(shop, branch, template_name="promo")
 
 
 def test_a_number_in_several_accounts_is_the_one_of_the_templates_account() -> None:
     shop, branch = account([template("1")], [number("3")]), account([template("2", "news")], [number("4")])
-    assert found(shop, branch, template_name="news", phone_number=NUMBER) == {
-        "template_id": "2",
-        "phone_number_id": "4",
-    }
+    ids = {"template_id": "2", "phone_number_id": "4"}
+    assert found(shop, branch, template_name="news", phone_number=NUMBER) == ids
     assert "phone_number_id: several match" in refused(shop, branch, phone_number=NUMBER)
-
-
-def test_an_id_in_capitals_is_the_same() -> None:
-    shop, branch = (
-        account([template("ab1")], [number("cd3")]),
-        account([template("ab2")], [number("cd4", OTHER_NUMBER)]),
-    )
-    assert found(shop, branch, template_name="promo", phone_number_id="CD4")["template_id"] == "ab2"
-    assert "belong to different" in refused(shop, branch, template_id="AB1", phone_number=OTHER_NUMBER)
 
 
 def test_entries_that_lack_something_are_no_obstacle() -> None:
@@ -136,7 +121,7 @@ def test_an_id_that_is_not_listed_is_left_to_otpiq() -> None:
 )
 def test_missing_lists_and_null_are_empty(nothing: Any) -> None:
     with pytest.raises(OtpiqValidationError, match=r"Available: none\."):
-        UpdateCampaign.parse(campaign_id=SHOP, template_name="promo").resolve_ids(nothing)
+        UpdateCampaign.parse(campaign_id=CAMPAIGN_ID, template_name="promo").resolve_ids(nothing)
 
 
 def test_the_list_of_templates_is_limited() -> None:
@@ -162,15 +147,9 @@ def test_an_update_finds_its_ids(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> N
     ids = {"template_id": "665f1c2ab3d4e5f601234567", "phone_number_id": "665f1c2ab3d4e5f601234568"}
     campaign_id = sandbox_hook.create_campaign(name="Summer", **ids)["_id"]
     sandbox_hook.update_campaign(campaign_id=campaign_id, template_name="order_update", phone_number="+9647701234567")
-    assert sandbox.requests[-1]["body"] == {
-        "templateId": "665f1c2ab3d4e5f6012345b2",
-        "phoneNumberId": "665f1c2ab3d4e5f601234568",
-    }
-
-
-def test_ids_alone_ask_for_no_resources(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:
-    sandbox_hook.create_campaign(name="Summer", template_id=SHOP, phone_number_id=BRANCH)
-    assert [request["method"] for request in sandbox.requests] == ["POST"]
+    assert [request["method"] for request in sandbox.requests] == ["POST", "GET", "PATCH"]  # ids need no resources
+    body = {"templateId": "665f1c2ab3d4e5f6012345b2", "phoneNumberId": "665f1c2ab3d4e5f601234568"}
+    assert sandbox.requests[-1]["body"] == body
 
 
 def test_a_wrong_name_creates_nothing(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:

@@ -15,22 +15,16 @@ from airflow_provider_otpiq._models.text import MARKS, NULL_VALUES, SPACES, clea
 @pytest.mark.parametrize(
     ("text", "cleaned"),
     [
-        ("Ali", "Ali"),
-        ("Ali Hassan", "Ali Hassan"),
-        ("Ali\nHassan", "Ali Hassan"),
-        ("Ali\r\n\r\nHassan", "Ali Hassan"),
-        ("Ali\tHassan", "Ali Hassan"),
+        ("Ali\r\n\r\n\tHassan", "Ali Hassan"),
         ("Ali            Hassan", "Ali Hassan"),
         ("  Noor ", "Noor"),
         ("Ali\u00a0Hassan", "Ali Hassan"),
         ("Ali\u200bHassan", "Ali Hassan"),
         ("\ufeffAli", "Ali"),
         ("Ali \u200f Hassan", "Ali Hassan"),
-        ("Ali\u200f Hassan", "Ali Hassan"),
         ("\u202bعلي\u202c", "علي"),
         ("Ali\x00", "Ali"),
         ("a\x00b", "a b"),
-        ("\u200f", ""),
         (" \t\u200e\n", ""),
         ("نوێ\u200cترین", "نوێ\u200cترین"),  # joiners belong to words of Kurdish and Persian
         ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),  # and to emojis
@@ -52,9 +46,8 @@ def test_clean_text_is_stable_and_whatsapp_accepts_it(text: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        None, "", " ", "\u200f", "\x00", "NULL", "null", r"\N", "#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "N/A",
-        "n/a", "NaN", "nan", "<NA>", "NaT", "none", "None", "undefined", " NULL\n", float("nan"), float("inf"),
-        Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"),
+        None, "", " ", "\u200f", "\x00", r"\N", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "NaT", "none", "undefined",
+        " NULL\n", float("nan"), float("inf"), Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"),
     ],
 )  # fmt: skip
 def test_some_values_mean_no_value(value: Any) -> None:
@@ -67,23 +60,12 @@ def test_other_values_do_not(value: Any) -> None:
 
 
 def test_the_null_values_include_those_of_pandas() -> None:
+    import pandas
     from pandas._libs import parsers
 
     assert set(NULL_VALUES) | {""} >= parsers.STR_NA_VALUES
-
-
-def test_missing_values_of_pandas_mean_no_value() -> None:
-    import pandas
-
-    assert is_blank(pandas.NA)
-    assert is_blank(pandas.NaT)
+    assert is_blank(pandas.NA, ())
     assert is_blank(pandas.NaT, ())
-
-
-def test_other_null_values_replace_the_default_ones() -> None:
-    assert is_blank("-", ["-"])
-    assert not is_blank("NULL", ["-"])
-    assert is_blank(" ", ["-"])
 
 
 @pytest.mark.parametrize("text", [MARKS[0] * 50_000, " " * 50_000 + "x", ("x" + "\u200f" * 30 + " ") * 2_000])

@@ -49,7 +49,7 @@ def test_everything_wrong_with_a_request_is_one_error(snapshot: SnapshotAssertio
     assert str(caught.value) == snapshot
 
 
-@pytest.mark.parametrize("null_values", ["NULL", "['NULL']", 5, [["NULL"]], [None]])
+@pytest.mark.parametrize("null_values", ["NULL", 5, [None]])
 def test_null_values_are_a_list_of_strings(null_values: Any) -> None:
     with pytest.raises(OtpiqValidationError) as caught:
         RecipientsRequest.parse(campaign_id=CAMPAIGN_ID, recipients=[ali()], null_values=null_values)
@@ -59,17 +59,6 @@ def test_null_values_are_a_list_of_strings(null_values: Any) -> None:
 def test_the_default_null_values_are_those_of_an_audience() -> None:
     request = RecipientsRequest.parse(campaign_id=CAMPAIGN_ID, recipients=[ali()], null_values=None)
     assert request.null_values == NULL_VALUES
-
-
-@pytest.mark.parametrize(
-    ("fields", "query"),
-    [
-        ({"campaign_id": CAMPAIGN_ID}, f"_id={CAMPAIGN_ID}"),
-        ({"template_id": TEMPLATE_ID}, f"templateId={TEMPLATE_ID}"),
-    ],
-)
-def test_a_payload_is_of_a_campaign_or_a_template(fields: dict[str, str], query: str) -> None:
-    assert RecipientPayload.parse(**fields).query == query
 
 
 @pytest.mark.parametrize(
@@ -103,12 +92,9 @@ def test_an_attach_of_attached_recipients_is_recognized(words: str) -> None:
     ("status", "words"),
     [
         (400, None),
-        (400, ""),
         (400, "Campaign has already started"),
-        (400, "No new recipients can be added to this campaign"),
         (400, "No new recipients can be added: the campaign was already sent"),
         (400, "All recipients are already unsubscribed"),
-        (400, "All numbers are already blocked"),
         (400, "Each recipient has already received a message today"),
         (400, "All recipients were already messaged in a previous campaign"),
         (400, "All phone numbers already exist in another campaign"),
@@ -116,9 +102,7 @@ def test_an_attach_of_attached_recipients_is_recognized(words: str) -> None:
         (400, "All recipients must be added before the campaign is already running"),
         (400, "Campaign already has 1000 recipients"),
         (400, "A campaign can hold at most 1000 recipients; all of its places are already taken (limit)"),
-        (400, "No such campaign"),
         (400, "Insufficient credit for all recipients"),
-        (400, "Invalid phone number"),
         (422, "All recipients already exist in this campaign"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict, defaultdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 # What means "no value"
 
 NO_VALUES = [
-    None, "", "  ", "\u200f", "\x00", "\n", "NULL", r"\N", "#N/A", " NULL\n", float("nan"), float("inf"),
-    Decimal("NaN"), Decimal("-Infinity"),
-]  # fmt: skip
+    *(None, "", "  ", "\u200f", "\x00", "NULL", " NULL\n", float("nan"), float("inf"), Decimal("-Infinity")),
+]
 
 
 @pytest.mark.parametrize("blank", NO_VALUES)
@@ -45,11 +44,6 @@ def test_a_value_that_means_no_value_is_missing(blank: Any) -> None:
     assert errors([ali(**{"1": blank})], PAYLOAD) == (f"recipients[0] (964770•••4567): {MISSING}",)
     assert sent([ali(OTHER, **{"2": "x"}), ali(**{"2": blank})]) == [ali(OTHER, **{"2": "x"}), ali()]
     assert not ParameterParser(["NULL"]).changes_none([""])
-
-
-def test_missing_values_of_pandas_are_not_sent() -> None:
-    pandas = pytest.importorskip("pandas")
-    assert sent([ali(**{"2": pandas.NA, "3": pandas.NaT})]) == [ali()]
 
 
 def test_other_null_values_replace_the_default_ones() -> None:
@@ -60,7 +54,7 @@ def test_other_null_values_replace_the_default_ones() -> None:
         assert ("2" in recipients[1]["templateParameters"]["body"]) is ("-" not in null_values)
 
 
-@pytest.mark.parametrize("value", [0, 0.0, False, "0", "Nan", "NA 1"])
+@pytest.mark.parametrize("value", [0, 0.0, False, "Nan"])
 def test_zero_and_similar_texts_are_values(value: Any) -> None:
     assert sent([ali(**{"1": value})], PAYLOAD) == [ali(**{"1": value})]
 
@@ -72,8 +66,6 @@ def test_zero_and_similar_texts_are_values(value: Any) -> None:
     ("text", "cleaned"),
     [
         ("Ali\r\n\tHassan", "Ali Hassan"),
-        ("Ali  Hassan", "Ali Hassan"),
-        ("\ufeff Ali\u00a0", "Ali"),
         ("Ali ", "Ali"),
         ("\u202bعلي\u202c", "علي"),
         (Enumerated.NOOR, "Noor Al Huda"),
@@ -103,16 +95,11 @@ def test_changes_are_logged(caplog: pytest.LogCaptureFixture, snapshot: Snapshot
         "Z\ufffdynab",
         "Zaynab\ud800",
         datetime(2026, 12, 1, tzinfo=UTC),
-        date(2026, 12, 1),
-        timedelta(hours=1),
         b"Zaynab",
         ["Zaynab"],
-        ("Zaynab",),
         {"Zaynab"},
-        (part for part in "Zaynab"),
         {"first": "Zaynab"},
         object(),
-        2**63,
         -(2**63) - 1,
         10**5000,
         1e22,
@@ -148,7 +135,6 @@ def test_a_key_is_a_valid_string(body: Any) -> None:
     ("number", "as_sent"),
     [
         (250000.0, 250000),
-        (-5.0, -5),
         (0.0, 0),
         (12.5, 12.5),
         (Decimal("250000.00"), 250000),
@@ -164,9 +150,11 @@ def test_a_whole_number_has_no_fraction(number: Any, as_sent: Any) -> None:
     assert b".0" not in body
 
 
-def test_numbers_of_numpy_are_sent() -> None:
-    numpy = pytest.importorskip("numpy")
-    row = ali(numpy.int64(7701234567), **{"1": numpy.int64(5), "2": numpy.float64(7.0)})
+def test_numbers_of_numpy_are_sent_and_missing_values_of_pandas_are_not() -> None:
+    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    row = ali(
+        numpy.int64(7701234567), **{"1": numpy.int64(5), "2": numpy.float64(7.0), "3": pandas.NA, "4": pandas.NaT}
+    )
     assert sent([row]) == [ali(**{"1": 5, "2": 7})]
 
 
@@ -202,7 +190,7 @@ def test_a_parameter_of_a_button_is_sent() -> None:
     assert sent(rows, BUTTON) == rows
 
 
-WITHOUT_BUTTON: list[Any] = [{}, {"0": {}}, {"1": {"1": "A"}}, {"0": {"2": "A"}}, {"0": {"1": "NULL"}}]
+WITHOUT_BUTTON: list[Any] = [{}, {"0": {}}, {"1": {"1": "A"}}, {"0": {"1": "NULL"}}]
 WITHOUT_BODY: list[Any] = [{}, {"body": {}}, {"header": {"1": "Ali"}}, {"body": {"2": "Ali"}}]
 
 

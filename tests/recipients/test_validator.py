@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from tests.phone_numbers import ABROAD, REJECTED, SPELLINGS
+from tests.phone_numbers import ABROAD, REJECTED
 from tests.recipients.recipients import (
     MISSING,
     NUMBER,
@@ -69,10 +69,6 @@ def test_the_rows_are_not_changed_and_later_changes_are_not_sent() -> None:
     assert list(valid) == [ali()]
 
 
-def test_two_numbers_in_one_are_refused() -> None:
-    assert len(errors([ali(), ali(f"{OTHER}\n{NUMBER}")])) == 1
-
-
 @pytest.mark.parametrize("written", REJECTED)
 def test_an_invalid_phone_number_is_never_sent(written: Any) -> None:
     assert sent([OTHER, written, ali(written)], skip_invalid=True) == [{"phoneNumber": OTHER}]
@@ -81,19 +77,19 @@ def test_an_invalid_phone_number_is_never_sent(written: Any) -> None:
 # How many
 
 
-@pytest.mark.parametrize("count", [1, 1000])
-def test_one_to_a_thousand_are_accepted(count: int) -> None:
-    assert len(validated(numbers(count))) == len(validated(list(map(ali, numbers(count))), PAYLOAD)) == count
-
-
-def test_an_iterator_without_recipients_is_refused(snapshot: SnapshotAssertion) -> None:
+def test_one_to_a_thousand_are_accepted(snapshot: SnapshotAssertion) -> None:
     assert str(error_of(iter(()))) == snapshot
+    for count in (1, 1000):
+        assert len(validated(numbers(count))) == len(validated(list(map(ali, numbers(count))), PAYLOAD)) == count
 
 
 def test_more_people_than_a_campaign_can_hold_are_refused(snapshot: SnapshotAssertion) -> None:
     assert str(error_of(numbers(1001))) == snapshot
     with pytest.raises(OtpiqValidationError):
         validated(["nobody", *numbers(1001)], skip_invalid=True)
+    error = error_of(["nobody"] * 1500)
+    assert len(error.errors) == 1000
+    assert str(error).endswith("\n  and 500 more\nCorrect these recipients in the source.")
     assert len(validated([*numbers(1000), *numbers(500)])) == 1000
 
 
@@ -103,10 +99,10 @@ def test_skipping_reads_on_to_the_last_valid_recipient() -> None:
     assert len(validated(lacking, PAYLOAD, skip_invalid=True)) == 900
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ["nobody", NUMBER])
 def test_an_endless_iterator_is_refused(row: str, snapshot: SnapshotAssertion) -> None:
     assert str(error_of(repeat(row))) == snapshot
-    assert error_of([{"phoneNumber": row}] * 100_001).errors == error_of(repeat(row)).errors
     assert len(RecipientValidator(repeat(row, 100_000), "IQ").valid) == (100_000 if row == NUMBER else 0)
 
 
@@ -125,18 +121,11 @@ def test_exactly_the_invalid_recipients_are_listed(snapshot: SnapshotAssertion) 
     assert str(error_of(rows, PAYLOAD)) == snapshot
 
 
-def test_a_thousand_invalid_recipients_are_listed_at_most() -> None:
-    error = error_of(["nobody"] * 1500)
-    assert len(error.errors) == 1000
-    assert str(error).endswith("\n  and 500 more\nCorrect these recipients in the source.")
-
-
 @pytest.mark.parametrize(
     "row",
     [
         ali() | {"templateParameters": "Ali Hassan"},
         with_parameters({"body": ["Ali Hassan"]}),
-        with_parameters({"body": None}),
         ali() | {"Ali Hassan": 1},
         {"phone": NUMBER},
         [NUMBER],
@@ -155,6 +144,9 @@ def test_skipping_is_logged(caplog: pytest.LogCaptureFixture, snapshot: Snapshot
     valid = RecipientValidator(rows, "IQ").result(skip_invalid=True)
     assert (list(valid), valid.skipped) == ([{"phoneNumber": NUMBER}, {"phoneNumber": OTHER}], 3)
     assert caplog.messages == snapshot
+    with pytest.raises(OtpiqValidationError) as caught:
+        validated(["0770", None], skip_invalid=True)
+    assert len(caught.value.errors) == 2
 
 
 def test_the_log_lists_a_hundred_at_most(caplog: pytest.LogCaptureFixture) -> None:
@@ -162,12 +154,6 @@ def test_the_log_lists_a_hundred_at_most(caplog: pytest.LogCaptureFixture) -> No
     skipped, repeated = caplog.messages
     assert skipped.endswith("recipients[251] (6 characters) and 51 more.")
     assert repeated.endswith("recipients[100] (964770•••4567) repeats recipients[0] and 51 more.")
-
-
-def test_an_error_follows_if_all_would_be_skipped() -> None:
-    with pytest.raises(OtpiqValidationError) as caught:
-        validated(["0770", None], skip_invalid=True)
-    assert len(caught.value.errors) == 2
 
 
 @settings(deadline=None)
@@ -189,17 +175,12 @@ def test_each_row_is_valid_or_listed(rows: list[Any]) -> None:
     ("row", "name"),
     [
         ({"phoneNumber": "0770123"}, "recipients[0] (7 digits)"),
-        ({"phoneNumber": ""}, "recipients[0] (0 characters)"),
-        ({"phoneNumber": 77012}, "recipients[0] (an int of 5 digits)"),
-        ({"phoneNumber": [NUMBER]}, "recipients[0] (a list)"),
         ({}, "recipients[0] (not set)"),
         ({"phoneNumber": "0770123", "reference": "C-1042"}, "recipients[0] (reference 'C-1042', 7 digits)"),
         ({"phoneNumber": "0770123", "reference": 1042}, "recipients[0] (reference 1042, 7 digits)"),
         ({"phoneNumber": "0770123", "reference": " "}, "recipients[0] (7 digits)"),
-        ({"phoneNumber": "0770123", "reference": float("nan")}, "recipients[0] (7 digits)"),
         ({"reference": "x" * 50}, f"recipients[0] (reference '{'x' * 40}…', not set)"),
         ({"reference": "a\nb"}, "recipients[0] (reference 'a b', not set)"),
-        ({"reference": 9647701234567}, "recipients[0] (reference 964770•••4567, not set)"),
         ({"reference": "C-9647701234567"}, "recipients[0] (reference 'C-964770•••4567', not set)"),
     ],
 )
@@ -214,15 +195,9 @@ def test_a_reference_is_a_string_or_an_int(reference: Any) -> None:
     assert errors(rows) == ("recipients[1] (964780•••4567): reference must be a string, or an int of 64 bits",)
 
 
-@pytest.mark.parametrize("reference", ["C-1042", 1042, "", None])
+@pytest.mark.parametrize("reference", ["C-1042", 1042, None])
 def test_a_reference_is_not_sent(reference: Any) -> None:
     assert sent([ali() | {"reference": reference}, ali(OTHER)]) == [ali(), ali(OTHER)]
-
-
-def test_a_reference_names_the_row_that_lacks_a_parameter() -> None:
-    for row in (ali(**{"1": ""}), with_parameters({"body": {"2": "Ali"}})):
-        rows = [row | {"reference": "C-1042"}]
-        assert errors(rows, PAYLOAD) == (f"recipients[0] (reference 'C-1042', 964770•••4567): {MISSING}",)
 
 
 # The same person twice
@@ -234,12 +209,6 @@ def test_a_person_is_sent_once_in_the_first_row(caplog: pytest.LogCaptureFixture
     assert list(valid) == [ali(**{"1": "first"}), ali(OTHER)]
     assert (len(valid), valid.duplicates, valid.skipped) == (2, 2, 0)
     assert caplog.messages[0] == snapshot
-
-
-def test_all_spellings_of_a_number_are_one_recipient() -> None:
-    valid = validated(SPELLINGS)
-    assert list(valid) == [{"phoneNumber": NUMBER}]
-    assert valid.duplicates == len(SPELLINGS) - 1
 
 
 def test_an_invalid_row_does_not_replace_a_valid_one() -> None:

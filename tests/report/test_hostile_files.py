@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import socket
 import time
 import tracemalloc
 import zlib
@@ -13,7 +12,6 @@ from contextlib import contextmanager
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -26,8 +24,10 @@ from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from tests.broadcast.people import number, write_audience
 from tests.fakes import TaskInstance, execute
 from tests.operators.reports import COLUMNS, WINDOW, as_csv
+from tests.wire import response
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
@@ -37,12 +37,6 @@ REPORT = {"_id": "665f1c2ab3d4e5f6012345ff", "recordCount": 1, "status": "availa
 ROW = {"Phone Number": number(0)}
 CSV = as_csv([ROW]).encode()
 _task_numbers = count()
-
-
-def response(body: bytes, **headers: str) -> bytes:
-    fields = {"Content_Length": str(len(body)), "Connection": "close"} | headers
-    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items() if value)
-    return f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + body
 
 
 class Otpiq:
@@ -106,7 +100,7 @@ def peak_below(limit: int) -> Iterator[None]:
 # Values
 
 
-@pytest.mark.parametrize("cost", ["abc", "12 IQD", "1,200", "NaN", "inf", "1e30", "true", "٣", "12.5", "\ufdd1" * 3])
+@pytest.mark.parametrize("cost", ["abc", "1,200", "NaN", "inf", "1e30", "٣", "12.5", "\ufdd1" * 3])
 def test_a_cost_that_is_not_a_whole_number_is_an_error(otpiq: Otpiq, tmp_path: Path, cost: str) -> None:
     otpiq.file = response(as_csv([{"Cost (IQD)": cost}]).encode())
     with pytest.raises(OtpiqReportError, match=r"Cost \(IQD\): not a whole number in 1 of 1 rows"):
@@ -120,7 +114,7 @@ def test_a_cost(otpiq: Otpiq, tmp_path: Path, cost: str, read: int | None) -> No
     assert write_report(tmp_path)["cost_iqd"] == read
 
 
-@pytest.mark.parametrize("rows", ["1", "1.0", True, 1.5, None, -1, "many"])
+@pytest.mark.parametrize("rows", ["1", True, 1.5, None, -1])
 def test_a_record_count_that_is_not_a_whole_number_is_an_error(otpiq: Otpiq, tmp_path: Path, rows: Any) -> None:
     otpiq.report = {"recordCount": rows}
     with pytest.raises(OtpiqResponseError, match="recordCount"):
@@ -149,9 +143,7 @@ def test_a_reference_in_the_log_shows_no_phone_number_and_makes_no_line(
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-@pytest.mark.parametrize(
-    ("reference", "written"), [("=1+1", "'=1+1"), ("\uff1d1", "'\uff1d1"), ("-2+3", "'-2+3"), ("C-1", "C-1")]
-)
+@pytest.mark.parametrize(("reference", "written"), [("=1+1", "'=1+1"), ("C-1", "C-1")])
 def test_a_reference_in_csv_is_not_a_formula(
     otpiq: Otpiq, tmp_path: Path, suffix: str, reference: str, written: str
 ) -> None:
@@ -167,28 +159,14 @@ def test_a_reference_in_csv_is_not_a_formula(
 @pytest.mark.parametrize(
     "url",
     ["https://[::1/x", "https://[secret]/x", "https://user:secret@host\u2100/x", "https://", "https:///x",
-     "https://x:99999/x", "https://x:secret/x"],
+     "https://x:99999/x", "https://x:secret/x", "cdn.example/file.csv?signature=secret"],
 )  # fmt: skip
 def test_an_address_that_cannot_be_read_is_an_error_of_the_report(otpiq: Otpiq, tmp_path: Path, url: str) -> None:
     otpiq.file = f"HTTP/1.1 302 Found\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n".encode()
-    for first in (url, f"{otpiq.url}/file.csv") if url.isascii() else (url,):
+    for first in (url, f"{otpiq.url}/file.csv") if url.isascii() and "://" in url else (url,):
         with pytest.raises(OtpiqReportError) as caught:
             download(otpiq, tmp_path, downloadUrl=first)
         assert "secret" not in f"{caught.value!r}{caught.value.__context__!r}{caught.value.__cause__!r}"
-
-
-def test_nothing_is_sent_to_a_name_that_resolves_to_a_private_address_a_moment_later(
-    hook: OtpiqHook, wire: Callable[..., Wire], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    received: SimpleQueue[bytes] = SimpleQueue()
-    server = wire(lambda connection: received.put(connection.recv(100)), reads=False)
-    addresses = ["127.0.0.1", "1.1.1.1"]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", (addresses.pop(), server.port))])
-    url = f"https://cdn.otpiq.example:{server.port}/file.csv"
-    with pytest.raises(OtpiqReportError):
-        hook.download_report(report={**REPORT, "downloadUrl": url}, destination=tmp_path / "downloaded.csv")
-    assert received.get(timeout=5) == b""
-    assert (server.connections, addresses) == (1, [])
 
 
 def test_the_address_is_not_logged(otpiq: Otpiq, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -199,23 +177,11 @@ def test_the_address_is_not_logged(otpiq: Otpiq, tmp_path: Path, caplog: pytest.
     assert "/reports/generate" in caplog.text
 
 
-def test_an_address_without_a_scheme_is_not_shown(otpiq: Otpiq, tmp_path: Path) -> None:
-    with pytest.raises(OtpiqReportError) as caught:
-        download(otpiq, tmp_path, downloadUrl="cdn.example/file.csv?signature=secret")
-    assert "secret" not in str(caught.value)
-
-
 # Bodies
 
 
 def test_a_compressed_file_may_have_several_members(otpiq: Otpiq, tmp_path: Path) -> None:
-    otpiq.file = response(gzip.compress(CSV[:50]) + gzip.compress(CSV[50:]), Content_Encoding="gzip")
-    assert download(otpiq, tmp_path) == CSV
-
-
-@pytest.mark.parametrize("encoding", ["x-gzip", " GZIP "])
-def test_gzip_has_several_names(otpiq: Otpiq, tmp_path: Path, encoding: str) -> None:
-    otpiq.file = response(gzip.compress(CSV), Content_Encoding=encoding)
+    otpiq.file = response(gzip.compress(CSV[:50]) + gzip.compress(CSV[50:]), Content_Encoding=" X-GZIP ")
     assert download(otpiq, tmp_path) == CSV
 
 
@@ -235,7 +201,7 @@ def test_a_file_without_a_length_must_end_with_a_line(otpiq: Otpiq, tmp_path: Pa
         download(otpiq, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["x", "Cost (IQD)", "long" * 20])
+@pytest.mark.parametrize("name", ["Cost (IQD)", "long" * 20])
 def test_a_header_of_too_many_columns_is_an_error_at_once(otpiq: Otpiq, tmp_path: Path, name: str) -> None:
     otpiq.file = response(",".join([*COLUMNS, *2_000 * [name]]).encode() + b"\r\n")
     otpiq.report = {"recordCount": 0}

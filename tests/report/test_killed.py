@@ -15,7 +15,8 @@ from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.operators.reports import WINDOW
-from tests.report.test_hostile_files import CSV, Otpiq, otpiq, response  # noqa: F401  # fixture
+from tests.report.test_hostile_files import CSV, Otpiq, otpiq  # noqa: F401  # fixture
+from tests.wire import response
 
 if TYPE_CHECKING:
     import socket
