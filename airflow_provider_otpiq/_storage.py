@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from airflow_provider_otpiq._redaction import hide_password
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 
 if TYPE_CHECKING:
@@ -38,10 +39,15 @@ def find_store(location: str) -> tuple[Any, str]:
     """
     Return the file system of a local path or a URL, and the path in it.
 
-    :raises OtpiqConfigurationError: if no installed provider reaches it.
+    :raises OtpiqConfigurationError: if no installed provider reaches it, or it contains a password.
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+    if (shown := hide_password(location)) != location:  # to Airflow, it would be the ID of a connection
+        raise OtpiqConfigurationError(
+            f"{shown}: contains a password; expected the ID of an Airflow connection before the @, as in"
+            " s3://conn_id@bucket/key. Save the password in a connection."
+        )
     try:
         path = ObjectStoragePath(absolute(location))  # Airflow 2 resolves a relative path to another one
         store = path.fs

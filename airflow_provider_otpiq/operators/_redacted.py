@@ -55,11 +55,11 @@ class RedactedRecipients:
         return _FILE.fullmatch(str(self.value)) if is_path else None
 
     def __str__(self) -> str:
-        if self.path:
-            return f"the recipients in {self.path}"
-        if callable(self.value):
-            from airflow_provider_otpiq._redaction import name_of_callable
+        from airflow_provider_otpiq._redaction import hide_password, name_of_callable
 
+        if self.path:
+            return f"the recipients in {hide_password(self.path)}"
+        if callable(self.value):
             return f"the recipients of {name_of_callable(self.value)}"
         if isinstance(self.value, Sized) and not isinstance(self.value, str | bytes):
             return f"{len(self.value)} recipients"
