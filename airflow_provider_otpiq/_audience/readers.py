@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _MAX_COLUMNS_LISTED = 50
 _DIGITS_OF_A_PHONE_NUMBER = 9
+_LINE_BREAK = re.compile(r"\r\n|[\r\n]")
+_PHONE_NUMBER = re.compile(r"(?:[a-z]{1,8}:)?(?:[^\w:]{0,5}\d){9,15}[^\w:]{0,5}(?:@\S+)?")
+"""Matches what may be a phone number, valid or not, but no sentence, date or time."""
 _NOT_CLOSED = "has a quote that is not closed"
 _PARQUET_TEXT = re.compile(
     r"VARCHAR|BOOLEAN|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)|DATE|TIME(?:STAMP)?(?:_M?N?S)?"
@@ -109,7 +112,7 @@ def _parse(file: SourceFile, path: Path, layout: _Layout) -> Iterator[Row | Malf
     """Parse the rows with Python's reader, without blank ones; a malformed one is an error if it may be several."""
     with _open(path) as lines:
         rows = csv.reader(lines, delimiter=layout.delimiter, strict=True)
-        next(rows)
+        next(rows)  # the header
         while True:
             first = rows.line_num + 1
             try:
@@ -123,7 +126,31 @@ def _parse(file: SourceFile, path: Path, layout: _Layout) -> Iterator[Row | Malf
                 fields = f"has {len(row)} fields, and the header has {layout.width}"
                 yield _malformed(file, first, rows.line_num, fields)
             elif any(row):
+                if rows.line_num > first and _hides_rows(row, layout):
+                    _malformed(file, first, rows.line_num, "has a value that seems to contain other rows")
                 yield [row[position] for position in layout.positions]
+
+
+def _hides_rows(row: list[str], layout: _Layout) -> bool:
+    """
+    Return whether a value contains a line that is a row with a phone number.
+
+    Such a value begins with a quote that another row closes, so a CSV reader accepts it.
+    """
+    return any(
+        len(hidden) == layout.width and _PHONE_NUMBER.fullmatch(hidden[layout.positions[0]])
+        for column, value in enumerate(row)
+        for hidden in _hidden_rows(row, column, value, layout)
+    )
+
+
+def _hidden_rows(row: list[str], column: int, value: str, layout: _Layout) -> list[list[str]]:
+    """Split a value at its line breaks into the rows that it would contain, without the one of the phone number."""
+    first, *others = (line.split(layout.delimiter) for line in _LINE_BREAK.split(value))
+    if not others:
+        return []
+    rows = [row[:column] + first, *others[:-1], others[-1] + row[column + 1 :]]
+    return rows[1:] if column >= layout.positions[0] else rows[:-1]
 
 
 def _malformed(file: SourceFile, first: int, last: int, reason: str) -> Malformed:

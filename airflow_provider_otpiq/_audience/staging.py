@@ -120,6 +120,7 @@ class CsvCounter:
         self._in_quotes = len(parts) % 2 == 0
         unquoted = b'"'.join(parts[::2])  # one quote in the place of what is quoted
         self._line_feeds += unquoted.count(b"\n")
+        self._is_regular = self._is_regular and chunk.count(b"\n") == unquoted.count(b"\n")
         self._delimiters += unquoted.count(self._delimiter)
         self._check(self._last_unquoted + unquoted)
         self._last_unquoted = unquoted[-1:] or self._last_unquoted
@@ -128,8 +129,8 @@ class CsvCounter:
         """
         Return the number of rows below a header of ``width`` columns, None if it is uncertain.
 
-        It is if a quote is within a value or not closed, a line ends with a carriage return alone, or a row has more or
-        fewer delimiters.
+        It is if a quote is within a value or not closed, a value has a line break, a line ends with a carriage return
+        alone, or a row has more or fewer delimiters.
         """
         lines = self._line_feeds + (self._last != b"\n")
         has_all_delimiters = self._delimiters == lines * (width - 1)
