@@ -60,7 +60,7 @@ def read_rows(
     if more := len(errors[_MAX_LISTED:]):
         errors = [*errors[:_MAX_LISTED], f"and {more:,} more"]
     if errors:
-        raise refusal(errors, "Correct the file.")
+        raise refusal(*errors)
     return [_as_recipient(row, columns) for row in rows if not isinstance(row, Malformed)]
 
 
