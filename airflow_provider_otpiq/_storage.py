@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from grp import getgrgid
 from pathlib import Path
 from pwd import getpwuid
@@ -58,20 +58,10 @@ def find_store(location: str) -> tuple[Any, str]:
     return store, store._strip_protocol(path.path)
 
 
-def staged(location: str) -> AbstractContextManager[Path]:
-    """Yield an empty local file, which becomes the object if the block ends without an error."""
+def find_object(location: str) -> tuple[Folder, str]:
+    """Return the folder of the local path or URL of an object, and the object's name in it."""
     folder, name = split_location(location)
-    return Folder(folder).staged(name)
-
-
-def require_writable(location: str) -> None:
-    """
-    Check, as far as possible beforehand, that an object can be written.
-
-    :raises OtpiqConfigurationError: if no installed provider reaches it, or a local folder does not allow it.
-    """
-    folder, name = split_location(location)
-    Folder(folder).require_writable(name)
+    return Folder(folder), name
 
 
 class Folder:
