@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from airflow_provider_otpiq._audience import staging
 from airflow_provider_otpiq._audience.file_kind import refusal, require_csv, require_parquet, require_text
+from airflow_provider_otpiq._audience.request import has_phone_number
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER, CsvCounter
 from airflow_provider_otpiq._audience.table import Malformed, csv_source
 from airflow_provider_otpiq._audience.values import TOO_LONG, as_text, float_as_text
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._duckdb import Database
 
 _MAX_COLUMNS_LISTED = 50
-_DIGITS_OF_A_PHONE_NUMBER = 9
 _LINE_BREAK = re.compile(r"\r\n|[\r\n]")
 _PHONE_NUMBER = re.compile(r"(?:[a-z]{1,8}:)?(?:[^\w:]{0,5}\d){9,15}[^\w:]{0,5}(?:@\S+)?")
 """Matches what may be a phone number, valid or not, but no sentence, date or time."""
@@ -327,7 +327,7 @@ def require_columns(
 
 def _describe(columns: Sequence[str], wanted: Iterable[str]) -> str:
     # A file without a header begins with a row. Only a wanted column proves that these are the names of columns.
-    if {*map(_spelling, columns)}.isdisjoint(map(_spelling, wanted)) or any(map(_has_phone_number, columns)):
+    if {*map(_spelling, columns)}.isdisjoint(map(_spelling, wanted)) or any(map(has_phone_number, columns)):
         return (
             "Its column names are not shown, because they may be a row of data. Check the names that you set. The first"
             " line of a CSV file must name its columns."
@@ -337,10 +337,6 @@ def _describe(columns: Sequence[str], wanted: Iterable[str]) -> str:
 
 def _spelling(column: str) -> str:
     return "".join(filter(str.isalnum, column.casefold()))
-
-
-def _has_phone_number(column: str) -> bool:
-    return sum(map(str.isdecimal, column)) >= _DIGITS_OF_A_PHONE_NUMBER
 
 
 def _shown(columns: Iterable[str]) -> str:
