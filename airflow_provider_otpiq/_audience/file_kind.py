@@ -44,7 +44,7 @@ def is_blank(content: bytes) -> bool:
 
 def undecodable_reason(encoding: str) -> str:
     """Return the reason for rejecting a row that has bytes which are not text in an encoding."""
-    remedy = f"set encoding, such as {_GUESS} for Arabic from Excel" if _is_utf_8(encoding) else "set another encoding"
+    remedy = f"set encoding, such as {_GUESS} for Arabic from Excel" if is_utf_8(encoding) else "set another encoding"
     return f"has bytes that are not valid {codecs.lookup(encoding).name}; {remedy}"
 
 
@@ -103,7 +103,7 @@ def _other_encoding(line: bytes, encoding: str) -> str | None:
 
 
 def _other_8_bit_encoding(content: bytes, encoding: str) -> str | None:
-    return _GUESS if _is_utf_8(encoding) and not _is_utf_8_text(content) else None
+    return _GUESS if is_utf_8(encoding) and not _is_utf_8_text(content) else None
 
 
 def _utf_16_by_null_bytes(line: bytes) -> str:
@@ -127,7 +127,8 @@ def _is_wide(encoding: str) -> bool:
     return bool(encoding) and _family(encoding) in ("utf-16", "utf-32")
 
 
-def _is_utf_8(encoding: str) -> bool:
+def is_utf_8(encoding: str) -> bool:
+    """Return whether an encoding is UTF-8, with or without a byte order mark."""
     return _family(encoding) == "utf-8"
 
 

@@ -28,6 +28,7 @@ from airflow_provider_otpiq._redaction import safe_repr
 
 Source = tuple[str, ...] | Callable[[], Any]
 
+_DIGITS_OF_A_PHONE_NUMBER = 9
 _ROWS = re.compile(r"""^\s*[\[({]\s*(?:[\[({'"]|\d{9})|\n""")
 """Matches a list or a dict as text, such as a rendered XCom, and never a path."""
 _SUFFIX = re.compile(r"\.[a-z]", re.IGNORECASE)
@@ -70,7 +71,7 @@ def is_path(value: object) -> bool:
 
 def has_phone_number(text: str) -> bool:
     """Return whether a string has enough digits for a phone number."""
-    return sum(map(str.isdecimal, text)) >= 9
+    return sum(map(str.isdecimal, text)) >= _DIGITS_OF_A_PHONE_NUMBER
 
 
 def _parameter(value: object) -> Parameter:
@@ -193,9 +194,8 @@ class AudienceRequest(Columns):
     suppress: Annotated[Any, PlainValidator(_source)] = None
     suppress_phone_number: String | None = None
     output: Annotated[String, BeforeValidator(lambda value: str(value) if isinstance(value, PathLike) else value)]
-    max_rejected: Annotated[int | float, PlainValidator(_limit)] = (
-        0.05  # more is a broken file, not a few wrong numbers
-    )
+    # More is a broken file rather than a few wrong numbers.
+    max_rejected: Annotated[int | float, PlainValidator(_limit)] = 0.05
     default_region: Region = DEFAULT_REGION
     file_format: Literal["csv", "jsonl", "parquet"] | None = None
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES

@@ -6,7 +6,7 @@ import codecs
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, refusal
+from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_utf_8, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -53,8 +53,7 @@ def _pieces(content: BinaryIO, check: Callable[[bytes], None]) -> Iterator[bytes
 
 
 def _as_utf8(pieces: Iterator[bytes], encoding: str, name: str) -> Iterator[bytes]:
-    is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
-    text = pieces if is_utf8 else _transcoded(pieces, encoding, name)
+    text = pieces if is_utf_8(encoding) else _transcoded(pieces, encoding, name)
     yield next(text).removeprefix(codecs.BOM_UTF8)
     yield from text
 
@@ -116,10 +115,9 @@ class CsvCounter:
         parts = (b'"' * self._in_quotes + chunk.translate(self._classes)).split(b'"')
         self._in_quotes = len(parts) % 2 == 0
         unquoted = b'"'.join(parts[::2])  # one quote in the place of what is quoted
-        self._line_feeds += unquoted.count(b"\n")
-        self._is_regular = self._is_regular and chunk.count(b"\n") == unquoted.count(b"\n")
+        self._line_feeds += chunk.count(b"\n")
         self._delimiters += unquoted.count(self._delimiter)
-        self._check(self._last_unquoted + unquoted)
+        self._is_regular &= chunk.count(b"\n") == unquoted.count(b"\n") and _is_regular(self._last_unquoted + unquoted)
         self._last_unquoted = unquoted[-1:] or self._last_unquoted
 
     def rows(self, width: int) -> int | None:
@@ -133,11 +131,12 @@ class CsvCounter:
         has_all_delimiters = self._delimiters == lines * (width - 1)
         return lines - 1 if self._is_regular and has_all_delimiters and not self._in_quotes else None
 
-    def _check(self, unquoted: bytes) -> None:
-        """Detect quotes that do not enclose a whole value, and carriage returns that no line feed follows."""
-        has_bare_quote = _ORDINARY + b'"' in unquoted or b'"' + _ORDINARY in unquoted
-        returns = unquoted.count(b"\r") - unquoted.endswith(b"\r")  # the next chunk decides about the last one
-        self._is_regular = self._is_regular and not has_bare_quote and returns == unquoted.count(b"\r\n")
+
+def _is_regular(unquoted: bytes) -> bool:
+    """Return whether quotes enclose whole values, and a line feed follows each carriage return."""
+    has_bare_quote = _ORDINARY + b'"' in unquoted or b'"' + _ORDINARY in unquoted
+    returns = unquoted.count(b"\r") - unquoted.endswith(b"\r")  # the next chunk decides about the last one
+    return not has_bare_quote and returns == unquoted.count(b"\r\n")
 
 
 def _replace_undecodable(error: UnicodeError) -> tuple[str | bytes, int]:
