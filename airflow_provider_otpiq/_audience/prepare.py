@@ -46,9 +46,10 @@ class _Preparation:
         self._classifier = RowClassifier(database, request)
 
     def run(self) -> Audience:
-        self._load("source", self._request.source, self._request.columns)
-        if self._request.suppress is not None:
-            self._load("suppress", self._request.suppress, [self._request.suppress_column])
+        request = self._request
+        self._load("source", request.source, request.columns)
+        if request.suppress is not None:
+            self._load("suppress", request.suppress, [request.suppress_phone_number or request.phone_number])
         self._require_exact_numbers()
         counts = self._classifier.decide(self._progress)
         self._log_values()

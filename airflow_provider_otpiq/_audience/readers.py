@@ -108,7 +108,7 @@ def _parse(file: SourceFile, path: Path, layout: _Layout) -> Iterator[Row | Malf
     """Parse the rows with Python's reader, without blank ones; a malformed one is an error if it may be several."""
     with _open(path) as lines:
         rows = csv.reader(lines, delimiter=layout.delimiter, strict=True)
-        next(rows)  # the header
+        _refuse_hidden_rows(file, next(rows), 1, rows.line_num, layout)
         while True:
             first = rows.line_num + 1
             try:
@@ -122,22 +122,22 @@ def _parse(file: SourceFile, path: Path, layout: _Layout) -> Iterator[Row | Malf
                 fields = f"has {len(row)} fields, and the header has {layout.width}"
                 yield _malformed(file, first, rows.line_num, fields)
             elif any(row):
-                if rows.line_num > first and _hides_rows(row, layout):
-                    _malformed(file, first, rows.line_num, "has a value that seems to contain other rows")
+                _refuse_hidden_rows(file, row, first, rows.line_num, layout)
                 yield [row[position] for position in layout.positions]
 
 
-def _hides_rows(row: list[str], layout: _Layout) -> bool:
+def _refuse_hidden_rows(file: SourceFile, row: list[str], first: int, last: int, layout: _Layout) -> None:
     """
-    Return whether a value contains a line that is a row with a phone number.
+    Refuse a value with a line that is another row with a phone number.
 
-    Such a value begins with a quote that another row closes, so a CSV reader accepts it.
+    Such a value begins with a quote that the other row closes, so a CSV reader accepts it.
     """
-    return any(
+    if first < last and any(
         len(hidden) == layout.width and _PHONE_NUMBER.fullmatch(hidden[layout.positions[0]])
         for column, value in enumerate(row)
         for hidden in _hidden_rows(row, column, value, layout)
-    )
+    ):
+        _malformed(file, first, last, "has a value that seems to contain other rows")
 
 
 def _hidden_rows(row: list[str], column: int, value: str, layout: _Layout) -> list[list[str]]:

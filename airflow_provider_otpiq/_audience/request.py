@@ -215,8 +215,3 @@ class AudienceRequest(Columns):
             section: [key for key, _ in _leaves(parameters, "")]
             for section, parameters in self.template_parameters.items()
         }
-
-    @property
-    def suppress_column(self) -> str:
-        """The column of phone numbers in ``suppress``."""
-        return self.suppress_phone_number or self.phone_number
