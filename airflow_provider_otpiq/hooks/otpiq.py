@@ -23,7 +23,7 @@ from airflow_provider_otpiq._recipients.template_parameters import PayloadRespon
 from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq._redaction import sanitize
-from airflow_provider_otpiq._storage import staged
+from airflow_provider_otpiq._storage import find_object
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqRequestError
 
 if TYPE_CHECKING:
@@ -306,7 +306,8 @@ class OtpiqHook(BaseHook):
         request = reports.DownloadReport.parse(report=report, destination=destination)
         report_id = f"report {sanitize(request.report.id)} (connection {self.otpiq_conn_id!r})"
         download = Download(request.report.download_url, request.report.record_count, report_id, self.settings.http)
-        with staged(request.destination) as path:
+        folder, name = find_object(request.destination)
+        with folder.staged(name) as path:
             download.to_file(path, self.log)
         return request.destination
 
