@@ -23,7 +23,7 @@ import pytest
 from hypothesis import settings
 from packaging.version import Version
 
-from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY, LocalAirflow
+from dev.local_airflow import EXAMPLE_DAGS, LocalAirflow
 from tests.dag_runner import DagRunner
 from tests.wire import Wire
 
@@ -52,13 +52,6 @@ def without_airflows_debug_lines(log: str) -> str:
 
 BASE_URL = "https://api.otpiq.com/api"
 API_KEY = "sk_live_0123456789abcdef"
-# Tests that `make unit` leaves to `make test`, as those marked `slow`.
-SLOW = (
-    *("audience/test_listed.py", "audience/test_real_files.py", "audience/test_same_person.py"),
-    *("docs/test_results.py", "operators/test_listed.py", "operators/test_report_files.py"),
-    *("operators/test_normal_run.py", "report/test_hostile_files.py", "sandbox/", "test_fault_matrix.py"),
-)
-assert all((REPOSITORY / "tests" / path).exists() for path in SLOW)
 STARTS_PROCESSES = {"system", "scheduler", "object_store", "pods", "celery", "browser"}
 
 _unit_test: str | None = None
@@ -83,10 +76,8 @@ def _no_process(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests; let one of pytest-xdist's processes run what needs the Airflow, so it is set up once."""
+    """Let one of pytest-xdist's processes run what needs the Airflow, so it is set up once."""
     for item in items:
-        if item.nodeid.removeprefix("tests/").startswith(SLOW):
-            item.add_marker(pytest.mark.slow)
         if "airflow_home" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("airflow"))
 

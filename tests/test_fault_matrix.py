@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
     from tests.wire import Wire
 
+pytestmark = pytest.mark.slow
+
 A_DATE_TO_COME = "Tue, 01 Dec 2099 06:00:00 GMT"
 CREDIT = {"error": "Insufficient credit", "yourCredit": 100, "requiredCredit": 2500}
 

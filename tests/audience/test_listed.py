@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Refused = Callable[..., str]
     Logged = Callable[[], str]
 
+pytestmark = pytest.mark.slow
+
 BODY = {name: name for name in "abcde"}
 MISSING = [missing for size in (1, 2, 3) for missing in combinations(BODY, size)]
 """Sets of missing parameters, each of which is another reason."""

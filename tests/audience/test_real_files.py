@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     Run = Callable[..., Prepared]
 
+pytestmark = pytest.mark.slow
+
 FILES = Path(__file__).parent / "real_files"
 COLUMNS = {"reference": "customer_id", "max_rejected": 1.0}
 

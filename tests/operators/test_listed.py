@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
     from tests.operators.broadcasts import Run
 
+pytestmark = pytest.mark.slow
+
 TWENTY_PARTS = ", ".join(f"{part:05}" for part in range(20))
 TWENTY_AT_MOST = pytest.mark.parametrize(("count", "more"), [(20, ""), (21, " and 1 more")])
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = "".join(f"C-{at},{number(at)},Zaynab\n" for at in range(1001))
 
 

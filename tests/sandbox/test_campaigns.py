@@ -28,6 +28,8 @@ from tests.sandbox.client import (
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "6" * 24
 NUMBER = "9647712345678"
 ALI = {"body": {"1": "Ali"}}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 WINDOW = {"startDate": "2026-12-01T00:00:00Z", "endDate": "2026-12-02T00:00:00Z"}
 REQUESTS: dict[str, tuple[str, str, Any]] = {
     "info": ("GET", "/info", None),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_default_connection_points_to_the_sandbox(otpiq_sandbox: Sandbox) -> None:
     OtpiqHook().create_campaign(**CREATE)

@@ -33,6 +33,8 @@ from tests.sandbox.client import (
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = (
     "Message ID,Phone Number,Sender ID,Cost (IQD),Message Type,Delivery Status,Error Reason,Refunded,Created At,Sent At"
 )
@@ -309,7 +311,6 @@ def test_reports_are_listed_by_status_before_they_are_limited(sandbox: Sandbox) 
     assert listed("?status=deleted") == []
 
 
-@pytest.mark.slow
 def test_100_reports_are_listed_by_default_and_500_at_most(sandbox: Sandbox) -> None:
     for _ in range(101):
         generate(sandbox, **WINDOW)
