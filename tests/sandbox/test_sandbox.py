@@ -195,11 +195,6 @@ def test_how_many_requests_are_listed_can_be_set(keep: int) -> None:
     assert listed == [f"Campaign {number}" for number in range(5 - keep, 5)]
 
 
-def test_a_negative_number_of_requests_is_an_error() -> None:
-    with pytest.raises(ValueError, match="keep_requests: "):
-        Sandbox(keep_requests=-1)
-
-
 def test_old_bodies_are_dropped_before_old_requests(sandbox: Sandbox) -> None:
     campaign_id = created_id(sandbox)
     body = {"recipients": [], "padding": "x" * 3_000_000}
