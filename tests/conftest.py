@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def running_sandbox() -> Iterator[Sandbox]:
     from airflow_provider_otpiq.sandbox import Sandbox
 
-    with Sandbox() as sandbox:
+    with Sandbox(api_key="sk_live_only_in_the_connection") as sandbox:
         yield sandbox
 
 
@@ -123,15 +124,14 @@ def sandbox_hook(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> OtpiqHo
 @pytest.fixture
 def wire() -> Iterator[Callable[..., Wire]]:
     """Start servers that follow a script, and end them."""
-    wires: list[Wire] = []
+    with ExitStack() as stack:
 
-    def start(script: Callable[..., object], **how: Any) -> Wire:
-        wires.append(Wire(script, **how))
-        return wires[-1]
+        def start(script: Callable[..., object], **options: Any) -> Wire:
+            server = Wire(script, **options)
+            stack.callback(server.close)
+            return server
 
-    yield start
-    for each in wires:
-        each.close()
+        yield start
 
 
 @pytest.fixture
@@ -146,11 +146,16 @@ def sleep_calls(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One database for all system tests, and one DAG folder with the examples and the tests' DAGs."""
     home = tmp_path_factory.mktemp("airflow")
+    link_dags(home)
+    LocalAirflow(home).migrate()
+    return home
+
+
+def link_dags(home: Path) -> None:
+    """Put the examples and the tests' DAGs in the DAG folder of an Airflow."""
     (home / "dags").mkdir()
     (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
     (home / "dags" / "tests").symlink_to(Path(__file__).parent / "system" / "dags")
-    LocalAirflow(home).migrate()
-    return home
 
 
 @pytest.fixture
