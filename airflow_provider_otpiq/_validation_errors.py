@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_otpiq._redaction import safe_repr
+from airflow_provider_otpiq._redaction import describe_type, safe_repr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # By pydantic's error types: its own texts are about inputs.
 _TEXTS = {
-    "missing": "is required, and is not set",
+    "missing": "is required",
     "extra_forbidden": "is not a field of this request",
     "literal_error": "must be {expected}; found {found}",
     "greater_than_equal": "must be at least {ge}",
@@ -29,6 +29,7 @@ _TEXTS = {
     "bool_parsing": "must be true or false",
     "string_type": "must be a string",
     "tuple_type": "must be a list",
+    "dict_type": "must be a dict; found {type}",
 }
 
 
@@ -58,4 +59,7 @@ def _text(details: ErrorDetails) -> str:
     if own := context.get("error"):  # a rule of this package is a ValueError, whose text pydantic would prefix
         return str(own)
     text = _TEXTS.get(details["type"])
-    return text.format(**context, found=safe_repr(details["input"])) if text else details["msg"]
+    if text is None:
+        return details["msg"]
+    value = details["input"]
+    return text.format(**context, found=safe_repr(value), type=describe_type(value))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
-LIFECYCLE = "example_otpiq_lifecycle"
+LIFECYCLE, BROADCAST = "example_otpiq_lifecycle", "example_otpiq_broadcast"
 needs_approval = pytest.mark.skipif(bool(examples_that_cannot_load()), reason="no ApprovalOperator here")
 
 
@@ -49,28 +49,26 @@ def test_an_example_is_one_dag_with_the_files_name(file: Any) -> None:
 
 
 @needs_approval
-def test_the_lifecycle_schedules_its_draft_only_after_an_approval() -> None:
-    dag = example(LIFECYCLE)
+@pytest.mark.parametrize(("name", "task_id"), [(LIFECYCLE, "schedule"), (BROADCAST, "start")])
+def test_nothing_is_sent_before_an_approval(name: str, task_id: str) -> None:
+    dag = example(name)
+    assert dag.get_task(task_id).upstream_task_ids == {"create", "approve"}
     create = dag.get_task("create")
-    assert (create.schedule_type, create.scheduled_for) == (None, None)
-    assert dag.get_task("schedule").upstream_task_ids == {"create", "approve"}
+    assert getattr(create, "schedule_type", None) is getattr(create, "scheduled_for", None) is None
     assert all(task.operator_name != "StartCampaignOperator" for task in dag.tasks)
 
 
+WHEN_ALL_IS_READ = timedelta(hours=34)
+DELIVERED = {"messages": 10, "pending": 0, "sent": 0, "delivered": 6, "read": 3, "failed": 1, "refunded": 1}
+
+
 @needs_approval
-def test_the_broadcast_starts_only_after_an_approval() -> None:
-    dag = example("example_otpiq_broadcast")
-    assert dag.get_task("start").upstream_task_ids == {"create", "approve"}
-    assert dag.get_task("approve").upstream_task_ids == {"read_credit"}
-
-
-@pytest.fixture
-def started(sandbox_hook: OtpiqHook, tmp_path: Path) -> tuple[DAG, dict[str, Any]]:
-    """The broadcast example after its task ``start``, and the context of its tasks."""
+@pytest.mark.usefixtures("sandbox_hook")
+def test_a_broadcast_ends_with_a_report_and_its_results_are_found(sandbox: Sandbox, tmp_path: Path) -> None:
     from airflow.sdk.execution_time.context import OutletEventAccessors
 
-    dag = example("example_otpiq_broadcast")
-    context = {
+    dag = example(BROADCAST)
+    context: dict[str, Any] = {
         "ti": TaskInstance(),
         "dag": dag,
         "run_id": "manual__1",
@@ -83,42 +81,27 @@ def started(sandbox_hook: OtpiqHook, tmp_path: Path) -> tuple[DAG, dict[str, Any
     tasks["create"].audience = execute(tasks["prepare"], context)
     ledger = tasks["start"].broadcast = execute(tasks["create"], context)
     execute(tasks["start"], context)
-    tasks["wait"].broadcast = tasks["report"].broadcast = ledger
-    return dag, context
-
-
-WHEN_ALL_IS_READ = timedelta(hours=34)
-DELIVERED = {"messages": 10, "pending": 0, "sent": 0, "delivered": 6, "read": 3, "failed": 1, "refunded": 1}
-
-
-@needs_approval
-def test_the_broadcast_ends_with_a_report_of_its_messages(
-    started: tuple[DAG, dict[str, Any]], sandbox: Sandbox, tmp_path: Path
-) -> None:
-    dag, context = started
-    wait: Any = dag.get_task("wait")
-    report = dag.get_task("report")
+    assert tasks["approve"].upstream_task_ids == {"read_credit"}
+    wait, report = tasks["wait"], tasks["report"]
+    wait.broadcast = report.broadcast = ledger
     assert wait.upstream_task_ids == {"start"}
     assert report.upstream_task_ids == {"start", "wait"}
     assert wait.poke(context) is False
     assert sandbox.reports == []
     with time_machine.travel(WHEN_ALL_IS_READ):
         assert wait.poke(context) is True
-        destination = execute(report, context)
-    assert destination == str(tmp_path / dag.dag_id / "manual__1" / "delivery.parquet")
-    assert Path(destination).read_bytes().startswith(b"PAR1")
+        destination = Path(execute(report, context))
+    folder = tmp_path / dag.dag_id / "manual__1"
+    assert destination == folder / "delivery.parquet"
+    assert destination.read_bytes().startswith(b"PAR1")
     assert context["ti"].pushed["report"] == DELIVERED | {"cost_iqd": 108, "unmatched": 0}
 
-
-@needs_approval
-def test_the_results_are_those_of_the_started_broadcasts(started: tuple[DAG, dict[str, Any]], tmp_path: Path) -> None:
-    dag, context = started
     results = example("example_otpiq_results")
-    (outlet,) = dag.get_task("start").outlets
-    assert results.schedule == [outlet]
+    assert results.schedule == tasks["start"].outlets
+    (outlet,) = results.schedule
     event = SimpleNamespace(extra=context["outlet_events"][outlet].extra)
     ledgers = results.get_task("find_ledgers").python_callable({outlet.uri: [event, event]})  # of a cleared start
-    assert ledgers == [str(tmp_path / dag.dag_id / "manual__1" / "ledger")]
+    assert ledgers == [str(folder / "ledger")]
 
 
 @needs_approval
@@ -134,9 +117,8 @@ def test_the_lifecycle_schedules_for_the_next_morning(
     sandbox_hook: OtpiqHook, sandbox: Sandbox, run_after: str, scheduled_for: str
 ) -> None:
     dag = example(LIFECYCLE)
-    campaign_id = sandbox_hook.create_campaign(**CREATE)["_id"]
     task = dag.get_task("schedule")
-    task.campaign_id = campaign_id
+    task.campaign_id = sandbox_hook.create_campaign(**CREATE)["_id"]
     of_the_run = {
         "dag_run": SimpleNamespace(run_after=datetime.fromisoformat(run_after)),
         "macros": SimpleNamespace(timedelta=timedelta),

@@ -197,7 +197,7 @@ class RowClassifier:
         """Write the SQL that names the parameters without a value."""
         names = [
             f"CASE WHEN {values.is_blank_sql(column, self._request.null_values)}"
-            f" THEN {literal(f'{name} is required, and is not set')} END"
+            f" THEN {literal(f'{name} is required')} END"
             for column, name in self._parameters.items()
         ]
         return f"nullif(concat_ws('; ', {', '.join(names)}), '')" if names else "NULL"

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq._progress import Progress
+from airflow_provider_otpiq._redaction import describe_count
 from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
@@ -45,8 +46,8 @@ def process_parts(parts: Sequence[Part], work: Callable[[Part], None], done: str
         except REFUSALS as error:
             refused.setdefault(_without_remedy(error), []).append(part.name)
             log.warning("Part %s was refused: %s", part.name, error)
-        so_far = done, campaigns, len(parts), f"{recipients:,}"
-        progress.report("%s %d of %d campaigns, %s recipients.", *so_far, now=count == len(parts))
+        so_far = done, campaigns, len(parts), describe_count(recipients, "recipient")
+        progress.report("%s %d of %d campaigns, %s.", *so_far, now=count == len(parts))
     if refused:
         problems = f"Refused campaigns: {len(parts) - campaigns} of {len(parts)}; the others are done:"
         remedy = "Fix the problems above and clear the task; only these campaigns are retried."

@@ -13,7 +13,7 @@ from airflow_provider_otpiq._broadcast.part_size import require_part_size
 from airflow_provider_otpiq._broadcast.result import campaign_name
 from airflow_provider_otpiq._ledger import Schedule
 from airflow_provider_otpiq._models.datetimes import to_api_format
-from airflow_provider_otpiq._redaction import sanitize
+from airflow_provider_otpiq._redaction import describe_count, sanitize
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
     OtpiqConflictError,
@@ -179,9 +179,9 @@ class PartScheduler:
                 raise  # so somebody else has started or ended it, or OTPIQ means something else
             log.warning(
                 "Campaign %s has started (OTPIQ responds %r), but no response with its number of recipients has"
-                " arrived. Check in OTPIQ's dashboard that it has the part's %d recipients.",
+                " arrived. Check in OTPIQ's dashboard that it has the part's %s.",
                 pending.campaign_id,
                 error.server_message,
-                part.recipients,
+                describe_count(part.recipients, "recipient"),
             )
             return None

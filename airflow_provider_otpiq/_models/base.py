@@ -1,4 +1,4 @@
-"""The base class of request models."""
+"""The base classes of requests and responses."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+class ResponseModel(BaseModel):
+    """A response, or a part of one. Its errors do not show what was returned."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
 
 class RequestModel(BaseModel):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from airflow_provider_otpiq._models.base import RequestModel
-from airflow_provider_otpiq._models.fields import CampaignName, Category, FutureTime, ObjectId, ScheduleType, is_set
+from airflow_provider_otpiq._models.base import RequestModel, ResponseModel
+from airflow_provider_otpiq._models.fields import CampaignName, FutureTime, ObjectId, ScheduleType, is_set
 from airflow_provider_otpiq._models.template_and_sender import TemplateAndSender
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class UpdateCampaign(TemplateAndSender):
 
     campaign_id: Annotated[ObjectId, Field(exclude=True)]
     name: CampaignName | None = None
-    category: Category | None = None
+    category: Literal["MARKETING", "UTILITY"] | None = None
     schedule_type: ScheduleType | None = None
     scheduled_for: FutureTime | None = None
 
@@ -117,27 +117,21 @@ class StartCampaign(RequestModel):
     campaign_id: ObjectId
 
 
-class Campaign(BaseModel):
+class Campaign(ResponseModel, extra="allow"):
     """A campaign as OTPIQ returns it. Only its id is required: other fields may be missing, null or new."""
-
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     id: Annotated[str, Field(alias="_id", strict=True, pattern="^[0-9a-fA-F]{24}$")]
 
 
-class CampaignResponse(BaseModel):
+class CampaignResponse(ResponseModel):
     """The response to every call that creates or changes a campaign."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     success: Literal[True]
     data: Campaign
 
 
-class ProjectInfo(BaseModel):
+class ProjectInfo(ResponseModel, extra="allow"):
     """The response to ``GET /info``: the project's name, and its credit in IQD."""
-
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     project_name: Annotated[str, Field(alias="projectName")]
     credit: Annotated[float, Field(allow_inf_nan=False)] | None = None

@@ -53,16 +53,17 @@ def apply_default_timezone(value: object, timezone: Timezone | FixedTimezone) ->
         return value
 
 
-def require_future(time: DateTime) -> None:
+def require_future(time: DateTime) -> DateTime:
     """
-    Check that a time is in the future.
+    Return a time that is in the future.
 
     :raises ValueError: if it is not; the text contains the difference.
     """
     now = pendulum.now("UTC")
-    if time <= now:
-        ago = now.diff(time).in_words(locale="en")
-        raise ValueError(f"must be in the future; found {to_api_format(time)}, {ago} ago")
+    if time > now:
+        return time
+    ago = now.diff(time).in_words(locale="en")
+    raise ValueError(f"must be in the future; found {to_api_format(time)}, {ago} ago")
 
 
 def to_api_format(time: DateTime) -> str:

@@ -89,17 +89,10 @@ def _region(region: str) -> str:
     return region
 
 
-def _future(value: object) -> DateTime:
-    time = parse_datetime(value)
-    require_future(time)
-    return time
-
-
 String = Annotated[str, BeforeValidator(_string)]
 Region = Annotated[str, AfterValidator(_region)]
 ObjectId = Annotated[str, BeforeValidator(_object_id)]
 CampaignName = Annotated[str, BeforeValidator(_name)]
 ScheduleType = Literal["now", "schedule"]
-Category = Literal["MARKETING", "UTILITY"]
 Time = Annotated[DateTime, PlainValidator(parse_datetime), PlainSerializer(to_api_format)]
-FutureTime = Annotated[DateTime, PlainValidator(_future), PlainSerializer(to_api_format)]
+FutureTime = Annotated[Time, AfterValidator(require_future)]

@@ -24,9 +24,8 @@ DEFAULT_REGION = "IQ"
 API_FORM = "9647[3-9][0-9]{8}"
 """The regular expression of Iraq's mobile numbers in the API's form; every match is valid."""
 
-MISSING = "is required, and is not set"
+MISSING = "is required"
 
-_IN_API_FORM = re.compile(API_FORM)
 _MIN_DIGITS = 10
 _MIN_MOBILE_DIGITS = 7
 _MAX_LENGTH = 100  # the patterns below are slow on long strings
@@ -61,8 +60,6 @@ def normalize(value: object, default_region: str = DEFAULT_REGION) -> str:
 
     :raises ValueError: if it is not a valid phone number.
     """
-    if isinstance(value, str) and default_region == DEFAULT_REGION and _IN_API_FORM.fullmatch(value):
-        return str.__str__(value)  # a subclass could pass the guard rails as another number
     return parse_phone_number(value, default_region).digits
 
 
@@ -77,7 +74,7 @@ def parse_phone_number(value: object, default_region: str = DEFAULT_REGION) -> P
     :raises AmbiguousNumberError: if it could be several people's number, or has something after it.
     :raises ValueError: if it is not a valid phone number; the text says why, without the number.
     """
-    value = str.__str__(value) if isinstance(value, str) else value  # as in `normalize`
+    value = str.__str__(value) if isinstance(value, str) else value  # a subclass could show another number
     if usual := default_region == DEFAULT_REGION and _read_usual_spelling(value):
         return PhoneNumber(usual, DEFAULT_REGION)
     if isinstance(value, str) and len(value) > _MAX_LENGTH:
@@ -126,10 +123,13 @@ def _refuse_counters(text: str, default_region: str) -> None:
 
     :raises AmbiguousNumberError: if it has some; together they could be a foreign number.
     """
+    from phonenumbers import country_code_for_region
+
     groups = [_ascii_digits(group) for group in re.findall(r"\d+", text)]
     is_mobile = _mobile(default_region).fullmatch
     is_international = not _PLUS_SIGNS.isdisjoint(text) or "".join(groups).startswith("00")
-    heads = {"0", *_country_code_spellings(default_region)}
+    country_code = str(country_code_for_region(default_region))
+    heads = {"0", country_code, f"{country_code}0"}
     for index in range(1, len(groups)):
         head, tail = "".join(groups[:index]), "".join(groups[index:])
         is_counted = head not in heads and not is_international and is_mobile(tail.removeprefix("0"))
@@ -138,14 +138,6 @@ def _refuse_counters(text: str, default_region: str) -> None:
                 f"has further digits before or after a number of {default_region}; remove them, or add a leading + if"
                 " it is foreign"
             )
-
-
-@cache
-def _country_code_spellings(region: str) -> tuple[str, ...]:
-    from phonenumbers import country_code_for_region
-
-    code = str(country_code_for_region(region))
-    return (code, f"{code}0")
 
 
 def _digits_of_number(value: object) -> str:

@@ -6,13 +6,12 @@ The rules are the vendor's, from the pages about reports of https://docs.otpiq.c
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     RootModel,
@@ -20,7 +19,7 @@ from pydantic import (
     ValidationInfo,
 )
 
-from airflow_provider_otpiq._models.base import RequestModel
+from airflow_provider_otpiq._models.base import RequestModel, ResponseModel
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._models.fields import Time, is_set
 from airflow_provider_otpiq._models.phone_numbers import normalize
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 MESSAGE_STATUSES = ("pending", "sent", "delivered", "read", "failed")
 """The documented statuses of a message."""
 STATUSES_ARE_LOST = "the report would include messages of every status"
-REPORT_STATUSES = ("available", "expired", "deleted")
 _MAX_LISTED = 5
 
 
@@ -52,21 +50,7 @@ def _describe(value: object) -> str:
     return "an empty list" if value in ([], (), set()) else safe_repr(value)
 
 
-def message_statuses(value: object) -> list[str]:
-    """
-    Return a list of message statuses, from one or several.
-
-    :raises ValueError: if the list is empty, or a status is unknown.
-    """
-    return _words(value, MESSAGE_STATUSES)
-
-
-def type_names(value: object) -> list[str]:
-    """
-    Return a list of message types, by their names in a report, from one or several.
-
-    :raises ValueError: if the list is empty, or a name is blank.
-    """
+def _type_names(value: object) -> list[str]:
     names = [value] if isinstance(value, str) else value
     if isinstance(names, list | tuple | set | frozenset) and names and all(map(_is_name, names)):
         return list(names)
@@ -75,6 +59,12 @@ def type_names(value: object) -> list[str]:
 
 def _is_name(value: object) -> bool:
     return isinstance(value, str) and is_set(value.strip())
+
+
+MessageStatuses = Annotated[list[str], PlainValidator(partial(_words, allowed=MESSAGE_STATUSES))]
+"""Statuses of messages, from one or several."""
+MessageTypes = Annotated[list[str], PlainValidator(_type_names)]
+"""Types of messages by their names in a report, from one or several."""
 
 
 def _phone_numbers(value: object) -> list[str]:
@@ -93,14 +83,14 @@ def _phone_numbers(value: object) -> list[str]:
     return numbers
 
 
-def after_start(end: DateTime, info: ValidationInfo) -> DateTime:
+def after_start(end: DateTime | None, info: ValidationInfo) -> DateTime | None:
     """
-    Check that a window's end is after its start.
+    Return a window's end, which is after its start if both are set.
 
     :raises ValueError: if it is not.
     """
     start = info.data.get("start")
-    if start is not None and end <= start:
+    if start and end and end <= start:
         raise ValueError(f"must be after start, {to_api_format(start)}; found {to_api_format(end)}")
     return end
 
@@ -118,7 +108,7 @@ class GenerateReport(RequestModel):
     start: Annotated[Time, Field(serialization_alias="startDate")]
     end: Annotated[Time, AfterValidator(after_start), Field(serialization_alias="endDate")]
     phone_numbers: Annotated[list[str] | None, PlainValidator(_phone_numbers)] = None
-    statuses: Annotated[list[str] | None, PlainValidator(message_statuses)] = None
+    statuses: MessageStatuses | None = None
 
 
 class ListReports(RequestModel):
@@ -128,7 +118,9 @@ class ListReports(RequestModel):
     failure_phrase: ClassVar[str] = "were not listed"
 
     limit: Annotated[int, Field(ge=1, le=500)] = 100
-    status: Annotated[list[str] | None, PlainValidator(lambda value: _words(value, REPORT_STATUSES))] = None
+    status: Annotated[
+        list[str] | None, PlainValidator(partial(_words, allowed=("available", "expired", "deleted")))
+    ] = None
 
     @property
     def query(self) -> str:
@@ -136,10 +128,8 @@ class ListReports(RequestModel):
         return f"limit={self.limit}" + (f"&status={','.join(self.status)}" if self.status else "")
 
 
-class Report(BaseModel):
+class Report(ResponseModel, extra="allow"):
     """A report as OTPIQ returns it. Other fields may be missing, null or new."""
-
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     id: Annotated[str, Field(alias="_id", min_length=1)]
     download_url: Annotated[str, Field(alias="downloadUrl", min_length=1)]

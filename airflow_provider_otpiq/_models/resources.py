@@ -6,27 +6,24 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from airflow_provider_otpiq._models.base import ResponseModel
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
 Listed = TypeVar("Listed", "Template", "PhoneNumber")
 
 _TIER = re.compile(r"TIER_(?P<count>\d{1,9})(?P<thousands>K?)")
 
 
-def _list(value: object) -> object:
-    return [] if value is None else value
+def _or_empty(value: object) -> object:
+    return () if value is None else value
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-
-class Template(_Part):
+class Template(ResponseModel):
     """A message template."""
 
     id: str | None = None
@@ -38,7 +35,7 @@ class Template(_Part):
         return sanitize(f"{self.name!r} in {self.language} ({self.status}, template_id {self.id})")
 
 
-class PhoneNumber(_Part):
+class PhoneNumber(ResponseModel):
     """A sending number."""
 
     id: str | None = None
@@ -59,45 +56,37 @@ class PhoneNumber(_Part):
         return f"{mask_phone_number(self.number)} {name!r} ({self.status}, phone_number_id {sanitize(str(self.id))})"
 
 
-class Account(_Part):
+class Account(ResponseModel):
     """A WhatsApp account. Its templates can only be sent from its own numbers."""
 
-    numbers: Annotated[list[PhoneNumber], BeforeValidator(_list), Field(alias="phoneNumbers")] = []
-    templates: Annotated[list[Template], BeforeValidator(_list)] = []
+    numbers: Annotated[tuple[PhoneNumber, ...], BeforeValidator(_or_empty), Field(alias="phoneNumbers")] = ()
+    templates: Annotated[tuple[Template, ...], BeforeValidator(_or_empty)] = ()
     ban_state: Annotated[Any, Field(alias="banState")] = None
 
-    def template(self, template_id: str) -> Template | None:
-        """Return the template with this id."""
-        return _find(self.templates, template_id)
 
-    def phone_number(self, phone_number_id: str) -> PhoneNumber | None:
-        """Return the number with this id."""
-        return _find(self.numbers, phone_number_id)
-
-
-class Business(_Part):
+class Business(ResponseModel):
     """A business with its WhatsApp accounts."""
 
-    accounts: Annotated[list[Account], BeforeValidator(_list), Field(alias="whatsappAccounts")] = []
+    accounts: Annotated[tuple[Account, ...], BeforeValidator(_or_empty), Field(alias="whatsappAccounts")] = ()
 
 
-class Resources(_Part):
+class Resources(ResponseModel):
     """A project's templates and sending numbers."""
 
-    businesses: Annotated[list[Business], BeforeValidator(_list)] = []
+    businesses: Annotated[tuple[Business, ...], BeforeValidator(_or_empty)] = ()
 
     def phone_number(self, phone_number_id: str) -> PhoneNumber | None:
         """Return the number with this id."""
-        return next(filter(None, (account.phone_number(phone_number_id) for account in self.accounts)), None)
+        return _find(chain.from_iterable(account.numbers for account in self.accounts), phone_number_id)
 
     def template(self, template_id: str) -> Template | None:
         """Return the template with this id."""
-        return next(filter(None, (account.template(template_id) for account in self.accounts)), None)
+        return _find(chain.from_iterable(account.templates for account in self.accounts), template_id)
 
     def account(self, template_id: str, phone_number_id: str) -> Account | None:
         """Return the account of a number or, if the number is not listed, of a template."""
-        of_number = (account for account in self.accounts if account.phone_number(phone_number_id))
-        of_template = (account for account in self.accounts if account.template(template_id))
+        of_number = (account for account in self.accounts if _find(account.numbers, phone_number_id))
+        of_template = (account for account in self.accounts if _find(account.templates, template_id))
         return next(chain(of_number, of_template), None)
 
     @property
@@ -106,7 +95,7 @@ class Resources(_Part):
         return [account for business in self.businesses for account in business.accounts]
 
 
-class ResourcesResponse(_Part):
+class ResourcesResponse(ResponseModel):
     """The response to ``GET /whatsapp/resources``."""
 
     data: Resources
@@ -117,5 +106,5 @@ def has_id(listed: Template | PhoneNumber, object_id: str | None) -> bool:
     return str(listed.id).lower() == str(object_id).lower()
 
 
-def _find(listed: Sequence[Listed], object_id: str) -> Listed | None:
+def _find(listed: Iterable[Listed], object_id: str) -> Listed | None:
     return next((candidate for candidate in listed if has_id(candidate, object_id)), None)

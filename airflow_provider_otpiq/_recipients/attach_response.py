@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
+
+from airflow_provider_otpiq._models.base import ResponseModel
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.exceptions import OtpiqRequestError
@@ -27,10 +29,8 @@ class AttachedCampaign(dict[str, Any]):
         return campaign
 
 
-class AttachResponse(BaseModel):
+class AttachResponse(ResponseModel, extra="allow"):
     """The response to an attach: any JSON object that reports no error, **an assumption**."""
-
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     success: Literal[True] = True
     data: dict[str, Any] | None = None

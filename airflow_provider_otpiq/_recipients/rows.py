@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, parse_phone_number
-from airflow_provider_otpiq._models.text import NULL_VALUES, is_blank
+from airflow_provider_otpiq._models.text import is_blank
 from airflow_provider_otpiq._recipients.template_parameters import ParameterParser, are_all
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
 
@@ -89,15 +89,13 @@ class RowParser:
             return False
 
 
-def all_in_api_form(rows: Sequence[Any], default_region: str, null_values: Collection[str] = NULL_VALUES) -> bool:
-    """Return whether all rows can be sent as they are, but for their references."""
-    return RowParser(default_region, null_values).changes_none(rows)
-
-
 def describe_recipient(position: int, recipient: Mapping[str, Any], reference: str | int | None = None) -> str:
     """Name a recipient so that its owner finds it: ``recipients[17] (reference 'C-1042', 964771•••5678)``."""
     number = mask_phone_number(recipient.get("phoneNumber"))
-    return f"recipients[{position}] ({_named_reference(reference)}{number})"
+    if reference is None or is_blank(reference):
+        return f"recipients[{position}] ({number})"
+    shown = safe_reference(reference)
+    return f"recipients[{position}] (reference {repr(shown) if isinstance(reference, str) else shown}, {number})"
 
 
 def safe_reference(reference: str | int) -> str:
@@ -143,10 +141,3 @@ def _parse_reference(reference: object) -> str | int:
     if isinstance(reference, int) and not isinstance(reference, bool) and -_MAX_INT <= reference < _MAX_INT:
         return int(reference)
     raise ValueError("must be a string, or an int of 64 bits")
-
-
-def _named_reference(reference: str | int | None) -> str:
-    if reference is None or is_blank(reference):
-        return ""
-    text = safe_reference(reference)
-    return f"reference {text!r}, " if isinstance(reference, str) else f"reference {text}, "

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import cached_property
 from itertools import takewhile
 from numbers import Integral
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from airflow_provider_otpiq._models.base import ResponseModel
 from airflow_provider_otpiq._models.text import REPLACEMENT_CHARACTER, UNDECODED, clean, is_blank
 from airflow_provider_otpiq._redaction import sanitize
 
@@ -143,48 +145,41 @@ def _name(path: tuple[str, ...]) -> str:
     return ".".join(("templateParameters", section, *known))
 
 
-class PayloadField(BaseModel):
+class PayloadField(ResponseModel):
     """A parameter that each recipient may, or must, carry."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     required: bool = False
     path: Annotated[str, Field(alias="templateParametersPath")]
     label: str | None = None
 
-
-class Payload(BaseModel):
-    """What each recipient must carry for a template."""
-
-    fields: list[PayloadField]
-
-
-class PayloadResponse(BaseModel):
-    """The response to ``GET /whatsapp/campaigns/recipient-payload``."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    data: Payload
-
-
-def required_parameters(payload: Mapping[str, Any]) -> list[RequiredParameter]:
-    """Return the parameters that a template requires."""
-    return [RequiredParameter(field) for field in Payload.model_validate(payload).fields if field.required]
-
-
-class RequiredParameter:
-    """A required parameter of a template."""
-
-    def __init__(self, field: PayloadField) -> None:
-        self._keys = field.path.split(".")
-        self.name = sanitize(f"{field.path} ({field.label})" if field.label else field.path)
+    @cached_property
+    def name(self) -> str:
+        """Its name in errors."""
+        return sanitize(f"{self.path} ({self.label})" if self.label else self.path)
 
     def error(self, recipient: Mapping[Any, Any]) -> str | None:
         """Return what is wrong if a recipient lacks it; blank values were removed before."""
         value: Any = recipient
         try:
-            for key in self._keys:
+            for key in self.path.split("."):
                 value = value[key]
         except (KeyError, TypeError):
-            return f"{self.name} is required, and is not set"
+            return f"{self.name} is required"
         return f"{self.name} {_SCALAR}, not dict" if isinstance(value, dict) else None
+
+
+class Payload(ResponseModel):
+    """What each recipient must carry for a template."""
+
+    fields: list[PayloadField]
+
+
+class PayloadResponse(ResponseModel):
+    """The response to ``GET /whatsapp/campaigns/recipient-payload``."""
+
+    data: Payload
+
+
+def required_parameters(payload: Mapping[str, Any]) -> list[PayloadField]:
+    """Return the parameters that a template requires."""
+    return [field for field in Payload.model_validate(payload).fields if field.required]

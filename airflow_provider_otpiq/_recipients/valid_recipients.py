@@ -31,15 +31,15 @@ class ValidRecipients:
     Going through it gives copies in the API's form: whatever is done with them, what was checked is what is sent.
     """
 
-    def __init__(self, body: bytes, count: int, *, skipped: int, duplicates: int) -> None:
-        self.body = body
+    def __init__(self, recipients: list[dict[str, Any]], *, skipped: int, duplicates: int) -> None:
+        self.body = to_json({"recipients": recipients})
         self.skipped = skipped
         """How many invalid rows were left out."""
         self.duplicates = duplicates
         """How many rows were left out because an earlier one has the same person."""
         self.allowed_by: object = None
         """The guard rails that allow them; None if none were checked."""
-        self._count = count
+        self._count = len(recipients)
 
     def __len__(self) -> int:
         return self._count
@@ -57,11 +57,6 @@ class ValidRecipients:
         values = [value for recipient in self for value in _scalars(recipient.get("templateParameters"))]
         names = (word for value in values for word in value.split() if _may_be_a_name(word))
         return repeats_value(text, (value for value in chain(values, names) if value.lower() not in _ORDINARY_WORDS))
-
-
-def request_body(recipients: list[dict[str, Any]]) -> bytes:
-    """Write recipients as they are sent."""
-    return to_json({"recipients": recipients})
 
 
 def _may_be_a_name(word: str) -> bool:

@@ -20,8 +20,8 @@ from airflow_provider_otpiq._models.phone_numbers import describe_regions
 from airflow_provider_otpiq._models.text import NULL_VALUES
 from airflow_provider_otpiq._recipients.rows import RowParser, describe_recipient
 from airflow_provider_otpiq._recipients.template_parameters import required_parameters
-from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients, request_body
-from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
+from airflow_provider_otpiq._validation_errors import bullet_list, list_some
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class RecipientValidator:
         self._have_same_keys = isinstance(rows, list | tuple) and len(rows) <= MAX_ROWS and parser.changes_none(rows)
         recipients = list(rows) if self._have_same_keys else self._parse_rows(rows, parser)
         self._references = {at: row["reference"] for at, row in enumerate(recipients) if "reference" in row}
-        self._recipients = [_without_reference(row) for row in recipients] if self._references else recipients
+        if self._references:
+            recipients = [{key: row[key] for key in row if key != "reference"} for row in recipients]
+        self._recipients = recipients
 
     def _parse_rows(self, rows: Iterable[Any], parser: RowParser) -> list[dict[str, Any]]:
         recipients = []
@@ -125,9 +127,7 @@ class RecipientValidator:
         self._log_skipped()
         self._log_repeated(repeated)
         self._log_foreign(left_out)
-        return ValidRecipients(
-            request_body(recipients), len(recipients), skipped=len(self._errors), duplicates=len(repeated)
-        )
+        return ValidRecipients(recipients, skipped=len(self._errors), duplicates=len(repeated))
 
     def _find_repeated(self) -> dict[int, int]:
         """Find the rows whose person has an earlier row, each with that row's position."""
@@ -145,12 +145,12 @@ class RecipientValidator:
     def _log_repeated(self, repeated: Mapping[int, int]) -> None:
         if not repeated:
             return
-        names = (f"{self._name(position)} repeats recipients[{earlier}]" for position, earlier in repeated.items())
+        names = [f"{self._name(position)} repeats recipients[{earlier}]" for position, earlier in repeated.items()]
         log.warning(
             "Left out %d of %d recipients, which repeat the phone number of an earlier one: %s.",
             len(repeated),
             len(self._recipients),
-            _join_some(names, len(repeated)),
+            list_some(names, _MAX_LISTED),
         )
 
     def _log_skipped(self) -> None:
@@ -162,7 +162,7 @@ class RecipientValidator:
             len(self._errors),
             len(self._recipients),
             "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common()),
-            _join_some(map(self._name, sorted(self._errors)), len(self._errors)),
+            list_some([self._name(position) for position in sorted(self._errors)], _MAX_LISTED),
         )
 
     def _error(self) -> OtpiqValidationError:
@@ -191,15 +191,6 @@ def _log_changes(parameters: ParameterParser) -> None:
         )
     if parameters.missing:
         log.info("Left out the values of template parameters that are blank or mean no value (%d).", parameters.missing)
-
-
-def _join_some(names: Iterable[str], total: int) -> str:
-    more = [f"and {total - _MAX_LISTED} more"] if total > _MAX_LISTED else []
-    return ", ".join([*islice(names, _MAX_LISTED), *more])
-
-
-def _without_reference(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "reference"}
 
 
 def _refusal(error: str, remedy: str) -> OtpiqValidationError:

@@ -19,8 +19,6 @@ from airflow_provider_otpiq.exceptions import OtpiqDownloadError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pendulum import DateTime
-
     from airflow_provider_otpiq._report.members import AudienceMembers
     from airflow_provider_otpiq._report.request import AwaitDeliveryRequest, MessageSelection, ReportRequest
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
@@ -75,11 +73,6 @@ def count_messages(
         _add_report(hook, table, None, start=start, end=end)
         table.log_other_types()
         return table.counts(), table.final_share()
-
-
-def earliest_end(request: AwaitDeliveryRequest, members: AudienceMembers | None) -> DateTime | None:
-    """Return the time before which a report cannot have all messages."""
-    return request.end or (members and members.last_start) or None
 
 
 @contextmanager

@@ -119,8 +119,7 @@ def _titles(path: Path) -> list[str]:
 
 
 def _listed(titles: Sequence[str]) -> str:
-    listed = [repr(sanitize(title)) for title in titles[:_MAX_LISTED]]
-    return list_some([*listed, *titles[_MAX_LISTED:]], _MAX_LISTED) or "none that can be read"
+    return list_some([repr(sanitize(title)) for title in titles], _MAX_LISTED) or "none that can be read"
 
 
 def _snake_case(title: str) -> str:

@@ -70,22 +70,21 @@ class MessageTable:
         :raises OtpiqReportError: if the file has another number of rows, or is not as documented.
         """
         header = read_header(path, report)
-        self._create(header, report)
         self._require_valid(header, path, report, rows)
-        before = self._count()
-        semi_join, parameters = self._semi_join(part)
-        select = f"SELECT * FROM ({_select(header)} FROM {_read_csv(header)}){semi_join}"
-        self._database.execute(f"INSERT INTO received {select}", [str(path), *parameters])
-        if others := rows - (self._count() - before):
-            log.info("Ignored %s of %s messages in %s: sent to other people.", f"{others:,}", f"{rows:,}", report)
-
-    def _create(self, header: Header, report: str) -> None:
+        select, parameters = f"{_select(header)} FROM {_read_csv(header)}", [str(path)]
         if self._header is None:
             self._header = header
-            self._database.execute(f"CREATE TABLE received AS {_select(header)} FROM ({_no_row(header)}) LIMIT 0")
+            self._database.execute(f"CREATE TABLE received AS {select} LIMIT 0", parameters)
             self._database.execute(f"CREATE VIEW messages AS FROM received WHERE {self._is_counted()}")
         elif header != self._header:
             raise OtpiqReportError(f"The file of {report} has other columns than the report before it.")
+        if self._has_members:
+            members = "SELECT phone_number FROM members" + (" WHERE part = ?" if part else "")
+            select = f"SELECT * FROM ({select}) SEMI JOIN ({members}) members USING (phone_number)"
+            parameters += [part] if part else []
+        ((added,),) = self._database.fetch(f"INSERT INTO received {select}", parameters)
+        if others := rows - added:
+            log.info("Ignored %s of %s messages in %s: sent to other people.", f"{others:,}", f"{rows:,}", report)
 
     def _require_valid(self, header: Header, path: Path, report: str, rows: int) -> None:
         checked = {column: text for column, text in header.documented.items() if column.rule}
@@ -110,35 +109,23 @@ class MessageTable:
         if errors:
             raise OtpiqReportError(f"The file of {report} is not as documented: {'; '.join(errors)}.")
 
-    def _semi_join(self, part: str | None) -> tuple[str, list[str]]:
-        """Return SQL that keeps the messages to the members, or to those of a part, and its parameters."""
-        if not self._has_members:
-            return "", []
-        where = "" if part is None else " WHERE part = ?"
-        members = f"(SELECT phone_number FROM members{where}) members"
-        return f" SEMI JOIN {members} USING (phone_number)", [] if part is None else [part]
-
     def _is_counted(self) -> str:
         """Return the SQL condition that a received message is of a type that counts."""
         if self._message_types is None:
             return "true"
         return f"{_TYPE} IN ({', '.join(f'lower(trim({_literal(name)}))' for name in self._message_types)})"
 
-    def _count(self) -> int:
-        return int(self._single("SELECT count(*) FROM received"))
-
     def log_other_types(self) -> None:
         """Log how many messages are of types that do not count; warn if all are, because the types may be wrong."""
         others = dict(
             self._database.fetch(
                 f"SELECT message_type, count(*) FROM received WHERE ({self._is_counted()}) IS NOT true"
-                " GROUP BY message_type ORDER BY count(*) DESC, message_type",
-                [],
+                " GROUP BY message_type ORDER BY count(*) DESC, message_type"
             )
         )
         if not others:
             return
-        ignored, received = sum(others.values()), self._count()
+        ignored, received = sum(others.values()), self._single("SELECT count(*) FROM received")
         types = " or ".join(map(repr, self._message_types or ()))
         found = list_some([f"{sanitize(str(name))!r} ({count:,})" for name, count in others.items()], _MAX_LISTED)
         log.info(
@@ -157,8 +144,7 @@ class MessageTable:
         by_status = ", ".join(f"count(*) FILTER (delivery_status = '{status}')" for status in MESSAGE_STATUSES)
         ((messages, refunded, cost, has_unknown_costs, *statuses),) = self._database.fetch(
             "SELECT count(*), count(*) FILTER (refunded), coalesce(sum(cost_iqd) FILTER (NOT refunded), 0)::BIGINT,"
-            f" count(*) > count(cost_iqd), {by_status} FROM messages",
-            [],
+            f" count(*) > count(cost_iqd), {by_status} FROM messages"
         )
         if others := messages - sum(statuses):
             log.warning("Messages with an undocumented status, which is not final: %s.", f"{others:,}")
@@ -184,7 +170,7 @@ class MessageTable:
         )
 
     def _single(self, sql: str) -> Any:
-        return self._database.fetch(sql, [])[0][0]
+        return self._database.fetch(sql)[0][0]
 
     def ambiguous(self) -> Iterator[tuple[str, str | None]]:
         """Yield the phone number and the reference of each member with several messages."""
@@ -225,10 +211,6 @@ def _select(header: Header) -> str:
     documented = [f"{column.value.format(text)} AS {column.name}" for column, text in header.documented.items()]
     extra = [f"{text} AS {_quoted(name)}" for name, text in header.extra_columns.items()]
     return f"SELECT {', '.join(documented + extra)}"
-
-
-def _no_row(header: Header) -> str:
-    return "SELECT " + ", ".join(f"'' AS c{index}" for index in range(len(header.titles)))
 
 
 def _read_csv(header: Header) -> str:

@@ -12,9 +12,9 @@ from airflow_provider_otpiq._models.fields import String, Time
 from airflow_provider_otpiq._models.reports import (
     STATUSES_ARE_LOST,
     Destination,
+    MessageStatuses,
+    MessageTypes,
     after_start,
-    message_statuses,
-    type_names,
 )
 from airflow_provider_otpiq._redaction import safe_repr
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
-FORMATS = {".parquet": "parquet", ".csv": "csv"}
-BROADCAST_TYPES = ("WhatsApp Template",)
-"""The types of a broadcast's messages in a report. Not documented: **an assumption**."""
+_FORMATS = {".parquet": "parquet", ".csv": "csv"}
 _MIN_POKE_INTERVAL = 60  # seconds
 _EVERYBODY = "the report would be about everybody"
 
@@ -44,13 +42,13 @@ class MessageSelection(RequestModel):
     broadcast: Annotated[String | None, BeforeValidator(unwrap_mapped_path)] = None
     audience: String | None = None
     start: Annotated[Time | None, Field(validate_default=True)] = None
-    end: Annotated[Time | None, Field(validate_default=True)] = None
-    message_types: Annotated[list[str] | None, PlainValidator(type_names)] = None
+    end: Annotated[Time | None, AfterValidator(after_start), Field(validate_default=True)] = None
+    message_types: MessageTypes | None = None
 
     @property
     def counted_types(self) -> Sequence[str] | None:
-        """The types of messages that count; None for all."""
-        return self.message_types or (BROADCAST_TYPES if self.broadcast else None)
+        """The types of messages that count; None for all. That of a broadcast's messages is **an assumption**."""
+        return self.message_types or (["WhatsApp Template"] if self.broadcast else None)
 
     @field_validator("audience")
     @classmethod
@@ -66,16 +64,11 @@ class MessageSelection(RequestModel):
             raise ValueError("is required: set it, or set broadcast, which has its own window")
         return time
 
-    @field_validator("end")
-    @classmethod
-    def _after_start(cls, end: DateTime | None, info: ValidationInfo) -> DateTime | None:
-        return end if end is None else after_start(end, info)
-
 
 def _known_format(location: str) -> str:
-    if location.endswith(tuple(FORMATS)):
+    if location.endswith(tuple(_FORMATS)):
         return location
-    raise ValueError(f"must end in {' or '.join(FORMATS)}, which selects the file format; found {safe_repr(location)}")
+    raise ValueError(f"must end in {' or '.join(_FORMATS)}, which selects the file format; found {safe_repr(location)}")
 
 
 class ReportRequest(MessageSelection):
@@ -83,13 +76,13 @@ class ReportRequest(MessageSelection):
 
     required_if_set: ClassVar[dict[str, str]] = {**MessageSelection.required_if_set, "statuses": STATUSES_ARE_LOST}
 
-    statuses: Annotated[list[str] | None, PlainValidator(message_statuses)] = None
+    statuses: MessageStatuses | None = None
     destination: Annotated[Destination, AfterValidator(_known_format)]
 
     @property
     def file_format(self) -> str:
         """The format of the file: ``parquet`` or ``csv``."""
-        return next(name for suffix, name in FORMATS.items() if self.destination.endswith(suffix))
+        return next(name for suffix, name in _FORMATS.items() if self.destination.endswith(suffix))
 
 
 def _share(value: Any) -> float:

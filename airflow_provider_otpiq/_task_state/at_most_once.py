@@ -35,10 +35,11 @@ class AtMostOnce:
         self._action = action
         self._in_flight_until = ""
         key = f"otpiq_{action}" if self._is_mapped else f"otpiq_{action}_{self._campaign_id}"
-        # An invalid id is refused before anything is sent.
-        self._state = SavedState(context, key, durable=durable and bool(self._campaign_id))
-        self._state.warn_if_missing(
-            f"If a try was killed during this {action}, its messages may be sent and paid for again."
+        self._state = SavedState(
+            context,
+            key,
+            durable=durable and bool(self._campaign_id),  # an invalid id is refused before anything is sent
+            if_missing=f"If a try was killed during this {action}, its messages may be sent and paid for again.",
         )
 
     def previous_result(self) -> dict[str, Any] | None:

@@ -23,10 +23,12 @@ class CreatedCampaignState:
     """
 
     def __init__(self, context: Context, request: Mapping[str, object], *, durable: bool) -> None:
-        self._state = SavedState(context, "otpiq_campaign", durable=durable)
-        self._state.warn_if_missing(
-            "If a try created a campaign and then failed, this try creates another one. The first has no recipients and"
-            " sends nothing."
+        self._state = SavedState(
+            context,
+            "otpiq_campaign",
+            durable=durable,
+            if_missing="If a try created a campaign and then failed, this try creates another one. The first has no"
+            " recipients and sends nothing.",
         )
         self._request = {name: _comparable(name, value) for name, value in request.items()}
         self._saved = self._load()

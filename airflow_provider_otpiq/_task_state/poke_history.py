@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_KEY = "otpiq_pokes"
-
 
 class PokeHistory:
     """
@@ -25,7 +23,7 @@ class PokeHistory:
     """
 
     def __init__(self, context: Context) -> None:
-        self._state = SavedState(context, _KEY, durable=True)
+        self._state = SavedState(context, "otpiq_pokes")
         self._try_number = context["ti"].try_number
         saved = self._load()
         is_of_this_try = saved.get("try_number") == self._try_number

@@ -15,23 +15,20 @@ class SavedState:
     """
     One value in a task instance's ``task_state_store``, which Airflow keys by DAG run, task and map index.
 
-    Airflow before 3.3 has no such store, and deletes a task's XCom before each try: nothing is saved there.
+    Airflow before 3.3 has no such store, and deletes a task's XCom before each try: nothing is saved there. A later
+    try then warns of the consequence.
     """
 
-    def __init__(self, context: Context, key: str, *, durable: bool) -> None:
+    def __init__(self, context: Context, key: str, *, durable: bool = True, if_missing: str = "") -> None:
         self.key = key
         self._store = context.get("task_state_store") if durable else None
-        self._is_later_try = durable and context["ti"].try_number > 1
+        if if_missing and durable and self._store is None and context["ti"].try_number > 1:
+            log.warning("Airflow before 3.3 does not save the results of earlier tries. %s", if_missing)
 
     @property
     def is_available(self) -> bool:
         """Whether state can be saved."""
         return self._store is not None
-
-    def warn_if_missing(self, consequence: str) -> None:
-        """Warn on a later try that the result of an earlier one is unknown."""
-        if self._is_later_try and not self.is_available:
-            log.warning("Airflow before 3.3 does not save the results of earlier tries. %s", consequence)
 
     def load(self) -> Any:
         """Return the saved value; None if nothing is saved."""

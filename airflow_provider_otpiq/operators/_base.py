@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from functools import cached_property
 from signal import SIGTERM
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator, BaseOperatorLink
+import pendulum
+from airflow.providers.common.compat.sdk import AirflowException, BaseOperator, BaseOperatorLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,7 +35,8 @@ else:
 
 _DASHBOARD_KEY = "dashboard_url"
 _UTC = ("UTC", "Etc/UTC")
-_TEMPLATED = ("Text", "Time")  # the annotations of arguments that accept a template
+_TEMPLATED = re.compile(r"\b(Text|Time|XComArg)\b")  # in the annotations of arguments that accept a template
+_TIMES = ("scheduled_for", "start", "end")
 
 # The documented fields of a response, beside those of a create.
 _RETURNED = frozenset({
@@ -96,28 +99,28 @@ class OtpiqBaseOperator(BaseOperator):
 
         return OtpiqHook(str(self.otpiq_conn_id))
 
+    def _rendered_fields(self, context: Context) -> dict[str, Any]:
+        """Return the template fields of the request by name, with a naive time in the DAG's timezone."""
+        return {
+            name: self._in_timezone_of_dag(context, name) if name in _TIMES else getattr(self, name)
+            for name in self.template_fields
+            if name != "otpiq_conn_id"
+        }
+
     def _in_timezone_of_dag(self, context: Context, name: str) -> object:
         """Return a field's time; a naive one gets the DAG's timezone, with a warning if that is UTC."""
-        from airflow_provider_otpiq._models.datetimes import apply_default_timezone
+        from airflow_provider_otpiq._models.datetimes import apply_default_timezone, describe
 
         value, dag = getattr(self, name), context.get("dag")
         time = apply_default_timezone(value, dag.timezone) if dag else value
-        if dag and time is not value and dag.timezone.name in _UTC:
-            self._warn_of_utc(name, time)
+        if dag and time is not value and dag.timezone.name in _UTC:  # also of a DAG without a timezone
+            self.log.warning(
+                "%s has no offset, and the DAG's timezone is UTC, so it is %s. For another timezone, add an offset"
+                " (+03:00), or set the timezone of the DAG's start_date (tz='Asia/Baghdad').",
+                name,
+                describe(time, pendulum.timezone("Asia/Baghdad")),
+            )
         return time
-
-    def _warn_of_utc(self, name: str, time: object) -> None:
-        """Warn about a naive time in a DAG without a timezone, for which Airflow uses UTC."""
-        from pendulum import timezone
-
-        from airflow_provider_otpiq._models.datetimes import describe
-
-        self.log.warning(
-            "%s has no offset, and the DAG's timezone is UTC, so it is %s. For another timezone, add an offset"
-            " (+03:00), or set the timezone of the DAG's start_date (tz='Asia/Baghdad').",
-            name,
-            describe(time, timezone("Asia/Baghdad")),
-        )
 
     def _log_time(self, context: Context, scheduled_for: object) -> None:
         """Log the time if it is set."""
@@ -128,12 +131,10 @@ class OtpiqBaseOperator(BaseOperator):
 
     def _describe_time(self, context: Context, time: object) -> str:
         """Return a time in UTC and in the DAG's timezone."""
-        from pendulum import UTC
-
         from airflow_provider_otpiq._models.datetimes import describe
 
         dag = context.get("dag")
-        return describe(time, dag.timezone if dag else UTC)
+        return describe(time, dag.timezone if dag else pendulum.UTC)
 
     def _push(self, context: Context, campaign: Mapping[str, Any]) -> str:
         """Push the campaign's documented fields, and return its id for ``return_value``."""
@@ -145,8 +146,18 @@ class OtpiqBaseOperator(BaseOperator):
 
     def _publish(self, context: Context, campaign_id: str | None, facts: Mapping[str, Any]) -> None:
         """Push the link to OTPIQ's dashboard, and add facts to the events of the task's assets."""
-        self._dashboard_url = push_dashboard_url(context, self.hook, campaign_id)
+        self._dashboard_url = self._find_dashboard_url(campaign_id)
+        if self._dashboard_url:
+            context["ti"].xcom_push(key=_DASHBOARD_KEY, value=self._dashboard_url)
         add_to_asset_events(self, context, facts)
+
+    def _find_dashboard_url(self, campaign_id: str | None) -> str:
+        """Return the campaign's URL in OTPIQ's dashboard; empty if the connection does not have ``dashboard_url``."""
+        try:
+            template = self.hook.settings.dashboard_url
+        except AirflowException:
+            return ""  # an earlier try did the work, and the connection broke since: the task has succeeded
+        return template.replace("{campaign_id}", campaign_id) if template and campaign_id else ""
 
 
 class RejectsEmptyFields:
@@ -190,23 +201,14 @@ class ExitsOnKill:
 
 
 def names_of_template_fields(init: Callable[..., None]) -> tuple[str, ...]:
-    """
-    Return the keyword arguments of an operator's ``__init__`` that accept a template, and ``otpiq_conn_id``.
-
-    :param init: the operator's ``__init__``.
-    :return: their names, for ``template_fields``.
-    """
-    parameters = inspect.signature(init).parameters.values()
-    return (*(each.name for each in parameters if str(each.annotation).startswith(_TEMPLATED)), "otpiq_conn_id")
+    """Return the arguments of an operator's ``__init__`` that accept a template, and ``otpiq_conn_id``."""
+    parameters = inspect.signature(init).parameters.items()
+    names = (name for name, parameter in parameters if _TEMPLATED.search(str(parameter.annotation)))
+    return (*names, "otpiq_conn_id")
 
 
 def documented_fields(campaign: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return the documented fields of a campaign: a response could echo its recipients.
-
-    :param campaign: the campaign as OTPIQ returns it.
-    :return: its documented fields.
-    """
+    """Return the documented fields of a campaign: a response could echo its recipients."""
     from airflow_provider_otpiq._models.campaigns import CreateCampaign
 
     documented = _RETURNED | CreateCampaign.api_names()
@@ -217,11 +219,8 @@ def add_to_asset_events(operator: BaseOperator, context: Context, facts: Mapping
     """
     Add facts to the ``extra`` of the asset events of the task's outlets.
 
-    A user's own values are kept. An ``AssetAlias`` stays as it is: the user resolves it.
-
-    :param operator: the operator with the outlets.
-    :param context: the task's context.
-    :param facts: the facts, without personal data: other DAGs and the UI show them.
+    A user's own values are kept. An ``AssetAlias`` stays as it is: the user resolves it. The facts must not contain
+    personal data: other DAGs and the UI show them.
     """
     if not operator.outlets:
         return
@@ -231,25 +230,3 @@ def add_to_asset_events(operator: BaseOperator, context: Context, facts: Mapping
         if isinstance(outlet, Asset):
             event = context["outlet_events"][outlet]
             event.extra = {**facts, **event.extra}
-
-
-def push_dashboard_url(context: Context, hook: OtpiqHook, campaign_id: str | None) -> str:
-    """
-    Push the campaign's URL in OTPIQ's dashboard, if the connection has ``dashboard_url``.
-
-    :param context: the task's context.
-    :param hook: the connection's hook.
-    :param campaign_id: the campaign's ``_id``; None without one.
-    :return: the URL; an empty string without one.
-    """
-    from airflow.providers.common.compat.sdk import AirflowException
-
-    try:
-        template = hook.settings.dashboard_url
-    except AirflowException:
-        return ""  # an earlier try did the work, and the connection broke since: the task has succeeded
-    if not template or not campaign_id:
-        return ""
-    url = template.replace("{campaign_id}", campaign_id)
-    context["ti"].xcom_push(key=_DASHBOARD_KEY, value=url)
-    return url

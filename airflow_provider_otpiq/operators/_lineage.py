@@ -29,12 +29,7 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 
 def audience_lineage(prepared: tuple[AudienceRequest, Audience] | None) -> OperatorLineage[Any, Any]:
-    """
-    Return the lineage of an audience.
-
-    :param prepared: the request and the audience; None if the task failed.
-    :return: the source files, and the audience's folder.
-    """
+    """Return the source files, and the audience's folder; nothing if the task failed."""
     if prepared is None:
         return OperatorLineage()
     request, audience = prepared
@@ -46,12 +41,7 @@ def audience_lineage(prepared: tuple[AudienceRequest, Audience] | None) -> Opera
 
 
 def broadcast_lineage(result: BroadcastResult | None) -> OperatorLineage[Any, Any]:
-    """
-    Return the lineage of a broadcast's campaigns.
-
-    :param result: the task's result; None if the task failed.
-    :return: the audience's folder, and the campaigns that the task worked on.
-    """
+    """Return the audience's folder, and the campaigns that the task worked on; nothing if the task failed."""
     if result is None:
         return OperatorLineage()
     broadcast = result.ledger.broadcast
@@ -65,12 +55,7 @@ def broadcast_lineage(result: BroadcastResult | None) -> OperatorLineage[Any, An
 
 
 def report_lineage(written: WrittenReport | None) -> OperatorLineage[Any, Any]:
-    """
-    Return the lineage of a report's file.
-
-    :param written: the written report; None if the task failed.
-    :return: the broadcast's campaigns, and the file.
-    """
+    """Return the broadcast's campaigns, and the report's file; nothing if the task failed."""
     if written is None:
         return OperatorLineage()
     members = written.members
@@ -82,13 +67,7 @@ def report_lineage(written: WrittenReport | None) -> OperatorLineage[Any, Any]:
 
 
 def campaign_name(project: str | None, campaign_id: str) -> tuple[str, str]:
-    """
-    Return a campaign's namespace and name as a dataset.
-
-    :param project: the project's name in OTPIQ; None for a ledger of version 0.3.0.
-    :param campaign_id: the campaign's ``_id``.
-    :return: the namespace and the name.
-    """
+    """Return a campaign's namespace and name as a dataset; the project is None for a ledger of version 0.3.0."""
     return f"otpiq://{quote(project or '', safe='')}", f"campaigns/{campaign_id}"
 
 
@@ -96,9 +75,7 @@ def file_name(location: str) -> tuple[str, str]:
     """
     Return a file's or folder's namespace and name as a dataset, by OpenLineage's naming specification.
 
-    :param location: its local path or URL, or a glob, for the folder above it. The part before ``@`` in a URL, such as
-        an Airflow connection, is left out.
-    :return: the namespace and the name.
+    A glob is the folder above it. The part before ``@`` in a URL, such as an Airflow connection, is left out.
     """
     url = location if "://" in location else f"file://{absolute(location)}"
     scheme, _, rest = url.partition("://")
@@ -111,13 +88,7 @@ def file_name(location: str) -> tuple[str, str]:
 
 
 def output_dataset(name: tuple[str, str], rows: int | None) -> OutputDataset:
-    """
-    Return a dataset that a task has written.
-
-    :param name: its namespace and its name.
-    :param rows: its number of people or rows; None if unknown.
-    :return: the dataset, with its output statistics.
-    """
+    """Return a dataset that a task has written, with its number of people or rows if that is known."""
     facets: dict[str, Any] = {}
     if rows is not None:
         facets["outputStatistics"] = OutputStatisticsOutputDatasetFacet(rowCount=rows)

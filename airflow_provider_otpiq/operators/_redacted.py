@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-_FILE = re.compile(r"\S.*\.(json|(?P<csv>csv(\.(gz|zst))?))", re.IGNORECASE)
+_FILE = re.compile(r"\S.*\.(json|csv(\.(gz|zst))?)", re.IGNORECASE)
 _CAN_BE_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -39,30 +39,20 @@ class RedactedRecipients:
     @property
     def path(self) -> str | None:
         """The local path or URL of the file of recipients, if the field is one."""
-        match = self._match_file()
-        return match[0] if match else None
-
-    @property
-    def is_csv(self) -> bool:
-        """Whether the field is the path of a CSV file."""
-        match = self._match_file()
-        return bool(match and match["csv"])
-
-    def _match_file(self) -> re.Match[str] | None:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        is_path = isinstance(self.value, str | PathLike | ObjectStoragePath)
-        return _FILE.fullmatch(str(self.value)) if is_path else None
+        path = str(self.value) if isinstance(self.value, str | PathLike | ObjectStoragePath) else ""
+        return path if _FILE.fullmatch(path) else None
 
     def __str__(self) -> str:
+        from airflow_provider_otpiq._redaction import describe_count, name_of_callable
+
         if self.path:
             return f"the recipients in {self.path}"
         if callable(self.value):
-            from airflow_provider_otpiq._redaction import name_of_callable
-
             return f"the recipients of {name_of_callable(self.value)}"
         if isinstance(self.value, Sized) and not isinstance(self.value, str | bytes):
-            return f"{len(self.value)} recipients"
+            return describe_count(len(self.value), "recipient")
         return f"recipients as a {type(self.value).__name__}"
 
 

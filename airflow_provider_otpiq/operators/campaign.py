@@ -6,7 +6,10 @@ Parsing a DAG file imports neither the HTTP client nor the models.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+import pendulum
 
 from airflow_provider_otpiq._task_state.at_most_once import AtMostOnce
 from airflow_provider_otpiq._task_state.created_campaign import CreatedCampaignState
@@ -29,16 +32,7 @@ __all__ = [
 ]
 
 
-class _ScheduledOperator(OtpiqBaseOperator):
-    """The base of the operators that set a campaign's template and time."""
-
-    def _request_fields(self, context: Context) -> dict[str, Any]:
-        """Return the rendered fields of the request, with a naive time in the DAG's timezone."""
-        fields = {name: getattr(self, name) for name in self.template_fields if name != "otpiq_conn_id"}
-        return fields | {"scheduled_for": self._in_timezone_of_dag(context, "scheduled_for")}
-
-
-class CreateCampaignOperator(_ScheduledOperator):
+class CreateCampaignOperator(OtpiqBaseOperator):
     """
     Create a WhatsApp campaign, without recipients.
 
@@ -104,7 +98,7 @@ class CreateCampaignOperator(_ScheduledOperator):
         :return: the campaign's ``_id``.
         :raises OtpiqError: as :meth:`.OtpiqHook.create_campaign`.
         """
-        fields = self._request_fields(context)
+        fields = self._rendered_fields(context)
         request = {"otpiq_conn_id": self.otpiq_conn_id, **fields}
         state = CreatedCampaignState(context, request, durable=self.durable)
         if campaign := state.campaign:
@@ -119,7 +113,7 @@ class CreateCampaignOperator(_ScheduledOperator):
         return self._push(context, campaign)
 
 
-class UpdateCampaignOperator(_ScheduledOperator):
+class UpdateCampaignOperator(OtpiqBaseOperator):
     """
     Edit a campaign that is a draft or scheduled. A campaign that has started cannot be edited.
 
@@ -176,7 +170,7 @@ class UpdateCampaignOperator(_ScheduledOperator):
         :return: the campaign's ``_id``.
         :raises OtpiqError: as :meth:`.OtpiqHook.update_campaign`.
         """
-        fields = self._request_fields(context)
+        fields = self._rendered_fields(context)
         campaign = self.hook.update_campaign(**fields)
         self.log.info("Updated campaign %s.", campaign["_id"])
         self._log_time(context, fields["scheduled_for"])
@@ -229,19 +223,14 @@ class StartCampaignOperator(OtpiqBaseOperator):
         if campaign := state.previous_result():
             self.log.info("An earlier try started campaign %s; this try sent nothing.", self.campaign_id)
         else:
-            campaign = state.run_once(lambda: self._start(state))
+            campaign = state.run_once(
+                lambda: documented_fields(self.hook.start_campaign(campaign_id=self.campaign_id, pending_marker=state))
+            )
             self.log.info("Started campaign %s.", campaign["_id"])
             self._warn_if_scheduled_for_later(campaign)
         return self._push(context, campaign)
 
-    def _start(self, state: AtMostOnce) -> dict[str, Any]:
-        return documented_fields(self.hook.start_campaign(campaign_id=self.campaign_id, pending_marker=state))
-
     def _warn_if_scheduled_for_later(self, campaign: dict[str, Any]) -> None:
-        from contextlib import suppress
-
-        import pendulum
-
         from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 
         with suppress(ValueError):  # the response has no time, or an invalid one

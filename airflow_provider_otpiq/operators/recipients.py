@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_otpiq._task_state.at_most_once import AtMostOnce
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.operators._base import (
     ExitsOnKill,
     OtpiqBaseOperator,
     RejectsEmptyFields,
     documented_fields,
+    names_of_template_fields,
 )
 from airflow_provider_otpiq.operators._redacted import RedactedRecipients, call_with_context
 
@@ -19,11 +21,10 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
 
-    from airflow_provider_otpiq._recipients.attach_response import AttachedCampaign
     from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
     from airflow_provider_otpiq.operators._base import Text
 
-    Recipients = Iterable[Any] | XComArg | Callable[..., Iterable[Any]] | PathLike[str] | ObjectStoragePath
+    Recipients = Iterable[Any] | Callable[..., Iterable[Any]] | PathLike[str] | ObjectStoragePath
 
 
 _CSV_FIELDS = ("phone_number", "template_parameters", "reference", "delimiter", "encoding")
@@ -34,17 +35,18 @@ _SECTIONS = {"body", "header", "buttons"}
 class _RecipientsOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator):
     """The base of the operators that accept recipients."""
 
-    template_fields: Sequence[str] = ("campaign_id", "recipients", *_CSV_FIELDS, "null_values", "otpiq_conn_id")
     required_if_set = ("template_parameters", "encoding", "null_values", "default_region")
     # A callable's recipients are counted only after the task has executed. Airflow 2 does not store this count.
     overwrite_rtif_after_execution = True
+    campaign_id: Any
+    recipients: Any
     _reads_csv = False
 
     def __init__(
         self,
         *,
         campaign_id: Text,
-        recipients: Recipients,
+        recipients: Recipients | XComArg,
         phone_number: Text | None = None,
         template_parameters: Mapping[str, Mapping[str, Any]] | XComArg | None = None,
         reference: Text | None = None,
@@ -57,17 +59,12 @@ class _RecipientsOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.campaign_id: Any = campaign_id
-        self.recipients: Any = recipients
-        self.phone_number: Any = phone_number
-        self.template_parameters: Any = template_parameters
-        self.reference: Any = reference
-        self.delimiter: Any = delimiter
-        self.encoding: Any = encoding
+        self._assign(locals())
         self.default_region = default_region
         self.validate_parameters = validate_parameters
         self.on_invalid = on_invalid
-        self.null_values: Any = null_values
+
+    template_fields: Sequence[str] = names_of_template_fields(__init__)
 
     def on_kill(self) -> None:
         """Exit while a CSV file is read, so that its temporary copy is removed. A request is not interrupted."""
@@ -122,16 +119,17 @@ class _RecipientsOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator):
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         fields = {name: self._value_of(name) for name in _CSV_FIELDS}
-        if self._redacted.is_csv:
+        path = self._redacted.path
+        if path and not path.lower().endswith(".json"):
             from airflow_provider_otpiq._audience.recipients_file import read_rows
 
             self._reads_csv = True
             try:
-                return read_rows(str(self._redacted.path), **fields)
+                return read_rows(path, **fields)
             finally:
                 self._reads_csv = False
         _require_unset(fields)
-        if path := self._redacted.path:
+        if path:
             from airflow_provider_otpiq._audience.recipients_file import read_recipients
 
             return read_recipients(path)
@@ -159,7 +157,6 @@ def _has_phone_number(value: object) -> bool:
 def _require_unset(fields: Mapping[str, object]) -> None:
     from airflow_provider_otpiq._models.fields import is_set
     from airflow_provider_otpiq._validation_errors import bullet_list
-    from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
     errors = [
         f"{name}: is set, but recipients is not the path of a .csv file" for name in fields if is_set(fields[name])
@@ -184,7 +181,7 @@ class AttachRecipientsOperator(_RecipientsOperator):
     value that is blank or means "no value" is left out. The log counts both, and the numbers outside
     ``default_region``.
 
-    Airflow's UI, logs and XCom show no personal data; the field shows as "1000 recipients". But a literal list is in
+    Airflow's UI, logs and XCom show no personal data; the field shows as "1,000 recipients". But a literal list is in
     the DAG file, and in the serialized DAG of Airflow's database: set a callable or a file instead.
 
     XCom: ``return_value`` is the campaign's ``_id``, a string; key ``campaign`` is what OTPIQ returns of the campaign,
@@ -257,7 +254,13 @@ class AttachRecipientsOperator(_RecipientsOperator):
             total = f", which now has {campaign['totalRecipients']}" if "totalRecipients" in campaign else ""
             self.log.info("Attached %s to campaign %s%s.", _count_of(recipients), campaign["_id"], total)
         if self.do_xcom_push:
-            context["ti"].xcom_push(key="recipients", value=_counts(campaign, recipients))
+            counts = {
+                "attached": campaign.attached,
+                "already_attached": campaign.already_attached,
+                "skipped": recipients.skipped,
+                "duplicates": recipients.duplicates,
+            }
+            context["ti"].xcom_push(key="recipients", value=counts)
         return self._push(context, campaign)
 
 
@@ -265,15 +268,6 @@ def _count_of(recipients: ValidRecipients) -> str:
     from airflow_provider_otpiq._redaction import describe_count
 
     return describe_count(len(recipients), "recipient")
-
-
-def _counts(campaign: AttachedCampaign, recipients: ValidRecipients) -> dict[str, int | None]:
-    return {
-        "attached": campaign.attached,
-        "already_attached": campaign.already_attached,
-        "skipped": recipients.skipped,
-        "duplicates": recipients.duplicates,
-    }
 
 
 class SendSampleOperator(_RecipientsOperator):
@@ -327,7 +321,11 @@ class SendSampleOperator(_RecipientsOperator):
             )
         else:
             recipients = self._check_recipients(context)
-            sample = state.run_once(lambda: self._send_sample(recipients, state))
+            sample = state.run_once(
+                lambda: documented_fields(
+                    self.hook.send_sample(campaign_id=self.campaign_id, recipients=recipients, pending_marker=state)
+                )
+            )
             self.log.info(
                 "Sent sample %s of campaign %s to %s; skipped rows: %d, duplicates: %d.",
                 sample["_id"],
@@ -337,7 +335,3 @@ class SendSampleOperator(_RecipientsOperator):
                 recipients.duplicates,
             )
         return self._push(context, sample)
-
-    def _send_sample(self, recipients: ValidRecipients, state: AtMostOnce) -> dict[str, Any]:
-        sample = self.hook.send_sample(campaign_id=self.campaign_id, recipients=recipients, pending_marker=state)
-        return documented_fields(sample)

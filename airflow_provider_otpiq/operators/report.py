@@ -5,7 +5,12 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq.operators._base import ExitsOnKill, OtpiqBaseOperator, RejectsEmptyFields
+from airflow_provider_otpiq.operators._base import (
+    ExitsOnKill,
+    OtpiqBaseOperator,
+    RejectsEmptyFields,
+    names_of_template_fields,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,16 +73,6 @@ class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
 
-    template_fields: Sequence[str] = (
-        "destination",
-        "start",
-        "end",
-        "statuses",
-        "message_types",
-        "broadcast",
-        "audience",
-        "otpiq_conn_id",
-    )
     required_if_set = ("broadcast", "audience", "statuses", "message_types")
     _written: WrittenReport | None = None
 
@@ -94,14 +89,11 @@ class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator)
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        # Airflow 3.0 takes a path's `resolve` for an XCom's, and calls it with the context.
-        self.destination = str(destination) if isinstance(destination, PathLike) else destination
-        self.start = start
-        self.end = end
-        self.statuses = statuses
-        self.message_types = message_types
-        self.broadcast = broadcast
-        self.audience = audience
+        if isinstance(destination, PathLike):  # Airflow 3.0 takes its `resolve` for an XCom's
+            destination = str(destination)
+        self._assign(locals())
+
+    template_fields: Sequence[str] = names_of_template_fields(__init__)
 
     def execute(self, context: Context) -> str:
         """
@@ -118,15 +110,7 @@ class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator)
         from airflow_provider_otpiq._report.request import ReportRequest
         from airflow_provider_otpiq._storage import absolute
 
-        request = ReportRequest.parse(
-            destination=self.destination,
-            start=self._in_timezone_of_dag(context, "start"),
-            end=self._in_timezone_of_dag(context, "end"),
-            statuses=self.statuses,
-            message_types=self.message_types,
-            broadcast=self.broadcast,
-            audience=self.audience,
-        )
+        request = ReportRequest.parse(**self._rendered_fields(context))
         members = members_of(request)
         self._written = write_report(self.hook, request, members)
         counts = self._written.counts

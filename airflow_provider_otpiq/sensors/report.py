@@ -5,10 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pendulum
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseSensorOperator
 
 from airflow_provider_otpiq.exceptions import OtpiqCreditError, OtpiqError
-from airflow_provider_otpiq.operators._base import ExitsOnKill, OtpiqBaseOperator, RejectsEmptyFields
+from airflow_provider_otpiq.operators._base import (
+    ExitsOnKill,
+    OtpiqBaseOperator,
+    RejectsEmptyFields,
+    names_of_template_fields,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,16 +68,8 @@ class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSen
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
 
-    template_fields: Sequence[str] = (
-        "broadcast",
-        "start",
-        "end",
-        "message_types",
-        "min_final",
-        "max_failed_pokes",
-        "otpiq_conn_id",
-    )
     required_if_set = ("broadcast", "message_types")
+    min_final: Any
     _pokes: PokeHistory | None = None
 
     def __init__(
@@ -88,12 +86,9 @@ class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSen
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, mode=mode, **kwargs)
-        self.broadcast = broadcast
-        self.start = start
-        self.end = end
-        self.message_types = message_types
-        self.min_final = min_final
-        self.max_failed_pokes = max_failed_pokes
+        self._assign(locals())
+
+    template_fields: Sequence[str] = names_of_template_fields(__init__)
 
     def poke(self, context: Context) -> bool:
         """
@@ -107,15 +102,8 @@ class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSen
         from airflow_provider_otpiq._report.request import AwaitDeliveryRequest
         from airflow_provider_otpiq._task_state.poke_history import PokeHistory
 
-        request = AwaitDeliveryRequest.parse(
-            broadcast=self.broadcast,
-            start=self._in_timezone_of_dag(context, "start"),
-            end=self._in_timezone_of_dag(context, "end"),
-            message_types=self.message_types,
-            min_final=self.min_final,
-            max_failed_pokes=self.max_failed_pokes,
-            poke_interval=self.poke_interval,
-        )
+        fields = self._rendered_fields(context)
+        request = AwaitDeliveryRequest.parse(**fields, poke_interval=self.poke_interval)
         self._pokes = self._pokes or PokeHistory(context)
         try:
             return self._poke(context, request, self._pokes)
@@ -130,14 +118,12 @@ class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSen
             return False
 
     def _poke(self, context: Context, request: AwaitDeliveryRequest, pokes: PokeHistory) -> bool:
-        import pendulum
-
         from airflow_provider_otpiq._models.datetimes import to_api_format
-        from airflow_provider_otpiq._report.collect import count_messages, earliest_end
+        from airflow_provider_otpiq._report.collect import count_messages
         from airflow_provider_otpiq._report.members import members_of
 
         members = members_of(request)
-        time = earliest_end(request, members)
+        time = request.end or (members.last_start if members else None)
         if time and time > pendulum.now("UTC"):
             self.log.info("No report was generated: messages are not final before %s.", to_api_format(time))
             return False

@@ -257,6 +257,7 @@ def test_an_error_of_a_callable_is_raised_unchanged(run: Run) -> None:
         {"phone_number": "None"},
         {"output": ""},
         {"template_parameters": {"foot": {"1": "name"}}},
+        {"template_parameters": ["name"]},
         *[
             {"template_parameters": {"body": {"1": value}}}
             for value in ("", {"value": " "}, {"value": "x", "text": 5}, {}, {"value": "Rama\ufffdan"})

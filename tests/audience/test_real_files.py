@@ -75,7 +75,7 @@ def test_names_of_a_crm_are_cleaned_or_missing(run: Run, logged: Callable[[], st
         "9": "Nadia",
     }
     assert {row: reason for row, _, reason in prepared.rejected} == {
-        **dict.fromkeys(["5", "6", "7", "8", "11"], "templateParameters.body.1 is required, and is not set"),
+        **dict.fromkeys(["5", "6", "7", "8", "11"], "templateParameters.body.1 is required"),
         "10": "has U+FFFD instead of bytes that could not be decoded; fix the encoding in the source",
     }
     assert "Cleaned the whitespace of 5 template parameters" in logged()

@@ -53,7 +53,7 @@ def test_a_blank_form_field_is_not_set(absent: str | None) -> None:
 @pytest.mark.parametrize(
     ("field", "alternative"),
     [
-        ("name", ", and is not set"),
+        ("name", ""),
         ("template_id", ": set it or `template_name`"),
         ("phone_number_id", ": set it or `phone_number`"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,14 @@ class Run:
     task_class: Any
     context: dict[str, Any]
     defaults: dict[str, Any]
+    task: Any = field(default=None, init=False)
+    """The task that was made last."""
 
     def make(self, **fields: Any) -> Any:
         """Return a task that has not run."""
         dag = self.context["dag"]
-        return self.task_class(**{"task_id": f"task_{len(dag.task_ids)}", "dag": dag, **self.defaults, **fields})
+        self.task = self.task_class(**{"task_id": f"task_{len(dag.task_ids)}", "dag": dag, **self.defaults, **fields})
+        return self.task
 
     @property
     def pushed(self) -> dict[str, Any]:
@@ -41,9 +44,11 @@ class Run:
         task.render_template_fields(self.context)
         return task.poke(self.context) if hasattr(task, "poke") else task.execute(self.context)
 
-    def fail(self, error: type[BaseException] = OtpiqValidationError, /, **fields: Any) -> Any:
-        """Run the task, which must fail, and return its error."""
-        with pytest.raises(error) as caught:
+    def fail(
+        self, error: type[BaseException] = OtpiqValidationError, /, *, match: str | None = None, **fields: Any
+    ) -> Any:
+        """Run the task, which must fail with an error that matches a regular expression, and return the error."""
+        with pytest.raises(error, match=match) as caught:
             self(**fields)
         return caught.value
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 import pytest
 import time_machine
-from airflow.providers.common.compat.sdk import DAG, AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
@@ -22,7 +22,8 @@ from airflow_provider_otpiq.exceptions import (
 )
 from airflow_provider_otpiq.operators.campaign import SendSampleOperator, StartCampaignOperator
 from tests.conftest import AIRFLOW_VERSION
-from tests.fakes import CREATE, BrokenStateStore, StateStore, TaskInstance, execute, tomorrow
+from tests.fakes import CREATE, BrokenStateStore, StateStore, TaskInstance, tomorrow
+from tests.operators.broadcasts import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,19 +34,20 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
 NUMBER = "9647701234567"
+SAMPLE = {"recipients": [NUMBER], "validate_parameters": False}
 
 
-class Spending:
+class Spending(Run):
     """A task that starts, or samples, a campaign in the sandbox."""
 
     def __init__(
         self, action: str, context: dict[str, Any], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
     ) -> None:
+        operator = StartCampaignOperator if action == "start" else SendSampleOperator
+        super().__init__(operator, context, {} if action == "start" else SAMPLE)
         self.action = action
         self.sandbox = sandbox
-        self.context = context
         self._connect = connect
-        self.connect()
         self.campaign_id = self.new_campaign()
 
     def connect(self, **extra: Any) -> OtpiqHook:
@@ -57,19 +59,9 @@ class Spending:
         hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
         return campaign_id
 
-    def run(self, campaign_id: object = ..., *, try_number: int = 1, **fields: Any) -> Any:
-        kind: Any = StartCampaignOperator if self.action == "start" else SendSampleOperator
-        sample = {} if self.action == "start" else {"recipients": [NUMBER], "validate_parameters": False}
-        dag = self.context["dag"]
-        campaign_id = self.campaign_id if campaign_id is ... else campaign_id
-        operator = kind(task_id=f"spend_{len(dag.tasks)}", dag=dag, campaign_id=campaign_id, **(sample | fields))
+    def __call__(self, *, try_number: int = 1, **fields: Any) -> Any:
         self.context["ti"] = TaskInstance(try_number)
-        return execute(operator, self.context)
-
-    def fail(self, error: type[Exception], *args: Any, **fields: Any) -> Any:
-        with pytest.raises(error) as caught:
-            self.run(*args, **fields)
-        return caught.value
+        return super().__call__(**({"campaign_id": self.campaign_id} | fields))
 
     def arm(self, **fault: Any) -> None:
         self.sandbox.arm(self.action, **fault)
@@ -116,18 +108,18 @@ def mapped(durable: Spending, monkeypatch: pytest.MonkeyPatch) -> Spending:
 
 
 def test_it_pushes_the_campaign(spending: Spending) -> None:
-    returned = spending.run()
+    returned = spending()
     campaign = spending.sandbox.campaigns[-1]
-    assert returned == campaign["_id"] == spending.context["ti"].pushed["campaign"]["_id"]
+    assert returned == campaign["_id"] == spending.pushed["campaign"]["_id"]
     assert campaign["startedAt"]
     assert campaign["isSampleCampaign"] is (spending.action == "sample")
 
 
 def test_a_later_try_returns_the_same_and_sends_nothing(durable: Spending) -> None:
-    first, pushed = durable.run(), durable.context["ti"].pushed
+    first, pushed = durable(), durable.pushed
     durable.be_quiet()  # which concerns only what is sent
-    assert durable.run(durable.campaign_id.upper(), try_number=2) == first
-    assert durable.context["ti"].pushed == pushed
+    assert durable(campaign_id=durable.campaign_id.upper(), try_number=2) == first
+    assert durable.pushed == pushed
     assert durable.sent == 1
     assert all(retention == retention.max for retention in durable.store.retentions if retention)
     assert NUMBER not in json.dumps(durable.store.stored)
@@ -154,14 +146,14 @@ def test_quiet_hours_leave_no_pending_marker(
     durable.fail(OtpiqValidationError)
     assert durable.sent == 0
     durable.connect()
-    assert durable.run(try_number=2)
+    assert durable(try_number=2)
     assert durable.sent == 1
 
 
 def test_each_campaign_has_its_own_state(durable: Spending) -> None:
-    first, other = durable.run(), durable.new_campaign()
-    assert durable.run(other) != first
-    assert durable.run() == first
+    first, other = durable(), durable.new_campaign()
+    assert durable(campaign_id=other) != first
+    assert durable() == first
     assert durable.sent == 2
 
 
@@ -180,7 +172,7 @@ def test_an_unknown_outcome_stays_unknown(durable: Spending, fault: dict[str, An
     first = durable.fail(OtpiqOutcomeUnknownError)
     later = durable.fail(OtpiqOutcomeUnknownError, try_number=2)
     assert durable.sent == 1
-    assert durable.context["ti"].pushed == {}
+    assert durable.pushed == {}
     assert first.status_code == fault.get("status")
     (key,) = durable.store.stored
     assert key == f"otpiq_{durable.action}_{durable.campaign_id}"
@@ -192,7 +184,7 @@ def test_an_unknown_outcome_stays_unknown(durable: Spending, fault: dict[str, An
     assert path in later.remedy
     if "when" not in fault and fault.get("connection") == "drop":  # a person has checked that it had no effect
         durable.store.delete(key)
-        assert durable.run(try_number=3) == durable.sandbox.campaigns[-1]["_id"]
+        assert durable(try_number=3) == durable.sandbox.campaigns[-1]["_id"]
 
 
 def test_the_texts_of_an_unknown_outcome(mapped: Spending, snapshot: SnapshotAssertion) -> None:
@@ -204,7 +196,7 @@ def test_the_texts_of_an_unknown_outcome(mapped: Spending, snapshot: SnapshotAss
     mapped.arm(connection="drop")
     assert readable(mapped.fail(OtpiqOutcomeUnknownError)) == snapshot(name="now")
     assert readable(mapped.fail(OtpiqOutcomeUnknownError, try_number=2)) == snapshot(name="later")
-    assert readable(mapped.fail(OtpiqOutcomeUnknownError, other)) == snapshot(name="other campaign")
+    assert readable(mapped.fail(OtpiqOutcomeUnknownError, campaign_id=other)) == snapshot(name="other campaign")
     mapped.arm(connection="drop")
     assert readable(mapped.fail(OtpiqOutcomeUnknownError, durable=False)) == snapshot(name="nothing saved")
 
@@ -223,26 +215,26 @@ def test_a_pending_marker_without_a_response_sends_nothing(durable: Spending, sa
         ({"status": 429, "times": 2}, OtpiqRateLimitError),
         ({"status": 400, "body": {"error": "no"}}, OtpiqRequestError),
         ({"status": 400, "body": {"error": "no", "requiredCredit": 5}}, OtpiqCreditError),
+        (None, OtpiqConnectionError),
     ],
-    ids=["429", "400", "credit"],
+    ids=["429", "400", "credit", "no connection"],
 )
-def test_a_refusal_deletes_the_pending_marker(durable: Spending, fault: dict[str, Any], error: type[Exception]) -> None:
-    durable.arm(**fault)
+def test_a_refusal_deletes_the_pending_marker(
+    durable: Spending, connect: Callable[..., OtpiqHook], fault: dict[str, Any] | None, error: type[Exception]
+) -> None:
+    if fault:
+        durable.arm(**fault)
+    else:
+        connect(host="http://127.0.0.1:1/api")
     durable.fail(error)
     assert durable.store.stored == {}
-    assert durable.run(try_number=2)
-
-
-@pytest.mark.usefixtures("sleep_calls")
-def test_a_refused_connection_deletes_the_pending_marker(durable: Spending, connect: Callable[..., OtpiqHook]) -> None:
-    connect(host="http://127.0.0.1:1/api")
-    durable.fail(OtpiqConnectionError)
-    assert durable.store.stored == {}
+    durable.connect()
+    assert durable(try_number=2)
 
 
 def test_an_error_before_the_request_leaves_no_marker(durable: Spending) -> None:
     for invalid in ("../../x", "\ud800", "x" * 1000, 10**5000, None):
-        durable.fail(OtpiqValidationError, invalid)
+        durable.fail(OtpiqValidationError, campaign_id=invalid)
     durable.fail(AirflowNotFoundException, otpiq_conn_id="there_is_no_such_connection")
     durable.connect(max_recipients=0)
     durable.fail(OtpiqConfigurationError)
@@ -257,31 +249,27 @@ def test_without_a_saved_pending_marker_nothing_is_sent(durable: Spending) -> No
 
 
 class SavesOnlyTheMarker(StateStore):
+    """A store that is away once the marker is saved."""
+
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
-        if "campaign" in value:
+        if self.stored:
             raise RuntimeError("the API server is away")
         super().set(key, value, retention=retention)
 
-
-def test_a_response_that_cannot_be_saved_is_still_returned(durable: Spending, caplog: pytest.LogCaptureFixture) -> None:
-    durable.use(SavesOnlyTheMarker())
-    assert durable.run() == durable.sandbox.campaigns[-1]["_id"]
-    assert "could not be saved" in caplog.text
-    durable.fail(OtpiqOutcomeUnknownError, try_number=2)
-    assert durable.sent == 1
-
-
-class CannotDelete(StateStore):
     def delete(self, key: str) -> None:
         raise RuntimeError("the API server is away")
 
 
-def test_a_pending_marker_that_cannot_be_deleted_does_not_hide_the_refusal(
-    durable: Spending, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_an_outcome_that_cannot_be_saved_is_still_the_outcome(
+    durable: Spending, caplog: pytest.LogCaptureFixture, is_refused: bool
 ) -> None:
-    durable.use(CannotDelete())
-    durable.arm(status=400, body={"error": "no"})
-    durable.fail(OtpiqRequestError)
+    durable.use(SavesOnlyTheMarker())
+    if is_refused:
+        durable.arm(status=400, body={"error": "no"})
+        durable.fail(OtpiqRequestError)
+    else:
+        assert durable() == durable.sandbox.campaigns[-1]["_id"]
     assert "could not be saved" in caplog.text
     durable.fail(OtpiqOutcomeUnknownError, try_number=2)
     assert durable.sent == 1
@@ -291,7 +279,7 @@ def test_no_pending_marker_exists_during_a_delay(durable: Spending, monkeypatch:
     saved_during_delays: list[dict[str, str]] = []
     monkeypatch.setattr("time.sleep", lambda _: saved_during_delays.append(dict(durable.store.stored)))
     durable.arm(status=429, headers={"Retry-After": "54"})
-    assert durable.run()
+    assert durable()
     assert saved_during_delays == [{}]
     assert durable.sent == 2
 
@@ -317,28 +305,28 @@ def test_a_pending_marker_has_the_time_until_which_its_attempt_may_be_in_flight(
 
 
 def test_a_map_index_with_another_campaigns_state_sends_nothing(mapped: Spending) -> None:
-    first, other = mapped.run(), mapped.new_campaign()
-    error = mapped.fail(OtpiqOutcomeUnknownError, other, try_number=2)
-    assert mapped.run(try_number=2) == first
+    first, other = mapped(), mapped.new_campaign()
+    error = mapped.fail(OtpiqOutcomeUnknownError, campaign_id=other, try_number=2)
+    assert mapped(try_number=2) == first
     assert mapped.sent == 1
     (key,) = mapped.store.stored
     assert f"/state-store/{key}?map_index=3" in error.remedy
     mapped.store.delete(key)
-    assert mapped.run(other, try_number=3)
+    assert mapped(campaign_id=other, try_number=3)
     assert mapped.sent == 2
 
 
 def test_a_map_index_stays_claimed_after_an_attempt_without_effect(mapped: Spending) -> None:
     mapped.arm(status=429, headers={"Retry-After": "3600"})
     mapped.fail(OtpiqRateLimitError)
-    mapped.fail(OtpiqOutcomeUnknownError, mapped.new_campaign(), try_number=2)
-    assert mapped.run(try_number=3)
+    mapped.fail(OtpiqOutcomeUnknownError, campaign_id=mapped.new_campaign(), try_number=2)
+    assert mapped(try_number=3)
 
 
 @pytest.mark.parametrize("spending", ["sample"], indirect=True)
 def test_a_map_index_stays_claimed_after_invalid_recipients(mapped: Spending) -> None:
     mapped.fail(OtpiqValidationError, recipients=["0770123"])
-    mapped.fail(OtpiqOutcomeUnknownError, mapped.new_campaign(), try_number=2)
+    mapped.fail(OtpiqOutcomeUnknownError, campaign_id=mapped.new_campaign(), try_number=2)
     assert mapped.sent == 0
 
 
@@ -346,7 +334,7 @@ def test_durable_false_saves_nothing(spending: Spending) -> None:
     store = spending.use(StateStore())
     spending.arm(connection="drop")
     spending.fail(OtpiqOutcomeUnknownError, durable=False)
-    assert spending.run(durable=False, try_number=2)
+    assert spending(durable=False, try_number=2)
     assert spending.sent == 2
     assert store.stored == {}
 
@@ -356,23 +344,19 @@ def test_without_a_store_a_later_try_warns(spending: Spending, caplog: pytest.Lo
     assert "clear the task" in spending.fail(OtpiqOutcomeUnknownError).remedy
     spending.fail(OtpiqOutcomeUnknownError, try_number=2, durable=False)
     assert "earlier tries" not in caplog.text
-    spending.run(try_number=2)
+    spending(try_number=2)
     assert (
         f"If a try was killed during this {spending.action}, its messages may be sent and paid for again" in caplog.text
     )
 
 
-@pytest.mark.parametrize(("when", "warns"), [({"schedule_type": "schedule"}, True), ({}, False)])
+@pytest.mark.parametrize("spending", ["start"], indirect=True)
+@pytest.mark.parametrize("is_scheduled", [True, False])
 def test_a_start_warns_that_it_does_not_wait_for_the_scheduled_time(
-    dag: DAG,
-    context: dict[str, Any],
-    sandbox_hook: OtpiqHook,
-    capsys: pytest.CaptureFixture[str],
-    when: dict[str, Any],
-    warns: bool,
+    spending: Spending, capsys: pytest.CaptureFixture[str], is_scheduled: bool
 ) -> None:
-    time = {"scheduled_for": tomorrow()} if when else {}
-    campaign_id = sandbox_hook.create_campaign(**CREATE, **when, **time)["_id"]
-    sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=["9647801234567"])
-    execute(StartCampaignOperator(task_id="start", dag=dag, campaign_id=campaign_id), context)
-    assert ("its messages go out now, not at the scheduled time" in capsys.readouterr().out) is warns
+    if is_scheduled:
+        time = {"schedule_type": "schedule", "scheduled_for": tomorrow()}
+        spending.connect().update_campaign(campaign_id=spending.campaign_id, **time)
+    spending()
+    assert ("its messages go out now, not at the scheduled time" in capsys.readouterr().out) is is_scheduled

@@ -15,7 +15,7 @@ from jinja2 import UndefinedError
 
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
-from tests.fakes import TaskInstance, execute
+from tests.fakes import TaskInstance
 from tests.operators.broadcasts import Run
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ def test_an_audience_is_prepared_and_its_counts_are_pushed(
     assert context["ti"].pushed == {
         "audience": {"rows": 4, "recipients": 2, "duplicates": 1, "suppressed": 0, "rejected": 1, "parts": 1}
     }
+    prepare.pushed.clear()
+    prepare(do_xcom_push=False)
+    assert prepare.pushed == {}
 
 
 def test_a_path_may_be_one_of_pathlib(prepare: Run, tmp_path: Path, people: str) -> None:
@@ -86,11 +89,6 @@ def test_a_path_may_be_one_of_pathlib(prepare: Run, tmp_path: Path, people: str)
         location = prepare(source=source, output=tmp_path / output)
         assert location == f"{tmp_path}/{output}/manifest.json"
         assert references(location) == ["C-1", "C-2"]
-
-
-def test_what_is_not_to_be_pushed_is_not(prepare: Run, context: dict[str, Any]) -> None:
-    prepare(do_xcom_push=False)
-    assert context["ti"].pushed == {}
 
 
 def test_every_field_is_rendered(prepare: Run, context: dict[str, Any], tmp_path: Path, people: str) -> None:
@@ -125,10 +123,8 @@ def test_native_rendering_gives_the_fields_their_types(prepare: Run, context: di
     assert references(location) == ["C-1", "C-2"]
 
 
-def test_a_list_of_an_empty_value_is_an_empty_value(prepare: Run, context: dict[str, Any]) -> None:
-    context["params"]["none"] = None
-    with pytest.raises(OtpiqValidationError, match="suppress: is set and rendered to an empty value"):
-        prepare(suppress=["{{ params.none }}"])
+def test_a_list_of_an_empty_value_is_an_empty_value(prepare: Run) -> None:
+    prepare.fail(match="suppress: is set and rendered to an empty value", suppress=["{{ none }}"])
 
 
 def test_no_null_values_are_a_value(prepare: Run) -> None:
@@ -136,10 +132,9 @@ def test_no_null_values_are_a_value(prepare: Run) -> None:
     assert references(prepare(source=lambda: rows, null_values=[])) == ["C-1"]
 
 
-@pytest.mark.parametrize("field", ["reference", "file_format", "delimiter", "memory_limit"])
-def test_another_field_may_render_to_an_empty_value(prepare: Run, context: dict[str, Any], field: str) -> None:
-    context["params"]["none"] = None
-    assert prepare(**{field: "{{ params.none }}"})
+def test_other_fields_may_render_to_an_empty_value(prepare: Run) -> None:
+    optional = ("reference", "file_format", "delimiter", "memory_limit")
+    assert prepare(**dict.fromkeys(optional, "{{ none }}"))
 
 
 def test_one_in_twenty_rows_may_be_rejected_by_default(prepare: Run, context: dict[str, Any]) -> None:
@@ -181,26 +176,29 @@ NUMBERS = ["9647701234567", "0770 999 1234"]
 BROKEN = "{{ nothing.at.all }}"
 
 
+PEOPLE_AS_PATHS = [
+    NUMBERS,
+    [int(NUMBERS[0])],
+    PEOPLE,
+    tuple(PEOPLE),
+    [PEOPLE],
+    PEOPLE[0],
+    NUMBERS[1],
+    "٠٧٧٠ ١٢٣ ٤٥٦٧",
+    f"Zaynab {NUMBERS[0]}",
+    "{{ params.people }}",
+    "{{ params.numbers }}",
+    "{{ params.people | tojson }}",
+    "{{ params.numbers | join('\n') }}",
+    [*PEOPLE, {"phone": BROKEN}],
+]
+BESIDE_A_BROKEN_FIELD = [PEOPLE, PEOPLE[0], NUMBERS[1], "{{ params.people }}", [*PEOPLE, {"phone": BROKEN}]]
+
+
 @pytest.mark.parametrize("native", [True, False])
-@pytest.mark.parametrize("broken", [{}, {"reference": BROKEN}])
 @pytest.mark.parametrize(
-    "value",
-    [
-        NUMBERS,
-        list(map(int, [NUMBERS[0]])),
-        PEOPLE,
-        tuple(PEOPLE),
-        [PEOPLE],
-        PEOPLE[0],
-        NUMBERS[1],
-        "٠٧٧٠ ١٢٣ ٤٥٦٧",
-        f"Zaynab {NUMBERS[0]}",
-        "{{ params.people }}",
-        "{{ params.numbers }}",
-        "{{ params.people | tojson }}",
-        "{{ params.numbers | join('\n') }}",
-        [*PEOPLE, {"phone": BROKEN}],
-    ],
+    ("value", "broken"),
+    [*((each, {}) for each in PEOPLE_AS_PATHS), *((each, {"reference": BROKEN}) for each in BESIDE_A_BROKEN_FIELD)],
 )
 @pytest.mark.parametrize("field", ["source", "suppress"])
 def test_people_in_the_place_of_a_path_are_shown_nowhere(
@@ -216,32 +214,25 @@ def test_people_in_the_place_of_a_path_are_shown_nowhere(
 ) -> None:
     dag = DAG("dag", schedule=None, render_template_as_native_obj=native)
     context |= {"dag": dag, "params": {"folder": "summer", "people": PEOPLE, "numbers": [*NUMBERS, None][: 2 + native]}}
-    operator = prepare.make(**({field: value} | broken))
-    with pytest.raises(UndefinedError if broken else OtpiqValidationError) as caught:
-        execute(operator, context)
-    seen = f"{caught.value}{rendered(operator)}{''.join(capfd.readouterr())}{caplog.text}"
+    error = prepare.fail(UndefinedError if broken else OtpiqValidationError, **({field: value} | broken))
+    seen = f"{error}{rendered(prepare.task)}{''.join(capfd.readouterr())}{caplog.text}"
     assert [secret for secret in (*SECRETS, "٤٥٦٧") if secret in seen] == []
 
 
 @pytest.mark.parametrize("path", ["9647701234567.csv", "exports/20261128123000", "/data/*", "[0-9]*.csv", "parts-2026"])
-def test_a_path_with_digits_is_a_path(prepare: Run, context: dict[str, Any], path: str) -> None:
-    operator = prepare.make(source=path, file_format="csv")
-    with pytest.raises(FileNotFoundError, match=re.escape(path)):
-        execute(operator, context)
-    assert path in rendered(operator)
+def test_a_path_with_digits_is_a_path(prepare: Run, path: str) -> None:
+    prepare.fail(FileNotFoundError, match=re.escape(path), source=path, file_format="csv")
+    assert path in rendered(prepare.task)
 
 
-def test_nobody_is_logged_pushed_or_raised(
-    prepare: Run, context: dict[str, Any], capfd: pytest.CaptureFixture[str], caplog: Any
-) -> None:
-    operator = prepare.make()
-    location = execute(operator, context)
+def test_nobody_is_logged_pushed_or_raised(prepare: Run, capfd: pytest.CaptureFixture[str], caplog: Any) -> None:
+    location = prepare()
+    shown = rendered(prepare.task)
     errors = [str(prepare.fail(**fields)) for fields in ({"max_rejected": 0}, {"phone_number": "missing"})]
     logged = "".join(capfd.readouterr()) + caplog.text
     assert "Prepared" in logged
     excluded = (Path(location).parent / "excluded.csv").read_text()
-    pushed = json.dumps(context["ti"].pushed)
-    seen = f"{logged}{pushed}{location}{rendered(operator)}{errors}{excluded}"
+    seen = f"{logged}{json.dumps(prepare.pushed)}{location}{shown}{errors}{excluded}"
     assert [secret for secret in SECRETS if secret in seen] == []
 
 
@@ -257,56 +248,54 @@ def test_an_xcom_arg_makes_the_dependency_for_each_field(prepare: Run, dag: DAG)
     assert operator.upstream_task_ids == {"source", *fields}
 
 
-@pytest.fixture
-def run_mapped(prepare: Run, context: dict[str, Any], tmp_path: Path) -> Callable[..., str]:
-    def run(map_index: int, source: Any, **fields: Any) -> str:
-        context["ti"].map_index = map_index
-        return str(prepare(source=source, output=f"{tmp_path}/audience", **fields))
+# Mapped tasks with one output
 
-    return run
+
+@pytest.fixture
+def mapped(prepare: Run, tmp_path: Path) -> Callable[[int], Run]:
+    prepare.defaults["output"] = f"{tmp_path}/audience"
+
+    def mapped(map_index: int) -> Run:
+        prepare.context["ti"].map_index = map_index
+        return prepare
+
+    return mapped
 
 
 def test_two_mapped_tasks_with_one_output_are_an_error(
-    run_mapped: Callable[..., str], tmp_path: Path, people: str, snapshot: SnapshotAssertion
+    mapped: Callable[[int], Run], tmp_path: Path, snapshot: SnapshotAssertion
 ) -> None:
-    location = run_mapped(0, people)
-    with pytest.raises(OtpiqValidationError) as caught:
-        run_mapped(1, lambda: PEOPLE[1:])
-    assert str(caught.value).replace(str(tmp_path), "…") == snapshot
+    location = mapped(0)()
+    assert str(mapped(1).fail(source=lambda: PEOPLE[1:])).replace(str(tmp_path), "…") == snapshot
     assert references(location) == ["C-1", "C-2"]
-    assert references(run_mapped(0, people, reference="city")) == ["Basra", "Erbil"]  # a clear
+    assert references(mapped(0)(reference="city")) == ["Basra", "Erbil"]  # a clear
 
 
-def test_two_mapped_tasks_with_callables_of_one_name_are_an_error_too(run_mapped: Callable[..., str]) -> None:
+def test_two_mapped_tasks_with_callables_of_one_name_are_an_error_too(mapped: Callable[[int], Run]) -> None:
     def rows(ti: Any) -> list[dict[str, str]]:
         return [PEOPLE[ti.map_index]]
 
-    location = run_mapped(0, rows)
-    with pytest.raises(OtpiqValidationError, match="map index 0 of this task"):
-        run_mapped(1, rows)
+    location = mapped(0)(source=rows)
+    mapped(1).fail(match="map index 0 of this task", source=rows)
     assert references(location) == ["C-1"]
 
 
-def test_a_mapped_task_that_meets_another_in_the_middle_is_an_error(
-    run_mapped: Callable[..., str], context: dict[str, Any], people: str
-) -> None:
+def test_a_mapped_task_that_meets_another_in_the_middle_is_an_error(mapped: Callable[[int], Run]) -> None:
     def rows() -> list[dict[str, str]]:
-        run_mapped(1, people)
-        context["ti"].map_index = 0
+        mapped(1)()
+        mapped(0)
         return PEOPLE
 
-    with pytest.raises(OtpiqValidationError, match="map index 1 of this task"):
-        run_mapped(0, rows)
+    mapped(0).fail(match="map index 1 of this task", source=rows)
 
 
 def test_a_mapped_tasks_audience_is_replaced_by_another_run_and_found_under_another_index(
-    run_mapped: Callable[..., str], context: dict[str, Any], people: str
+    mapped: Callable[[int], Run], context: dict[str, Any]
 ) -> None:
-    run_mapped(0, people)
-    assert references(run_mapped(1, people)) == ["C-1", "C-2"]  # a clear, in another order
+    mapped(0)()
+    assert references(mapped(1)()) == ["C-1", "C-2"]  # a clear, in another order
     for run_id in ("manual__2", "manual__3"):
         context["ti"].run_id = run_id
-        location = run_mapped(0, lambda: PEOPLE[1:])
-        with pytest.raises(OtpiqValidationError, match="map index 0 of this task"):
-            run_mapped(1, people)
+        location = mapped(0)(source=lambda: PEOPLE[1:])
+        mapped(1).fail(match="map index 0 of this task")
         assert references(location) == ["C-2", "C-3"]

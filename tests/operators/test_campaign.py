@@ -12,7 +12,6 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
     OtpiqRequestError,
     OtpiqServerError,
-    OtpiqValidationError,
 )
 from airflow_provider_otpiq.operators.campaign import (
     CreateCampaignOperator,
@@ -27,7 +26,6 @@ from tests.fakes import (
     BrokenStateStore,
     StateStore,
     TaskInstance,
-    execute,
     tomorrow,
 )
 from tests.operators.broadcasts import Run
@@ -55,59 +53,46 @@ def store(context: dict[str, Any]) -> StateStore:
 # XCom
 
 
-def test_create_returns_the_id_and_pushes_the_campaign(create: Run, context: dict[str, Any], sandbox: Sandbox) -> None:
+def test_create_and_update_return_the_id_and_push_the_campaign(create: Run, update: Run, sandbox: Sandbox) -> None:
     campaign_id = create()
     assert [campaign["_id"] for campaign in sandbox.campaigns] == [campaign_id]
-    pushed = context["ti"].pushed["campaign"]
-    assert pushed["_id"] == campaign_id
-    assert pushed["name"] == "Summer"
-
-
-def test_update_pushes_the_same_two(create: Run, update: Run, context: dict[str, Any], sandbox: Sandbox) -> None:
-    campaign_id = create()
+    assert (create.pushed["campaign"]["_id"], create.pushed["campaign"]["name"]) == (campaign_id, "Summer")
     assert update(campaign_id=campaign_id, name="{{ params.name }}") == campaign_id
-    assert context["ti"].pushed["campaign"]["name"] == "Autumn"
+    assert (update.pushed["campaign"]["_id"], update.pushed["campaign"]["name"]) == (campaign_id, "Autumn")
     assert [request["method"] for request in sandbox.requests] == ["POST", "PATCH"]
+    create.pushed.clear()
+    assert create(do_xcom_push=False)
+    assert create.pushed == {}
+
+
+NUMBER = "9647701234567"
+OF_A_CAMPAIGN: dict[str, Any] = {"campaign_id": CAMPAIGN_ID}
+CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "create": (CreateCampaignOperator, CREATE),
+    "update": (UpdateCampaignOperator, OF_A_CAMPAIGN | {"name": "Autumn"}),
+    "start": (StartCampaignOperator, OF_A_CAMPAIGN),
+    "sample": (SendSampleOperator, OF_A_CAMPAIGN | {"recipients": [NUMBER], "validate_parameters": False}),
+}
 
 
 @needs_task_state
 @pytest.mark.parametrize("saved_before", [False, True])
-@pytest.mark.parametrize("call", ["create", "update", "start", "sample"])
+@pytest.mark.parametrize("call", CALLS)
 def test_recipients_in_a_response_are_neither_pushed_nor_saved(
-    store: StateStore,
-    update: Run,
-    create: Run,
-    dag: DAG,
-    context: dict[str, Any],
-    sandbox: Sandbox,
-    call: str,
-    saved_before: bool,
+    store: StateStore, context: dict[str, Any], sandbox: Sandbox, call: str, saved_before: bool
 ) -> None:
-    number = "9647701234567"
     own = "665f1c2ab3d4e5f60123456a" if call == "sample" else CAMPAIGN_ID
-    echo = {"_id": own, "name": "x", "recipients": [number], "data": {"phoneNumber": number}}
+    echo = {"_id": own, "name": "x", "recipients": [NUMBER], "data": {"phoneNumber": NUMBER}}
     sandbox.arm(call, status=200, body={"success": True, "data": echo})
-    operators: dict[str, Any] = {
-        "create": create.make(),
-        "update": update.make(campaign_id=CAMPAIGN_ID, name="Autumn"),
-        "start": StartCampaignOperator(task_id="start", dag=dag, campaign_id=CAMPAIGN_ID),
-        "sample": SendSampleOperator(
-            task_id="sample", dag=dag, campaign_id=CAMPAIGN_ID, recipients=[number], validate_parameters=False
-        ),
-    }
-    assert execute(operators[call], context) == own
-    assert number not in json.dumps([context["ti"].pushed, store.stored])
+    operator, fields = CALLS[call]
+    run = Run(operator, context, fields)
+    assert run() == own
+    assert NUMBER not in json.dumps([run.pushed, store.stored])
     if saved_before and call != "update":  # by an earlier release, with all fields
         (key, saved), context["ti"] = next(iter(store.stored.items())), TaskInstance(2)
         store.set(key, json.loads(saved) | {"campaign": echo})
-        assert execute(operators[call], context) == own
-        assert number not in json.dumps(context["ti"].pushed)
-    assert context["ti"].pushed["campaign"] == {"_id": own, "name": "x"}
-
-
-def test_do_xcom_push_off_pushes_nothing(create: Run, context: dict[str, Any]) -> None:
-    assert create(do_xcom_push=False)
-    assert context["ti"].pushed == {}
+        assert run() == own
+    assert run.pushed["campaign"] == {"_id": own, "name": "x"}
 
 
 # Fields
@@ -116,8 +101,7 @@ def test_do_xcom_push_off_pushes_nothing(create: Run, context: dict[str, Any]) -
 def test_the_connection_id_is_rendered(create: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     other = {"conn_type": "otpiq", "host": sandbox.url, "password": "another key"}
     monkeypatch.setenv("AIRFLOW_CONN_OTPIQ_AUTUMN", json.dumps(other))
-    with pytest.raises(Exception, match="'otpiq_Autumn' cannot be used"):
-        create(otpiq_conn_id="otpiq_{{ params.name }}")
+    create.fail(Exception, match="'otpiq_Autumn' cannot be used", otpiq_conn_id="otpiq_{{ params.name }}")
 
 
 WITHOUT_OFFSET = ["2099-12-01 09:00", "2099-12-01T09:00:00", datetime(2099, 12, 1, 9)]
@@ -166,10 +150,10 @@ def test_only_a_naive_time_in_a_dag_without_timezone_is_warned_about(
 def test_a_later_try_returns_the_same_campaign(
     create: Run, context: dict[str, Any], store: StateStore, sandbox: Sandbox
 ) -> None:
-    first, pushed = create(), context["ti"].pushed
+    first, pushed = create(), create.pushed
     context["ti"] = TaskInstance(try_number=2)
     assert create() == first
-    assert context["ti"].pushed == pushed
+    assert create.pushed == pushed
     assert len(sandbox.requests) == 1
     assert store.retentions == [timedelta.max]  # Airflow's NEVER_EXPIRE
 
@@ -260,14 +244,10 @@ def test_other_fields_create_a_new_campaign_and_warn(
     assert create(**changed) == second
 
 
-def test_durable_false_creates_a_new_campaign_each_time(store: StateStore, create: Run, sandbox: Sandbox) -> None:
+def test_a_create_that_is_not_durable_or_fails_is_not_saved(create: Run, store: StateStore, sandbox: Sandbox) -> None:
     create(durable=False)
     create(durable=False)
     assert len(sandbox.campaigns) == 2
-    assert store.stored == {}
-
-
-def test_a_failed_create_is_not_saved(create: Run, store: StateStore, sandbox: Sandbox) -> None:
     sandbox.arm("create", status=500)
     create.fail(OtpiqServerError)
     assert store.stored == {}
@@ -317,8 +297,7 @@ def test_native_rendering_keeps_what_it_can_and_refuses_what_it_cannot(
     assert body["scheduledFor"] == tomorrow().to_iso8601_string()
     create(schedule_type="{{ nothing }}", scheduled_for="{{ nothing }}")
     assert set(sandbox.requests[1]["body"]) == {"name", "templateId", "phoneNumberId"}
-    with pytest.raises(OtpiqValidationError, match="render_template_as_native_obj"):
-        create(template_id="{{ exponent }}", name="{{ nothing }}")
+    create.fail(match="render_template_as_native_obj", template_id="{{ exponent }}", name="{{ nothing }}")
 
 
 # Errors
@@ -328,8 +307,5 @@ def test_native_rendering_keeps_what_it_can_and_refuses_what_it_cannot(
 def test_the_error_of_a_lost_create_names_the_campaign(create: Run, sandbox: Sandbox, fault: dict[str, Any]) -> None:
     sandbox.arm("create", **fault)
     assert "Campaign 'Summer offer' may exist" in create.fail(OtpiqApiError, name="Summer offer").remedy
-
-
-def test_a_refused_create_has_no_effect(create: Run, sandbox: Sandbox) -> None:
     sandbox.arm("create", status=400, body={"error": "no"})
-    assert create.fail(OtpiqApiError).remedy == OtpiqRequestError.remedy
+    assert create.fail(OtpiqApiError).remedy == OtpiqRequestError.remedy  # it has no effect

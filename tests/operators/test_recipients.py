@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import re
+import sys
+import tempfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, task
@@ -19,10 +23,8 @@ from airflow_provider_otpiq.exceptions import (
 )
 from airflow_provider_otpiq.operators._redacted import RedactedRecipients
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
-from tests.fakes import CREATE, execute
+from tests.broadcast.people import TEMPLATE
 from tests.operators.broadcasts import Run
-from tests.sandbox.client import generate
-from tests.sandbox.client import rows as report_rows
 
 try:
     from airflow.sdk.definitions._internal.mixins import ResolveMixin
@@ -32,18 +34,21 @@ except ImportError:  # Airflow 2
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from syrupy.assertion import SnapshotAssertion
+
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
 PEOPLE = ["0770 123 4567", "+964 780 123 4567", 9647501234567]
 DIGITS = ["9647701234567", "9647801234567", "9647501234567"]
-REQUIRES_PARAMETERS = {"template_id": "665f1c2ab3d4e5f601234567", "phone_number_id": "665f1c2ab3d4e5f601234568"}
-WITH_PARAMETERS = pytest.mark.parametrize("campaign_id", [REQUIRES_PARAMETERS], indirect=True)
+WITH_PARAMETERS = pytest.mark.parametrize("campaign_id", [TEMPLATE], indirect=True)
+BOTH = pytest.mark.parametrize("kind", [AttachRecipientsOperator, SendSampleOperator])
 
 
 @pytest.fixture
 def campaign_id(request: pytest.FixtureRequest, sandbox_hook: OtpiqHook) -> str:
-    return str(sandbox_hook.create_campaign(**(CREATE | getattr(request, "param", {})))["_id"])
+    without_parameters = {"template_id": "6" * 24, "phone_number_id": "7" * 24}
+    return str(sandbox_hook.create_campaign(name="Summer", **getattr(request, "param", without_parameters))["_id"])
 
 
 @pytest.fixture
@@ -55,13 +60,41 @@ def attached(sandbox: Sandbox) -> list[str]:
     return [recipient["phoneNumber"] for recipient in sandbox.requests[-1]["body"]["recipients"]]
 
 
+def nothing_was_sent(sandbox: Sandbox) -> bool:
+    return {request["path"] for request in sandbox.requests if request["method"] == "POST"} == {
+        "/api/whatsapp/campaigns"
+    }
+
+
 def as_airflow_stores_it(operator: Any) -> Any:
     from airflow.serialization.helpers import serialize_template_field
 
     return serialize_template_field(operator.recipients, "recipients")
 
 
-# What it may be
+class XCom(ResolveMixin):
+    """What a task has returned."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def iter_references(self) -> Iterator[Any]:
+        return iter(())
+
+    def resolve(self, context: Any, **_: Any) -> Any:  # Airflow 2 has one more argument
+        return self.value
+
+
+def unmapped(operator: Any, name: str, context: dict[str, Any], **fields: Any) -> Any:
+    """Return the rendered task of an operator that is mapped over one value of a field."""
+    value = fields.pop(name)
+    mapped = operator.partial(task_id="mapped", dag=context["dag"], **fields).expand(**{name: [value]})
+    task = mapped.unmap({name: value})
+    task._do_render_template_fields(task, task.template_fields, context, context["dag"].get_template_env(), set())
+    return task
+
+
+# Lists and callables
 
 
 def people() -> Iterator[Any]:
@@ -85,12 +118,16 @@ def of_all(**context: Any) -> list[Any]:
     return PEOPLE
 
 
+def of_a_partial(params: list[Any]) -> list[Any]:
+    return params  # not those of the context
+
+
 class Reader:
     def __call__(self) -> Iterator[Any]:
         return people()
 
 
-WAYS: list[Any] = [PEOPLE, tuple(PEOPLE), people, Reader(), lambda: PEOPLE, partial(list, PEOPLE)]
+WAYS: list[Any] = [PEOPLE, tuple(PEOPLE), people, Reader(), lambda: PEOPLE, partial(of_a_partial, params=PEOPLE)]
 
 
 @pytest.mark.parametrize("recipients", [*WAYS, of_the_context, as_airflow_calls_it, of_all])
@@ -117,7 +154,7 @@ def of_a_person(name: str) -> list[dict[str, Any]]:
     return [{"phoneNumber": "0770 123 4567", "templateParameters": {"body": {"1": name, "2": name}}}]
 
 
-@pytest.mark.parametrize("kind", [AttachRecipientsOperator, SendSampleOperator])
+@BOTH
 @pytest.mark.parametrize("given_as", ["list", "tuple", "callable", "file", "xcom", "nested xcom", "mapped", "partial"])
 @pytest.mark.parametrize("native", [True, False])
 def test_strings_inside_recipients_are_never_templates(
@@ -127,32 +164,16 @@ def test_strings_inside_recipients_are_never_templates(
     context |= {"dag": dag, "conn": {"otpiq_default": {"password": "sk_live_secret"}}}
     rows, path = of_a_person(KEY), tmp_path / "recipients.json"
     path.write_text(json.dumps(rows))
-    fields = {"task_id": "reach", "dag": dag, "campaign_id": campaign_id, "validate_parameters": False}
+    ways = {"tuple": tuple(rows), "callable": lambda: rows, "file": str(path)}
+    ways |= {"xcom": XCom(rows), "nested xcom": [XCom(rows[0])]}
+    fields = {"campaign_id": campaign_id, "validate_parameters": False, "recipients": ways.get(given_as, rows)}
     if given_as in ("mapped", "partial"):
-        fields |= {"recipients": rows} if given_as == "partial" else {}
-        expanded = {"recipients": [rows]} if given_as == "mapped" else {"otpiq_conn_id": ["otpiq_default"]}
-        operator = kind.partial(**fields).expand(**expanded).unmap({name: value[0] for name, value in expanded.items()})
-        operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set())
-        operator.execute(context)
+        name = "recipients" if given_as == "mapped" else "otpiq_conn_id"
+        unmapped(kind, name, context, otpiq_conn_id="otpiq_default", **fields).execute(context)
     else:
-        ways = {"list": rows, "tuple": tuple(rows), "callable": lambda: rows, "file": str(path)}
-        ways |= {"xcom": XCom(rows), "nested xcom": [XCom(rows[0])]}
-        execute(kind(**fields, recipients=ways[given_as]), context)
+        Run(kind, context, fields)()
     body = sandbox.requests[-1]["body"]
     assert body["recipients"][0]["templateParameters"]["body"] == {"1": KEY, "2": KEY}
-
-
-class XCom(ResolveMixin):
-    """What a task has returned."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def iter_references(self) -> Iterator[Any]:
-        return iter(())
-
-    def resolve(self, context: Any, **_: Any) -> Any:  # Airflow 2 has one more argument
-        return self.value
 
 
 def test_xcoms_in_a_list_are_resolved(attach: Run, sandbox: Sandbox) -> None:
@@ -163,55 +184,141 @@ def test_xcoms_in_a_list_are_resolved(attach: Run, sandbox: Sandbox) -> None:
 
 def test_native_rendering_makes_a_list(attach: Run, context: dict[str, Any], sandbox: Sandbox) -> None:
     context |= {"dag": DAG("native", schedule=None, render_template_as_native_obj=True), "people": PEOPLE}
-    operator = attach.make(recipients="{{ people }}")
-    execute(operator, context)
+    attach(recipients="{{ people }}")
     assert attached(sandbox) == DIGITS
-    assert as_airflow_stores_it(operator) == "3 recipients"
+    assert as_airflow_stores_it(attach.task) == "3 recipients"
+
+
+@pytest.mark.parametrize("recipients", [None, "", lambda: None, lambda: [], lambda: iter(())])
+def test_an_empty_value_is_an_error_that_sends_nothing(attach: Run, sandbox: Sandbox, recipients: Any) -> None:
+    assert attach.fail(recipients=recipients).errors[0].startswith("recipients: ")
+    assert nothing_was_sent(sandbox)
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("no file"), ValueError("row 5"), UnicodeError("half a byte")])
+def test_an_error_of_the_callable_is_its_own(attach: Run, error: Exception) -> None:
+    def people() -> Iterator[str]:
+        yield DIGITS[0]
+        raise error
+
+    assert attach.fail(type(error), recipients=people) is error
+
+
+def test_a_task_that_was_not_called_is_not_a_list(attach: Run) -> None:
+    other = attach.make(recipients=PEOPLE)
+    assert "not PlainXComArg" in attach.fail(recipients=lambda: other.output).errors[0]
+
+
+# Files
+
+
+class File(NamedTuple):
+    """A file of recipients, which is not written yet, and the fields that describe it."""
+
+    path: Path
+    content: bytes
+    fields: dict[str, Any]
+
+
+CSV = 'id,phone,name\nC-1,0770 123 4567,Zaynab\n,,\nC-2,+964 780 123 4567," Al\nHassan"\n'
+COLUMNS: dict[str, Any] = {"phone_number": "phone", "template_parameters": {"body": {"1": "name", "2": {"value": "x"}}}}
+SENT = [
+    {"phoneNumber": "9647701234567", "templateParameters": {"body": {"1": "Zaynab", "2": "x"}}},
+    {"phoneNumber": "9647801234567", "templateParameters": {"body": {"1": "Al Hassan", "2": "x"}}},
+]
+PART = json.dumps([row | {"reference": "C-1042"} for row in SENT]).encode()
+ANOTHER_DIALECT = {"delimiter": ";", "encoding": "utf-16"}
+FILES = {
+    "part.json": (PART, {}),
+    "team.csv": (CSV.encode(), COLUMNS),
+    "team.CSV.gz": (gzip.compress(CSV.replace(",", ";").encode("utf-16")), COLUMNS | ANOTHER_DIALECT),
+}
 
 
 @pytest.fixture
-def part(tmp_path: Path) -> Path:
-    """A part of a prepared audience."""
-    part = tmp_path / "parts" / "00000.json"
-    part.parent.mkdir()
-    recipients = [{"phoneNumber": number, "templateParameters": {}, "reference": "C-1042"} for number in DIGITS]
-    part.write_text(json.dumps(recipients))
-    return part
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> File:
+    return File(tmp_path / request.param, *FILES[request.param])
 
 
-@pytest.mark.parametrize(
-    "named",
-    [str, Path.as_uri, ObjectStoragePath, lambda part: ObjectStoragePath(part.as_uri())],
-    ids=["path", "url", "object storage path", "object storage url"],
-)
-@pytest.mark.parametrize("kind", [AttachRecipientsOperator, SendSampleOperator])
-def test_recipients_are_the_ones_in_a_file(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, part: Path, kind: Any, named: Any
+@pytest.fixture
+def team(tmp_path: Path) -> Path:
+    team = tmp_path / "team.csv"
+    team.write_text(CSV)
+    return team
+
+
+NAMES: dict[str, Any] = {
+    "string": str,
+    "path": Path,
+    "url": Path.as_uri,
+    "object storage path": ObjectStoragePath,
+    "object storage url": lambda path: ObjectStoragePath(path.as_uri()),
+    "xcom": lambda path: XCom(str(path)),
+    "template": lambda path: f"{path.parent}/{{{{ '{path.name}' }}}}",
+    "relative": lambda path: path.name,
+}
+
+
+@BOTH
+@WITH_PARAMETERS
+@pytest.mark.parametrize("file", FILES, indirect=True)
+@pytest.mark.parametrize("named", NAMES)
+def test_recipients_are_those_in_a_file_and_are_not_shown(
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    campaign_id: str,
+    file: File,
+    kind: Any,
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    operator = kind(task_id="file", dag=dag, campaign_id=campaign_id, recipients=named(part))
+    monkeypatch.chdir(file.path.parent)
+    recipients = NAMES[named](file.path)
+    operator = Run(kind, context, file.fields).make(campaign_id=campaign_id, recipients=recipients)
     operator.render_template_fields(context)
-    shown = as_airflow_stores_it(operator)
-    assert shown == f"the recipients in {named(part)}"
+    shown = file.path if named in ("xcom", "template") else recipients
+    assert as_airflow_stores_it(operator) == f"the recipients in {shown}"
+    file.path.write_bytes(file.content)  # a file may appear after the fields are rendered
     operator.execute(context)
-    assert attached(sandbox) == DIGITS
-    assert as_airflow_stores_it(operator) == shown
+    assert sandbox.requests[-1]["body"]["recipients"] == SENT
+    assert as_airflow_stores_it(operator) == f"the recipients in {shown}"
+    logged = capfd.readouterr()
+    seen = f"{logged.out}{logged.err}{json.dumps(context['ti'].pushed)}"
+    assert not any(secret in seen for secret in ("Zaynab", "Hassan", "7701234567", "0770 123"))
 
 
-def test_the_path_of_a_file_may_be_a_template_and_the_file_come_later(
-    attach: Run, context: dict[str, Any], sandbox: Sandbox, part: Path
+@BOTH
+@WITH_PARAMETERS
+@pytest.mark.parametrize("mapped", ["recipients", "phone_number", "otpiq_conn_id"])
+def test_a_mapped_task_reads_its_csv_file(
+    context: dict[str, Any], sandbox: Sandbox, campaign_id: str, team: Path, kind: Any, mapped: str
 ) -> None:
-    operator = attach.make(recipients=f"{part.parent}/{{{{ params.name }}}}.json")
-    operator.render_template_fields(context)
-    part.rename(part.parent / "Autumn.json")
+    fields = COLUMNS | {"campaign_id": campaign_id, "recipients": str(team), "otpiq_conn_id": "otpiq_default"}
+    operator = unmapped(kind, mapped, context, **fields)
+    assert as_airflow_stores_it(operator) == f"the recipients in {team}"
     operator.execute(context)
-    assert attached(sandbox) == DIGITS
+    assert sandbox.requests[-1]["body"]["recipients"] == SENT
+
+
+@WITH_PARAMETERS
+@pytest.mark.parametrize("native", [True, False])
+def test_the_columns_may_be_templates(
+    attach: Run, context: dict[str, Any], sandbox: Sandbox, team: Path, native: bool
+) -> None:
+    context["dag"] = DAG("dag", schedule=None, render_template_as_native_obj=native)
+    context["params"] |= {"phone": "phone", "name": "name"}
+    parameters: Any = {"body": {"1": "{{ params.name }}", "2": {"value": "{{ 'x' }}"}}}
+    for columns in (parameters, XCom(COLUMNS["template_parameters"])):
+        attach(recipients=str(team), phone_number="{{ params.phone }}", template_parameters=columns)
+        assert sandbox.requests[-1]["body"]["recipients"] == SENT
 
 
 @pytest.mark.parametrize("content", ["missing", "folder", b"", b"[", b"{}", b'"9647701234567"', b'["\xff"]', b"[]"])
 def test_a_file_without_recipients_is_an_error_that_sends_nothing(
-    attach: Run, sandbox: Sandbox, part: Path, content: Any
+    attach: Run, sandbox: Sandbox, tmp_path: Path, content: Any
 ) -> None:
-    part.unlink()
+    part = tmp_path / "00000.json"
     if content == "folder":
         part.mkdir()
     elif content != "missing":
@@ -219,9 +326,8 @@ def test_a_file_without_recipients_is_an_error_that_sends_nothing(
     error = attach.fail(recipients=str(part))
     assert error.errors[0].startswith("recipients: ")
     assert "9647701234567" not in str(error)
-    with pytest.raises(OtpiqConfigurationError):
-        attach(recipients="nowhere://x/a.json")
-    assert len(sandbox.requests) == 1
+    attach.fail(OtpiqConfigurationError, recipients="nowhere://x/a.json")
+    assert nothing_was_sent(sandbox)
 
 
 @pytest.mark.parametrize(
@@ -233,82 +339,115 @@ def test_a_file_without_recipients_is_an_error_that_sends_nothing(
         ("/data/00000.json.gz", ".json.gz"),
         ("/data/customers.csv.zip", None),
         (ObjectStoragePath("file:///data/customers.tsv"), ".tsv"),
-        *(
-            (path, None)
-            for path in (
-                "{{ ['9647701234567'] }}",
-                "parts/00000",
-                "s3://audience/parts/",
-                ".json",
-                ".csv",
-                "\n.json",
-                "0770 123 4567",
-            )
-        ),
+        ("{{ ['9647701234567'] }}", None),
+        ("parts/00000", None),
+        ("s3://audience/parts/", None),
+        (".json", None),
+        (".csv", None),
+        ("\n.json", None),
+        ("0770 123 4567", None),
     ],
 )
-def test_another_string_is_not_read(
-    attach: Run, context: dict[str, Any], sandbox: Sandbox, recipients: Any, suffix: str | None
+def test_another_string_is_not_read(attach: Run, sandbox: Sandbox, recipients: Any, suffix: str | None) -> None:
+    error = attach.fail(recipients=recipients)
+    assert DIGITS[0] not in str(error)
+    assert (f"a {suffix} file cannot be read" in str(error)) is (suffix is not None)
+    assert as_airflow_stores_it(attach.task) == f"recipients as a {type(recipients).__name__}"
+    assert nothing_was_sent(sandbox)
+
+
+def test_without_the_package_of_zstandard_it_says_what_to_install(
+    attach: Run, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    operator = attach.make(recipients=recipients)
-    with pytest.raises(OtpiqValidationError) as caught:
-        execute(operator, context)
-    assert DIGITS[0] not in str(caught.value)
-    assert (f"a {suffix} file cannot be read" in str(caught.value)) is (suffix is not None)
-    assert as_airflow_stores_it(operator) == f"recipients as a {type(recipients).__name__}"
-    assert len(sandbox.requests) == 1
+    for module in ("backports", "compression"):
+        monkeypatch.setitem(sys.modules, module, None)
+    compressed = tmp_path / "team.csv.zst"
+    compressed.write_bytes(b"\x28\xb5\x2f\xfd")
+    error = attach.fail(OtpiqConfigurationError, recipients=str(compressed), **COLUMNS)
+    assert "airflow-provider-otpiq[audience]" in str(error)
+    assert nothing_was_sent(sandbox)
 
 
-@pytest.mark.parametrize("recipients", [None, "", [], lambda: None, lambda: [], lambda: iter(())])
-def test_an_empty_value_is_an_error_that_sends_nothing(attach: Run, sandbox: Sandbox, recipients: Any) -> None:
-    assert attach.fail(recipients=recipients).errors[0].startswith("recipients: ")
-    assert len(sandbox.requests) == 1
+@WITH_PARAMETERS
+def test_rows_are_held_to_the_rules_of_all_recipients(attach: Run, sandbox: Sandbox, team: Path) -> None:
+    team.write_text("id,phone,name\nC-1,0770 123 4567,\nC-2,0780,Ali\nC-3,0750 123 4567,Sara\n")
+    assert [error.partition(":")[0] for error in attach.fail(recipients=team, reference="id", **COLUMNS).errors] == [
+        "recipients[0] (reference 'C-1', 964770•••4567)",
+        "recipients[1] (reference 'C-2', 4 digits)",
+    ]
+    assert nothing_was_sent(sandbox)
+    attach(recipients=team, on_invalid="skip", **COLUMNS)
+    assert attached(sandbox) == ["9647501234567"]
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError("no file"), ValueError("row 5"), UnicodeError("half a byte")])
-def test_an_error_of_the_callable_is_its_own(attach: Run, error: Exception) -> None:
-    def people() -> Iterator[str]:
-        yield DIGITS[0]
-        raise error
-
-    with pytest.raises(type(error)) as caught:
-        attach(recipients=people)
-    assert caught.value is error
+@pytest.mark.parametrize("field", ["phone_number", "reference"])
+def test_a_phone_number_as_a_column_is_masked_in_the_error(attach: Run, team: Path, field: str) -> None:
+    error = attach.fail(recipients=team, **COLUMNS | {field: "9647701234567"})
+    assert "no column '964770•••4567'" in str(error)
+    assert "7701234567" not in str(error)
 
 
-def test_the_arguments_of_a_partial_are_not_replaced_by_the_context(attach: Run, sandbox: Sandbox) -> None:
-    def members_of(params: list[Any]) -> list[Any]:
-        return params
+def test_a_phone_number_that_is_a_constant_is_shown(attach: Run, sandbox: Sandbox, team: Path) -> None:
+    constant = {"body": {"1": {"value": "0770 000 0000"}}}
+    attach(recipients=team, phone_number="phone", template_parameters=constant)
+    assert attach.task.template_parameters == constant
+    sent = sandbox.requests[-1]["body"]["recipients"]
+    assert sent[0]["templateParameters"] == {"body": {"1": "0770 000 0000"}}
 
-    attach(recipients=partial(members_of, params=PEOPLE))
-    assert attached(sandbox) == DIGITS
+
+@BOTH
+def test_a_task_that_is_killed_while_it_reads_leaves_no_copy_of_the_file(
+    attach: Run, sandbox: Sandbox, team: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(copies))
+    attach.task_class, read = kind, csv.reader
+
+    def killed(*args: Any, **kwargs: Any) -> Any:
+        assert list(copies.glob("*/*"))
+        attach.task.on_kill()
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(csv, "reader", killed)
+    assert attach.fail(SystemExit, recipients=team, **COLUMNS).code == 143
+    assert list(copies.iterdir()) == []
+    assert nothing_was_sent(sandbox)
+    attach.task.on_kill()  # which does not end a request that is sent
 
 
-def test_a_task_that_was_not_called_is_not_a_list(attach: Run) -> None:
-    other = attach.make(recipients=PEOPLE)
-    assert "not PlainXComArg" in attach.fail(recipients=lambda: other.output).errors[0]
+def test_columns_without_a_csv_file_are_an_error_that_sends_nothing(
+    attach: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
+) -> None:
+    for recipients in (["9647701234567"], lambda: ["9647701234567"], "parts/00000.json"):
+        error = attach.fail(recipients=recipients, delimiter="", reference="id", **COLUMNS)
+        assert [each.partition(":")[0] for each in error.errors] == [*COLUMNS, "reference"]
+        assert str(error) == snapshot(name="columns")
+    assert nothing_was_sent(sandbox)
 
 
 # What Airflow shows
 
 
 @pytest.mark.parametrize(
-    ("recipients", "before", "after"),
+    ("recipients", "before"),
     [
-        (PEOPLE, "3 recipients", "3 recipients"),
-        (tuple(PEOPLE), "3 recipients", "3 recipients"),
-        (people, "the recipients of people", "3 recipients"),
-        (Reader(), "the recipients of Reader", "3 recipients"),
+        (PEOPLE, "3 recipients"),
+        (tuple(PEOPLE), "3 recipients"),
+        (people, "the recipients of people"),
+        (Reader(), "the recipients of Reader"),
     ],
 )
 def test_the_rendered_field_is_a_count(
-    attach: Run, context: dict[str, Any], recipients: Any, before: str, after: str
+    attach: Run, context: dict[str, Any], sandbox: Sandbox, recipients: Any, before: str
 ) -> None:
     operator = attach.make(recipients=recipients)
-    operator.render_template_fields(context)
-    assert as_airflow_stores_it(operator) == before
+    for _ in range(2):  # rendering twice is rendering once
+        operator.render_template_fields(context)
+        assert as_airflow_stores_it(operator) == before
     operator.execute(context)
-    assert as_airflow_stores_it(operator) == after
+    assert as_airflow_stores_it(operator) == "3 recipients"
+    assert attached(sandbox) == DIGITS
 
 
 @pytest.mark.parametrize("recipients", [iter(PEOPLE), "0770 123 4567", b"0770", object()])
@@ -318,7 +457,7 @@ def test_only_the_type_of_anything_else_is_shown(recipients: Any) -> None:
 
 
 def test_no_personal_data_is_logged_pushed_or_raised(
-    attach: Run, context: dict[str, Any], sandbox: Sandbox, campaign_id: str, capsys: pytest.CaptureFixture[str]
+    attach: Run, sandbox: Sandbox, campaign_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attach(recipients=people)
     attach(recipients=people)  # all of them are attached already
@@ -328,7 +467,7 @@ def test_no_personal_data_is_logged_pushed_or_raised(
     sandbox.arm("attach", status=400, body={"error": f"{DIGITS[0]} has opted out"})
     error = attach.fail(OtpiqRequestError, recipients=people)
     logged = capsys.readouterr()
-    seen = f"{logged.out}{logged.err}{json.dumps(context['ti'].pushed)}{error}"
+    seen = f"{logged.out}{logged.err}{json.dumps(attach.pushed)}{error}"
     for number in (*DIGITS, *map(str, PEOPLE)):
         assert number not in seen
 
@@ -337,12 +476,10 @@ def test_no_personal_data_is_logged_pushed_or_raised(
     "broken", [{"otpiq_conn_id": "{{ nothing.at.all }}"}, {"recipients": "{{ nothing.at[9647501234567] }}"}]
 )
 def test_no_personal_data_is_shown_if_a_field_cannot_be_rendered(
-    attach: Run, context: dict[str, Any], broken: dict[str, Any], capfd: pytest.CaptureFixture[str]
+    attach: Run, broken: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    operator = attach.make(**({"recipients": PEOPLE} | broken))
-    with pytest.raises(UndefinedError):
-        operator.render_template_fields(context)
-    assert re.fullmatch(r"\d recipients|recipients as a str", as_airflow_stores_it(operator))
+    attach.fail(UndefinedError, **({"recipients": PEOPLE} | broken))
+    assert re.fullmatch(r"\d recipients|recipients as a str", as_airflow_stores_it(attach.task))
     logged = capfd.readouterr()
     assert not any(number in logged.out + logged.err for number in map(str, PEOPLE))
 
@@ -361,17 +498,10 @@ def test_recipients_in_another_field_are_an_error_and_not_shown(
     with pytest.raises(OtpiqValidationError) as caught:
         operator.execute(context)
     assert not any(secret in str(caught.value) for secret in ("Zaynab", *map(str, PEOPLE), *DIGITS))
-    assert sandbox.campaigns[0]["totalRecipients"] == 0
+    assert nothing_was_sent(sandbox)
 
 
-def test_rendering_twice_is_rendering_once(attach: Run, context: dict[str, Any], sandbox: Sandbox) -> None:
-    operator = attach.make(recipients=PEOPLE)
-    operator.render_template_fields(context)
-    execute(operator, context)
-    assert attached(sandbox) == DIGITS
-
-
-# Checks
+# Options
 
 
 @WITH_PARAMETERS
@@ -383,11 +513,9 @@ def test_the_options_decide_what_is_valid(attach: Run, sandbox: Sandbox) -> None
         ({"on_invalid": "ignore", "default_region": "Iraq"}, 2),
     ):
         assert len(attach.fail(recipients=rows, **fields).errors) == errors
-    with pytest.raises(OtpiqRequestError):  # not checked here, but by OTPIQ
-        attach(recipients=DIGITS, validate_parameters=False)
-    assert [request["method"] for request in sandbox.requests] == ["POST", "GET", "GET", "POST"]
-    options: dict[str, Any] = {"default_region": "TR", "null_values": ["-"], "on_invalid": "skip"}
-    attach(recipients=rows, **options)
+    # Not checked here, but by OTPIQ.
+    attach.fail(OtpiqRequestError, recipients=DIGITS, validate_parameters=False)
+    attach(recipients=rows, default_region="TR", null_values=["-"], on_invalid="skip")
     assert attached(sandbox) == ["905321234567"]
 
 
@@ -402,52 +530,37 @@ def test_null_values_may_be_a_native_template(
     assert sandbox.requests[-1]["body"]["recipients"][0]["templateParameters"] == {"body": {"1": "NULL"}}
 
 
-@WITH_PARAMETERS
-def test_a_message_with_cleaned_values_is_delivered(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
-) -> None:
-    row = {"phoneNumber": "9647701234561", "templateParameters": {"body": {"1": "Ali	Hassan", "2": ""}}}
-    execute(SendSampleOperator(task_id="sample", dag=dag, campaign_id=campaign_id, recipients=[row]), context)
-    sandbox.move_clock(hours=1)
-    (message,) = report_rows(generate(sandbox, startDate="2026-01-01T00:00:00Z").json()["downloadUrl"])
-    assert (message["Delivery Status"], message["Error Reason"]) == ("delivered", "")
-
-
-# What is pushed, and what is idempotent
+# What is pushed
 
 
 @pytest.mark.parametrize("on_invalid", ["fail", "skip"])
 def test_an_attach_pushes_the_campaign_and_the_known_counts(
-    attach: Run, context: dict[str, Any], campaign_id: str, on_invalid: str, capsys: pytest.CaptureFixture[str]
+    attach: Run, campaign_id: str, on_invalid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = [{"phoneNumber": "0770", "reference": "C-1042"}] if on_invalid == "skip" else []
     rows = [*PEOPLE, DIGITS[0], *wrong]
     attach(recipients=rows, on_invalid=on_invalid)
-    assert context["ti"].pushed["campaign"]["_id"] == campaign_id
-    assert context["ti"].pushed["campaign"]["totalRecipients"] == 3
+    assert attach.pushed["campaign"]["_id"] == campaign_id
+    assert attach.pushed["campaign"]["totalRecipients"] == 3
     left_out = {"skipped": len(wrong), "duplicates": 1}
-    assert context["ti"].pushed["recipients"] == {"attached": None, "already_attached": None, **left_out}
+    assert attach.pushed["recipients"] == {"attached": None, "already_attached": None, **left_out}
     attach(recipients=rows, on_invalid=on_invalid)
-    assert context["ti"].pushed["campaign"] == {"_id": campaign_id}
-    assert context["ti"].pushed["recipients"] == {"attached": 0, "already_attached": 3, **left_out}
+    assert attach.pushed["campaign"] == {"_id": campaign_id}
+    assert attach.pushed["recipients"] == {"attached": 0, "already_attached": 3, **left_out}
     logged = capsys.readouterr().out
     assert logged.count(f"Attached 3 recipients to campaign {campaign_id}, which now has 3.") == 1
     assert logged.count(f"Campaign {campaign_id} already had all of these recipients: 3.") == 1
+    attach.pushed.clear()
+    attach(recipients=rows, on_invalid=on_invalid, do_xcom_push=False)
+    assert attach.pushed == {}
 
 
-def test_nothing_is_pushed_without_do_xcom_push(attach: Run, context: dict[str, Any]) -> None:
-    attach(recipients=PEOPLE, do_xcom_push=False)
-    assert not context["ti"].pushed
-
-
-def test_a_sample_pushes_the_sample_campaign(
-    dag: DAG, context: dict[str, Any], sandbox: Sandbox, campaign_id: str
-) -> None:
+def test_a_sample_pushes_the_sample_campaign(attach: Run, sandbox: Sandbox, campaign_id: str) -> None:
     parent = sandbox.campaigns[0]
-    operator = SendSampleOperator(task_id="sample", dag=dag, campaign_id=campaign_id, recipients=people)
-    sample_id = execute(operator, context)
+    attach.task_class = SendSampleOperator
+    sample_id = attach(recipients=people)
     assert sandbox.campaigns[0] == parent
     assert sandbox.campaigns[1]["_id"] == sample_id != campaign_id
-    pushed = context["ti"].pushed["campaign"]
+    pushed = attach.pushed["campaign"]
     assert (pushed["_id"], pushed["sampleOfCampaign"]) == (sample_id, campaign_id)
-    assert as_airflow_stores_it(operator) == "3 recipients"
+    assert as_airflow_stores_it(attach.task) == "3 recipients"

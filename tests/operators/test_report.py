@@ -14,16 +14,16 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
     OtpiqConnectionError,
     OtpiqDownloadError,
+    OtpiqReportError,
 )
-from tests.broadcast.people import everybody, number
+from tests.broadcast.people import everybody, number, write_audience
 from tests.operators.broadcasts import later
-from tests.operators.reports import WINDOW
+from tests.operators.reports import WINDOW, as_csv, send_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from syrupy.assertion import SnapshotAssertion
 
+    from tests.operators.broadcasts import Run
     from tests.operators.reports import ReportTask
 
 ALL_BUT_ONE_DELIVERED = {
@@ -96,6 +96,29 @@ def test_several_messages_of_a_recipient_are_ambiguous(
     assert (rows[2]["ambiguous"], rows[2]["phone_number"]) == (False, number(3))
     assert (report.counts["messages"], report.counts["unmatched"]) == (8, 2)
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == snapshot
+
+
+@pytest.mark.parametrize(("count", "more"), [(20, ""), (21, " and 1 more")])
+def test_the_log_names_twenty_of_those_with_several_messages(
+    create: Run, start: Run, report: ReportTask, tmp_path: Path, caplog: pytest.LogCaptureFixture, count: int, more: str
+) -> None:
+    ledger = start(broadcast=create(audience=write_audience(f"{tmp_path}/one", parts=1, part_size=count)))
+    with later(hours=1):
+        report.send(
+            *({"Phone Number": number(at), "Message ID": f"{at}{each}"} for at in range(count) for each in "ab")
+        )
+        report(broadcast=ledger)
+    listed = ", ".join(f"C-{number(at)[-3:]}" for at in range(20))
+    assert f"several messages in this window: {count} ({listed}{more})" in caplog.text
+
+
+def test_a_file_with_other_columns_than_the_one_before_it_is_an_error(
+    report: ReportTask, broadcast: str, tmp_path: Path
+) -> None:
+    send_file(report.sandbox, as_csv([{"Phone Number": number(0)}], Extra="Extra"), 1)
+    with later(hours=1):
+        report.fail(OtpiqReportError, match="has other columns", broadcast=broadcast)
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_recipients_without_a_message_are_counted(report: ReportTask, broadcast: str) -> None:
@@ -190,15 +213,11 @@ def test_a_window_has_everybodys_messages(report: ReportTask, broadcast: str) ->
     assert (report.counts["messages"], report.counts["unmatched"]) == (5, 0)
 
 
-def test_one_status_needs_no_list(report: ReportTask) -> None:
-    report(**WINDOW, statuses="failed")
-    assert report.generated[0]["statuses"] == ["failed"]
-
-
-def test_naive_times_are_in_the_dags_timezone(report: ReportTask) -> None:
-    report(start="2026-11-20 00:00", end="{{ '2026-11-21T00:00' }}")
+def test_naive_times_are_in_the_dags_timezone_and_one_status_needs_no_list(report: ReportTask) -> None:
+    report(start="2026-11-20 00:00", end="{{ '2026-11-21T00:00' }}", statuses="failed")
     (body,) = report.generated
     assert (body["startDate"], body["endDate"]) == ("2026-11-19T21:00:00Z", "2026-11-20T21:00:00Z")
+    assert body["statuses"] == ["failed"]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +255,7 @@ def test_the_error_lists_all_invalid_fields(report: ReportTask, snapshot: Snapsh
 # What fails on the way
 
 
-def test_a_broadcast_that_was_not_started_has_no_report(report: ReportTask, create: Callable[..., str]) -> None:
+def test_a_broadcast_that_was_not_started_has_no_report(report: ReportTask, create: Run) -> None:
     assert [error.partition(":")[0] for error in report.fail(broadcast=create()).errors] == ["broadcast"]
     assert report.generated == []
 
@@ -260,8 +279,7 @@ def test_a_window_of_a_broadcast_must_not_end_before_it_begins(
 def test_the_destination_is_checked_before_a_report_is_generated(report: ReportTask, tmp_path: Path, path: str) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(OtpiqConfigurationError):
-        report(**WINDOW, destination=path if "://" in path else str(tmp_path / path))
+    report.fail(OtpiqConfigurationError, **WINDOW, destination=path if "://" in path else str(tmp_path / path))
     assert report.sandbox.requests == []
 
 
@@ -296,8 +314,7 @@ def test_temporary_files_are_removed(
     report.send({})
     report(**WINDOW)
     report.sandbox.arm("download", connection="cut", times=9)
-    with pytest.raises(OtpiqConnectionError):
-        report(**WINDOW)
+    report.fail(OtpiqConnectionError, **WINDOW)
     assert os.listdir(temporary) == []
 
 

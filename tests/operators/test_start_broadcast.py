@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 import pytest
-import time_machine
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
@@ -18,7 +17,6 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqCreditError,
     OtpiqRateLimitError,
     OtpiqRequestError,
-    OtpiqValidationError,
 )
 from airflow_provider_otpiq.operators.broadcast import StartBroadcastOperator
 from airflow_provider_otpiq.sandbox import Sandbox
@@ -45,6 +43,10 @@ def start_without_create(context: dict[str, Any]) -> Run:
     return Run(StartBroadcastOperator, context, {"broadcast": "/ledger"})
 
 
+def scheduled_and_before(start: Run) -> tuple[int, int]:
+    return start.pushed["broadcast"]["scheduled"], start.pushed["broadcast"]["already_scheduled"]
+
+
 def test_a_start_schedules_each_campaign_a_little_ahead(create: Run, start: Run, sandbox: Sandbox) -> None:
     ledger = create()
     earliest = in_minutes(10)
@@ -65,13 +67,10 @@ def test_a_start_schedules_each_campaign_a_little_ahead(create: Run, start: Run,
 def test_a_second_start_sends_nothing(start: Run, sandbox: Sandbox) -> None:
     start()
     before = len(sandbox.requests)
-    with time_machine.travel(timedelta(days=2)):  # in a new DAG run, say
+    with later(days=2):  # in a new DAG run, say
         start()
     assert len(sandbox.requests) == before
-    assert (
-        start.pushed["broadcast"]["scheduled"],
-        start.pushed["broadcast"]["already_scheduled"],
-    ) == (0, 3)
+    assert scheduled_and_before(start) == (0, 3)
 
 
 @pytest.mark.parametrize("run_id", ["manual__1", "manual__2", None])
@@ -88,7 +87,7 @@ def test_a_start_of_a_sent_broadcast_is_a_warning(
     start.context["ti"].run_id = run_id or "manual__2"
     start(scheduled_for=time)
     assert "This task sent nothing" not in capfd.readouterr().out  # its time is still to come
-    with time_machine.travel(timedelta(days=7)):
+    with later(days=7):
         start(scheduled_for=time)
     logged = capfd.readouterr().out
     assert "Scheduled for" not in logged
@@ -104,7 +103,7 @@ def test_a_start_that_schedules_what_another_run_left_out_does_not_warn(
 ) -> None:
     start(shard=0, shards=3)
     start.context["ti"].run_id = "manual__2"
-    with time_machine.travel(timedelta(minutes=15)):
+    with later(minutes=15):
         start()
     logged = capfd.readouterr().out
     assert "This task sent nothing" not in logged
@@ -122,24 +121,21 @@ def test_a_shard_without_a_task_is_logged_and_a_start_without_shards_schedules_i
     caplog.clear()
     start()
     assert "other shards" not in caplog.text
-    assert (
-        start.pushed["broadcast"]["scheduled"],
-        start.pushed["broadcast"]["already_scheduled"],
-    ) == (1, 2)
+    assert scheduled_and_before(start) == (1, 2)
     assert messaged(sandbox) == everybody()
 
 
-def test_a_time_is_taken_in_the_dags_timezone(start: Run, sandbox: Sandbox) -> None:
-    naive = pendulum.now("Asia/Baghdad").add(days=1).format("YYYY-MM-DD 09:00:00")
-    start(scheduled_for=naive)
-    assert {each["scheduledFor"][11:16] for each in sandbox.campaigns} == {"06:00"}
-
-
-def test_a_naive_time_of_a_dag_without_timezone_is_warned_of(start: Run, capfd: pytest.CaptureFixture[str]) -> None:
-    start.context["dag"] = DAG("utc", schedule=None)
-    naive = pendulum.now("UTC").add(days=1).format("YYYY-MM-DD 09:00:00")
-    start(scheduled_for=naive)
-    assert f"it is {naive[:10]}T09:00:00Z ({naive[:10]} 12:00:00 in Asia/Baghdad)" in capfd.readouterr().out
+@pytest.mark.parametrize(("has_timezone", "hour"), [(True, "06"), (False, "09")])
+def test_a_naive_time_is_in_the_dags_timezone_and_without_one_is_warned_of(
+    start: Run, sandbox: Sandbox, capfd: pytest.CaptureFixture[str], has_timezone: bool, hour: str
+) -> None:
+    if not has_timezone:
+        start.context["dag"] = DAG("utc", schedule=None)
+    day = pendulum.now("Asia/Baghdad").add(days=1).format("YYYY-MM-DD")
+    start(scheduled_for=f"{day} 09:00:00")
+    assert {each["scheduledFor"][11:16] for each in sandbox.campaigns} == {f"{hour}:00"}
+    warning = f"it is {day}T09:00:00Z ({day} 12:00:00 in Asia/Baghdad)"
+    assert (warning in capfd.readouterr().out) is not has_timezone
 
 
 @pytest.mark.parametrize(("seconds", "ahead_of_us"), [(30, 0), (5 * 60, 7 * 60)])
@@ -165,27 +161,22 @@ def test_an_audience_that_is_prepared_again_after_its_create_is_not_started(
 def test_a_start_without_a_broadcast_is_refused(
     start_without_create: Run, sandbox: Sandbox, audience: str, name: str, snapshot: SnapshotAssertion
 ) -> None:
-    assert text_of(start_without_create.fail(broadcast=f"{Path(audience).parent}/{name}")) == snapshot
+    assert text_of(start_without_create.fail(broadcast=str(Path(audience).with_name(name)))) == snapshot
     assert not sandbox.requests
 
 
-def test_too_little_credit_schedules_nothing(start: Run, sandbox: Sandbox) -> None:
-    sandbox.credit = 107
+@pytest.mark.parametrize(("scheduled", "cost"), [(0, 108), (1, 72)])
+def test_the_credit_is_compared_with_what_is_left_to_schedule(
+    start: Run, sandbox: Sandbox, scheduled: int, cost: int
+) -> None:
+    for shard in range(scheduled):
+        start(shard=shard, shards=3)
+    sandbox.credit = cost - 1
     error = start.fail(OtpiqCreditError)
-    assert error.amounts == {"requiredCredit": 108, "yourCredit": 107}
-    assert "the campaigns to schedule (3) cost 108 IQD, and the credit is 107 IQD" in str(error)
-    assert not messaged(sandbox)
-    sandbox.credit = 108
-    start()
-    assert messaged(sandbox) == everybody()
-
-
-def test_a_start_that_continues_compares_the_credit_with_what_is_left(start: Run, sandbox: Sandbox) -> None:
-    start(shard=0, shards=3)
-    sandbox.credit = 71
-    assert start.fail(OtpiqCreditError).amounts == {"requiredCredit": 72, "yourCredit": 71}
-    assert sent(sandbox).count("PATCH {_id}") == 1
-    sandbox.credit = 72
+    assert error.amounts == {"requiredCredit": cost, "yourCredit": cost - 1}
+    assert f"to schedule ({3 - scheduled}) cost {cost} IQD, and the credit is {cost - 1} IQD" in str(error)
+    assert sent(sandbox).count("PATCH {_id}") == scheduled
+    sandbox.credit = cost
     start()
     assert messaged(sandbox) == everybody()
 
@@ -193,8 +184,7 @@ def test_a_start_that_continues_compares_the_credit_with_what_is_left(start: Run
 @pytest.mark.parametrize("credit", ["107.5", "-1", -1])
 def test_a_credit_that_is_a_string_or_negative_is_compared(start: Run, sandbox: Sandbox, credit: object) -> None:
     sandbox.arm("info", status=200, body={"projectName": "Shop", "credit": credit})
-    with pytest.raises(OtpiqCreditError):
-        start()
+    start.fail(OtpiqCreditError)
     sandbox.arm("info", status=200, body={"projectName": "Shop", "credit": "108"})
     start()
     assert messaged(sandbox) == everybody()
@@ -225,8 +215,7 @@ def test_a_project_that_was_renamed_is_warned_of_and_started(
 
 def test_credit_that_runs_out_in_the_middle_stops_at_once(start: Run, sandbox: Sandbox) -> None:
     sandbox.arm("update", status=400, body={"error": "Insufficient credit", "requiredCredit": 36})
-    with pytest.raises(OtpiqCreditError):
-        start()
+    start.fail(OtpiqCreditError)
     assert not messaged(sandbox)
 
 
@@ -235,21 +224,17 @@ def test_another_time_is_an_error_once_a_start_has_begun(
 ) -> None:
     first, second = in_minutes(60), in_minutes(90)
     sandbox.arm("update", status=429, headers={"Retry-After": "600"})
-    with pytest.raises(OtpiqRateLimitError):
-        start(scheduled_for=first)
-    for fields in ({"scheduled_for": second}, {}):
-        assert text_of(start.fail(**fields)) == snapshot
+    start.fail(OtpiqRateLimitError, scheduled_for=first)
+    for error in (start.fail(scheduled_for=second), start.fail()):
+        assert text_of(error) == snapshot
     start(scheduled_for=first)
     assert {parse_datetime(each["scheduledFor"]) for each in sandbox.campaigns} == {first}
 
 
 def test_a_start_may_be_30_minutes_late(start: Run, sandbox: Sandbox) -> None:
     time = in_minutes(60)
-    with (
-        later(minutes=80.2),  # and ten minutes of lead time
-        pytest.raises(OtpiqValidationError, match=r"it is too late: .* is 30 minutes"),
-    ):
-        start(scheduled_for=time)
+    with later(minutes=80.2):  # and ten minutes of lead time
+        start.fail(match=r"it is too late: .* is 30 minutes", scheduled_for=time)
     with later(minutes=79.8):
         start(scheduled_for=time)
     assert messaged(sandbox) == everybody()
@@ -269,8 +254,7 @@ def start_in_part(start: Run, sandbox: Sandbox, time: pendulum.DateTime, when: s
     """Schedule the first part, lose the second one's request or response, and leave the third."""
     start(scheduled_for=time, shard=0, shards=3)
     sandbox.arm("update", connection="drop", when=when, times=3)
-    with pytest.raises(OtpiqConnectionError, match="PATCH"):
-        start(scheduled_for=time)
+    start.fail(OtpiqConnectionError, match="PATCH", scheduled_for=time)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -279,7 +263,7 @@ def test_a_time_that_has_passed_by_minutes_becomes_a_later_one(
 ) -> None:
     time = in_minutes(60)
     start_in_part(start, sandbox, time, when)
-    with time_machine.travel(timedelta(minutes=75)):
+    with later(minutes=75):
         start(scheduled_for=time)
         assert messaged(sandbox) == everybody()
         running = [campaign["status"] for campaign in sandbox.campaigns]
@@ -289,17 +273,15 @@ def test_a_time_that_has_passed_by_minutes_becomes_a_later_one(
 def test_a_later_time_is_kept_while_it_is_ahead(start: Run, sandbox: Sandbox, sleep_calls: list[float]) -> None:
     time = in_minutes(5)
     sandbox.arm("update", connection="drop", times=3)
-    with pytest.raises(OtpiqConnectionError):
-        start(scheduled_for=time)
-    with time_machine.travel(timedelta(minutes=10)):
+    start.fail(OtpiqConnectionError, scheduled_for=time)
+    with later(minutes=10):
         sandbox.arm("update", delay=0)  # compares the size of the campaign that may be scheduled
         sandbox.arm("update", connection="drop", when="after", times=3)
-        with pytest.raises(OtpiqConnectionError):
-            start(scheduled_for=time)
-        later = sandbox.campaigns[0]["scheduledFor"]
-    with time_machine.travel(timedelta(minutes=15)):
+        start.fail(OtpiqConnectionError, scheduled_for=time)
+        kept = sandbox.campaigns[0]["scheduledFor"]
+    with later(minutes=15):
         start(scheduled_for=time)
-        assert sandbox.campaigns[0]["scheduledFor"] == later
+        assert sandbox.campaigns[0]["scheduledFor"] == kept
 
 
 def test_a_start_that_completes_the_start_of_another_run_does_not_warn(
@@ -309,7 +291,7 @@ def test_a_start_that_completes_the_start_of_another_run_does_not_warn(
     start_in_part(start, sandbox, time, "after")
     capfd.readouterr()
     start.context["ti"].run_id = "manual__2"
-    with time_machine.travel(timedelta(minutes=100)):
+    with later(minutes=100):
         start(scheduled_for=time, shard=1, shards=3)
     logged = capfd.readouterr().out
     assert "This task sent nothing" not in logged
@@ -322,13 +304,11 @@ def test_hours_late_is_an_error_that_lists_the_other_campaigns(
 ) -> None:
     time = in_minutes(60)
     start_in_part(start, sandbox, time, when)
-    with time_machine.travel(timedelta(minutes=100)):
-        with pytest.raises(OtpiqRequestError, match=r"it is too late: .* is 50 minutes") as caught:
-            start(scheduled_for=time)
-        refused = str(caught.value)
-        assert ("00001" in refused) == (when == "before")  # after, it has started
-        assert "00002: " in refused
-        assert "set max_delay to more than 50 minutes" in refused
+    with later(minutes=100):
+        error = start.fail(OtpiqRequestError, match=r"it is too late: .* is 50 minutes", scheduled_for=time)
+        assert ("00001" in str(error)) == (when == "before")  # after, it has started
+        assert "00002: " in str(error)
+        assert "set max_delay to more than 50 minutes" in str(error)
         start(scheduled_for=time, max_delay=timedelta(minutes=55))
         assert messaged(sandbox) == everybody()
 
@@ -383,8 +363,7 @@ def test_no_time_falls_into_quiet_hours(
 ) -> None:
     time = in_minutes(60)
     set_quiet_hours(time)
-    with pytest.raises(OtpiqValidationError, match="quiet"):
-        start(scheduled_for=time)
+    start.fail(match="quiet", scheduled_for=time)
     assert not messaged(sandbox)
     start()
     assert messaged(sandbox) == everybody()
@@ -396,10 +375,9 @@ def test_a_start_that_has_begun_continues_after_quiet_hours_that_were_added_sinc
     time = in_minutes(60)
     start(scheduled_for=time, shard=0, shards=3)
     set_quiet_hours(time)
-    with pytest.raises(OtpiqRequestError, match="quiet_hours") as caught:
-        start(scheduled_for=time)
-    assert "After the quiet hours, set max_delay to more than lead_time" in str(caught.value)
-    assert "parts 00001, 00002: " in str(caught.value)
+    error = start.fail(OtpiqRequestError, match="quiet_hours", scheduled_for=time)
+    assert "After the quiet hours, set max_delay to more than lead_time" in str(error)
+    assert "parts 00001, 00002: " in str(error)
     with later(minutes=85):
         start(scheduled_for=time, max_delay=timedelta(minutes=40))  # as the error says
         assert messaged(sandbox) == everybody()
@@ -419,8 +397,7 @@ def test_a_campaign_that_starts_in_quiet_hours_that_were_added_since_is_a_warnin
     time = in_minutes(60)
     start_in_part(start, sandbox, time, when)
     set_quiet_hours(time)
-    with pytest.raises(OtpiqRequestError, match="Not scheduled"):
-        start(scheduled_for=time)
+    start.fail(OtpiqRequestError, match="Not scheduled", scheduled_for=time)
     warnings = [record.message for record in caplog.records if "An earlier try has scheduled" in record.message]
     scheduled = [campaign["_id"] for campaign in sandbox.campaigns if campaign["status"] == "scheduled"]
     assert scheduled[1:] == [each for each in scheduled if any(each in warning for warning in warnings)]

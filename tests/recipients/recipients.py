@@ -24,7 +24,7 @@ PAYLOAD = {
         {"required": False, "templateParametersPath": "templateParameters.body.2", "label": "Body {{2}}"},
     ]
 }
-MISSING = "templateParameters.body.1 (Body {{1}}) is required, and is not set"
+MISSING = "templateParameters.body.1 (Body {{1}}) is required"
 
 
 def with_parameters(parameters: Any, number: Any = NUMBER) -> dict[str, Any]:

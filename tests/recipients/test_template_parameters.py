@@ -216,7 +216,7 @@ WITHOUT_BODY: list[Any] = [{}, {"body": {}}, {"header": {"1": "Ali"}}, {"body": 
 )
 def test_a_required_parameter_that_is_missing_is_named(parameters: dict[str, Any], missing: str) -> None:
     rows = [with_parameters(parameters), with_buttons({"0": {"1": "A-1042"}}, OTHER)]
-    error = f"recipients[0] (964770•••4567): templateParameters.{missing} is required, and is not set"
+    error = f"recipients[0] (964770•••4567): templateParameters.{missing} is required"
     assert errors(rows, BUTTON) == (error,)
 
 

@@ -160,8 +160,8 @@ def test_skipping_is_logged(caplog: pytest.LogCaptureFixture, snapshot: Snapshot
 def test_the_log_lists_a_hundred_at_most(caplog: pytest.LogCaptureFixture) -> None:
     RecipientValidator([*[NUMBER] * 152, *["nobody"] * 151], "IQ").result(skip_invalid=True)
     skipped, repeated = caplog.messages
-    assert skipped.endswith("recipients[251] (6 characters), and 51 more.")
-    assert repeated.endswith("recipients[100] (964770•••4567) repeats recipients[0], and 51 more.")
+    assert skipped.endswith("recipients[251] (6 characters) and 51 more.")
+    assert repeated.endswith("recipients[100] (964770•••4567) repeats recipients[0] and 51 more.")
 
 
 def test_an_error_follows_if_all_would_be_skipped() -> None:

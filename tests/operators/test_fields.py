@@ -1,13 +1,16 @@
-"""Which fields of all operators must not be empty, and that their ``__init__`` only assigns."""
+"""The fields of all operators: which must not be empty, and where those of a create and an update are listed."""
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_otpiq._audience.request import AudienceRequest, Columns
 from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
+from airflow_provider_otpiq._models.campaigns import CreateCampaign, UpdateCampaign
 from airflow_provider_otpiq._recipients.requests import RecipientsRequest
 from airflow_provider_otpiq._report.request import AwaitDeliveryRequest, ReportRequest
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
@@ -20,8 +23,9 @@ from airflow_provider_otpiq.operators.campaign import (
     UpdateCampaignOperator,
 )
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from airflow_provider_otpiq.sandbox.schemas import CreateCampaignRequest, UpdateCampaignRequest
 from airflow_provider_otpiq.sensors.report import DeliverySensor
-from dev.local_airflow import EXAMPLE_DAGS
+from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from tests.operators.broadcasts import Run
 
 if TYPE_CHECKING:
@@ -60,13 +64,25 @@ TEMPLATED = [(operator, field) for operator, field in FIELDS if field in operato
 def test_the_fields_are_those_of_the_request(operator: Any) -> None:
     required = {name for request in REQUESTS[operator] for name in request.required_if_set}
     assert required & set(operator.template_fields) <= set(operator.required_if_set) <= required
+    assert Columns not in REQUESTS[operator] or Columns.model_fields.keys() <= set(operator.template_fields)
     for request in REQUESTS[operator]:
         assert request.required_if_set.keys() <= request.model_fields.keys()
 
 
+EMPTY = ["{{ none }}", "{{ '' }}", "None", " ", "{{ ti.xcom_pull(task_ids='strat') }}"]
+EACH_FIELD = [(operator, field, EMPTY[0]) for operator, field in TEMPLATED]
+OF_EACH_TYPE = [
+    (PrepareAudienceOperator, "max_rejected"),
+    (StartBroadcastOperator, "scheduled_for"),
+    (DeliveryReportOperator, "message_types"),
+    (AttachRecipientsOperator, "null_values"),
+    (AttachRecipientsOperator, "template_parameters"),
+]
+EACH_EMPTY_VALUE = [(*field, empty) for field in OF_EACH_TYPE for empty in EMPTY[1:]]
+
+
 @pytest.mark.parametrize("native", [True, False])
-@pytest.mark.parametrize("empty", ["{{ none }}", "{{ '' }}", "None", " ", "{{ ti.xcom_pull(task_ids='strat') }}"])
-@pytest.mark.parametrize(("operator", "field"), TEMPLATED)
+@pytest.mark.parametrize(("operator", "field", "empty"), [*EACH_FIELD, *EACH_EMPTY_VALUE])
 def test_a_field_that_is_set_must_not_render_to_an_empty_value(
     context: dict[str, Any], sandbox: Sandbox, operator: Any, field: str, empty: str, *, native: bool
 ) -> None:
@@ -93,3 +109,41 @@ def test_init_only_assigns(operator: Any) -> None:
     renamed = {"output" if name == "output_folder" else name: value for name, value in fields.items()}
     task = operator(task_id="task", **renamed)
     assert {name: getattr(task, name) for name in fields} == fields
+
+
+# A field of a create or an update is in each place that needs it
+
+
+OF_TASKS = {"self", "kwargs", "durable"}
+
+
+def places(operator: Any, model: Any, schema: Any) -> dict[str, set[str]]:
+    """Return the fields in each place, by the model's names."""
+    names = {str(field.serialization_alias): name for name, field in model.model_fields.items()}
+    not_sent = {name for name, field in model.model_fields.items() if field.exclude}  # of the path, or looked up
+    described = re.split(r":param (\w+):", inspect.getdoc(operator) or "")[1:]
+    templated = {name for name, text in zip(described[::2], described[1::2], strict=True) if "(templated)" in text}
+    page = (REPOSITORY / "docs" / "howto" / "operators.md").read_text()
+    return {
+        "signature": set(inspect.signature(operator).parameters) - OF_TASKS,
+        "template_fields": set(operator.template_fields) - {"otpiq_conn_id"},
+        "docstring, with (templated)": templated - {"otpiq_conn_id"},
+        "docs/howto/operators.md": {name for name in model.model_fields if f"`{name}`" in page},
+        "sandbox/schemas.py": {names[alias] for alias in schema.model_fields} | not_sent,
+    }
+
+
+@pytest.mark.parametrize(
+    ("operator", "model", "schema"),
+    [
+        (CreateCampaignOperator, CreateCampaign, CreateCampaignRequest),
+        (UpdateCampaignOperator, UpdateCampaign, UpdateCampaignRequest),
+    ],
+)
+def test_every_field_is_in_every_place(operator: Any, model: Any, schema: Any) -> None:
+    differences = {
+        place: found ^ set(model.model_fields)
+        for place, found in places(operator, model, schema).items()
+        if found != set(model.model_fields)
+    }
+    assert differences == {}
