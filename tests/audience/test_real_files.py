@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from tests.audience.conftest import Prepared, Run
 
+pytestmark = pytest.mark.slow
+
 FILES = Path(__file__).parent / "real_files"
 COLUMNS = {"reference": "customer_id", "max_rejected": 1.0}
 
