@@ -8,9 +8,9 @@ import pytest
 import trustme
 
 from airflow_provider_otpiq.exceptions import OtpiqReportError
-from tests.http.test_download import CSV, report, response
+from tests.http.test_download import CSV, report
 from tests.system.network import ip, own_network
-from tests.wire import Wire, persistent
+from tests.wire import Wire, persistent, response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,8 @@ def test_a_file_is_downloaded_only_from_a_public_address(
     with own_network():
         for address in (PUBLIC, PRIVATE):
             ip(f"address add {address}/32 dev lo")
-        public, public_url = serve(PUBLIC, response())
-        private, private_url = serve(PRIVATE, response())
+        public, public_url = serve(PUBLIC, response(CSV))
+        private, private_url = serve(PRIVATE, response(CSV))
         _, redirect_url = serve(PUBLIC, response(b"", "302 Found", Location=private_url))
         hook.download_report(report=report(public_url), destination=str(target))
         assert target.read_bytes() == CSV
