@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import replace
 from http import HTTPStatus
 from http.client import IncompleteRead
 from socket import gaierror, socket
@@ -57,7 +56,6 @@ MAX_BYTES = 4 * 1024**3
 MAX_SECONDS = 1800.0
 """The time limit of a complete file. Each part has the read timeout."""
 MAX_REDIRECTS = 2
-_CHUNK = 256 * 1024
 _NEITHER_QUOTE_NOR_LINE_BREAK = bytes(set(range(256)) - set(b'"\n'))
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -166,15 +164,16 @@ class Download:
     def _chunks(self, url: str, redirects: int = 0) -> Iterator[bytes]:
         """Read the file, following redirects; every library's exception becomes one of this provider."""
         call = f"The download of {self._name} from {sanitize(_host_of(url))}"
-        self._require_safe(call, url)
+        if wrong := self._wrong_in(url):
+            raise OtpiqReportError(f"{call} was refused: its address {wrong}.")
         reset_sent_flag()
         try:
             with self._session(url) as session, self._get(session, url) as response:
-                location = _location(response)
+                location = response.headers.get("Location") if response.status_code in _REDIRECTS else None
                 if location is None:
                     self._require_ok(call, response)
                     last = b""
-                    for chunk in iter_body(response, MAX_BYTES, _CHUNK):
+                    for chunk in iter_body(response, MAX_BYTES):
                         last = chunk or last
                         yield chunk
                     if _may_be_cut(response, last):
@@ -192,10 +191,6 @@ class Download:
         # Outside the handler: the error's context would contain the URL.
         raise failure
 
-    def _require_safe(self, call: str, url: str) -> None:
-        if wrong := self._wrong_in(url):
-            raise OtpiqReportError(f"{call} was refused: its address {wrong}.")
-
     def _wrong_in(self, url: str) -> str | None:
         with contextlib.suppress(ValueError):
             parts = urlsplit(url)
@@ -206,12 +201,10 @@ class Download:
         return "is not a valid URL"
 
     def _session(self, url: str) -> Session:
-        session = Session()
+        session = Session(url)
         session.adapters.clear()
         session.mount("https://", Adapter(_PublicConnection))
         session.mount(self._own_origin, Adapter(_FileConnection))
-        session.read_environment(url)
-        session.trust_env = False  # it was read, and .netrc is not for this host
         return session
 
     def _get(self, session: Session, url: str) -> requests.Response:
@@ -237,7 +230,7 @@ class Download:
             return OtpiqDownloadError(f"{call} stopped: the file has more than {MAX_BYTES:,} bytes.")
         # Without path and query: with these, anybody could read the file.
         host = f"{urlsplit(url).scheme}://{sanitize(_host_of(url))}"
-        return connection_error(call, error, replace(self._settings, host=host), "the report's address")
+        return connection_error(call, error, self._settings.model_copy(update={"host": host}), "the report's address")
 
 
 def _host_of(url: str) -> str:
@@ -245,11 +238,6 @@ def _host_of(url: str) -> str:
         return urlsplit(url).hostname or "no host"
     except ValueError:
         return "an invalid URL"
-
-
-def _location(response: requests.Response) -> str | None:
-    """Return a redirect's target; None if the response is not a redirect."""
-    return response.headers.get("Location") if response.status_code in _REDIRECTS else None
 
 
 def _redirected(url: str, location: str) -> str:

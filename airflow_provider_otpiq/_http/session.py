@@ -34,10 +34,9 @@ if TYPE_CHECKING:
     from urllib3 import HTTPConnectionPool
 
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
-_CHUNK = 64 * 1024
+_CHUNK = 256 * 1024
 _MAX_LINE = 64 * 1024
 """The length limit of a line in bytes, as in http.client; urllib3 before 2.8 has none in a chunked body."""
-_GZIP = ("gzip", "x-gzip")
 
 _was_sent: ContextVar[bool] = ContextVar("otpiq_request_was_sent", default=True)
 
@@ -191,21 +190,18 @@ class Adapter(HTTPAdapter):
 class Session(requests.Session):
     """A session whose responses have a time limit, and which never follows a redirect: it would send the key too."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__()
         self.mount("https://", Adapter())
         self.mount("http://", Adapter())
-        self.headers["Accept-Encoding"] = "gzip"  # which `read_body` decompresses
-
-    def read_environment(self, url: str) -> None:
-        """Read a URL's proxy and certificate authorities from the environment, once and not at each request."""
+        self.headers["Accept-Encoding"] = "gzip"  # which `iter_body` decompresses
         # Over plain http, which is for a sandbox, the environment's proxy would see the API key.
         if url.startswith("https://"):
             environment = self.merge_environment_settings(url, {}, None, None, None)
             self.proxies, self.verify = environment["proxies"], environment["verify"]
+        self.trust_env = False  # it was read, once and not at each request
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request."""
         _was_sent.set(True)  # another adapter, such as a test's, does not set the flag
         return super().send(request, **kwargs)
 
@@ -229,19 +225,7 @@ class BearerAuth(AuthBase):
         return request
 
 
-def read_body(response: requests.Response) -> bytes | None:
-    """
-    Return a response's body; None if it exceeds the limit.
-
-    :raises zlib.error: if the compressed body is damaged.
-    """
-    try:
-        return b"".join(iter_body(response, MAX_RESPONSE_BYTES, _CHUNK))
-    except BodyTooLargeError:
-        return None
-
-
-def iter_body(response: requests.Response, max_bytes: int, chunk_size: int) -> Iterator[bytes]:
+def iter_body(response: requests.Response, max_bytes: int) -> Iterator[bytes]:
     """
     Yield a response's body in chunks, decompressed up to the limit; urllib3 before 2.6 has no limit.
 
@@ -249,9 +233,9 @@ def iter_body(response: requests.Response, max_bytes: int, chunk_size: int) -> I
     :raises zlib.error: if the compressed body is damaged.
     """
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    gunzip = _Gunzip(chunk_size) if encoding in _GZIP else None
+    gunzip = _Gunzip() if encoding in ("gzip", "x-gzip") else None
     received = produced = 0
-    for chunk in response.raw.stream(chunk_size, decode_content=False):
+    for chunk in response.raw.stream(_CHUNK, decode_content=False):
         received += len(chunk)
         for piece in gunzip.pieces(chunk) if gunzip else [chunk]:
             produced += len(piece)
@@ -265,8 +249,7 @@ def iter_body(response: requests.Response, max_bytes: int, chunk_size: int) -> I
 class _Gunzip:
     """Decompresses a body, which may consist of several gzip members."""
 
-    def __init__(self, max_piece: int) -> None:
-        self._max_piece = max_piece
+    def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=31)
 
     @property
@@ -278,6 +261,6 @@ class _Gunzip:
         while compressed or (is_full and not self._member.eof):  # a full piece may not be the last
             if self._member.eof:
                 self._member = zlib.decompressobj(wbits=31)
-            yield (piece := self._member.decompress(compressed, self._max_piece))
-            is_full = len(piece) == self._max_piece
+            yield (piece := self._member.decompress(compressed, _CHUNK))
+            is_full = len(piece) == _CHUNK
             compressed = self._member.unconsumed_tail or self._member.unused_data

@@ -83,7 +83,7 @@ class OtpiqHook(BaseHook):
 
     @cached_property
     def _client(self) -> OtpiqClient:
-        return OtpiqClient(self.settings.http, f"connection {self.otpiq_conn_id!r}", self.log)
+        return OtpiqClient(self.settings, f"connection {self.otpiq_conn_id!r}", self.log)
 
     def get_conn(self) -> requests.Session:
         """
@@ -305,7 +305,7 @@ class OtpiqHook(BaseHook):
         """
         request = reports.DownloadReport.parse(report=report, destination=destination)
         report_id = f"report {sanitize(request.report.id)} (connection {self.otpiq_conn_id!r})"
-        download = Download(request.report.download_url, request.report.record_count, report_id, self.settings.http)
+        download = Download(request.report.download_url, request.report.record_count, report_id, self.settings)
         with staged(request.destination) as path:
             download.to_file(path, self.log)
         return request.destination
