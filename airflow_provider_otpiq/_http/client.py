@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from airflow_provider_otpiq._http.retry import Log
     from airflow_provider_otpiq._http.settings import HttpSettings
 
 
@@ -61,10 +60,9 @@ class OtpiqClient:
     ``name`` is the connection's name in errors, such as ``connection 'otpiq_default'``.
     """
 
-    def __init__(self, settings: HttpSettings, name: str, log: Log) -> None:
+    def __init__(self, settings: HttpSettings, name: str) -> None:
         self._settings = settings
         self._name = name
-        self._log = log
         self.session = Session(settings.host)
         self.session.auth = BearerAuth(settings.password.get_secret_value())
         self.session.headers["User-Agent"] = f"airflow-provider-otpiq/{__version__} {default_user_agent()}"
@@ -90,7 +88,6 @@ class OtpiqClient:
         try:
             return with_retries(
                 lambda: self.attempt(method, path, response_model, body),
-                self._log,
                 self._settings.max_retries,
                 is_idempotent=is_idempotent or method in ("GET", "PATCH"),
             )
@@ -133,7 +130,7 @@ class OtpiqClient:
                     marker.delete_pending_marker()
                 raise
 
-        return with_retries(attempt, self._log, self._settings.max_retries, is_idempotent=False)
+        return with_retries(attempt, self._settings.max_retries, is_idempotent=False)
 
     def attempt(
         self,

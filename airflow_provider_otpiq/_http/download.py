@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
     import requests
 
-    from airflow_provider_otpiq._http.retry import Log
     from airflow_provider_otpiq._http.settings import HttpSettings
 
 MAX_BYTES = 4 * 1024**3
@@ -134,7 +133,7 @@ class Download:
         self._settings = settings
         self._own_origin = "{0.scheme}://{0.netloc}/".format(urlsplit(settings.host))
 
-    def to_file(self, path: Path, log: Log) -> None:
+    def to_file(self, path: Path) -> None:
         """
         Write the file to an empty one, and check that it is complete.
 
@@ -145,7 +144,7 @@ class Download:
         """
         # Some file systems would wait for the disk when a file that was opened with "wb" is closed.
         with _urls_kept_out_of_the_log(), path.open("r+b") as file:
-            with_retries(lambda: self._write(file), log, self._settings.max_retries, is_idempotent=True)
+            with_retries(lambda: self._write(file), self._settings.max_retries, is_idempotent=True)
 
     def _write(self, file: BinaryIO) -> None:
         if file.tell():  # an earlier attempt failed

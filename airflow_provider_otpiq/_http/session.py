@@ -64,7 +64,7 @@ class _TimedStream(io.RawIOBase):
 
     def __init__(self, stream: io.RawIOBase, connected: socket.socket, total_timeout: float | None) -> None:
         self._stream = stream
-        self._socket = connected
+        self.socket = connected
         self._read_timeout = connected.gettimeout() or float("inf")
         self._over_at = time.monotonic() + (total_timeout or 2 * self._read_timeout)
         self.is_complete = False
@@ -79,7 +79,7 @@ class _TimedStream(io.RawIOBase):
         if left <= 0:
             raise TimeoutError
         if left < self._read_timeout:
-            self._socket.settimeout(left)
+            self.socket.settimeout(left)
         return self._stream.readinto(buffer)
 
     def close(self) -> None:
@@ -90,10 +90,7 @@ class _TimedStream(io.RawIOBase):
 class _ResponseReader(io.BufferedReader):
     """A response's reader. If the server sent more than the response, the connection is not used again."""
 
-    def __init__(self, stream: io.RawIOBase, connected: socket.socket, total_timeout: float | None) -> None:
-        self._stream = _TimedStream(stream, connected, total_timeout)
-        self._socket = connected
-        super().__init__(self._stream)
+    raw: _TimedStream
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read a line with a limit: the body's limit does not count chunk sizes and trailers."""
@@ -107,12 +104,12 @@ class _ResponseReader(io.BufferedReader):
     def close(self) -> None:
         if not self.closed and self._holds_more():
             with contextlib.suppress(OSError, AttributeError):  # TLS within TLS has no shutdown
-                self._socket.shutdown(socket.SHUT_RDWR)
+                self.raw.socket.shutdown(socket.SHUT_RDWR)
         super().close()
 
     def _holds_more(self) -> bool:
-        self._stream.is_complete = True
-        unread_by_tls = getattr(self._socket, "pending", int)()
+        self.raw.is_complete = True
+        unread_by_tls = getattr(self.raw.socket, "pending", int)()
         return bool(self.peek(1) or unread_by_tls)
 
 
@@ -125,7 +122,7 @@ class TimedResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         # Everything is read through `fp`: the status line, interim responses, headers, chunk sizes and the body.
-        self.fp = _ResponseReader(self.fp.detach(), sock, self.total_timeout)
+        self.fp = _ResponseReader(_TimedStream(self.fp.detach(), sock, self.total_timeout))
 
     def begin(self) -> None:
         """Refuse a malformed header line: urllib3 would log it, and read the rest as the body."""

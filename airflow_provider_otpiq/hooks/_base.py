@@ -50,7 +50,7 @@ class OtpiqBaseHook(BaseHook):
 
     @cached_property
     def _client(self) -> OtpiqClient:
-        return OtpiqClient(self.settings, f"connection {self.otpiq_conn_id!r}", self.log)
+        return OtpiqClient(self.settings, f"connection {self.otpiq_conn_id!r}")
 
     def get_conn(self) -> requests.Session:
         """

@@ -262,7 +262,7 @@ class OtpiqHook(OtpiqBaseHook):
         report_id = f"report {sanitize(request.report.id)} (connection {self.otpiq_conn_id!r})"
         download = Download(request.report.download_url, request.report.record_count, report_id, self.settings)
         with staged(request.destination) as path:
-            download.to_file(path, self.log)
+            download.to_file(path)
         return request.destination
 
     # Airflow before 3.2 does not find these if they are inherited.
