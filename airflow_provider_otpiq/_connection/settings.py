@@ -7,6 +7,7 @@ are strings.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,25 +34,22 @@ _CHARACTERS_OF_A_URL = re.compile(r"[!#-;=?-\[\]_a-z~]+")
 
 def _dashboard_url(template: str) -> str:
     start, *ends = template.split(_CAMPAIGN_ID)
-    try:
+    with contextlib.suppress(ValueError):
         url = urlsplit(start)
-        has_valid_port = url.port != 0
-    except ValueError:
-        has_valid_port = False
-    if not (
-        len(ends) == 1
-        and has_valid_port
-        and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname)))
-        and url.hostname
-        and url.path.startswith("/")  # so the id is not a part of the host
-        and "@" not in url.netloc
-        and _CHARACTERS_OF_A_URL.fullmatch(start + ends[0])
-    ):
-        raise ValueError(
-            f"must be an https URL without a user, with {_CAMPAIGN_ID} exactly once, after the host, such as"
-            f" https://dashboard.example.com/campaigns/{_CAMPAIGN_ID}"
-        )
-    return template
+        if (
+            len(ends) == 1
+            and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname)))
+            and url.hostname
+            and url.port != 0
+            and url.path.startswith("/")  # so the id is not a part of the host
+            and "@" not in url.netloc
+            and _CHARACTERS_OF_A_URL.fullmatch(start + ends[0])
+        ):
+            return template
+    raise ValueError(
+        f"must be an https URL without a user, with {_CAMPAIGN_ID} exactly once, after the host, such as"
+        f" https://dashboard.example.com/campaigns/{_CAMPAIGN_ID}"
+    )
 
 
 def _known(extra: dict[str, Any]) -> dict[str, Any]:

@@ -133,6 +133,7 @@ def error_from_response(response: RawResponse) -> OtpiqApiError:
         server_message=message,
         retry_after=_retry_after(response, body),
         amounts=amounts,
+        may_have_taken_effect=response.status == HTTPStatus.SEE_OTHER or None,  # processed, with the result elsewhere
         remedy=_REMEDY_FOR_HTML if sender and error in _BLAME_THE_DAG else None,
     )
 

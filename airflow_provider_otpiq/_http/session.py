@@ -28,7 +28,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.util.response import assert_header_parsing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from typing_extensions import Buffer
     from urllib3 import HTTPConnectionPool
@@ -229,35 +229,30 @@ def iter_body(response: requests.Response, max_bytes: int) -> Iterator[bytes]:
     :raises BodyTooLargeError: if it exceeds the limit, compressed or not.
     :raises zlib.error: if the compressed body is damaged.
     """
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    gunzip = _Gunzip() if encoding in ("gzip", "x-gzip") else None
-    received = produced = 0
-    for chunk in response.raw.stream(_CHUNK, decode_content=False):
-        received += len(chunk)
-        for piece in gunzip.pieces(chunk) if gunzip else [chunk]:
-            produced += len(piece)
-            if max(received, produced) > max_bytes:
-                raise BodyTooLargeError
-            yield piece
-    if gunzip and not gunzip.is_intact:
-        raise zlib.error("the end is missing")
+    received = _limited(response.raw.stream(_CHUNK, decode_content=False), max_bytes)
+    is_compressed = response.headers.get("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip")
+    return _limited(_gunzip(received), max_bytes) if is_compressed else received
 
 
-class _Gunzip:
-    """Decompresses a body, which may consist of several gzip members."""
+def _limited(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > max_bytes:
+            raise BodyTooLargeError
+        yield chunk
 
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(wbits=31)
 
-    @property
-    def is_intact(self) -> bool:
-        return self._member.eof
-
-    def pieces(self, compressed: bytes) -> Iterator[bytes]:
-        is_full = False
-        while compressed or (is_full and not self._member.eof):  # a full piece may not be the last
-            if self._member.eof:
-                self._member = zlib.decompressobj(wbits=31)
-            yield (piece := self._member.decompress(compressed, _CHUNK))
+def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Decompress a body, which may consist of several gzip members."""
+    member = zlib.decompressobj(wbits=31)
+    for chunk in chunks:
+        left, is_full = chunk, False
+        while left or (is_full and not member.eof):  # a full piece may not be the last
+            if member.eof:
+                member = zlib.decompressobj(wbits=31)
+            yield (piece := member.decompress(left, _CHUNK))
             is_full = len(piece) == _CHUNK
-            compressed = self._member.unconsumed_tail or self._member.unused_data
+            left = member.unconsumed_tail or member.unused_data
+    if not member.eof:
+        raise zlib.error("the end is missing")
