@@ -56,7 +56,6 @@ MAX_SECONDS = 1800.0
 """The time limit of a complete file. Each part has the read timeout."""
 MAX_REDIRECTS = 2
 _NEITHER_QUOTE_NOR_LINE_BREAK = bytes(set(range(256)) - set(b'"\n'))
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class _FileResponse(TimedResponse):
@@ -168,7 +167,7 @@ class Download:
         reset_sent_flag()
         try:
             with self._session(url) as session, self._get(session, url) as response:
-                location = response.headers.get("Location") if response.status_code in _REDIRECTS else None
+                location = response.headers["Location"] if response.is_redirect else None
                 if location is None:
                     self._require_ok(call, response)
                     last = b""
