@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
@@ -19,12 +19,6 @@ NULL_SENTINEL = 3 * "\ufdd1"
 """Represents NULL in CSV, so that an empty string does not. It must not contain the delimiter."""
 
 
-def _half(size: str) -> str:
-    """Halve a size: DuckDB limits its buffers only, and uses about as much memory besides."""
-    number = size.rstrip("BKMGTi ")
-    return f"{float(number) / 2}{size.removeprefix(number)}"
-
-
 class Database:
     """
     An open database.
@@ -34,22 +28,17 @@ class Database:
 
     def __init__(self, memory_limit: str) -> None:
         self._memory_limit = memory_limit
-        self._folder = TemporaryDirectory(prefix="otpiq-audience-")  # only this user can enter it
-        self.folder = Path(self._folder.name)
 
     def __enter__(self) -> Self:
-        try:
-            self._connection = self._connect()
-        except BaseException:
-            self._folder.cleanup()
-            raise
+        with ExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(prefix="otpiq-audience-"))  # only this user can enter it
+            self.folder = Path(folder)
+            self._connection = stack.enter_context(self._connect())
+            self._close = stack.pop_all().close
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self._connection.close()
-        finally:
-            self._folder.cleanup()
+        self._close()
 
     def _connect(self) -> Any:
         try:
@@ -59,9 +48,11 @@ class Database:
                 "DuckDB is not installed; audiences and delivery reports need it."
                 " Run: pip install 'airflow-provider-otpiq[audience]'"
             ) from None
+        # DuckDB limits its buffers only, and uses about as much memory besides.
+        size = self._memory_limit.rstrip("BKMGTi ")
         connection = duckdb.connect(
             config={
-                "memory_limit": _half(self._memory_limit),
+                "memory_limit": f"{float(size) / 2}{self._memory_limit.removeprefix(size)}",
                 "temp_directory": str(self.folder),
                 "threads": min(_MAX_THREADS, os.cpu_count() or 1),
                 "autoinstall_known_extensions": False,
@@ -88,9 +79,7 @@ class Database:
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Read a few rows at once, in any thread."""
-        with self._clear_errors(), self._connection.cursor() as cursor:
-            rows: list[tuple[Any, ...]] = cursor.execute(sql, parameters).fetchall()
-            return rows
+        return list(self.query(sql, parameters))
 
     def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Append a few rows."""

@@ -23,6 +23,7 @@ _PHONE_NUMBER = re.compile(
 _API_KEY = re.compile(r"sk_[!-~]+", re.IGNORECASE)
 _IN_A_PHONE_NUMBER = "+ ()./-0123456789" + "".join(map(chr, range(0x660, 0x66A)))  # Arabic digits too
 _URL = re.compile(r"""[^\s"'<>]+""")
+_PASSWORD = re.compile(r"(?<=://)([^/:@]*):(?!\d+/).*@")  # not a port, nor the user alone, as in s3://conn_id@bucket
 _DATE_OR_TIME = re.compile(r"\b(?:19|20)\d\d-\d\d?-\d\d?|\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?")
 _PUNCTUATION = re.compile(r"[\s+()./-]")
 _QUOTES = "\"'`\u00ab\u00bb\u2018\u2019\u201c\u201d"
@@ -119,6 +120,11 @@ def _without_user(match: re.Match[str]) -> str:
     url = match.group()
     start, end = url.find("//"), url.rfind("@")
     return f"{url[:start]}//•••{url[end:]}" if 0 <= start < end else url
+
+
+def hide_password(location: str) -> str:
+    """Hide the password of a URL: ``https://user:•••@host``."""
+    return _PASSWORD.sub(r"\1:•••@", location)
 
 
 def name_of_callable(function: object) -> str:

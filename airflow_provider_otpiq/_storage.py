@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from grp import getgrgid
 from pathlib import Path
 from pwd import getpwuid
@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from airflow_provider_otpiq._redaction import hide_password
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 
 if TYPE_CHECKING:
@@ -38,10 +39,15 @@ def find_store(location: str) -> tuple[Any, str]:
     """
     Return the file system of a local path or a URL, and the path in it.
 
-    :raises OtpiqConfigurationError: if no installed provider reaches it.
+    :raises OtpiqConfigurationError: if no installed provider reaches it, or it contains a password.
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+    if (shown := hide_password(location)) != location:  # to Airflow, it would be the ID of a connection
+        raise OtpiqConfigurationError(
+            f"{shown}: contains a password; expected the ID of an Airflow connection before the @, as in"
+            " s3://conn_id@bucket/key. Save the password in a connection."
+        )
     try:
         path = ObjectStoragePath(absolute(location))  # Airflow 2 resolves a relative path to another one
         store = path.fs
@@ -52,20 +58,10 @@ def find_store(location: str) -> tuple[Any, str]:
     return store, store._strip_protocol(path.path)
 
 
-def staged(location: str) -> AbstractContextManager[Path]:
-    """Yield an empty local file, which becomes the object if the block ends without an error."""
+def find_object(location: str) -> tuple[Folder, str]:
+    """Return the folder of the local path or URL of an object, and the object's name in it."""
     folder, name = split_location(location)
-    return Folder(folder).staged(name)
-
-
-def require_writable(location: str) -> None:
-    """
-    Check, as far as possible beforehand, that an object can be written.
-
-    :raises OtpiqConfigurationError: if no installed provider reaches it, or a local folder does not allow it.
-    """
-    folder, name = split_location(location)
-    Folder(folder).require_writable(name)
+    return Folder(folder), name
 
 
 class Folder:

@@ -31,7 +31,7 @@ No error's text contains the API key or a complete phone number.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
@@ -157,10 +157,6 @@ class OtpiqRedirectError(OtpiqApiError, AirflowFailException):
     """The base URL redirects elsewhere (3xx). A redirect is not followed, to keep the API key safe."""
 
     remedy = "Set the connection's host to the real address of OTPIQ's API."
-
-    def __init__(self, message: str, **facts: Any) -> None:
-        super().__init__(message, **facts)
-        self.may_have_taken_effect = self.status_code == HTTPStatus.SEE_OTHER  # processed, with the result elsewhere
 
 
 class OtpiqReportError(OtpiqApiError, AirflowFailException):

@@ -99,6 +99,14 @@ class RunningAirflow(LocalAirflow):
                     each.kill()
             process.wait()
 
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Create its database, start it, and wait until it responds. Its log is in its home."""
+        self.migrate()
+        with (self.home / "airflow.log").open("wb") as log, self.started(log):
+            self.wait_until_it_responds()
+            yield
+
     def processes(self) -> list[psutil.Process]:
         """List all processes that it started."""
         return processes_of(self._session)

@@ -41,8 +41,8 @@ python_use_unqualified_type_names = True
 
 # Airflow's, Python's and the dependencies' own documentation is not linked: that would need a network.
 _FOREIGN = r"(airflow|datetime|pydantic|pytest|requests)\..*|Airflow.*"
+_PRIVATE = r"airflow_provider_otpiq\._.*|PendingMarker"
 _UNQUALIFIED = "Context|Logger|ObjectStoragePath|PathLike|RetryDecision|XComArg|datetime|timedelta"
-_PRIVATE = r"airflow_provider_otpiq\._.*|CreateCampaignFields|PendingMarker|UpdateCampaignFields"
 nitpick_ignore_regex = [(r"py:.*", f"{_FOREIGN}|{_UNQUALIFIED}|{_PRIVATE}")]
 nitpick_ignore = [("py:func", "phone_numbers.normalize")]  # until that docstring names no private module
 

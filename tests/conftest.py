@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ import pytest
 from hypothesis import settings
 from packaging.version import Version
 
-from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY, LocalAirflow
+from dev.local_airflow import EXAMPLE_DAGS, LocalAirflow
 from tests.dag_runner import DagRunner
 from tests.wire import Wire
 
@@ -52,13 +53,6 @@ def without_airflows_debug_lines(log: str) -> str:
 
 BASE_URL = "https://api.otpiq.com/api"
 API_KEY = "sk_live_0123456789abcdef"
-# Tests that `make unit` leaves to `make test`, as those marked `slow`.
-SLOW = (
-    *("audience/test_listed.py", "audience/test_real_files.py", "audience/test_same_person.py"),
-    *("docs/test_results.py", "operators/test_report_files.py", "report/test_hostile_files.py"),
-    *("sandbox/", "test_fault_matrix.py"),
-)
-assert all((REPOSITORY / "tests" / path).exists() for path in SLOW)
 STARTS_PROCESSES = {"system", "scheduler", "object_store", "pods", "celery", "browser"}
 
 _unit_test: str | None = None
@@ -83,10 +77,8 @@ def _no_process(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests; let one of pytest-xdist's processes run what needs the Airflow, so it is set up once."""
+    """Let one of pytest-xdist's processes run what needs the Airflow, so it is set up once."""
     for item in items:
-        if item.nodeid.removeprefix("tests/").startswith(SLOW):
-            item.add_marker(pytest.mark.slow)
         if "airflow_home" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("airflow"))
 
@@ -95,7 +87,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def running_sandbox() -> Iterator[Sandbox]:
     from airflow_provider_otpiq.sandbox import Sandbox
 
-    with Sandbox() as sandbox:
+    with Sandbox(api_key="sk_live_only_in_the_connection") as sandbox:
         yield sandbox
 
 
@@ -132,15 +124,14 @@ def sandbox_hook(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> OtpiqHo
 @pytest.fixture
 def wire() -> Iterator[Callable[..., Wire]]:
     """Start servers that follow a script, and end them."""
-    wires: list[Wire] = []
+    with ExitStack() as stack:
 
-    def start(script: Callable[..., object], **how: Any) -> Wire:
-        wires.append(Wire(script, **how))
-        return wires[-1]
+        def start(script: Callable[..., object], **options: Any) -> Wire:
+            server = Wire(script, **options)
+            stack.callback(server.close)
+            return server
 
-    yield start
-    for each in wires:
-        each.close()
+        yield start
 
 
 @pytest.fixture
@@ -155,11 +146,16 @@ def sleep_calls(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One database for all system tests, and one DAG folder with the examples and the tests' DAGs."""
     home = tmp_path_factory.mktemp("airflow")
+    link_dags(home)
+    LocalAirflow(home).migrate()
+    return home
+
+
+def link_dags(home: Path) -> None:
+    """Put the examples and the tests' DAGs in the DAG folder of an Airflow."""
     (home / "dags").mkdir()
     (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
     (home / "dags" / "tests").symlink_to(Path(__file__).parent / "system" / "dags")
-    LocalAirflow(home).migrate()
-    return home
 
 
 @pytest.fixture

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
     from tests.wire import Wire
 
+pytestmark = pytest.mark.slow
+
 CREDIT = {"error": "Insufficient credit", "yourCredit": 100, "requiredCredit": 2500}
 
 NO, YES, HINT = "no", "yes", "yes, when OTPIQ says, within an hour"

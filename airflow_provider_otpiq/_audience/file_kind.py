@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 HEAD_SIZE = 1 << 16
 """The most bytes of a file, after decompression, that the functions need."""
@@ -48,7 +44,7 @@ def is_blank(content: bytes) -> bool:
 
 def undecodable_reason(encoding: str) -> str:
     """Return the reason for rejecting a row that has bytes which are not text in an encoding."""
-    remedy = f"set encoding, such as {_GUESS} for Arabic from Excel" if _is_utf_8(encoding) else "set another encoding"
+    remedy = f"set encoding, such as {_GUESS} for Arabic from Excel" if is_utf_8(encoding) else "set another encoding"
     return f"has bytes that are not valid {codecs.lookup(encoding).name}; {remedy}"
 
 
@@ -58,7 +54,7 @@ def require_parquet(head: bytes, name: str) -> None:
         return
     _refuse_binary(head, name)
     remedy = "Set file_format='csv' or file_format='jsonl'."
-    raise _refusal(name, "looks like text; expected a Parquet file", remedy)
+    raise refusal(f"{name}: looks like text; expected a Parquet file", remedy=remedy)
 
 
 def require_text(head: bytes, name: str, encoding: str) -> None:
@@ -73,7 +69,7 @@ def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
     _refuse_binary(head, name)
     line = next(_FIRST_LINE.finditer(head))[0]
     if line.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b'{"'):
-        raise _refusal(name, "looks like JSON Lines; expected CSV", "Set file_format='jsonl'.")
+        raise refusal(f"{name}: looks like JSON Lines; expected CSV", remedy="Set file_format='jsonl'.")
     found_encoding = _other_encoding(line, encoding)
     found_delimiter = _other_delimiter(line.decode(found_encoding or encoding, "replace"), delimiter)
     if found_delimiter and not found_encoding:  # so that one error names both
@@ -86,7 +82,7 @@ def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
 def _refuse_binary(head: bytes, name: str) -> None:
     for magic, (looks_like, remedy) in _BINARIES.items():
         if head.startswith(magic):
-            raise _refusal(name, f"looks like {looks_like}", remedy)
+            raise refusal(f"{name}: looks like {looks_like}", remedy=remedy)
 
 
 def _byte_order_mark(content: bytes) -> tuple[bytes, str]:
@@ -107,7 +103,7 @@ def _other_encoding(line: bytes, encoding: str) -> str | None:
 
 
 def _other_8_bit_encoding(content: bytes, encoding: str) -> str | None:
-    return _GUESS if _is_utf_8(encoding) and not _is_utf_8_text(content) else None
+    return _GUESS if is_utf_8(encoding) and not _is_utf_8_text(content) else None
 
 
 def _utf_16_by_null_bytes(line: bytes) -> str:
@@ -131,7 +127,8 @@ def _is_wide(encoding: str) -> bool:
     return bool(encoding) and _family(encoding) in ("utf-16", "utf-32")
 
 
-def _is_utf_8(encoding: str) -> bool:
+def is_utf_8(encoding: str) -> bool:
+    """Return whether an encoding is UTF-8, with or without a byte order mark."""
     return _family(encoding) == "utf-8"
 
 
@@ -149,13 +146,9 @@ def _refusal_of_fields(name: str, fields: dict[str, tuple[str, str | None]]) -> 
     errors = [f"{field}: {set_!r} is set, but {name} seems to use {found!r}" for field, (set_, found) in wrong.items()]
     remedy = " and ".join(f"{field}={found!r}" for field, (_, found) in wrong.items())
     is_guess = wrong.get("encoding", ("", ""))[1] == _GUESS
-    return refusal(errors, f"Set {remedy}{', or the encoding that the file has' if is_guess else ''}.")
+    return refusal(*errors, remedy=f"Set {remedy}{', or the encoding that the file has' if is_guess else ''}.")
 
 
-def refusal(errors: Sequence[str], remedy: str) -> OtpiqValidationError:
+def refusal(*errors: str, remedy: str = "Correct the file.") -> OtpiqValidationError:
     """Return the error of rows that cannot be read, whatever they are read for."""
     return OtpiqValidationError(f"The rows cannot be read:{bullet_list(errors)}\n{remedy}", errors=errors)
-
-
-def _refusal(name: str, error: str, remedy: str) -> OtpiqValidationError:
-    return refusal([f"{name}: {error}"], remedy)

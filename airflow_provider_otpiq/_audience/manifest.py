@@ -1,23 +1,29 @@
-"""The manifest of a prepared audience: its counts, and its parts with their checksums."""
+"""The manifest of a prepared audience: its counts, and its parts with their checksums. And the ledgers that use it."""
 
 from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
+from airflow_provider_otpiq._ledger.ledger import audience_checksum
 from airflow_provider_otpiq._models.fields import MAX_RECIPIENTS
-from airflow_provider_otpiq._storage import Folder, split_location
+from airflow_provider_otpiq._storage import find_object
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
+
+if TYPE_CHECKING:
+    from airflow_provider_otpiq._storage import Folder
 
 MANIFEST = "manifest.json"
 IN_USE = "in_use.json"
-"""An object beside the manifest: the audience has campaigns, so it must not change anymore."""
-VERSION: Literal[1] = 1
+"""
+An object beside the manifest: the audience has campaigns, so it must not change anymore.
 
+It names the ledger; those of further ledgers are ``in_use_….json``.
+"""
 _Count = Annotated[int, Field(ge=0)]
 
 
@@ -60,7 +66,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
     source: list[str]
     """The paths as they were set, or the name of a callable."""
     template_parameters: dict[str, list[str]]
@@ -95,9 +101,8 @@ class Audience:
     """
 
     def __init__(self, location: str) -> None:
-        folder, name = split_location(location)
         self.location = location
-        self.folder = Folder(folder)
+        self.folder, name = find_object(location)
         self.manifest = _read_manifest(self.folder, name)
 
     def read_part(self, part: Part) -> list[dict[str, Any]]:
@@ -125,8 +130,37 @@ def _read_manifest(folder: Folder, name: str) -> Manifest:
         return Manifest.model_validate_json(content)
     except ValidationError:
         raise _unusable(
-            f"{location}: is not the manifest of an audience (version {VERSION}), or was edited",
+            f"{location}: is not the manifest of an audience (version 1), or was edited",
             "Prepare the audience again.",
+        ) from None
+
+
+def ledgers_of(folder: Folder) -> dict[str, str]:
+    """
+    Read the locations of the ledgers that use the audience in a folder, by the objects that name them.
+
+    :raises OtpiqValidationError: if one of the objects was edited.
+    """
+    names = [name for name in folder.list("") if name.startswith("in_use") and name.endswith(".json")]
+    return {name: _ledger_of(folder, name, content) for name, content in folder.read_all(names).items()}
+
+
+def checksums_in_use(folder: Folder) -> set[str]:
+    """
+    Read the checksums of the audiences of the ledgers' requests, started or not.
+
+    :raises OtpiqValidationError: if a ledger, or an object that names one, was edited.
+    """
+    checksums = map(audience_checksum, ledgers_of(folder).values())
+    return {checksum for checksum in checksums if checksum}
+
+
+def _ledger_of(folder: Folder, name: str, content: bytes) -> str:
+    try:
+        return str(from_json(content)["ledger"])
+    except (ValueError, KeyError, TypeError):
+        raise _unusable(
+            f"{folder.location_of(name)}: was edited; expected the location of a ledger", "Restore it."
         ) from None
 
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from airflow_provider_otpiq._audience.classify import Excluded
-from airflow_provider_otpiq._audience.in_use import checksums_in_use
-from airflow_provider_otpiq._audience.manifest import IN_USE, MANIFEST, Audience, Manifest, Part
+from airflow_provider_otpiq._audience.manifest import IN_USE, MANIFEST, Audience, Manifest, Part, checksums_in_use
 from airflow_provider_otpiq._recipients.rows import safe_reference
 from airflow_provider_otpiq._storage import Folder
 from airflow_provider_otpiq._validation_errors import bullet_list

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.classify import TableName
     from airflow_provider_otpiq._audience.output import MappedTask
     from airflow_provider_otpiq._audience.request import AudienceRequest
-    from airflow_provider_otpiq._audience.sources import SourceFile
 
 log = logging.getLogger(__name__)
 
@@ -48,19 +46,21 @@ class _Preparation:
         self._classifier = RowClassifier(database, request)
 
     def run(self) -> Audience:
-        self._load("source", self._request.source, self._request.columns)
-        if self._request.suppress is not None:
-            self._load("suppress", self._request.suppress, [self._request.suppress_column])
+        request = self._request
+        self._load("source", request.source, request.columns)
+        if request.suppress is not None:
+            self._load("suppress", request.suppress, [request.suppress_phone_number or request.phone_number])
         self._require_exact_numbers()
         counts = self._classifier.decide(self._progress)
         self._log_values()
         self._check_suppressions()
-        with _clear_errors(self._request.output):
-            self._claim_output()
-            if self._output.withdraw():
-                self._write(counts)
-            else:
-                self._keep(counts)
+        try:
+            self._publish(counts)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"The audience was not prepared: cannot write to {self._request.output}: {error.strerror or error}",
+            ) from error
         if counts.rejected:
             log.warning("Rejected %s of %s rows.%s", f"{counts.rejected:,}", f"{counts.rows:,}", self._reasons())
         return Audience(self._output.location)
@@ -71,9 +71,18 @@ class _Preparation:
             read_dicts(name_of_callable(source), source(), columns, table)
             return
         files = find_files(source, self._request.file_format)
-        _refuse_own_output(files, self._output)
+        folder = self._output.folder
+        if inside := [file for file in files if folder.contains(file.path)]:
+            raise _refusal([f"output: {folder} contains the source file {inside[0]}"], "Set another output.")
         for file in without_empty(files, name):
             read_file(file, columns, self._request, table)
+
+    def _publish(self, counts: Counts) -> None:
+        self._claim_output()
+        if self._output.withdraw():
+            self._write(counts)
+        else:
+            self._keep(counts)
 
     def _write(self, counts: Counts) -> None:
         self._output.write_excluded(self._classifier.excluded())
@@ -170,20 +179,5 @@ def _rows(rows: list[int]) -> str:
     return f"row{'s' * (len(rows) > 1)} {list_some(list(map(str, rows)), _MAX_LISTED)}"
 
 
-def _refuse_own_output(files: list[SourceFile], output: Output) -> None:
-    inside = [str(file) for file in files if output.folder.contains(file.path)]
-    if inside:
-        raise _refusal([f"output: {output.folder} contains the source file {inside[0]}"], "Set another output.")
-
-
 def _refusal(errors: Sequence[str], remedy: str) -> OtpiqValidationError:
     return OtpiqValidationError(f"The audience was not prepared:{bullet_list(errors)}\n{remedy}", errors=errors)
-
-
-@contextmanager
-def _clear_errors(location: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(error.errno, f"The audience was not prepared: cannot write to {location}: {reason}") from error

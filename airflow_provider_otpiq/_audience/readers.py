@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from airflow_provider_otpiq._audience import staging
 from airflow_provider_otpiq._audience.file_kind import refusal, require_csv, require_parquet, require_text
+from airflow_provider_otpiq._audience.request import has_phone_number
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER, CsvCounter
 from airflow_provider_otpiq._audience.table import Malformed, csv_source
 from airflow_provider_otpiq._audience.values import TOO_LONG, as_text, float_as_text
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._duckdb import Database
 
 _MAX_COLUMNS_LISTED = 50
-_DIGITS_OF_A_PHONE_NUMBER = 9
+_LINE_BREAK = re.compile(r"\r\n|[\r\n]")
+_PHONE_NUMBER = re.compile(r"(?:[a-z]{1,8}:)?(?:[^\w:]{0,5}\d){9,15}[^\w:]{0,5}(?:@\S+)?")
+"""Matches what may be a phone number, valid or not, but no sentence, date or time."""
 _NOT_CLOSED = "has a quote that is not closed"
 _PARQUET_TEXT = re.compile(
     r"VARCHAR|BOOLEAN|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)|DATE|TIME(?:STAMP)?(?:_M?N?S)?"
@@ -62,17 +65,17 @@ class _Layout(NamedTuple):
     delimiter: str
     width: int
     positions: list[int]
+    rows: int | None
+    """The number of rows; None if it is uncertain."""
 
 
 def _read_csv(file: SourceFile, path: Path, columns: Sequence[str], request: Columns, table: Table) -> None:
-    counter = CsvCounter(request.delimiter.encode()[:1])
-    layout = _stage_csv(file, path, columns, request, counter.add)
-    rows = counter.rows(layout.width) if layout.delimiter.isascii() else None
+    layout = _stage_csv(file, path, columns, request)
     # DuckDB reads a row of delimiters alone, and Python's reader leaves it out.
     is_blank = f"k0 = '' AND concat({', '.join(f'c{index}' for index in range(layout.width))}) = ''"
     source = csv_source(layout.width, layout.positions, "header = true")
     source = f"(FROM {source} WHERE CASE WHEN {is_blank} THEN error('blank') ELSE true END)"
-    if rows is None or not table.append(source, [str(path), layout.delimiter], rows):
+    if layout.rows is None or not table.append(source, [str(path), layout.delimiter], layout.rows):
         table.append_rows(_parse(file, path, layout), len(columns))
 
 
@@ -81,19 +84,15 @@ def parse_csv(file: SourceFile, path: Path, columns: Sequence[str], request: Col
     yield from _parse(file, path, _stage_csv(file, path, columns, request))
 
 
-def _stage_csv(
-    file: SourceFile,
-    path: Path,
-    columns: Sequence[str],
-    request: Columns,
-    observe: Callable[[bytes], None] = lambda _: None,
-) -> _Layout:
+def _stage_csv(file: SourceFile, path: Path, columns: Sequence[str], request: Columns) -> _Layout:
     check = partial(require_csv, name=str(file), encoding=request.encoding, delimiter=request.delimiter)
-    staging.copy_as_utf8(file, path, request.encoding, check, observe)
+    counter = CsvCounter(request.delimiter)
+    staging.copy(file, path, check, request.encoding, counter.add)
     with _open(path) as lines:
         header = _header(file, csv.reader(lines, delimiter=request.delimiter, strict=True))
     require_columns(str(file), columns, header)
-    return _Layout(request.delimiter, len(header), list(map(header.index, columns)))
+    positions = list(map(header.index, columns))
+    return _Layout(request.delimiter, len(header), positions, counter.rows(len(header)))
 
 
 def _header(file: SourceFile, rows: Iterator[list[str]]) -> list[str]:
@@ -101,15 +100,15 @@ def _header(file: SourceFile, rows: Iterator[list[str]]) -> list[str]:
         if header := next(rows, None):
             return header
     except csv.Error as error:
-        raise _refusal(f"{file}, line 1: {_reason(error)}") from None
-    raise _refusal(f"{file}: begins with an empty line; its first line must name the columns")
+        raise refusal(f"{file}, line 1: {_reason(error)}") from None
+    raise refusal(f"{file}: begins with an empty line; its first line must name the columns")
 
 
 def _parse(file: SourceFile, path: Path, layout: _Layout) -> Iterator[Row | Malformed]:
     """Parse the rows with Python's reader, without blank ones; a malformed one is an error if it may be several."""
     with _open(path) as lines:
         rows = csv.reader(lines, delimiter=layout.delimiter, strict=True)
-        next(rows)
+        _refuse_hidden_rows(file, next(rows), 1, rows.line_num, layout)
         while True:
             first = rows.line_num + 1
             try:
@@ -123,14 +122,38 @@ def _parse(file: SourceFile, path: Path, layout: _Layout) -> Iterator[Row | Malf
                 fields = f"has {len(row)} fields, and the header has {layout.width}"
                 yield _malformed(file, first, rows.line_num, fields)
             elif any(row):
+                _refuse_hidden_rows(file, row, first, rows.line_num, layout)
                 yield [row[position] for position in layout.positions]
+
+
+def _refuse_hidden_rows(file: SourceFile, row: list[str], first: int, last: int, layout: _Layout) -> None:
+    """
+    Refuse a value with a line that is another row with a phone number.
+
+    Such a value begins with a quote that the other row closes, so a CSV reader accepts it.
+    """
+    if first < last and any(
+        len(hidden) == layout.width and _PHONE_NUMBER.fullmatch(hidden[layout.positions[0]])
+        for column, value in enumerate(row)
+        for hidden in _hidden_rows(row, column, value, layout)
+    ):
+        _malformed(file, first, last, "has a value that seems to contain other rows")
+
+
+def _hidden_rows(row: list[str], column: int, value: str, layout: _Layout) -> list[list[str]]:
+    """Split a value at its line breaks into the rows that it would contain, without the one of the phone number."""
+    first, *others = (line.split(layout.delimiter) for line in _LINE_BREAK.split(value))
+    if not others:
+        return []
+    rows = [row[:column] + first, *others[:-1], others[-1] + row[column + 1 :]]
+    return rows[1:] if column >= layout.positions[0] else rows[:-1]
 
 
 def _malformed(file: SourceFile, first: int, last: int, reason: str) -> Malformed:
     if first == last and reason != _NOT_CLOSED:
         return Malformed(reason)
     lines = f"line {first}" if first == last else f"lines {first} to {last}"
-    raise _refusal(
+    raise refusal(
         f"{file}, {lines}: a row {reason}",
         remedy="A missing quote may have merged several rows. Correct the file.",
     )
@@ -148,7 +171,7 @@ def _open(path: Path) -> TextIO:
 
 
 def _read_json_lines(file: SourceFile, path: Path, columns: Sequence[str], encoding: str, table: Table) -> None:
-    staging.copy_as_utf8(file, path, encoding, partial(require_text, name=str(file), encoding=encoding))
+    staging.copy(file, path, partial(require_text, name=str(file), encoding=encoding), encoding)
     with _open(path) as lines:
         read_dicts(str(file), (_from_json(line) for line in lines if not line.isspace()), columns, table)
 
@@ -164,7 +187,7 @@ def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], table: Ta
     """Read rows that are dicts; ``name`` is what errors call their source."""
     if not isinstance(rows, Iterable):
         error = f"{name}: returned {describe_type(rows)}; expected dicts, one for each row"
-        raise _refusal(error, remedy="Return or yield dicts.")
+        raise refusal(error, remedy="Return or yield dicts.")
     available: dict[Any, None] = {}
 
     def read() -> Iterator[Row | Malformed]:
@@ -211,7 +234,7 @@ def _read_parquet(file: SourceFile, path: Path, columns: Sequence[str], table: T
         found = _parquet_columns(table.database, path)
         no_text = _columns_without_text(table.database, path)
     except (OSError, OtpiqError):
-        raise _refusal(f"{file}: is not a valid Parquet file") from None
+        raise refusal(f"{file}: is not a valid Parquet file") from None
     require_columns(str(file), columns, [column.name for column in found], str.casefold)
     by_name = {column.name: column for column in found}
     expressions = _parquet_expressions(file, [by_name[name] for name in columns], no_text)
@@ -221,7 +244,7 @@ def _read_parquet(file: SourceFile, path: Path, columns: Sequence[str], table: T
     except OtpiqValidationError:
         raise
     except OtpiqError:
-        raise _refusal(
+        raise refusal(
             f"{file}: a value cannot be read, such as bytes that are not UTF-8",
             remedy=f"Write the columns {_shown(sorted(columns))} as strings: one of them has this value.",
         ) from None
@@ -264,7 +287,7 @@ def _parquet_expressions(file: SourceFile, columns: list[_ParquetColumn], no_tex
         wrong[columns[0].name] = "floats of 32 bits, which have lost the last digits of phone numbers"
     errors = [f"{file}: column {name!r} has {why}" for name, why in wrong.items() if why]
     if errors:
-        raise _refusal(*errors, remedy="Write these columns as strings in the source, as they should be sent.")
+        raise refusal(*errors, remedy="Write these columns as strings in the source, as they should be sent.")
     phone_number, *others = columns
     return [_as_written(phone_number), *map(_parquet_text, others)]
 
@@ -299,12 +322,12 @@ def require_columns(
         if column not in available or list(map(key, available)).count(key(column)) != 1
     ]
     if errors:
-        raise _refusal(*errors, remedy=_describe(list(map(str, available)), wanted))
+        raise refusal(*errors, remedy=_describe(list(map(str, available)), wanted))
 
 
 def _describe(columns: Sequence[str], wanted: Iterable[str]) -> str:
     # A file without a header begins with a row. Only a wanted column proves that these are the names of columns.
-    if {*map(_spelling, columns)}.isdisjoint(map(_spelling, wanted)) or any(map(_has_phone_number, columns)):
+    if {*map(_spelling, columns)}.isdisjoint(map(_spelling, wanted)) or any(map(has_phone_number, columns)):
         return (
             "Its column names are not shown, because they may be a row of data. Check the names that you set. The first"
             " line of a CSV file must name its columns."
@@ -316,17 +339,9 @@ def _spelling(column: str) -> str:
     return "".join(filter(str.isalnum, column.casefold()))
 
 
-def _has_phone_number(column: str) -> bool:
-    return sum(map(str.isdecimal, column)) >= _DIGITS_OF_A_PHONE_NUMBER
-
-
 def _shown(columns: Iterable[str]) -> str:
     return list_some(list(map(_masked, dict.fromkeys(columns))), _MAX_COLUMNS_LISTED)
 
 
 def _masked(column: str) -> str:
     return mask_phone_numbers(repr(column))
-
-
-def _refusal(*errors: str, remedy: str = "Correct the file.") -> OtpiqValidationError:
-    return refusal(errors, remedy)

@@ -16,7 +16,7 @@ from airflow_provider_otpiq._audience.sources import find_files, without_empty
 from airflow_provider_otpiq._audience.table import Malformed
 from airflow_provider_otpiq._audience.values import unreadable_characters
 from airflow_provider_otpiq._recipients.validator import MAX_ROWS
-from airflow_provider_otpiq._storage import Folder, split_location
+from airflow_provider_otpiq._storage import find_object
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def read_rows(
     if more := len(errors[_MAX_LISTED:]):
         errors = [*errors[:_MAX_LISTED], f"and {more:,} more"]
     if errors:
-        raise refusal(errors, "Correct the file.")
+        raise refusal(*errors)
     return [_as_recipient(row, columns) for row in rows if not isinstance(row, Malformed)]
 
 
@@ -99,9 +99,9 @@ def _value(parameter: Parameter, values: Iterator[str]) -> Any:
 
 def read_recipients(location: str) -> list[Any]:
     """Read the recipients of a JSON file; refuse one that does not exist or is not a list."""
-    folder, name = split_location(location)
+    folder, name = find_object(location)
     try:
-        content = Folder(folder).read(name)
+        content = folder.read(name)
     except IsADirectoryError:
         raise _refusal(location, "is a folder; set the path of a file in it") from None
     if content is None:

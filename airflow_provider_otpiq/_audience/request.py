@@ -13,7 +13,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     field_validator,
@@ -29,8 +28,6 @@ from airflow_provider_otpiq._redaction import safe_repr
 
 Source = tuple[str, ...] | Callable[[], Any]
 
-DEFAULT_MAX_REJECTED = 0.05
-"""A share of the rows: more rejected rows mean a broken file rather than a few wrong numbers."""
 _DIGITS_OF_A_PHONE_NUMBER = 9
 _ROWS = re.compile(r"""^\s*[\[({]\s*(?:[\[({'"]|\d{9})|\n""")
 """Matches a list or a dict as text, such as a rendered XCom, and never a path."""
@@ -48,8 +45,6 @@ def _sendable(value: str) -> str:
 
 class Constant(BaseModel):
     """The value of a template parameter that is the same for everyone."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     value: Annotated[String, AfterValidator(_sendable)]
 
@@ -70,12 +65,13 @@ def _source(value: object) -> Source:
 def is_path(value: object) -> bool:
     """Return whether a value may be a path or a glob, and not blank, rows or phone numbers, such as of an XCom."""
     text = str(value) if isinstance(value, str | PathLike) else ""
-    return is_set(text.strip()) and not _ROWS.search(text) and not _is_phone_number(text)
+    is_phone_number = has_phone_number(text) and "/" not in text and not _SUFFIX.search(text)
+    return is_set(text.strip()) and not _ROWS.search(text) and not is_phone_number
 
 
-def _is_phone_number(text: str) -> bool:
-    has_digits = sum(map(str.isdecimal, text)) >= _DIGITS_OF_A_PHONE_NUMBER
-    return has_digits and "/" not in text and not _SUFFIX.search(text)
+def has_phone_number(text: str) -> bool:
+    """Return whether a string has enough digits for a phone number."""
+    return sum(map(str.isdecimal, text)) >= _DIGITS_OF_A_PHONE_NUMBER
 
 
 def _parameter(value: object) -> Parameter:
@@ -83,7 +79,7 @@ def _parameter(value: object) -> Parameter:
     if isinstance(value, Mapping) and set(value) != {"value"}:
         return _parameters(value)
     if isinstance(value, Mapping) and not isinstance(value["value"], Mapping):
-        return Constant(**value)
+        return Constant(value=value["value"])
     if isinstance(value, str) and is_set(value):
         return value
     raise ValueError(f'must be the name of a column, or {{"value": "…"}}; found {safe_repr(value)}')
@@ -198,7 +194,8 @@ class AudienceRequest(Columns):
     suppress: Annotated[Any, PlainValidator(_source)] = None
     suppress_phone_number: String | None = None
     output: Annotated[String, BeforeValidator(lambda value: str(value) if isinstance(value, PathLike) else value)]
-    max_rejected: Annotated[int | float, PlainValidator(_limit)] = DEFAULT_MAX_REJECTED
+    # More is a broken file rather than a few wrong numbers.
+    max_rejected: Annotated[int | float, PlainValidator(_limit)] = 0.05
     default_region: Region = DEFAULT_REGION
     file_format: Literal["csv", "jsonl", "parquet"] | None = None
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
@@ -218,8 +215,3 @@ class AudienceRequest(Columns):
             section: [key for key, _ in _leaves(parameters, "")]
             for section, parameters in self.template_parameters.items()
         }
-
-    @property
-    def suppress_column(self) -> str:
-        """The column of phone numbers in ``suppress``."""
-        return self.suppress_phone_number or self.phone_number

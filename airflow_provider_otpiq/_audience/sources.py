@@ -50,7 +50,7 @@ class SourceFile(NamedTuple):
                 yield content
             except _damage(self.compression):
                 error = f"{self.path}: is not a {self.compression} file, or not a complete one"
-                raise refusal([error], "Write the file again, or correct its suffix.") from None
+                raise refusal(error, remedy="Write the file again, or correct its suffix.") from None
         if self._identity() != before:
             raise OSError(f"{self.path} was changed while it was read. A retry reads it again.")
 
@@ -77,7 +77,7 @@ def find_files(locations: Iterable[str], file_format: str | None) -> list[Source
         if not file.file_format
     ]
     if errors:
-        raise refusal(errors, "Set `file_format`.")
+        raise refusal(*errors, remedy="Set `file_format`.")
     return files
 
 
@@ -91,7 +91,7 @@ def without_empty(files: list[SourceFile], field: str) -> list[SourceFile]:
     if not filled and not named:
         named = [f"{field}: all {len(files)} files are empty; expected rows"]
     if named:
-        raise refusal(named, "Check what writes the file.")
+        raise refusal(*named, remedy="Check what writes the file.")
     if empty:
         listed = list_some(list(map(str, empty)), _MAX_LISTED)
         log.info("%s: skipped %d empty files of %d: %s.", field, len(empty), len(files), listed)
@@ -103,14 +103,10 @@ def _files_of(location: str, file_format: str | None) -> list[SourceFile]:
     filesystem.invalidate_cache()
     paths = sorted(filesystem.glob(path)) if _MAGIC.search(path) and not filesystem.exists(path) else [path]
     files = [found for found in paths if filesystem.isfile(found)]
-    if not files:
-        problem = (
-            "matches no file"
-            if paths != [path]
-            else "does not exist or is not a file; for a folder, set a glob such as …/*.csv"
-        )
-        raise FileNotFoundError(f"{location} {problem}.")
     is_of_glob = paths != [path]
+    if not files:
+        missing = "does not exist or is not a file; for a folder, set a glob such as …/*.csv"
+        raise FileNotFoundError(f"{location} {'matches no file' if is_of_glob else missing}.")
     return [SourceFile(filesystem, found, is_of_glob, *_kind(found, file_format)) for found in files]
 
 

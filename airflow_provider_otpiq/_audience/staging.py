@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import codecs
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
-from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, refusal
+from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_utf_8, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,26 +25,24 @@ _ORDINARY = b"\0"
 """Replaces any byte that has no meaning in CSV."""
 
 
-def copy(file: SourceFile, path: Path, check: Callable[[bytes], None]) -> None:
-    """Copy a file, decompressed; ``check`` gets the first bytes, and refuses another kind of file."""
-    with file.open() as content:
-        _write(path, _pieces(content, check))
-
-
-def copy_as_utf8(
+def copy(
     file: SourceFile,
     path: Path,
-    encoding: str,
     check: Callable[[bytes], None],
-    observe: Callable[[bytes], None] | None = None,
+    encoding: str | None = None,
+    observe: Callable[[bytes], None] = lambda _: None,
 ) -> None:
-    """Copy a text file as UTF-8 without a byte order mark; ``observe`` gets each piece of the copy."""
-    with file.open() as content:
+    """
+    Copy a file, decompressed; one of text, which has an encoding, as UTF-8 without a byte order mark.
+
+    :param check: gets the first bytes, and refuses another kind of file.
+    :param observe: gets each piece of the copy.
+    """
+    with file.open() as content, path.open("wb") as target:
         pieces = _pieces(content, check)
-        is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
-        text = pieces if is_utf8 else _transcoded(pieces, encoding, str(file))
-        first = next(text, b"").removeprefix(codecs.BOM_UTF8)
-        _write(path, chain([first], text), observe)
+        for piece in _as_utf8(pieces, encoding, str(file)) if encoding else pieces:
+            observe(piece)
+            target.write(piece)
 
 
 def _pieces(content: BinaryIO, check: Callable[[bytes], None]) -> Iterator[bytes]:
@@ -55,12 +52,10 @@ def _pieces(content: BinaryIO, check: Callable[[bytes], None]) -> Iterator[bytes
     yield from iter(partial(content.read, _PIECE), b"")
 
 
-def _write(path: Path, pieces: Iterable[bytes], observe: Callable[[bytes], None] | None = None) -> None:
-    with path.open("wb") as target:
-        for piece in pieces:
-            if observe:
-                observe(piece)
-            target.write(piece)
+def _as_utf8(pieces: Iterator[bytes], encoding: str, name: str) -> Iterator[bytes]:
+    text = pieces if is_utf_8(encoding) else _transcoded(pieces, encoding, name)
+    yield next(text).removeprefix(codecs.BOM_UTF8)
+    yield from text
 
 
 def _transcoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
@@ -72,9 +67,10 @@ def _transcoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[b
             yield decoder.decode(piece).encode("utf-8", DECODE_ERROR_HANDLER)
         yield decoder.decode(b"", final=True).encode("utf-8", DECODE_ERROR_HANDLER)
     except UnicodeError:  # the encoding needs a byte order mark, which is missing
-        raise refusal([f"encoding: {name} is not {encoding}"], "Set the exact `encoding`, such as utf-16-le.") from None
+        remedy = "Set the exact `encoding`, such as utf-16-le."
+        raise refusal(f"encoding: {name} is not {encoding}", remedy=remedy) from None
     if detector.is_utf8():
-        raise refusal([f"encoding: {encoding!r} is set, but {name} is UTF-8"], "Remove `encoding`.")
+        raise refusal(f"encoding: {encoding!r} is set, but {name} is UTF-8", remedy="Remove `encoding`.")
 
 
 class _Utf8Detector:
@@ -100,13 +96,13 @@ class _Utf8Detector:
 class CsvCounter:
     """Counts the rows of a CSV file by quotes, delimiters and line breaks, to check the number that DuckDB reads."""
 
-    def __init__(self, delimiter: bytes) -> None:
-        self._delimiter = delimiter
-        special = set(b'"\r\n' + delimiter)
+    def __init__(self, delimiter: str) -> None:
+        self._delimiter = delimiter.encode()[:1]
+        special = set(b'"\r\n' + self._delimiter)
         self._classes = bytes(code if code in special else _ORDINARY[0] for code in range(256))
         self._line_feeds = 0
         self._delimiters = 0
-        self._is_regular = delimiter != _ORDINARY
+        self._is_regular = delimiter.isascii()
         self._in_quotes = False
         self._last = b"\n"
         self._last_unquoted = b"\n"
@@ -119,27 +115,28 @@ class CsvCounter:
         parts = (b'"' * self._in_quotes + chunk.translate(self._classes)).split(b'"')
         self._in_quotes = len(parts) % 2 == 0
         unquoted = b'"'.join(parts[::2])  # one quote in the place of what is quoted
-        self._line_feeds += unquoted.count(b"\n")
+        self._line_feeds += chunk.count(b"\n")
         self._delimiters += unquoted.count(self._delimiter)
-        self._check(self._last_unquoted + unquoted)
+        self._is_regular &= chunk.count(b"\n") == unquoted.count(b"\n") and _is_regular(self._last_unquoted + unquoted)
         self._last_unquoted = unquoted[-1:] or self._last_unquoted
 
     def rows(self, width: int) -> int | None:
         """
         Return the number of rows below a header of ``width`` columns, None if it is uncertain.
 
-        It is if a quote is within a value or not closed, a line ends with a carriage return alone, or a row has more or
-        fewer delimiters.
+        It is if a quote is within a value or not closed, a value has a line break, a line ends with a carriage return
+        alone, or a row has more or fewer delimiters.
         """
         lines = self._line_feeds + (self._last != b"\n")
         has_all_delimiters = self._delimiters == lines * (width - 1)
         return lines - 1 if self._is_regular and has_all_delimiters and not self._in_quotes else None
 
-    def _check(self, unquoted: bytes) -> None:
-        """Detect quotes that do not enclose a whole value, and carriage returns that no line feed follows."""
-        has_bare_quote = _ORDINARY + b'"' in unquoted or b'"' + _ORDINARY in unquoted
-        returns = unquoted.count(b"\r") - unquoted.endswith(b"\r")  # the next chunk decides about the last one
-        self._is_regular = self._is_regular and not has_bare_quote and returns == unquoted.count(b"\r\n")
+
+def _is_regular(unquoted: bytes) -> bool:
+    """Return whether quotes enclose whole values, and a line feed follows each carriage return."""
+    has_bare_quote = _ORDINARY + b'"' in unquoted or b'"' + _ORDINARY in unquoted
+    returns = unquoted.count(b"\r") - unquoted.endswith(b"\r")  # the next chunk decides about the last one
+    return not has_bare_quote and returns == unquoted.count(b"\r\n")
 
 
 def _replace_undecodable(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from airflow_provider_otpiq._audience.in_use import ledgers_of
-from airflow_provider_otpiq._audience.manifest import IN_USE, Audience
+from airflow_provider_otpiq._audience.manifest import IN_USE, Audience, ledgers_of
 from airflow_provider_otpiq._ledger.ledger import Ledger
 from airflow_provider_otpiq._ledger.records import Broadcast
 from airflow_provider_otpiq._models.resources import Resources

@@ -30,7 +30,7 @@ def has_started(error: OtpiqConflictError) -> bool:
 
 def wait_for_requests_in_flight(hook: OtpiqHook, reason: str) -> None:
     """Wait until each request that another process has sent, or a try that has died, has taken effect or never will."""
-    seconds = hook.settings.http.max_seconds_in_flight
+    seconds = hook.settings.max_seconds_in_flight
     log.info("Waiting %.0f s, because %s.", seconds, reason)
     wait(seconds)
 

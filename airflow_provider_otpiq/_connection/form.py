@@ -8,20 +8,12 @@ from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS, FIELD_BE
 
 
 def field_behaviour() -> dict[str, Any]:
-    """
-    Describe the connection form.
-
-    :return: the provider info's description, with the names that these versions use.
-    """
+    """Describe the connection form, with the names that these versions use."""
     return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
 
 
 def widgets() -> dict[str, Any]:
-    """
-    Create the connection form's own fields. Needs Flask-AppBuilder, which only Airflow 2 has.
-
-    :return: a WTForms field for each extra of the connection.
-    """
+    """Create a WTForms field for each extra. Needs Flask-AppBuilder, which only Airflow 2 has."""
     return {name: _widget(field) for name, field in CONNECTION_FIELDS.items()}
 
 
@@ -34,8 +26,5 @@ def _widget(field: dict[str, Any]) -> Any:
     labels = {"label": field["label"], "description": field["description"]}
     if "boolean" in schema["type"]:
         return BooleanField(**labels, default=schema["default"])
-    shape = {"validators": [Optional()], "widget": BS3TextFieldWidget()}
-    if "integer" in schema["type"]:
-        return IntegerField(**labels, **shape, default=schema["default"])
-    default = schema["default"]
-    return StringField(**labels, **shape, default=None if default is None else str(default))
+    field_class = IntegerField if "integer" in schema["type"] else StringField
+    return field_class(**labels, default=schema["default"], validators=[Optional()], widget=BS3TextFieldWidget())

@@ -32,7 +32,13 @@ class Window:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a window, or raise a ValueError."""
-        start, end, timezone = _split(text)
+        match = _WINDOW.fullmatch(text)
+        if not match:
+            raise ValueError(
+                "must be windows such as '21:00-09:00 Asia/Baghdad', separated by commas;"
+                f" found {safe_repr(text.strip())}"
+            )
+        start, end, timezone = TimeOfDay.fromisoformat(match[1]), TimeOfDay.fromisoformat(match[2]), match[3]
         if start == end:
             raise ValueError(f"must have different start and end times; found {safe_repr(text.strip())}")
         try:
@@ -75,11 +81,3 @@ def end_of_all(windows: Sequence[Window], time: DateTime) -> DateTime:
             if time in window:
                 time = window.end_after(time)
     return time
-
-
-def _split(text: str) -> tuple[TimeOfDay, TimeOfDay, str]:
-    if match := _WINDOW.fullmatch(text):
-        return TimeOfDay.fromisoformat(match[1]), TimeOfDay.fromisoformat(match[2]), match[3]
-    raise ValueError(
-        f"must be windows such as '21:00-09:00 Asia/Baghdad', separated by commas; found {safe_repr(text.strip())}"
-    )

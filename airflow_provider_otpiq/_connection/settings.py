@@ -7,25 +7,15 @@ are strings.
 
 from __future__ import annotations
 
-import ipaddress
+import contextlib
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, ValidationError
 
-from airflow_provider_otpiq._http.settings import HttpSettings
+from airflow_provider_otpiq._http.settings import HttpSettings, is_loopback
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
@@ -34,7 +24,6 @@ from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
-CONNECTION_TYPE = "otpiq"
 DEFAULT_BASE_URL = "https://api.otpiq.com/api"
 
 _PATH = re.compile(r"[\w./-]*", re.ASCII)
@@ -42,40 +31,25 @@ _SPACE = re.compile(r"\s")
 _CAMPAIGN_ID = "{campaign_id}"
 _CHARACTERS_OF_A_URL = re.compile(r"[!#-;=?-\[\]_a-z~]+")
 
-Seconds = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
-
-
-def _api_key(value: Any) -> str:
-    key = str(value or "").strip()
-    if not key:
-        raise ValueError("is empty; set the project's API key (sk_live… or sk_dev…)")
-    # The text of requests' InvalidHeader error would contain such a key, and Airflow does not mask it there.
-    if not all("!" <= character <= "~" for character in key):
-        raise ValueError("has whitespace or characters that an API key cannot have; copy the key again")
-    return key
-
 
 def _dashboard_url(template: str) -> str:
     start, *ends = template.split(_CAMPAIGN_ID)
-    try:
+    with contextlib.suppress(ValueError):
         url = urlsplit(start)
-        has_valid_port = url.port != 0
-    except ValueError:
-        has_valid_port = False
-    if not (
-        len(ends) == 1
-        and has_valid_port
-        and (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname)))
-        and url.hostname
-        and url.path.startswith("/")  # so the id is not a part of the host
-        and "@" not in url.netloc
-        and _CHARACTERS_OF_A_URL.fullmatch(start + ends[0])
-    ):
-        raise ValueError(
-            f"must be an https URL without a user, with {_CAMPAIGN_ID} exactly once, after the host, such as"
-            f" https://dashboard.example.com/campaigns/{_CAMPAIGN_ID}"
-        )
-    return template
+        if (
+            len(ends) == 1
+            and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname)))
+            and url.hostname
+            and url.port != 0
+            and url.path.startswith("/")  # so the id is not a part of the host
+            and "@" not in url.netloc
+            and _CHARACTERS_OF_A_URL.fullmatch(start + ends[0])
+        ):
+            return template
+    raise ValueError(
+        f"must be an https URL without a user, with {_CAMPAIGN_ID} exactly once, after the host, such as"
+        f" https://dashboard.example.com/campaigns/{_CAMPAIGN_ID}"
+    )
 
 
 def _known(extra: dict[str, Any]) -> dict[str, Any]:
@@ -86,47 +60,13 @@ def _known(extra: dict[str, Any]) -> dict[str, Any]:
     return extra
 
 
-class ConnectionSettings(BaseModel):
+class ConnectionSettings(HttpSettings):
     """The settings of a connection."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-    connect_timeout: Annotated[Seconds, Field(le=60)] = 5.0
-    """Seconds to wait for a connection."""
-    read_timeout: Annotated[Seconds, Field(le=600)] = 30.0
-    """Seconds to wait for each part of a response."""
-    max_retries: Annotated[int, Field(ge=0, le=10)] = 2
-    """How many HTTP retries one call may make; only idempotent or provably unprocessed requests are retried."""
-    allow_insecure_http: bool = False
-    """Whether the API key may be sent over plain http to another machine."""
     dashboard_url: Annotated[str, AfterValidator(_dashboard_url)] | None = None
     """The URL of a campaign in OTPIQ's dashboard, with ``{campaign_id}``. None shows no link."""
-
-    password: Annotated[SecretStr, BeforeValidator(_api_key)]
-    """The API key."""
-    host: str
-    """The base URL of all calls, without a trailing slash."""
     extra: Annotated[dict[str, Any], AfterValidator(_known)]
     """The extras, each with a known name. The guard rails are read from here."""
-
-    @field_validator("host")
-    @classmethod
-    def _require_encryption(cls, host: str, info: ValidationInfo) -> str:
-        url = urlsplit(host)
-        if url.scheme == "http" and not _is_loopback(url.hostname) and not info.data.get("allow_insecure_http"):
-            raise ValueError(
-                f"{sanitize(host)} would send the API key unencrypted; use https, or set the extra"
-                " allow_insecure_http for a sandbox in your own network"
-            )
-        return host
-
-    @property
-    def http(self) -> HttpSettings:
-        """The settings of the HTTP client."""
-        return HttpSettings(self.host, self.password, self.connect_timeout, self.read_timeout, self.max_retries)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("the settings of a connection contain its API key and cannot be pickled")
 
     @classmethod
     def from_connection(cls, connection: Connection) -> ConnectionSettings:
@@ -135,11 +75,11 @@ class ConnectionSettings(BaseModel):
 
         :raises OtpiqConfigurationError: if its type or a field is invalid; the text lists all invalid fields.
         """
-        if connection.conn_type != CONNECTION_TYPE:  # OTPIQ must not receive the password of another service
+        if connection.conn_type != "otpiq":  # OTPIQ must not receive the password of another service
             found = sanitize(str(connection.conn_type))
             raise OtpiqConfigurationError(
-                f"Connection {connection.conn_id!r} cannot be used: its type is {found!r}; expected"
-                f" {CONNECTION_TYPE!r}. Nothing was sent. Set the id of another connection, or correct this one's type."
+                f"Connection {connection.conn_id!r} cannot be used: its type is {found!r}; expected 'otpiq'. Nothing"
+                " was sent. Set the id of another connection, or correct this one's type."
             )
         try:
             extra = _extra(connection)
@@ -205,13 +145,4 @@ def _with_scheme(host: str) -> SplitResult:
     if host.count(":") > 1 and not host.startswith("["):
         host = f"[{host}]"  # an IPv6 address
     url = urlsplit(f"https://{host}")
-    return url._replace(scheme="http") if _is_loopback(url.hostname) else url
-
-
-def _is_loopback(hostname: str | None) -> bool:
-    if hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(hostname or "").is_loopback
-    except ValueError:
-        return False
+    return url._replace(scheme="http") if is_loopback(url.hostname) else url

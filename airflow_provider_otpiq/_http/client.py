@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic_core import to_json
+from requests.utils import default_user_agent
 
 from airflow_provider_otpiq import __version__
-from airflow_provider_otpiq._http.connection_errors import connection_error, too_large
-from airflow_provider_otpiq._http.responses import RawResponse, never, parse_response
+from airflow_provider_otpiq._http.connection_errors import connection_error
+from airflow_provider_otpiq._http.responses import RawResponse, parse_response
 from airflow_provider_otpiq._http.retry import with_retries
-from airflow_provider_otpiq._http.session import BearerAuth, Session, read_body, request_was_sent, reset_sent_flag
+from airflow_provider_otpiq._http.session import (
+    MAX_RESPONSE_BYTES,
+    BearerAuth,
+    Session,
+    iter_body,
+    request_was_sent,
+    reset_sent_flag,
+)
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqError, OtpiqOutcomeUnknownError
 
@@ -19,11 +27,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from airflow_provider_otpiq._http.retry import Log
     from airflow_provider_otpiq._http.settings import HttpSettings
-
-
-_IDEMPOTENT_METHODS = frozenset({"GET", "PATCH"})
 
 
 class SerialisedBody(Protocol):
@@ -52,16 +56,12 @@ class OtpiqClient:
     ``name`` is the connection's name in errors, such as ``connection 'otpiq_default'``.
     """
 
-    def __init__(self, settings: HttpSettings, name: str, log: Log) -> None:
+    def __init__(self, settings: HttpSettings, name: str) -> None:
         self._settings = settings
         self._name = name
-        self._log = log
-        self.session = Session()
-        self.session.read_environment(settings.host)
-        self.session.trust_env = False  # it was read
+        self.session = Session(settings.host)
         self.session.auth = BearerAuth(settings.password.get_secret_value())
-        user_agent = f"airflow-provider-otpiq/{__version__} {self.session.headers['User-Agent']!s}"
-        self.session.headers["User-Agent"] = user_agent
+        self.session.headers["User-Agent"] = f"airflow-provider-otpiq/{__version__} {default_user_agent()}"
 
     def request(
         self,
@@ -71,19 +71,18 @@ class OtpiqClient:
         body: dict[str, Any] | SerialisedBody | None = None,
         *,
         if_lost: str = "",
-        is_idempotent: bool | None = None,
+        is_idempotent: bool = False,
         check: Callable[[], None] | None = None,
     ) -> Any:
         """
         Send a request, retry it if that is safe, and return the response's body as OTPIQ sent it.
 
-        ``if_lost`` is added to the error if the request may have taken effect. ``is_idempotent`` follows from the
-        method by default. ``check`` is called before each attempt, and raises if the request must not be sent now.
+        ``if_lost`` is added to the error if the request may have taken effect. A GET and a PATCH are always idempotent.
+        ``check`` is called before each attempt, and raises if the request must not be sent now.
 
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqApiError: if the request fails.
         """
-        is_idempotent = method in _IDEMPOTENT_METHODS if is_idempotent is None else is_idempotent
 
         def attempt() -> Any:
             if check:
@@ -91,7 +90,9 @@ class OtpiqClient:
             return self.attempt(method, path, response_model, body)
 
         try:
-            return self._with_retries(attempt, is_idempotent)
+            return with_retries(
+                attempt, self._settings.max_retries, is_idempotent=is_idempotent or method in ("GET", "PATCH")
+            )
         except OtpiqApiError as error:
             if error.may_have_taken_effect:
                 error.remedy = f"{error.remedy} {if_lost}".rstrip()
@@ -125,13 +126,12 @@ class OtpiqClient:
                 return self.attempt("POST", path, response_model, body)  # type: ignore[no-any-return]
             except BaseException as error:  # Airflow's timeout, and its end of a task, are not Exceptions
                 if error.may_have_taken_effect if isinstance(error, OtpiqError) else request_was_sent():
-                    unknown = _outcome_unknown(self._describe("POST", path), error)
-                    raise unknown from error
+                    raise _outcome_unknown(self._describe("POST", path), error) from error
                 if marker:
                     marker.delete_pending_marker()
                 raise
 
-        return self._with_retries(attempt, is_idempotent=False)  # type: ignore[no-any-return]
+        return with_retries(attempt, self._settings.max_retries, is_idempotent=False)
 
     def attempt(
         self,
@@ -140,16 +140,8 @@ class OtpiqClient:
         response_model: type[BaseModel],
         body: dict[str, Any] | SerialisedBody | None = None,
     ) -> Any:
-        """
-        Send a request once, without HTTP retries.
-
-        :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
-        :raises OtpiqApiError: if the request fails.
-        """
+        """Send a request once, without HTTP retries."""
         return parse_response(self._send(method, path, body), response_model)
-
-    def _with_retries(self, attempt: Callable[[], Any], is_idempotent: bool) -> Any:
-        return with_retries(attempt, self._log, self._settings.max_retries, is_idempotent=is_idempotent)
 
     def _send(self, method: str, path: str, body: dict[str, Any] | SerialisedBody | None) -> RawResponse:
         """Send a request once, and read the complete response."""
@@ -166,15 +158,13 @@ class OtpiqClient:
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                received = read_body(response)
+                received = b"".join(iter_body(response, MAX_RESPONSE_BYTES))
         except Exception as error:  # noqa: BLE001  # a response can make a library raise anything
             failure = connection_error(call, error, settings)
         else:
-            if received is not None:
-                return RawResponse(
-                    call, path, response.status_code, response.headers, received, settings.password, substitute_for
-                )
-            failure = too_large(call)
+            return RawResponse(
+                call, path, response.status_code, response.headers, received, settings.password, substitute_for
+            )
         # Outside the handler: the error's context would contain the request, with the API key.
         raise failure
 
@@ -182,11 +172,11 @@ class OtpiqClient:
         return f"{method} {path} ({self._name})"
 
 
-def _serialise(body: dict[str, Any] | SerialisedBody | None) -> tuple[bytes | None, Callable[[str], str]]:
+def _serialise(body: dict[str, Any] | SerialisedBody | None) -> tuple[bytes | None, Callable[[str], str] | None]:
     if body is None:
-        return None, never
+        return None, None
     if isinstance(body, dict):
-        return to_json(body, inf_nan_mode="null"), never
+        return to_json(body, inf_nan_mode="null"), None
     return body.body, body.substitute_for
 
 

@@ -17,6 +17,7 @@ from urllib3.util import parse_url
 
 from airflow_provider_otpiq._http.session import (
     MAX_RESPONSE_BYTES,
+    BodyTooLargeError,
     CertificateAuthoritiesError,
     request_was_sent,
 )
@@ -55,6 +56,10 @@ def connection_error(
 
     Raise it outside the handler: its context would contain the request, with the API key.
     """
+    if isinstance(error, BodyTooLargeError):
+        return OtpiqConnectionError(
+            f"{call} got a response of more than {MAX_RESPONSE_BYTES:,} bytes, which was not read."
+        )
     if request_was_sent():
         reason = _reason(error, f"timed out (read_timeout is {settings.read_timeout:g} s)")
         return OtpiqConnectionError(f"{call} got no complete response: {reason}.")
@@ -65,11 +70,6 @@ def connection_error(
     return OtpiqConnectionError(
         f"{call} was not sent: connecting to {peer} failed: {reason}.", may_have_taken_effect=False
     )
-
-
-def too_large(call: str) -> OtpiqConnectionError:
-    """Return the error of a response over the size limit."""
-    return OtpiqConnectionError(f"{call} got a response of more than {MAX_RESPONSE_BYTES:,} bytes, which was not read.")
 
 
 def _reason(error: Exception, timed_out: str) -> str:

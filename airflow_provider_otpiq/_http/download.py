@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import replace
 from http import HTTPStatus
 from http.client import IncompleteRead
 from socket import gaierror, socket
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
 
     import requests
 
-    from airflow_provider_otpiq._http.retry import Log
     from airflow_provider_otpiq._http.settings import HttpSettings
 
 MAX_BYTES = 4 * 1024**3
@@ -57,9 +55,7 @@ MAX_BYTES = 4 * 1024**3
 MAX_SECONDS = 1800.0
 """The time limit of a complete file. Each part has the read timeout."""
 MAX_REDIRECTS = 2
-_CHUNK = 256 * 1024
 _NEITHER_QUOTE_NOR_LINE_BREAK = bytes(set(range(256)) - set(b'"\n'))
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class _FileResponse(TimedResponse):
@@ -136,7 +132,7 @@ class Download:
         self._settings = settings
         self._own_origin = "{0.scheme}://{0.netloc}/".format(urlsplit(settings.host))
 
-    def to_file(self, path: Path, log: Log) -> None:
+    def to_file(self, path: Path) -> None:
         """
         Write the file to an empty one, and check that it is complete.
 
@@ -147,7 +143,7 @@ class Download:
         """
         # Some file systems would wait for the disk when a file that was opened with "wb" is closed.
         with _urls_kept_out_of_the_log(), path.open("r+b") as file:
-            with_retries(lambda: self._write(file), log, self._settings.max_retries, is_idempotent=True)
+            with_retries(lambda: self._write(file), self._settings.max_retries, is_idempotent=True)
 
     def _write(self, file: BinaryIO) -> None:
         if file.tell():  # an earlier attempt failed
@@ -166,15 +162,16 @@ class Download:
     def _chunks(self, url: str, redirects: int = 0) -> Iterator[bytes]:
         """Read the file, following redirects; every library's exception becomes one of this provider."""
         call = f"The download of {self._name} from {sanitize(_host_of(url))}"
-        self._require_safe(call, url)
+        if wrong := self._wrong_in(url):
+            raise OtpiqReportError(f"{call} was refused: its address {wrong}.")
         reset_sent_flag()
         try:
             with self._session(url) as session, self._get(session, url) as response:
-                location = _location(response)
+                location = response.headers["Location"] if response.is_redirect else None
                 if location is None:
                     self._require_ok(call, response)
                     last = b""
-                    for chunk in iter_body(response, MAX_BYTES, _CHUNK):
+                    for chunk in iter_body(response, MAX_BYTES):
                         last = chunk or last
                         yield chunk
                     if _may_be_cut(response, last):
@@ -192,10 +189,6 @@ class Download:
         # Outside the handler: the error's context would contain the URL.
         raise failure
 
-    def _require_safe(self, call: str, url: str) -> None:
-        if wrong := self._wrong_in(url):
-            raise OtpiqReportError(f"{call} was refused: its address {wrong}.")
-
     def _wrong_in(self, url: str) -> str | None:
         with contextlib.suppress(ValueError):
             parts = urlsplit(url)
@@ -206,12 +199,10 @@ class Download:
         return "is not a valid URL"
 
     def _session(self, url: str) -> Session:
-        session = Session()
+        session = Session(url)
         session.adapters.clear()
         session.mount("https://", Adapter(_PublicConnection))
         session.mount(self._own_origin, Adapter(_FileConnection))
-        session.read_environment(url)
-        session.trust_env = False  # it was read, and .netrc is not for this host
         return session
 
     def _get(self, session: Session, url: str) -> requests.Response:
@@ -237,7 +228,7 @@ class Download:
             return OtpiqDownloadError(f"{call} stopped: the file has more than {MAX_BYTES:,} bytes.")
         # Without path and query: with these, anybody could read the file.
         host = f"{urlsplit(url).scheme}://{sanitize(_host_of(url))}"
-        return connection_error(call, error, replace(self._settings, host=host), "the report's address")
+        return connection_error(call, error, self._settings.model_copy(update={"host": host}), "the report's address")
 
 
 def _host_of(url: str) -> str:
@@ -245,11 +236,6 @@ def _host_of(url: str) -> str:
         return urlsplit(url).hostname or "no host"
     except ValueError:
         return "an invalid URL"
-
-
-def _location(response: requests.Response) -> str | None:
-    """Return a redirect's target; None if the response is not a redirect."""
-    return response.headers.get("Location") if response.status_code in _REDIRECTS else None
 
 
 def _redirected(url: str, location: str) -> str:

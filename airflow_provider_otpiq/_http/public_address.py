@@ -16,23 +16,14 @@ class PrivateAddressError(Exception):
 
 
 def require_public_host(host: str) -> None:
-    """
-    Check that a host name resolves to public addresses only.
-
-    :raises PrivateAddressError: if it does not.
-    :raises OSError: if it does not resolve.
-    """
+    """Raise a PrivateAddressError if one of a host name's addresses is not public; an OSError if it has none."""
     found: Any = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
     for *_, address in found:
         require_public_address(host, address[0])
 
 
 def require_public_address(host: str, address: str) -> None:
-    """
-    Check that the address of a host is public.
-
-    :raises PrivateAddressError: if it is not.
-    """
+    """Raise a PrivateAddressError if the address of a host is not public."""
     if not is_public(address):
         resolved = "" if host.strip("[]") == address else f" resolves to {address}, which"
         raise PrivateAddressError(f"{host}{resolved} is not a public address")

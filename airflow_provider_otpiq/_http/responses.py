@@ -47,11 +47,6 @@ _EXPLAINED = (*range(300, 400), HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUES
 _CAMPAIGN_IN_PATH = re.compile(r"/whatsapp/campaigns/(?P<id>[0-9a-fA-F]{24})(?:/(?P<action>\w+))?$")
 
 
-def never(text: str) -> str:
-    """Return an empty string: the request has no personal data, so each text is shown."""
-    return ""
-
-
 @dataclass(frozen=True)
 class RawResponse:
     """A complete response, not parsed yet."""
@@ -65,12 +60,13 @@ class RawResponse:
     content: bytes
     api_key: SecretStr
     """The request's key, which no error shows even if OTPIQ echoes it."""
-    substitute_for: Callable[[str], str] = never
-    """What is shown instead of a text that repeats personal data of the request; empty for others."""
+    substitute_for: Callable[[str], str] | None = None
+    """What is shown instead of a text that repeats personal data of the request, which is None if it has none."""
 
     def sanitize(self, text: str) -> str:
         """Return a text of the response without the API key, or a substitute if it repeats personal data."""
-        return self.substitute_for(text) or sanitize(text, self.api_key)
+        substitute = self.substitute_for and self.substitute_for(text)
+        return substitute or sanitize(text, self.api_key)
 
 
 def parse_response(response: RawResponse, model: type[BaseModel]) -> Any:
@@ -137,6 +133,7 @@ def error_from_response(response: RawResponse) -> OtpiqApiError:
         server_message=message,
         retry_after=_retry_after(response, body),
         amounts=amounts,
+        may_have_taken_effect=response.status == HTTPStatus.SEE_OTHER or None,  # processed, with the result elsewhere
         remedy=_REMEDY_FOR_HTML if sender and error in _BLAME_THE_DAG else None,
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
@@ -17,6 +18,8 @@ from airflow_provider_otpiq.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+log = logging.getLogger(__name__)
+
 Result = TypeVar("Result")
 
 MAX_TOTAL_DELAY = 60.0
@@ -27,14 +30,7 @@ DEFAULT_RATE_LIMIT_DELAY = 5.0
 """Seconds after a 429 without a wait."""
 
 
-class Log(Protocol):
-    """A logger of the standard library or of Airflow."""
-
-    def warning(self, event: str, /, *args: object) -> object:
-        """Log a warning."""
-
-
-def with_retries(attempt: Callable[[], Result], log: Log, max_retries: int, *, is_idempotent: bool) -> Result:
+def with_retries(attempt: Callable[[], Result], max_retries: int, *, is_idempotent: bool) -> Result:
     """Attempt a request until it succeeds or must not be retried; one call waits for one 429 only."""
     delays: list[float] = []
     was_rate_limited = False

@@ -28,16 +28,15 @@ from urllib3.connection import HTTPConnection
 from urllib3.util.response import assert_header_parsing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from typing_extensions import Buffer
     from urllib3 import HTTPConnectionPool
 
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
-_CHUNK = 64 * 1024
+_CHUNK = 256 * 1024
 _MAX_LINE = 64 * 1024
 """The length limit of a line in bytes, as in http.client; urllib3 before 2.8 has none in a chunked body."""
-_GZIP = ("gzip", "x-gzip")
 
 _was_sent: ContextVar[bool] = ContextVar("otpiq_request_was_sent", default=True)
 
@@ -65,7 +64,7 @@ class _TimedStream(io.RawIOBase):
 
     def __init__(self, stream: io.RawIOBase, connected: socket.socket, total_timeout: float | None) -> None:
         self._stream = stream
-        self._socket = connected
+        self.socket = connected
         self._read_timeout = connected.gettimeout() or float("inf")
         self._over_at = time.monotonic() + (total_timeout or 2 * self._read_timeout)
         self.is_complete = False
@@ -80,7 +79,7 @@ class _TimedStream(io.RawIOBase):
         if left <= 0:
             raise TimeoutError
         if left < self._read_timeout:
-            self._socket.settimeout(left)
+            self.socket.settimeout(left)
         return self._stream.readinto(buffer)
 
     def close(self) -> None:
@@ -91,10 +90,7 @@ class _TimedStream(io.RawIOBase):
 class _ResponseReader(io.BufferedReader):
     """A response's reader. If the server sent more than the response, the connection is not used again."""
 
-    def __init__(self, stream: io.RawIOBase, connected: socket.socket, total_timeout: float | None) -> None:
-        self._stream = _TimedStream(stream, connected, total_timeout)
-        self._socket = connected
-        super().__init__(self._stream)
+    raw: _TimedStream
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read a line with a limit: the body's limit does not count chunk sizes and trailers."""
@@ -108,12 +104,12 @@ class _ResponseReader(io.BufferedReader):
     def close(self) -> None:
         if not self.closed and self._holds_more():
             with contextlib.suppress(OSError, AttributeError):  # TLS within TLS has no shutdown
-                self._socket.shutdown(socket.SHUT_RDWR)
+                self.raw.socket.shutdown(socket.SHUT_RDWR)
         super().close()
 
     def _holds_more(self) -> bool:
-        self._stream.is_complete = True
-        unread_by_tls = getattr(self._socket, "pending", int)()
+        self.raw.is_complete = True
+        unread_by_tls = getattr(self.raw.socket, "pending", int)()
         return bool(self.peek(1) or unread_by_tls)
 
 
@@ -126,7 +122,7 @@ class TimedResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         # Everything is read through `fp`: the status line, interim responses, headers, chunk sizes and the body.
-        self.fp = _ResponseReader(self.fp.detach(), sock, self.total_timeout)
+        self.fp = _ResponseReader(_TimedStream(self.fp.detach(), sock, self.total_timeout))
 
     def begin(self) -> None:
         """Refuse a malformed header line: urllib3 would log it, and read the rest as the body."""
@@ -191,21 +187,18 @@ class Adapter(HTTPAdapter):
 class Session(requests.Session):
     """A session whose responses have a time limit, and which never follows a redirect: it would send the key too."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__()
         self.mount("https://", Adapter())
         self.mount("http://", Adapter())
-        self.headers["Accept-Encoding"] = "gzip"  # which `read_body` decompresses
-
-    def read_environment(self, url: str) -> None:
-        """Read a URL's proxy and certificate authorities from the environment, once and not at each request."""
+        self.headers["Accept-Encoding"] = "gzip"  # which `iter_body` decompresses
         # Over plain http, which is for a sandbox, the environment's proxy would see the API key.
         if url.startswith("https://"):
             environment = self.merge_environment_settings(url, {}, None, None, None)
             self.proxies, self.verify = environment["proxies"], environment["verify"]
+        self.trust_env = False  # it was read, once and not at each request
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request."""
         _was_sent.set(True)  # another adapter, such as a test's, does not set the flag
         return super().send(request, **kwargs)
 
@@ -229,55 +222,37 @@ class BearerAuth(AuthBase):
         return request
 
 
-def read_body(response: requests.Response) -> bytes | None:
-    """
-    Return a response's body; None if it exceeds the limit.
-
-    :raises zlib.error: if the compressed body is damaged.
-    """
-    try:
-        return b"".join(iter_body(response, MAX_RESPONSE_BYTES, _CHUNK))
-    except BodyTooLargeError:
-        return None
-
-
-def iter_body(response: requests.Response, max_bytes: int, chunk_size: int) -> Iterator[bytes]:
+def iter_body(response: requests.Response, max_bytes: int) -> Iterator[bytes]:
     """
     Yield a response's body in chunks, decompressed up to the limit; urllib3 before 2.6 has no limit.
 
     :raises BodyTooLargeError: if it exceeds the limit, compressed or not.
     :raises zlib.error: if the compressed body is damaged.
     """
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    gunzip = _Gunzip(chunk_size) if encoding in _GZIP else None
-    received = produced = 0
-    for chunk in response.raw.stream(chunk_size, decode_content=False):
-        received += len(chunk)
-        for piece in gunzip.pieces(chunk) if gunzip else [chunk]:
-            produced += len(piece)
-            if max(received, produced) > max_bytes:
-                raise BodyTooLargeError
-            yield piece
-    if gunzip and not gunzip.is_intact:
+    received = _limited(response.raw.stream(_CHUNK, decode_content=False), max_bytes)
+    is_compressed = response.headers.get("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip")
+    return _limited(_gunzip(received), max_bytes) if is_compressed else received
+
+
+def _limited(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > max_bytes:
+            raise BodyTooLargeError
+        yield chunk
+
+
+def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Decompress a body, which may consist of several gzip members."""
+    member = zlib.decompressobj(wbits=31)
+    for chunk in chunks:
+        left, is_full = chunk, False
+        while left or (is_full and not member.eof):  # a full piece may not be the last
+            if member.eof:
+                member = zlib.decompressobj(wbits=31)
+            yield (piece := member.decompress(left, _CHUNK))
+            is_full = len(piece) == _CHUNK
+            left = member.unconsumed_tail or member.unused_data
+    if not member.eof:
         raise zlib.error("the end is missing")
-
-
-class _Gunzip:
-    """Decompresses a body, which may consist of several gzip members."""
-
-    def __init__(self, max_piece: int) -> None:
-        self._max_piece = max_piece
-        self._member = zlib.decompressobj(wbits=31)
-
-    @property
-    def is_intact(self) -> bool:
-        return self._member.eof
-
-    def pieces(self, compressed: bytes) -> Iterator[bytes]:
-        is_full = False
-        while compressed or (is_full and not self._member.eof):  # a full piece may not be the last
-            if self._member.eof:
-                self._member = zlib.decompressobj(wbits=31)
-            yield (piece := self._member.decompress(compressed, self._max_piece))
-            is_full = len(piece) == self._max_piece
-            compressed = self._member.unconsumed_tail or self._member.unused_data

@@ -12,7 +12,7 @@ from airflow_provider_otpiq._recipients.rows import safe_reference
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
 from airflow_provider_otpiq._report.members import window_of
 from airflow_provider_otpiq._report.messages import MessageTable
-from airflow_provider_otpiq._storage import require_writable, staged
+from airflow_provider_otpiq._storage import find_object
 from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqDownloadError
 
@@ -44,7 +44,8 @@ def write_report(hook: OtpiqHook, request: ReportRequest, members: AudienceMembe
     :raises OtpiqError: as :meth:`.OtpiqHook.generate_report` and :meth:`.OtpiqHook.download_report`.
     """
     start, end = window_of(request, members)
-    require_writable(request.destination)  # before many reports are generated
+    folder, name = find_object(request.destination)
+    folder.require_writable(name)  # before many reports are generated
     with _message_table(request, members) as table:
         progress = Progress()
         for part, numbers in _numbers_by_part(members, table):
@@ -53,7 +54,7 @@ def write_report(hook: OtpiqHook, request: ReportRequest, members: AudienceMembe
                 progress.report("Generated the reports of all parts up to %s.", part)
         table.log_other_types()
         _log_ambiguous(table)
-        with staged(request.destination) as path:
+        with folder.staged(name) as path:
             table.write(path, request.file_format)
         return WrittenReport(request.destination, members, table.counts())
 

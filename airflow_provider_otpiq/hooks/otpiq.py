@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
 from airflow_provider_otpiq._connection.form import field_behaviour, widgets
-from airflow_provider_otpiq._connection.guard_rails import GuardRails
-from airflow_provider_otpiq._connection.settings import ConnectionSettings
-from airflow_provider_otpiq._http.client import OtpiqClient
 from airflow_provider_otpiq._http.download import Download
 from airflow_provider_otpiq._models import campaigns, reports
 from airflow_provider_otpiq._models.campaigns import CampaignResponse, ProjectInfo
-from airflow_provider_otpiq._models.fields import is_set
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.resources import ResourcesResponse
 from airflow_provider_otpiq._recipients.attach_response import AttachedCampaign, AttachResponse, all_already_attached
@@ -23,20 +17,19 @@ from airflow_provider_otpiq._recipients.template_parameters import PayloadRespon
 from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq._redaction import sanitize
-from airflow_provider_otpiq._storage import staged
-from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqRequestError
+from airflow_provider_otpiq._storage import find_object
+from airflow_provider_otpiq.exceptions import OtpiqRequestError
+from airflow_provider_otpiq.hooks._base import OtpiqBaseHook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import requests
 
     from airflow_provider_otpiq._http.client import PendingMarker
 
 _CAMPAIGNS = "/whatsapp/campaigns"
 
 
-class OtpiqHook(BaseHook):
+class OtpiqHook(OtpiqBaseHook):
     """
     Call OTPIQ's API with the credentials of an Airflow connection.
 
@@ -54,44 +47,6 @@ class OtpiqHook(BaseHook):
 
     :param otpiq_conn_id: the Airflow connection of type ``otpiq``, ``otpiq_default`` by default.
     """
-
-    conn_name_attr = "otpiq_conn_id"
-    default_conn_name = "otpiq_default"
-    conn_type = "otpiq"
-    hook_name = "OTPIQ"
-
-    def __init__(self, otpiq_conn_id: str = default_conn_name) -> None:
-        super().__init__()
-        self.otpiq_conn_id = otpiq_conn_id
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("settings", "_client")}  # no API key
-
-    @cached_property
-    def settings(self) -> ConnectionSettings:
-        """The connection, validated."""
-        if not is_set(self.otpiq_conn_id):
-            raise OtpiqConfigurationError(
-                "otpiq_conn_id: is empty or the string 'None'. Nothing was sent. Set the id of a connection."
-            )
-        return ConnectionSettings.from_connection(self.get_connection(self.otpiq_conn_id))
-
-    @cached_property
-    def guard_rails(self) -> GuardRails:
-        """The connection's limits: who may be messaged, and when. If one is invalid, nobody can be messaged."""
-        return GuardRails.from_connection(self.otpiq_conn_id, self.settings.extra)
-
-    @cached_property
-    def _client(self) -> OtpiqClient:
-        return OtpiqClient(self.settings.http, f"connection {self.otpiq_conn_id!r}", self.log)
-
-    def get_conn(self) -> requests.Session:
-        """
-        Return the session of all calls.
-
-        :return: the session. It sends the API key to every address, without the hook's timeouts and retries.
-        """
-        return self._client.session
 
     def create_campaign(self, **fields: Any) -> dict[str, Any]:
         """
@@ -308,27 +263,11 @@ class OtpiqHook(BaseHook):
         """
         request = reports.DownloadReport.parse(report=report, destination=destination)
         report_id = f"report {sanitize(request.report.id)} (connection {self.otpiq_conn_id!r})"
-        download = Download(request.report.download_url, request.report.record_count, report_id, self.settings.http)
-        with staged(request.destination) as path:
-            download.to_file(path, self.log)
+        download = Download(request.report.download_url, request.report.record_count, report_id, self.settings)
+        folder, name = find_object(request.destination)
+        with folder.staged(name) as path:
+            download.to_file(path)
         return request.destination
-
-    def test_connection(self) -> tuple[bool, str]:
-        """
-        Test the connection with one ``GET /info``, for the Test button of Airflow's connection form.
-
-        It runs in Airflow's API server, so it neither sleeps nor retries.
-
-        :return: whether the connection works, and the project's name with the remaining credit, or the error.
-        """
-        try:
-            self.guard_rails  # noqa: B018  # validates the connection
-            info = self._client.attempt("GET", "/info", ProjectInfo)
-        except (OtpiqError, AirflowNotFoundException) as error:
-            # Airflow tests under a temporary id, which nobody knows.
-            return False, str(error).replace(repr(self.otpiq_conn_id), "under test")
-        credit = "unknown" if info.get("credit") is None else f"{float(info['credit']):,.0f} IQD"
-        return True, f"Connected to OTPIQ project {sanitize(info['projectName'])!r}; remaining credit: {credit}."
 
     # Airflow before 3.2 does not find these if they are inherited.
     get_ui_field_behaviour = staticmethod(field_behaviour)

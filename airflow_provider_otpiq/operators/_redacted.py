@@ -45,10 +45,10 @@ class RedactedRecipients:
         return path if _FILE.fullmatch(path) else None
 
     def __str__(self) -> str:
-        from airflow_provider_otpiq._redaction import describe_count, name_of_callable
+        from airflow_provider_otpiq._redaction import describe_count, hide_password, name_of_callable
 
         if self.path:
-            return f"the recipients in {self.path}"
+            return f"the recipients in {hide_password(self.path)}"
         if callable(self.value):
             return f"the recipients of {name_of_callable(self.value)}"
         if isinstance(self.value, Sized) and not isinstance(self.value, str | bytes):

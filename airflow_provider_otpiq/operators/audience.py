@@ -251,11 +251,15 @@ def _is_template(value: Any) -> bool:
 
 
 def _is_shown(value: Any) -> bool:
-    """Return whether a rendered source may be shown: it is blank, or names files."""
+    """Return whether a rendered source may be shown: it is blank, or names files without a password."""
     from airflow_provider_otpiq._audience.request import is_path
+    from airflow_provider_otpiq._redaction import hide_password
 
     values = value if isinstance(value, list | tuple) else [value]
-    return all(item is None or is_path(item) or (isinstance(item, str) and not item.strip()) for item in values)
+    return all(
+        item is None or (isinstance(item, str) and hide_password(item) == item and (is_path(item) or not item.strip()))
+        for item in values
+    )
 
 
 def _without_path_objects(value: Any) -> Any:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.audience.conftest import Logged, Refused, Run
 
+pytestmark = pytest.mark.slow
+
 BODY = {name: name for name in "abcde"}
 MISSING = [missing for size in (1, 2, 3) for missing in combinations(BODY, size)]
 """Sets of missing parameters, each of which is another reason."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from syrupy.assertion import SnapshotAssertion
 
     from tests.audience.conftest import Prepared, Run
+
+pytestmark = pytest.mark.slow
 
 FILES = Path(__file__).parent / "real_files"
 COLUMNS = {"reference": "customer_id", "max_rejected": 1.0}

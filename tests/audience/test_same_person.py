@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
 REGIONS = ["SA", "AE", "TR", "JO", "EG", "DE", "US", "KZ", "RU", "GB", "SY", "IR"]
 ANY_SPELLING: list[Callable[[str, str, str], str]] = [

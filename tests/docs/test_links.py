@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from dev.local_airflow import REPOSITORY
-from tests.docs.pages import DOCS, PAGES, anchors, links
+from tests.docs.pages import PAGES, anchors, links
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,13 +26,6 @@ def test_every_link_has_a_target(page: Path) -> None:
         assert file.is_relative_to(REPOSITORY), link
         assert file.exists(), link
         assert not target.fragment or target.fragment in anchors(file), link
-
-
-def test_every_page_can_be_reached_from_the_first() -> None:
-    tree = "\n".join(page.read_text() for page in PAGES if page.is_relative_to(DOCS))
-    for page in PAGES:
-        if page.is_relative_to(DOCS) and page != DOCS / "index.md":
-            assert str(page.relative_to(DOCS).with_suffix("")) in tree, page
 
 
 def test_every_page_that_the_code_names_exists() -> None:

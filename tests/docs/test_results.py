@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
+pytestmark = pytest.mark.slow
+
 PAGE = "howto/results.md"
 NOTED = {block.note: block.code for block in BLOCKS if block.page == f"docs/{PAGE}"}
 CUSTOMERS = NOTED["customers.csv"]

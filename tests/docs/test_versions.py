@@ -38,16 +38,19 @@ def dependencies(environment: Environment) -> str:
 
 def test_the_table_of_versions_is_what_the_tests_run_on() -> None:
     _, *rows = tables()[0]
-    assert rows == [[pinned(each)["apache-airflow"], each.python, dependencies(each)] for each in environments()]
+    assert rows == [
+        [pinned(environment)["apache-airflow"], environment.python, dependencies(environment)]
+        for environment in environments()
+    ]
 
 
 def test_the_columns_of_the_differences_are_what_the_tests_run_on() -> None:
-    assert tables()[1][0][1:] == [each.airflow for each in environments()[1:]]
+    assert tables()[1][0][1:] == [environment.airflow for environment in environments()[1:]]
 
 
 def test_the_readme_and_the_classifiers_claim_no_other_versions() -> None:
-    airflows = [each.airflow for each in environments()[1:]]
-    pythons = sorted({each.python for each in environments()}, key=Version)
+    airflows = [environment.airflow for environment in environments()[1:]]
+    pythons = sorted({environment.python for environment in environments()}, key=Version)
     line = f"- Airflow {listed(airflows)}; Python {listed(pythons)}: "
     assert line in (REPOSITORY / "README.md").read_text()
     assert re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"])) == pythons
@@ -61,15 +64,15 @@ def listed(words: list[str]) -> str:
 def test_the_lowest_dependencies_are_the_lower_bounds() -> None:
     extras = PROJECT["optional-dependencies"]
     lowest = {name.lower(): release for name, release in pinned(environments()[0]).items()}
-    for each in map(Requirement, [*PROJECT["dependencies"], *extras["audience"], *extras["sandbox"]]):
-        (bound,) = [spec.version for spec in each.specifier if spec.operator == ">="]
-        assert Version(lowest[each.name.replace(".", "-")]) == Version(bound), each.name
+    for requirement in map(Requirement, [*PROJECT["dependencies"], *extras["audience"], *extras["sandbox"]]):
+        (bound,) = [spec.version for spec in requirement.specifier if spec.operator == ">="]
+        assert Version(lowest[requirement.name.replace(".", "-")]) == Version(bound), requirement.name
 
 
 def has(module: str, name: str) -> bool:
     try:
         return hasattr(import_module(module), name)
-    except Exception:  # noqa: BLE001  # Airflow 3.0's standard provider raises one of its own
+    except Exception:  # noqa: BLE001  # Airflow 3.0's standard provider raises another
         return False
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.operators.reports import ReportTask
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_text_is_not_changed(report: ReportTask, tmp_path: Path, suffix: str) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from tests.wire import Wire
 
+pytestmark = pytest.mark.slow
+
 REPORT = {"_id": "665f1c2ab3d4e5f6012345ff", "recordCount": 1, "status": "available"}
 ROW = {"Phone Number": number(0)}
 CSV = as_csv([ROW]).encode()
@@ -221,7 +223,6 @@ def test_a_hundred_columns_are_read(otpiq: Otpiq, tmp_path: Path) -> None:
     assert header.endswith(",x,x_2,x_3," + ",".join(f"x_{index}" for index in range(4, 91)))
 
 
-@pytest.mark.slow
 def test_an_endless_header_is_an_error_and_needs_no_memory(otpiq: Otpiq, tmp_path: Path) -> None:
     compressor = zlib.compressobj(wbits=31)
     bomb = b"".join(compressor.compress(1_000_000 * b"x") for _ in range(50)) + compressor.flush()
@@ -230,7 +231,6 @@ def test_an_endless_header_is_an_error_and_needs_no_memory(otpiq: Otpiq, tmp_pat
         write_report(tmp_path)
 
 
-@pytest.mark.slow
 def test_an_endless_row_is_an_error(otpiq: Otpiq, tmp_path: Path) -> None:
     otpiq.file = response(as_csv([{"Error Reason": "x" * 10_000_000}]).encode())
     with pytest.raises(OtpiqReportError, match="a row that is not valid CSV"):

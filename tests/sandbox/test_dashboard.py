@@ -29,6 +29,8 @@ from tests.sandbox.client import (
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 
 def in_digits_from(zero: str) -> str:
     """Write a phone number in the digits of another script."""

@@ -15,6 +15,8 @@ from tests.sandbox.client import created_id
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 CALLS = [("GET", "/"), ("GET", "/_sandbox/requests"), ("POST", "/_sandbox/reset"), ("GET", "/api/info")]
 
 

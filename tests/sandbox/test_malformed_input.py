@@ -14,6 +14,8 @@ from tests.sandbox.client import CAMPAIGNS, WINDOW, control, created_id, people,
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 RECIPIENT = b'{"recipients": [{"phoneNumber": "9647712345678", "templateParameters": %s}]}'
 DEEP = b'{"a":' * 300 + b"1" + b"}" * 300
 MALFORMED_BODIES = [

@@ -14,6 +14,8 @@ from tests.sandbox.client import WINDOW, created_id, download, generate, people,
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_download_needs_no_key_and_is_logged(sandbox: Sandbox) -> None:
     url = generate(sandbox).json()["downloadUrl"]
@@ -57,7 +59,6 @@ def test_a_file_can_only_be_read(sandbox: Sandbox, method: str) -> None:
     assert requests.request(method, reported_file(sandbox), timeout=10).status_code == 405
 
 
-@pytest.mark.slow
 def test_a_download_does_not_hold_the_whole_file(sandbox: Sandbox) -> None:
     sandbox.credit, campaign_id = 240_000, created_id(sandbox)
     for _ in range(20):

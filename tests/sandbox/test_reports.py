@@ -33,24 +33,16 @@ from tests.sandbox.client import (
 if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = (
     "Message ID,Phone Number,Sender ID,Cost (IQD),Message Type,Delivery Status,Error Reason,Refunded,Created At,Sent At"
 )
 REPORT = [
-    "_id",
-    "reportId",
-    "filename",
-    "fileId",
-    "downloadUrl",
-    "recordCount",
-    "dateRange",
-    "filters",
-    "expiresAt",
-    "status",
-    "createdAt",
-    "updatedAt",
-    "message",
+    *("_id", "reportId", "filename", "fileId", "downloadUrl", "recordCount", "dateRange", "filters", "expiresAt"),
+    *("status", "createdAt", "updatedAt", "message"),
 ]
+MISSING = "missing"
 WINDOW_START = "2026-01-01T00:00:00Z"
 EVEN, ODD, FAILING = "9647712345678", "9647712345679", "9647712345000"
 
@@ -191,11 +183,7 @@ def test_a_message_moves_with_the_clock(sandbox: Sandbox) -> None:
     assert statuses(sandbox) == {EVEN: "read", ODD: "delivered", FAILING: "failed"}
     sandbox.move_clock(days=20)
     window = {"startDate": (clock(sandbox) - timedelta(days=21)).isoformat()}
-    assert Counter(row["Delivery Status"] for row in reported(sandbox, **window)) == {
-        "read": 1,
-        "delivered": 1,
-        "failed": 1,
-    }
+    assert sorted(row["Delivery Status"] for row in reported(sandbox, **window)) == ["delivered", "failed", "read"]
 
 
 def test_the_messages_of_a_running_campaign_are_in_each_status(sandbox: Sandbox) -> None:
@@ -309,7 +297,6 @@ def test_reports_are_listed_by_status_before_they_are_limited(sandbox: Sandbox) 
     assert listed("?status=deleted") == []
 
 
-@pytest.mark.slow
 def test_100_reports_are_listed_by_default_and_500_at_most(sandbox: Sandbox) -> None:
     for _ in range(101):
         generate(sandbox, **WINDOW)
@@ -332,6 +319,8 @@ def test_an_invalid_query_returns_400(sandbox: Sandbox, query: str) -> None:
 @pytest.mark.parametrize(
     "broken",
     [
+        {"startDate": MISSING},
+        {"endDate": MISSING},
         {"startDate": None},
         {"endDate": None},
         {"startDate": "2026-12-02T00:00:01Z"},
@@ -360,15 +349,9 @@ def test_an_invalid_query_returns_400(sandbox: Sandbox, query: str) -> None:
     ids=str,
 )
 def test_an_invalid_report_returns_400(sandbox: Sandbox, broken: dict[str, Any]) -> None:
-    response = generate(sandbox, **WINDOW | broken)
+    fields = {name: value for name, value in (WINDOW | broken).items() if value != MISSING}
+    response = call(sandbox, "POST", "/reports/generate", fields)
     assert (response.status_code, list(response.json())) == (400, ["error"])
-    assert sandbox.reports == []
-
-
-@pytest.mark.parametrize("field", WINDOW)
-def test_both_ends_of_the_window_are_required(sandbox: Sandbox, field: str) -> None:
-    response = call(sandbox, "POST", "/reports/generate", {field: WINDOW[field]})
-    assert response.status_code == 400
     assert sandbox.reports == []
 
 
@@ -378,19 +361,12 @@ def test_the_control_plane_lists_reports(sandbox: Sandbox) -> None:
     assert any("report" in assumption for assumption in control(sandbox, "GET", "/_sandbox")["assumptions"])
 
 
-@pytest.mark.parametrize("years", [-2020, 7960])
-def test_a_report_at_the_ends_of_the_calendar(sandbox: Sandbox, years: int) -> None:
-    started(sandbox)
-    sandbox.move_clock(days=365 * years)
-    window = {"startDate": "0001-01-01T00:00:00Z", "endDate": "9999-12-31T00:00:00Z"}
-    assert len(reported(sandbox, **window)) == 1
-
-
 @pytest.mark.parametrize("towards", [-1, 1])
 def test_the_clock_cannot_be_moved_so_far_that_a_report_fails(sandbox: Sandbox, towards: int) -> None:
     started(sandbox)
     for days in (1_000_000, 100_000, 10_000, 1000, 100, 10, 1):
         for _ in range(10):
             control(sandbox, "POST", "/_sandbox/clock", {"seconds": towards * days * 86400})
-    assert generate(sandbox, **WINDOW).status_code == 201
+    window = {"startDate": "0001-01-01T00:00:00Z", "endDate": "9999-12-31T00:00:00Z"}
+    assert len(reported(sandbox, **window)) == 1
     assert list_reports(sandbox).status_code == 200

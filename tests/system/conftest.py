@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.system.object_store import Store, object_store
+
 if TYPE_CHECKING:
-    from tests.system.object_store import Store
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[Store]:
+    with object_store() as store:
+        yield store
 
 
 @pytest.fixture
 def store(bucket: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """The `bucket` of a module or folder, with its connection in the test's environment."""
+    """The bucket, with its connection in the test's environment."""
     for name, value in bucket.environment.items():
         monkeypatch.setenv(name, value)
     return bucket

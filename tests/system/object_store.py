@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Store(NamedTuple):
-    """An empty bucket, and the Airflow connection ``aws_default`` to it."""
+    """A bucket, and the Airflow connection ``aws_default`` to it."""
 
     url: str
     connection: dict[str, Any]
@@ -25,22 +25,16 @@ class Store(NamedTuple):
 
 
 @contextlib.contextmanager
-def object_store_server(host: str = LOOPBACK) -> Iterator[str]:
-    """Run the server, and yield its URL."""
+def object_store(host: str = LOOPBACK) -> Iterator[Store]:
+    """Run the server, and yield its only bucket."""
+    import boto3
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(host, port=0, verbose=False)
     server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
-
-
-def new_bucket(endpoint: str, name: str) -> Store:
-    """Make a bucket."""
-    import boto3
-
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
-    boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket=name)
-    extra = {"endpoint_url": endpoint, "region_name": "us-east-1"}
+    extra = {"endpoint_url": "http://{}:{}".format(*server.get_host_and_port()), "region_name": "us-east-1"}
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    boto3.client("s3", **extra, **keys).create_bucket(Bucket="marketing")
     connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
-    return Store(f"s3://aws_default@{name}", connection)
+    yield Store("s3://aws_default@marketing", connection)
+    server.stop()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
+from airflow_provider_otpiq.sandbox.faults import Fault
 from dev.running_airflow import RunningAirflow, wait_until
 
 if TYPE_CHECKING:
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
-KEY = "sk_live_only_in_the_connection"
 WRONG_KEY = "sk_live_wrong_and_never_to_be_seen"
-STORED_KEY = "sk_live_stored_and_never_to_be_seen"
+DASHBOARD = "https://dashboard.example.com/campaigns/{campaign_id}"
 
 
 def task_of(airflow: RunningAirflow, run: str, task_id: str = "create") -> dict[str, Any]:
@@ -33,11 +33,15 @@ def wait_for_state(airflow: RunningAirflow, run: str, state: str, task_id: str =
     return task_of(airflow, run, task_id)
 
 
+def run_id_of(run: str) -> str:
+    """Return the id of a run from its path in the REST API."""
+    return run.rpartition("/")[2]
+
+
 def clear(airflow: RunningAirflow, run: str, **options: Any) -> requests.Response:
     """Clear tasks of a run as the UI does, with the REST API's options."""
-    dag_id, run_id = run.split("/")[2], run.rsplit("/", maxsplit=1)[-1]
-    body = {"dry_run": False, "dag_run_id": run_id, **options}
-    return airflow.api("POST", f"/dags/{dag_id}/clearTaskInstances", body)
+    body = {"dry_run": False, "dag_run_id": run_id_of(run), **options}
+    return airflow.api("POST", f"/dags/{run.split('/')[2]}/clearTaskInstances", body)
 
 
 def run_again(airflow: RunningAirflow, run: str, *task_ids: str) -> None:
@@ -46,12 +50,9 @@ def run_again(airflow: RunningAirflow, run: str, *task_ids: str) -> None:
     airflow.finished(run)
 
 
-def is_task(process: psutil.Process) -> bool:
-    """Return whether a process runs a task, rather than supervises one."""
-    with suppress(psutil.Error):
-        title = " ".join(process.cmdline())
-        return title.startswith("airflow worker -- ") and "LocalExecutor" not in title
-    return False
+def kill_task(airflow: RunningAirflow, run: str, task_id: str) -> None:
+    """Kill the process that runs a task."""
+    os.kill(task_of(airflow, run, task_id)["pid"], signal.SIGKILL)
 
 
 def set_variable(airflow: RunningAirflow, key: str, value: str) -> None:
@@ -62,9 +63,16 @@ def log_of(airflow: RunningAirflow, run: str, task_id: str, try_number: int = 1,
     return airflow.api("GET", f"{run}/taskInstances/{task_id}/logs/{try_number}?map_index={map_index}").text
 
 
-def sent(sandbox: Sandbox, call: str) -> int:
-    """Count the requests of a call, such as ``start``."""
-    return sum(request["path"].endswith(f"/{call}") for request in sandbox.requests)
+def delete_pending_marker(airflow: RunningAirflow, log: str) -> None:
+    """Send the request that the error in a log names, so that the next try can send again."""
+    path = log.partition("DELETE /api/v2")[2].partition(",")[0]
+    airflow.api("DELETE", path).raise_for_status()
+
+
+def requests_of(sandbox: Sandbox, call: str) -> list[dict[str, Any]]:
+    """List the requests of a call, such as ``start``."""
+    kind = Fault.parse({"call": call})
+    return [request for request in sandbox.requests if kind.matches(request["method"], request["path"])]
 
 
 def everything_written(airflow: RunningAirflow) -> Iterator[str]:

@@ -14,12 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def postgresql_if_requested(environment: dict[str, str]) -> contextlib.AbstractContextManager[None]:
-    """Run a `postgresql` if ``OTPIQ_TEST_DATABASE=postgresql``."""
-    requested = os.environ.get("OTPIQ_TEST_DATABASE") == "postgresql"
-    return postgresql(environment) if requested else contextlib.nullcontext()
-
-
 @contextlib.contextmanager
 def postgresql(environment: dict[str, str]) -> Iterator[None]:
     """Run a PostgreSQL, and point an Airflow to it."""

@@ -39,9 +39,8 @@ def test_the_events_lead_from_files_to_campaigns_and_a_report(
     assert state == "success", log
     text = (tmp_path / "events").read_text()
     assert [secret for secret in SECRETS if secret in text] == []
-    completed = {
-        event.job.name: event for event in map(parsed, text.splitlines()) if event.eventType is RunState.COMPLETE
-    }
+    events = map(parsed, text.splitlines())
+    completed = {event.job.name: event for event in events if event.eventType is RunState.COMPLETE}
     assert {name: datasets_of(event) for name, event in completed.items() if event.inputs or event.outputs} == {
         "lineage.prepare": ({("file", f"{folder}/people.csv")}, {("file", f"{folder}/audience"): 2}),
         "lineage.broadcast": ({("file", f"{folder}/audience")}, campaigns(sandbox)),

@@ -14,10 +14,8 @@ import pytest
 from airflow_provider_otpiq._storage import Folder
 from dev.local_airflow import REPOSITORY
 from tests.broadcast.people import PRICE, TEMPLATE, messaged, number
-from tests.system.object_store import new_bucket, object_store_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from airflow_provider_otpiq.sandbox import Sandbox
@@ -38,17 +36,6 @@ print("ready", flush=True)
 sys.stdin.readline()
 print(sum(folder.create(f"{name:03}", sys.argv[2].encode()) for name in range(int(sys.argv[3]))))
 """
-
-
-@pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    with object_store_server() as url:
-        yield url
-
-
-@pytest.fixture
-def bucket(endpoint: str, request: pytest.FixtureRequest) -> Store:
-    return new_bucket(endpoint, f"bucket-{abs(hash(request.node.nodeid))}")
 
 
 def isolated(home: Path, connections: dict[str, str]) -> dict[str, Any]:
@@ -79,7 +66,7 @@ def execute(home: Path, store: Store, sandbox: Sandbox, step: str, *, clock: int
 
 def test_the_tasks_share_only_the_store(store: Store, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.credit = PEOPLE * PRICE
-    rows = "".join(f"{NAME},{number(each)}\n" for each in (*range(PEOPLE), 1, 2))
+    rows = "".join(f"{NAME},{number(index)}\n" for index in (*range(PEOPLE), 1, 2))
     Folder(f"{store.url}/crm").write("people.csv", f"name,phone\n{rows}{NAME},12\n".encode())
     Folder(f"{store.url}/crm").write("opt_outs.csv", f"phone\n{number(0)}\n".encode())
     prepared = execute(
@@ -98,7 +85,7 @@ def test_the_tasks_share_only_the_store(store: Store, sandbox: Sandbox, tmp_path
     execute(tmp_path / "start", store, sandbox, "start", broadcast=ledger)
     again = execute(tmp_path / "start-again", store, sandbox, "start", broadcast=ledger)
     assert (again["broadcast"]["scheduled"], again["broadcast"]["already_scheduled"]) == (0, 3)
-    assert messaged(sandbox) == Counter(number(each) for each in range(1, PEOPLE))
+    assert messaged(sandbox) == Counter(map(number, range(1, PEOPLE)))
     sandbox.move_clock(hours=1)
     destination = f"{store.url}/{RUN}/report.csv"
     report = execute(
@@ -115,12 +102,12 @@ def test_of_two_processes_one_creates_an_object(store: Store, tmp_path: Path) ->
     names = 100
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", CREATES, f"{store.url}/exclusive", each, str(names)],
+            [sys.executable, "-c", CREATES, f"{store.url}/exclusive", content, str(names)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            **isolated(tmp_path / each, store.environment),
+            **isolated(tmp_path / content, store.environment),
         )
-        for each in ("a", "b")
+        for content in ("a", "b")
     ]
     for process in processes:
         assert process.stdout

@@ -19,7 +19,6 @@ _MODULES = [
     f"{_PACKAGE}._ledger.records",
     f"{_PACKAGE}._ledger.ledger",
     f"{_PACKAGE}._ledger.history",
-    f"{_PACKAGE}._audience.in_use",
     f"{_PACKAGE}._audience.output",
     f"{_PACKAGE}._broadcast.result",
     f"{_PACKAGE}._broadcast.process",

@@ -278,7 +278,7 @@ class Client(OtpiqClient):
 def hook() -> OtpiqHook:
     """Return the hook of all tasks, which has no state; creating one takes longer than a task."""
     found = OtpiqHook("otpiq_model")
-    found.__dict__["_client"] = Client(found.settings.http, "connection 'otpiq_model'", found.log)
+    found.__dict__["_client"] = Client(found.settings, "connection 'otpiq_model'")
     return found
 
 

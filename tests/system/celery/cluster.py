@@ -15,8 +15,7 @@ import psutil
 from cryptography.fernet import Fernet
 
 from dev.running_airflow import RunningAirflow, processes_of, wait_until
-from tests.system.celery.network import HUB, Machine, require
-from tests.system.observing import is_task
+from tests.system.network import HUB, Machine, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +117,7 @@ class Worker(Program):
         wait_until(lambda: self.printed(f"{self.machine.name} ready."))
 
     def tasks(self) -> list[psutil.Process]:
-        return [process for process in self.processes() if is_task(process)]
+        return [process for process in self.processes() if _is_task(process)]
 
 
 class Cluster:
@@ -156,6 +155,13 @@ class Cluster:
     def worker_of(self, process: psutil.Process) -> Worker:
         (worker,) = [worker for worker in self.workers if process in worker.processes()]
         return worker
+
+
+def _is_task(process: psutil.Process) -> bool:
+    """Return whether a process runs a task, rather than supervises one."""
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline()).startswith("airflow worker -- ")
+    return False
 
 
 def new_airflow(folder: Path) -> RunningAirflow:

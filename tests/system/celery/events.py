@@ -10,11 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from airflow_provider_otpiq.sandbox.faults import Fault
 from dev.running_airflow import wait_until
 from tests.broadcast.people import messaged, number
 from tests.system.celery.cluster import BROKER
-from tests.system.observing import clear, log_of
+from tests.system.observing import clear, delete_pending_marker, log_of, requests_of
 
 if TYPE_CHECKING:
     import psutil
@@ -26,12 +25,6 @@ PEOPLE = 20
 """The number of recipients of a campaign, and of its sample."""
 TEAM = 50_000_000
 """The first number of the team that gets samples."""
-
-
-def requests_of(sandbox: Sandbox, call: str) -> list[dict[str, Any]]:
-    """List the requests of a call, such as ``start``."""
-    kind = Fault.parse({"call": call})
-    return [each for each in sandbox.requests if kind.matches(each["method"], each["path"])]
 
 
 def task_of_request(
@@ -89,9 +82,8 @@ class Message:
 
     def __init__(self, task: dict[str, Any]) -> None:
         self._broker = import_module("redis").Redis.from_url(BROKER)  # only `make test-celery` installs it
-        unacknowledged = self._broker.hvals("unacked")
-        found = [json.loads(each) for each in unacknowledged]
-        (self._message, _, self._queue) = next(each for each in found if task["id"] in _body(each[0]))
+        messages = map(json.loads, self._broker.hvals("unacked"))
+        self._message, _, self._queue = next(found for found in messages if task["id"] in _body(found[0]))
 
     def publish(self) -> None:
         """Let the broker deliver it again."""
@@ -115,8 +107,7 @@ def follow_the_runbook(cluster: Cluster, sandbox: Sandbox, run: str) -> int:
             path = f"{run}/taskInstances/{task['task_id']}/{task['map_index']}"
             cluster.airflow.api("PATCH", path, {"new_state": "success"}).raise_for_status()
         else:
-            path = log.partition("DELETE /api/v2")[2].partition(",")[0]
-            cluster.airflow.api("DELETE", path).raise_for_status()
+            delete_pending_marker(cluster.airflow, log)
             _clear(cluster, run, task)
     if cluster.airflow.api("GET", run).json()["state"] == "failed":  # nothing downstream continues it
         cluster.airflow.api("PATCH", run, {"state": "success"}).raise_for_status()
@@ -139,11 +130,11 @@ def check_books(cluster: Cluster, sandbox: Sandbox, run: str, campaigns: list[in
     """Check that OTPIQ and Airflow agree: each campaign started once, and each recipient got one message."""
     assert {task["state"] for task in cluster.airflow.tasks(run)} == {"success"}
     created = {cluster.airflow.xcom(run, "create", map_index=index) for index in campaigns}
-    started = [each for each in sandbox.campaigns if each["status"] != "draft"]
-    assert {each["_id"] for each in started if not each["isSampleCampaign"]} == created
-    assert len([each for each in started if each["isSampleCampaign"]]) == samples
-    sent = Counter(each["path"] for each in requests_of(sandbox, "start") if each["status"] == 200)
+    started = [campaign for campaign in sandbox.campaigns if campaign["status"] != "draft"]
+    assert {campaign["_id"] for campaign in started if not campaign["isSampleCampaign"]} == created
+    assert len([campaign for campaign in started if campaign["isSampleCampaign"]]) == samples
+    sent = Counter(request["path"] for request in requests_of(sandbox, "start") if request["status"] == 200)
     assert list(sent.values()) == [1] * len(campaigns)
     people = range(len(campaigns) * PEOPLE)
     team = range(TEAM, TEAM + samples * PEOPLE)
-    assert messaged(sandbox) == Counter(number(each) for each in (*people, *team))
+    assert messaged(sandbox) == Counter(map(number, (*people, *team)))

@@ -31,7 +31,7 @@ def value(of: str, template: Any) -> Any:
 
 
 @task
-def both_are_there(campaign_ids: Any, ti: Any = None) -> None:
+def check_xcoms(campaign_ids: Any, ti: Any = None) -> None:
     """Check that each task has pushed the id and the whole campaign."""
     for task_id in ti.task.dag.task_ids:
         if task_id.startswith(("create", "update")) and "mapped" not in task_id:
@@ -54,15 +54,12 @@ for native in (False, True):
         def xcom_args(fields: dict[str, Any]) -> dict[str, Any]:
             return {name: value.override(task_id=f"{fields['name']}_{name}")(name, fields[name]) for name in fields}
 
-        as_datetime = {"scheduled_for": pendulum.parse(CREATE["scheduled_for"])}
-        literal = CreateCampaignOperator(task_id="create_literal", **(CREATE | as_datetime))
+        time = pendulum.parse(CREATE["scheduled_for"])
+        literal = CreateCampaignOperator(task_id="create_literal", **(CREATE | {"scheduled_for": time}))
         template = CreateCampaignOperator(task_id="create_template", **templates("create", CREATE))
         xcom_arg = CreateCampaignOperator(task_id="create_xcom_arg", **xcom_args(CREATE))
         mapped = CreateCampaignOperator.partial(task_id="create_mapped").expand_kwargs([CREATE, CREATE])
-        blank = CreateCampaignOperator(
-            task_id="create_blank",
-            **(CREATE | {"name": "Blank"}),
-        )
+        blank = CreateCampaignOperator(task_id="create_blank", **(CREATE | {"name": "Blank"}))
         blank.schedule_type = blank.scheduled_for = "{{ params.nothing }}"
 
         updates = [
@@ -78,4 +75,4 @@ for native in (False, True):
             ),
         ]
         template >> updates[1]
-        updates >> both_are_there(blank.output)
+        updates >> check_xcoms(blank.output)

@@ -29,11 +29,7 @@ def from_the_context(ti: Any) -> Iterator[str]:
         yield f"0780 000 000{number}"
 
 
-with DAG(
-    "every_way_of_recipients",
-    schedule=None,
-    render_template_as_native_obj=True,
-):
+with DAG("every_way_of_recipients", schedule=None, render_template_as_native_obj=True):
     read = people()
     ways: dict[str, Any] = {
         "literal": ["0770 123 4567", "+964 770 123 4568"],

@@ -10,37 +10,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from dev.running_airflow import RunningAirflow
-from tests.system.object_store import Store, new_bucket, object_store_server
-from tests.system.observing import KEY
 from tests.system.pods.executor import pod_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-@pytest.fixture(scope="session")
-def pod_sandbox() -> Iterator[Sandbox]:
-    with Sandbox(api_key=KEY) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(pod_sandbox: Sandbox) -> Sandbox:
-    pod_sandbox.reset()
-    return pod_sandbox
+    from airflow_provider_otpiq.sandbox import Sandbox
+    from tests.system.object_store import Store
 
 
 @pytest.fixture(scope="session")
-def bucket() -> Iterator[Store]:
-    with object_store_server() as endpoint:
-        yield new_bucket(endpoint, "marketing")
-
-
-@pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory, pod_sandbox: Sandbox, bucket: Store) -> Iterator[RunningAirflow]:
+def airflow(
+    tmp_path_factory: pytest.TempPathFactory, running_sandbox: Sandbox, bucket: Store
+) -> Iterator[RunningAirflow]:
     """A running Airflow without connections; these are in a file that only the pods see."""
     folder = tmp_path_factory.mktemp("pods")
     for name in ("pods", "secrets"):
@@ -48,16 +32,14 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, pod_sandbox: Sandbox, buck
     shutil.copytree(Path(__file__).parent / "dags", folder / "dags")
     for name in ("audience.csv", "team.csv"):
         shutil.copy(EXAMPLE_DAGS / name, folder / "dags")
-    otpiq = {"conn_type": "otpiq", "host": pod_sandbox.url, "password": KEY}
+    otpiq = {"conn_type": "otpiq", "host": running_sandbox.url, "password": running_sandbox.api_key}
     connections = {"otpiq_default": otpiq, "aws_default": bucket.connection}
     (folder / "secrets" / "connections.json").write_text(json.dumps(connections))
     _require_namespaces(folder)
     airflow = RunningAirflow(folder / "airflow", folder / "dags")
     airflow.environment["AIRFLOW__CORE__EXECUTOR"] = "tests.system.pods.executor.PodExecutor"
     airflow.environment["PYTHONPATH"] = str(REPOSITORY)
-    airflow.migrate()
-    with (folder / "airflow" / "standalone.log").open("wb") as output, airflow.started(output):
-        airflow.wait_until_it_responds()
+    with airflow.running():
         yield airflow
 
 

@@ -2,83 +2,48 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 
-from dev.local_airflow import REPOSITORY
+from airflow_provider_otpiq.exceptions import OtpiqReportError
+from tests.http.test_download import CSV, report
+from tests.system.network import ip, own_network
+from tests.wire import Wire, persistent, response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 pytestmark = pytest.mark.pods
 
 PUBLIC, PRIVATE = "93.184.216.34", "10.1.2.3"
-DOWNLOADS = textwrap.dedent(
-    """
-    import json, os, sys
-    from tests.http.test_download import CSV, report, response
-    from tests.wire import Wire, persistent
-    from airflow_provider_otpiq.exceptions import OtpiqReportError
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-
-    public, private, certificate, target = sys.argv[1:]
-    os.environ["AIRFLOW_CONN_OTPIQ_DEFAULT"] = json.dumps({"conn_type": "otpiq", "password": "sk_dev_public"})
-    os.environ["REQUESTS_CA_BUNDLE"] = certificate
-
-    def serve(address, body):
-        return Wire(persistent(body, certificate), reads=False, host=address)
-
-    files = serve(public, response())
-    there = serve(private, response())
-    url = f"https://{public}:{files.port}/file.csv"
-    OtpiqHook().download_report(report=report(url), destination=target)
-    whole = open(target, "rb").read() == CSV
-
-    def refused(url):
-        try:
-            OtpiqHook().download_report(report=report(url), destination=target)
-        except OtpiqReportError as error:
-            return str(error)
-
-    redirects = serve(public, response(b"", "302 Found", Location=f"https://{private}:{there.port}/file.csv"))
-    print(json.dumps({
-        "whole": whole,
-        "private": refused(f"https://{private}:{there.port}/file.csv"),
-        "redirect": refused(f"https://{public}:{redirects.port}/file.csv"),
-        "connections": [files.connections, there.connections],
-    }))
-    """
-)
 
 
-def test_a_file_is_downloaded_only_from_a_public_address(tmp_path: Path) -> None:
-    authority, certificate = trustme.CA(), tmp_path / "certificate.pem"
+def test_a_file_is_downloaded_only_from_a_public_address(
+    tmp_path: Path, hook: OtpiqHook, wire: Callable[..., Wire], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, certificate, target = trustme.CA(), tmp_path / "certificate.pem", tmp_path / "report.csv"
     issued = authority.issue_cert(PUBLIC, PRIVATE).private_key_and_cert_chain_pem
     certificate.write_bytes(issued.bytes() + authority.cert_pem.bytes())
-    (tmp_path / "downloads.py").write_text(DOWNLOADS)
-    addresses = "".join(f"ip address add {address}/32 dev lo && " for address in (PUBLIC, PRIVATE))
-    python = [sys.executable, "-W", "ignore", str(tmp_path / "downloads.py"), PUBLIC, PRIVATE, str(certificate)]
-    command = f'ip link set lo up && {addresses}exec "$@"'
-    done = subprocess.run(
-        ["unshare", "--net", "sh", "-c", command, "sh", *python, str(tmp_path / "report.csv")],
-        env={
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": str(tmp_path),
-            "PYTHONPATH": str(REPOSITORY),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["whole"]
-    for refusal in (found["private"], found["redirect"]):
-        assert PRIVATE in refusal
-    assert found["connections"] == [1, 0]
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+
+    def serve(address: str, content: bytes) -> tuple[Wire, str]:
+        server = wire(persistent(content, certificate), reads=False, host=address)
+        return server, f"https://{address}:{server.port}/file.csv"
+
+    with own_network():
+        for address in (PUBLIC, PRIVATE):
+            ip(f"address add {address}/32 dev lo")
+        public, public_url = serve(PUBLIC, response(CSV))
+        private, private_url = serve(PRIVATE, response(CSV))
+        _, redirect_url = serve(PUBLIC, response(b"", "302 Found", Location=private_url))
+        hook.download_report(report=report(public_url), destination=str(target))
+        assert target.read_bytes() == CSV
+        for url in (private_url, redirect_url):
+            with pytest.raises(OtpiqReportError, match=PRIVATE):
+                hook.download_report(report=report(url), destination=str(target))
+    assert (public.connections, private.connections) == (1, 0)

@@ -1,23 +1,20 @@
-"""A create under a real scheduler: killed, rate limited, refused, cleared and mapped."""
+"""Creates under a real scheduler: killed, rate limited, refused, cleared and mapped, and their assets."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 import sqlalchemy
 
 from dev.running_airflow import wait_until
+from tests.listening import LOOPBACK, listening
 from tests.system.observing import (
-    KEY,
-    STORED_KEY,
     WRONG_KEY,
     everything_written,
+    kill_task,
     log_of,
     run_again,
     set_variable,
@@ -30,6 +27,8 @@ if TYPE_CHECKING:
     from dev.running_airflow import RunningAirflow
 
 pytestmark = pytest.mark.scheduler
+
+CONSUMER = "/dags/scheduled_on_a_campaign"
 
 
 def requested_delay(airflow: RunningAirflow, task: dict[str, Any]) -> float | None:
@@ -46,7 +45,7 @@ def requested_delay(airflow: RunningAirflow, task: dict[str, Any]) -> float | No
 
 
 def test_a_retry_returns_the_campaign_that_a_killed_try_saved(airflow: RunningAirflow, sandbox: Sandbox) -> None:
-    run = airflow.trigger("killed_after_storing")
+    run = airflow.trigger("create_killed")
     assert airflow.finished(run) == "success"
     assert task_of(airflow, run)["try_number"] == 2
     assert [request["method"] for request in sandbox.requests] == ["POST"]
@@ -59,28 +58,19 @@ def test_a_retry_creates_another_campaign_if_the_killed_try_saved_none(
     airflow: RunningAirflow, sandbox: Sandbox
 ) -> None:
     sandbox.arm("create", delay=20)
-    run = airflow.trigger("killed_before_storing")
+    run = airflow.trigger("create")
     wait_until(lambda: sandbox.campaigns)
-    os.kill(int((Path(airflow.environment["AIRFLOW_HOME"]) / "process-of-the-task").read_text()), signal.SIGKILL)
+    kill_task(airflow, run, "create")
     assert airflow.finished(run) == "success"
     assert len(sandbox.requests) == 2
     assert airflow.xcom(run, "create") == sandbox.campaigns[-1]["_id"]
     assert airflow.xcom(run, "create", "campaign")["_id"] == sandbox.campaigns[-1]["_id"]
 
 
-def test_a_429_waits_as_long_as_otpiq_requests_without_a_slot(airflow: RunningAirflow, sandbox: Sandbox) -> None:
-    sandbox.arm("create", status=429, body={"waitMinutes": 50})
-    run = airflow.trigger("limited")
-    task = wait_for_state(airflow, run, "up_for_retry")
-    assert requested_delay(airflow, task) == 3000
-    assert airflow.api("GET", "/pools/default_pool").json()["occupied_slots"] == 0
-    assert len(sandbox.requests) == 1
-
-
 def test_the_next_try_starts_after_the_wait(airflow: RunningAirflow, sandbox: Sandbox) -> None:
     # The hook waits out the first 429, Airflow the second.
     sandbox.arm("create", status=429, headers={"Retry-After": "3"}, times=2)
-    run = airflow.trigger("limited")
+    run = airflow.trigger("create")
     assert airflow.finished(run) == "success"
     first, second = airflow.api("GET", f"{run}/taskInstances/create/tries").json()["task_instances"]
     waited = datetime.fromisoformat(second["start_date"]) - datetime.fromisoformat(first["end_date"])
@@ -89,7 +79,7 @@ def test_the_next_try_starts_after_the_wait(airflow: RunningAirflow, sandbox: Sa
 
 
 def test_a_401_fails_without_a_retry(airflow: RunningAirflow, sandbox: Sandbox) -> None:
-    run = airflow.trigger("wrong_key")
+    run = airflow.trigger("create", otpiq_conn_id="otpiq_wrong_key")
     assert airflow.finished(run) == "failed"
     task = task_of(airflow, run)
     assert (task["state"], task["try_number"], task["max_tries"]) == ("failed", 1, 3)
@@ -107,12 +97,7 @@ def test_a_retry_policy_can_be_set_at_each_level(airflow: RunningAirflow, sandbo
         assert wait_for_state(airflow, run, "failed", task_id)["try_number"] == 1
     assert airflow.finished(run_by_default_args) == "failed"
     assert [task["try_number"] for task in airflow.tasks(run_by_default_args)] == [1, 1]
-
-
-def test_the_manual_example_without_a_date_saves_a_draft(airflow: RunningAirflow, sandbox: Sandbox) -> None:
-    runs = [airflow.trigger("example_otpiq_manual", scheduled_for=blank) for blank in (None, "")]
-    assert [airflow.finished(run) for run in runs] == ["success", "success"]
-    assert [campaign["status"] for campaign in sandbox.campaigns] == ["draft", "draft"]
+    assert airflow.api("GET", "/pools/default_pool").json()["occupied_slots"] == 0  # during the wait
 
 
 @pytest.mark.parametrize(
@@ -136,21 +121,11 @@ def test_the_api_checks_the_limits_of_the_form(
     assert sandbox.requests == []
 
 
-def test_what_the_api_does_not_check_fails_the_task_and_sends_nothing(
-    airflow: RunningAirflow, sandbox: Sandbox
-) -> None:
-    run = airflow.trigger("example_otpiq_manual", scheduled_for="tomorrow", schedule_type="schedule")
-    assert airflow.finished(run) == "failed"
-    log = log_of(airflow, run, "create")
-    assert "OtpiqValidationError" in log
-    assert "scheduled_for: " in log
-    assert sandbox.requests == []
-
-
 def test_a_cleared_create_returns_its_campaign_until_its_fields_change(
     airflow: RunningAirflow, sandbox: Sandbox
 ) -> None:
-    run = airflow.trigger("cleared")
+    set_variable(airflow, "otpiq_name", "First")
+    run = airflow.trigger("create")
     assert airflow.finished(run) == "success"
     first = airflow.xcom(run, "create")
     run_again(airflow, run, "create")
@@ -169,7 +144,7 @@ def test_ten_mapped_creates_with_three_faults_create_ten_campaigns(airflow: Runn
     sandbox.arm("create", status=503)
     sandbox.arm("create", connection="drop")
     sandbox.arm("create", status=500, body={"message": "Internal server error"})
-    run = airflow.trigger("ten_mapped")
+    run = airflow.trigger("create_mapped")
     assert airflow.finished(run) == "success"
     assert len(sandbox.requests) == 13
     id_by_name = {campaign["name"]: campaign["_id"] for campaign in sandbox.campaigns}
@@ -179,13 +154,32 @@ def test_ten_mapped_creates_with_three_faults_create_ten_campaigns(airflow: Runn
 
 
 def test_only_the_connections_contain_the_keys(airflow: RunningAirflow, sandbox: Sandbox) -> None:
-    stored = json.dumps({"conn_type": "otpiq", "host": sandbox.url, "password": STORED_KEY})
-    airflow.run("connections", "add", "otpiq_stored", "--conn-json", stored).check_returncode()
-    assert airflow.finished(airflow.trigger("stored_key")) == "failed"
-    assert airflow.finished(airflow.trigger("wrong_key")) == "failed"
+    stored_key = "sk_live_stored_and_never_to_be_seen"
+    stored = {"connection_id": "otpiq_stored", "conn_type": "otpiq", "host": sandbox.url, "password": stored_key}
+    airflow.api("POST", "/connections", stored).raise_for_status()
+    for connection_id in ("otpiq_stored", "otpiq_wrong_key"):
+        assert airflow.finished(airflow.trigger("create", otpiq_conn_id=connection_id)) == "failed"
     assert airflow.finished(airflow.trigger("example_otpiq_manual", name="To be found")) == "success"
     found = "".join(everything_written(airflow))
     assert "To be found" in found
     assert "Check the API key" in found
-    for key in (KEY, WRONG_KEY, STORED_KEY):
+    for key in (sandbox.api_key, WRONG_KEY, stored_key):
         assert key not in found
+
+
+def test_a_dag_scheduled_on_an_asset_gets_the_campaign_id(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    wait_until(lambda: airflow.api("PATCH", CONSUMER, {"is_paused": False}).ok)
+    airflow.finished(airflow.trigger("asset_of_a_campaign"))
+    (run,) = wait_until(lambda: airflow.api("GET", f"{CONSUMER}/dagRuns").json()["dag_runs"])
+    path = f"{CONSUMER}/dagRuns/{run['dag_run_id']}"
+    assert airflow.finished(path) == "success"
+    assert airflow.xcom(path, "read") == [campaign["_id"] for campaign in sandbox.campaigns]
+
+
+def test_airflow_and_its_database_listen_on_loopback_only(airflow: RunningAirflow) -> None:
+    processes = airflow.processes()
+    if postmaster := airflow.environment.get("OTPIQ_TEST_POSTMASTER"):
+        processes.append(psutil.Process(int(postmaster)))
+    found = listening(processes)
+    assert ("127.0.0.1", airflow.port) in found
+    assert {host for host, _ in found} <= LOOPBACK

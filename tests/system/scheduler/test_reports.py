@@ -8,7 +8,7 @@ import pytest
 
 from dev.running_airflow import wait_until
 from tests.operators.reports import as_csv, downloads, generated, read, send_file
-from tests.system.observing import everything_written, is_task, wait_for_state
+from tests.system.observing import everything_written, kill_task, wait_for_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,8 +53,7 @@ def test_a_task_killed_during_a_download_leaves_no_file_and_the_next_try_writes_
     destination = tmp_path / "out" / "report.csv"
     run = airflow.trigger("report_that_is_killed", destination=str(destination))
     wait_until(lambda: downloads(sandbox))
-    for process in filter(is_task, airflow.processes()):
-        process.kill()
+    kill_task(airflow, run, "report")
     assert airflow.finished(run) == "success"
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["report.csv"]
     assert len(generated(sandbox)) == 2

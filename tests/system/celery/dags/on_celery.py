@@ -32,10 +32,10 @@ CAMPAIGNS = 6
 
 
 def people(ti: Any, params: dict[str, Any], first: int = 0) -> Iterator[dict[str, Any]]:
-    """Twenty people of a campaign, with numbers that stand nowhere in this file, which Airflow stores a copy of."""
+    """Yield a campaign's 20 people, whose numbers are not in this file, because Airflow stores a copy of it."""
     first += int(params["first"]) + max(ti.map_index, 0) * 20
-    for each in range(first, first + 20):
-        yield {"phoneNumber": f"96477{each:08}", "templateParameters": {"body": {"1": "-".join(NAME)}}}
+    for number in range(first, first + 20):
+        yield {"phoneNumber": f"96477{number:08}", "templateParameters": {"body": {"1": "-".join(NAME)}}}
 
 
 def team(ti: Any, params: dict[str, Any]) -> Iterator[dict[str, Any]]:

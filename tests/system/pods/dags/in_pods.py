@@ -1,13 +1,11 @@
-"""Whole campaigns whose every task runs in a pod of its own."""
+"""A campaign and a broadcast, for tasks in pods."""
 
 from __future__ import annotations
 
-import csv
 import os
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import DAG
 
@@ -20,9 +18,6 @@ from airflow_provider_otpiq.operators.campaign import (
     StartCampaignOperator,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 TEMPLATE: dict[str, Any] = {
     "template_name": "summer_promo",
     "template_language": "ar",
@@ -31,26 +26,16 @@ TEMPLATE: dict[str, Any] = {
 AT_ONCE: dict[str, Any] = {"retries": 1, "retry_delay": timedelta(0)}
 
 
-@dataclass(frozen=True)
-class RecipientsIn:
-    file: str
-
-    def __call__(self) -> Iterator[dict[str, Any]]:
-        with (Path(__file__).parent / self.file).open(encoding="utf-8") as rows:
-            for row in csv.DictReader(rows):
-                yield {"phoneNumber": row["phone"], "templateParameters": {"body": {"1": row["name"]}}}
-
+FOLDER = Path(__file__).parent
+COLUMNS: dict[str, Any] = {"phone_number": "phone", "template_parameters": {"body": {"1": "name"}}}
 
 with DAG("campaign", schedule=None, default_args=AT_ONCE):
     create = CreateCampaignOperator(task_id="create", name="From pods", **TEMPLATE)
     attach = AttachRecipientsOperator(
-        task_id="attach", campaign_id=create.output, recipients=RecipientsIn("audience.csv")
+        task_id="attach", campaign_id=create.output, recipients=f"{FOLDER}/audience.csv", **COLUMNS
     )
-    sample = SendSampleOperator(task_id="sample", campaign_id=create.output, recipients=RecipientsIn("team.csv"))
+    sample = SendSampleOperator(task_id="sample", campaign_id=create.output, recipients=f"{FOLDER}/team.csv", **COLUMNS)
     attach >> sample >> StartCampaignOperator(task_id="start", campaign_id=create.output)
-
-with DAG("start_only", schedule=None, params={"campaign_id": ""}, default_args=AT_ONCE):
-    StartCampaignOperator(task_id="start", campaign_id="{{ params.campaign_id }}")
 
 
 def has_no_home(context: Any) -> None:
@@ -62,8 +47,7 @@ with DAG("broadcast", schedule=None, params={"folder": ""}, default_args={**WITH
     prepare = PrepareAudienceOperator(
         task_id="prepare",
         source="{{ params.folder }}/crm/*.csv",
-        phone_number="phone",
-        template_parameters={"body": {"1": "name"}},
+        **COLUMNS,
         suppress="{{ params.folder }}/opt_outs.csv",
         output="{{ params.folder }}/{{ run_id }}/audience",
     )

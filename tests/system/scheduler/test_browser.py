@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_otpiq.sandbox import Sandbox
-from dev.local_airflow import EXAMPLE_DAGS
-from dev.running_airflow import RunningAirflow, wait_until
+from dev.running_airflow import wait_until
 from tests.sandbox.client import generate
+from tests.system.observing import DASHBOARD, run_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Locator, Page
+
+    from airflow_provider_otpiq.sandbox import Sandbox
+    from dev.running_airflow import RunningAirflow
 
 playwright = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
 expect = playwright.expect
@@ -36,73 +38,6 @@ QUIET = [
 ]
 # `OTPIQ_TEST_SCREENSHOTS=docs/screenshots make test-browser` takes the documentation's pictures.
 SCREENSHOTS = os.environ.get("OTPIQ_TEST_SCREENSHOTS")
-
-DASHBOARD = "https://dashboard.example.com/campaigns/{campaign_id}"
-LINKED = """
-from airflow.sdk import DAG
-from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
-from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
-from airflow_provider_otpiq.operators.campaign import CreateCampaignOperator
-from airflow_provider_otpiq.operators.report import DeliveryReportOperator
-
-OF_THE_SANDBOX = {
-    "template_name": "summer_promo",
-    "template_language": "ar",
-    "phone_number": "+964 770 123 4567",
-    "otpiq_conn_id": "otpiq_dashboard",
-}
-
-with DAG("reported", schedule=None, params={"folder": ""}):
-    prepare = PrepareAudienceOperator(
-        task_id="prepare",
-        source=lambda: [{"phone": f"96477000000{each}", "name": "Zaynab"} for each in range(10, 13)],
-        phone_number="phone",
-        template_parameters={"body": {"1": "name"}},
-        output="{{ params.folder }}",
-    )
-    create = CreateBroadcastOperator(task_id="create", audience=prepare.output, name="Reported", **OF_THE_SANDBOX)
-    start = StartBroadcastOperator(task_id="start", broadcast=create.output, otpiq_conn_id="otpiq_dashboard")
-    DeliveryReportOperator(
-        task_id="report",
-        broadcast=start.output,
-        start="{{ dag_run.run_after }}",
-        end="{{ dag_run.run_after + macros.timedelta(hours=2) }}",
-        destination="{{ params.folder }}/report.parquet",
-        otpiq_conn_id="otpiq_dashboard",
-    )
-
-with DAG("linked", schedule=None, params={"otpiq_conn_id": ""}):
-    CreateCampaignOperator(
-        task_id="create",
-        name="Linked",
-        template_name="summer_promo",
-        template_language="ar",
-        phone_number="+964 770 123 4567",
-        otpiq_conn_id="{{ params.otpiq_conn_id }}",
-    )
-"""
-
-
-@pytest.fixture(scope="module")
-def ui_sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory, ui_sandbox: Sandbox) -> Iterator[RunningAirflow]:
-    home = tmp_path_factory.mktemp("browser")
-    (home / "dags").mkdir()
-    (home / "dags" / "examples").symlink_to(EXAMPLE_DAGS)
-    (home / "dags" / "linked.py").write_text(LINKED)
-    airflow = RunningAirflow(home, home / "dags")
-    airflow.connect("otpiq_default", host=ui_sandbox.url, password=ui_sandbox.api_key)  # for the DAG
-    extra = {"dashboard_url": DASHBOARD}
-    airflow.connect("otpiq_dashboard", host=ui_sandbox.url, password=ui_sandbox.api_key, extra=extra)
-    airflow.migrate()
-    with (home / "standalone.log").open("wb") as output, airflow.started(output):
-        airflow.wait_until_it_responds()
-        yield airflow
 
 
 @pytest.fixture(scope="module")
@@ -150,45 +85,41 @@ def press_test(page: Page, connection_id: str) -> None:
     row.get_by_role("button", name="Test Connection").click()
 
 
-def test_the_connection_form_is_filled_in_saved_and_tested(page: Page, ui_sandbox: Sandbox) -> None:
+def test_the_connection_form_is_filled_in_saved_and_tested(page: Page, sandbox: Sandbox) -> None:
     """Airflow 3.3 has the Test button in the list, for a saved connection."""
-    ui_sandbox.reset()
-    fill_in_a_connection(page, "otpiq_form", ui_sandbox, ui_sandbox.api_key)
+    fill_in_a_connection(page, "otpiq_form", sandbox, sandbox.api_key)
     press_test(page, "otpiq_form")
     expect(page.get_by_text("Connected to OTPIQ project 'Sandbox project'")).to_be_visible()
-    assert [(request["method"], request["status"]) for request in ui_sandbox.requests] == [("GET", 200)]
+    assert [(request["method"], request["status"]) for request in sandbox.requests] == [("GET", 200)]
 
 
-def test_a_wrong_key_shows_what_to_check(page: Page, ui_sandbox: Sandbox) -> None:
-    fill_in_a_connection(page, "otpiq_wrong", ui_sandbox, "sk_live_wrong_key")
+def test_a_wrong_key_shows_what_to_check(page: Page, sandbox: Sandbox) -> None:
+    fill_in_a_connection(page, "otpiq_wrong", sandbox, "sk_live_wrong_key")
     press_test(page, "otpiq_wrong")
     expect(page.get_by_text("Check the API key in the connection's password")).to_be_visible()
     assert "sk_live_wrong_key" not in page.content()
 
 
-def test_an_invalid_guard_rail_of_the_form_is_shown(page: Page, ui_sandbox: Sandbox) -> None:
-    fill_in_a_connection(page, "otpiq_guarded", ui_sandbox, ui_sandbox.api_key, allowed_recipients="the team")
+def test_an_invalid_guard_rail_of_the_form_is_shown(page: Page, sandbox: Sandbox) -> None:
+    fill_in_a_connection(page, "otpiq_guarded", sandbox, sandbox.api_key, allowed_recipients="the team")
     press_test(page, "otpiq_guarded")
     expect(page.get_by_text("allowed_recipients: has an entry that is neither a phone number")).to_be_visible()
 
 
 def test_a_person_approves_a_campaign_and_sees_its_messages(
-    airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox
+    airflow: RunningAirflow, page: Page, sandbox: Sandbox
 ) -> None:
-    ui_sandbox.reset()
     run = airflow.trigger("example_otpiq_lifecycle")
     wait_until(lambda: any(task["state"] == "awaiting_input" for task in airflow.tasks(run)))
     airflow.wait_for_a_loop_of_the_scheduler()
-    run_id = run.rsplit("/", maxsplit=1)[-1]
-    page.goto(f"/dags/example_otpiq_lifecycle/runs/{run_id}/tasks/approve/required_actions")
+    page.goto(f"/dags/example_otpiq_lifecycle/runs/{run_id_of(run)}/tasks/approve/required_actions")
     expect(page.get_by_text("to 11 people for about 132 IQD")).to_be_visible()
     page.get_by_role("button", name="Approve").click()
-    state = airflow.finished(run)
-    assert state == "success", [(task["task_id"], task["state"]) for task in airflow.tasks(run)]
-    ui_sandbox.move_clock(days=2)
-    generate(ui_sandbox, startDate=ui_sandbox.campaigns[0]["createdAt"]).raise_for_status()
+    assert airflow.finished(run) == "success"
+    sandbox.move_clock(days=2)
+    generate(sandbox, startDate=sandbox.campaigns[0]["createdAt"]).raise_for_status()
     page.set_viewport_size({"width": 1100, "height": 800})
-    page.goto(ui_sandbox.url.removesuffix("api"))
+    page.goto(sandbox.url.removesuffix("api"))
     campaigns = page.get_by_role("table").first.get_by_role("row")
     expect(campaigns.filter(has_text="Summer offer of")).to_have_count(2)
     expect(page.get_by_text("9647•••").first).to_be_visible()
@@ -197,9 +128,7 @@ def test_a_person_approves_a_campaign_and_sees_its_messages(
     photograph(page, "sandbox")
 
 
-def test_the_manual_example_is_triggered_from_its_form(
-    airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox
-) -> None:
+def test_the_manual_example_is_triggered_from_its_form(airflow: RunningAirflow, page: Page, sandbox: Sandbox) -> None:
     airflow.trigger("example_otpiq_manual")  # unpauses it, and waits until Airflow knows it
     page.set_viewport_size({"width": 1100, "height": 1300})
     page.goto("/dags/example_otpiq_manual")
@@ -217,21 +146,20 @@ def test_the_manual_example_is_triggered_from_its_form(
     page.wait_for_url("**/dags/example_otpiq_manual/runs/*")
     run_id = page.url.rstrip("/").rpartition("/")[2]
     assert airflow.finished(f"/dags/example_otpiq_manual/dagRuns/{run_id}") == "success"
-    (campaign,) = [each for each in ui_sandbox.campaigns if each["name"] == "From the browser"]
+    (campaign,) = [campaign for campaign in sandbox.campaigns if campaign["name"] == "From the browser"]
     assert (campaign["status"], campaign["template"]) == ("draft", "665f1c2ab3d4e5f601234567")
     page.goto(f"/dags/example_otpiq_manual/runs/{run_id}/tasks/create/xcom")
     expect(page.get_by_text(campaign["_id"]).first).to_be_visible()
 
 
 def test_a_task_links_to_its_campaign_if_the_connection_has_a_dashboard_url(
-    airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox
+    airflow: RunningAirflow, page: Page, sandbox: Sandbox
 ) -> None:
-    ui_sandbox.reset()
     page.set_viewport_size({"width": 1100, "height": 440})
     for connection, links in (("otpiq_default", 0), ("otpiq_dashboard", 1)):
-        run = airflow.trigger("linked", otpiq_conn_id=connection)
+        run = airflow.trigger("create", otpiq_conn_id=connection)
         assert airflow.finished(run) == "success"
-        page.goto(f"/dags/linked/runs/{run.rsplit('/', maxsplit=1)[-1]}/tasks/create/details")
+        page.goto(f"/dags/create/runs/{run.rsplit('/', maxsplit=1)[-1]}/tasks/create/details")
         expect(page.get_by_text("Extra Links")).to_be_visible()  # Airflow's heading, with or without a link
         expect(page.get_by_role("cell", name="CreateCampaignOperator")).to_be_visible()
         expect(page.get_by_text("OTPIQ dashboard")).to_have_count(links)
@@ -241,9 +169,8 @@ def test_a_task_links_to_its_campaign_if_the_connection_has_a_dashboard_url(
 
 
 def test_a_report_shows_its_counts_and_its_link(
-    airflow: RunningAirflow, page: Page, ui_sandbox: Sandbox, tmp_path: Path
+    airflow: RunningAirflow, page: Page, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    ui_sandbox.reset()
     run = airflow.trigger("reported", folder=str(tmp_path / "audience"))
     assert airflow.finished(run) == "success"
     task = f"/dags/reported/runs/{run.rsplit('/', maxsplit=1)[-1]}/tasks/report"
@@ -257,6 +184,6 @@ def test_a_report_shows_its_counts_and_its_link(
     expect(page.get_by_text("report.parquet").first).to_be_visible()
     expect(page.get_by_role("cell", name="report", exact=True)).to_be_visible()
     assert airflow.xcom(run, "report", "report")["unmatched"] == 3  # nothing was sent yet
-    page.goto(ui_sandbox.url.removesuffix("api"))
+    page.goto(sandbox.url.removesuffix("api"))
     expect(page.get_by_role("heading", name="Reports")).to_be_visible()
     expect(page.get_by_role("link", name="delivery-report-")).to_have_count(1)

@@ -32,10 +32,10 @@ def own_network() -> Iterator[None]:
     with Path("/proc/thread-self/ns/net").open() as before:
         _require_permission(_libc.unshare(_NEW_NETWORK))
         try:
-            _ip("link set lo up")
-            _ip(f"link add {_BRIDGE} type bridge")
-            _ip(f"address add {HUB}/24 dev {_BRIDGE}")
-            _ip(f"link set {_BRIDGE} up")
+            ip("link set lo up")
+            ip(f"link add {_BRIDGE} type bridge")
+            ip(f"address add {HUB}/24 dev {_BRIDGE}")
+            ip(f"link set {_BRIDGE} up")
             yield
         finally:
             _require_permission(_libc.setns(before.fileno(), _NEW_NETWORK))
@@ -45,13 +45,13 @@ def require(program: str) -> str:
     """Return a program's path, or raise an error that names its Debian package."""
     if found := shutil.which(program):
         return found
-    raise FileNotFoundError(f"The Celery tests need {program}. Install Debian's package {_PACKAGES[program]}")
+    raise FileNotFoundError(f"{program} is missing. Install Debian's package {_PACKAGES[program]}")
 
 
 def _require_permission(result: int) -> None:
     if result:
         reason = os.strerror(ctypes.get_errno())
-        raise PermissionError(f"The Celery tests need root, for network namespaces: {reason}")
+        raise PermissionError(f"Network namespaces need root: {reason}")
 
 
 class Machine:
@@ -71,13 +71,14 @@ class Machine:
             assert waits.stdout.readline() == b"ready\n"
             self.enter = [require("nsenter"), f"--target={waits.pid}", "--net", "--uts"]
             """The prefix of a command that runs on it."""
-            _ip(f"link add {self.name} type veth peer name eth0 netns {waits.pid}")
-            _ip(f"link set {self.name} master {_BRIDGE} up")
-            _ip("link set lo up", self.enter)
-            _ip(f"address add {self.address}/24 dev eth0", self.enter)
-            _ip("link set eth0 up", self.enter)
+            ip(f"link add {self.name} type veth peer name eth0 netns {waits.pid}")
+            ip(f"link set {self.name} master {_BRIDGE} up")
+            ip("link set lo up", self.enter)
+            ip(f"address add {self.address}/24 dev eth0", self.enter)
+            ip("link set eth0 up", self.enter)
             yield
 
 
-def _ip(command: str, enter: list[str] | None = None) -> None:
+def ip(command: str, enter: list[str] | None = None) -> None:
+    """Run the program ``ip``, on a machine if ``enter`` is its prefix."""
     subprocess.run([*(enter or []), require("ip"), *command.split()], check=True)
