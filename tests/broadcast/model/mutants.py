@@ -17,7 +17,6 @@ _PACKAGE = "airflow_provider_otpiq"
 # In the order of their imports: a module is loaded again after one that it imports.
 _MODULES = [
     f"{_PACKAGE}._ledger",
-    f"{_PACKAGE}._audience.in_use",
     f"{_PACKAGE}._audience.output",
     f"{_PACKAGE}._broadcast.result",
     f"{_PACKAGE}._broadcast.process",
