@@ -48,7 +48,8 @@ _REMEDY = (
 def _report_file(location: str) -> str:
     if location.endswith(_SUFFIXES):
         return location
-    raise ValueError(f"must end in {' or '.join(_SUFFIXES)}, as a delivery report; found {safe_repr(location)}")
+    name = safe_repr(location.rpartition("/")[2])
+    raise ValueError(f"must end in {' or '.join(_SUFFIXES)}, as the file of a delivery report; found {name}")
 
 
 def _substrings(value: object) -> list[str]:

@@ -73,12 +73,12 @@ def test_a_report_of_some_statuses_is_an_error(prepare: Run, report: ReportTask,
 def test_every_field_is_rendered(
     prepare: Run, context: dict[str, Any], delivery: str, audience: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "opt_outs.csv").write_text(f"tel\n{number(1)}\n")
+    (tmp_path / "opt_outs.csv").write_text(f"tel\n{number(2)}\n")
     context["params"] |= {
         "report": delivery,
         "audience": audience,
         "status": "delivered",
-        "why": "nothing",
+        "why": "service UNAVAILABLE",
         "none": None,
     }
     context["dag"].render_template_as_native_obj = True
@@ -92,7 +92,7 @@ def test_every_field_is_rendered(
         suppress=f"{tmp_path}/opt_outs.csv",
         suppress_phone_number="{{ 'tel' }}",
     )
-    assert [recipient["phoneNumber"] for recipient in recipients(manifest)] == [number(at) for at in range(2, 9)]
+    assert [recipient["phoneNumber"] for recipient in recipients(manifest)] == [number(at) for at in range(3, 9)]
 
 
 def test_an_asset_event_and_lineage_name_the_report_and_the_audience(
