@@ -17,7 +17,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqSupersededError,
 )
 from airflow_provider_otpiq.sandbox import Sandbox
-from tests.broadcast.people import everybody, messaged
+from tests.broadcast.people import everybody, messaged, write_audience
 from tests.operators.broadcasts import Run, in_minutes, later, sent, text_of
 
 if TYPE_CHECKING:
@@ -228,3 +228,19 @@ def test_a_create_after_a_stop_creates_nothing(create: Run, start: Run, stop: Ru
     create()
     assert sent(sandbox) == before
     assert create.fail(name="Autumn offer", replace=True).errors[0].endswith("request.json")
+
+
+@pytest.mark.slow
+def test_ten_thousand_people_in_waves_are_stopped_and_started_again(
+    create: Run, start: Run, stop: Run, sandbox: Sandbox, audience: str
+) -> None:
+    sandbox.credit = 10**6
+    write_audience(str(Path(audience).parent), parts=10, part_size=1000)
+    create()
+    start(scheduled_for=in_minutes(60), wave_size=4000, wave_interval=timedelta(hours=1))
+    with later(minutes=90):
+        stop(fail_if_too_late=False)
+        assert stop.pushed["broadcast"]["recipients_too_late"] == 4000
+        assert sum(messaged(sandbox).values()) == 4000
+        start(scheduled_for=in_minutes(60))
+        assert messaged(sandbox) == everybody(10, 1000)
