@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 from airflow_provider_otpiq.exceptions import OtpiqRateLimitError, OtpiqRequestError
 from tests.broadcast.people import everybody, messaged, write_audience
+from tests.docs.pages import BLOCKS
+from tests.fakes import execute
 from tests.operators.broadcasts import Run, in_minutes, later, text_of
 
 if TYPE_CHECKING:
@@ -132,3 +136,27 @@ def test_waves_of_a_start_after_a_stop_begin_with_what_was_stopped(start: Run, s
         start(scheduled_for=again, wave_size=6, wave_interval=HOUR)
         assert minutes(sandbox, again)[2:] == [0, 0, 60]
         assert messaged(sandbox) == everybody(5)
+
+
+@pytest.mark.parametrize(("first", "is_stopped"), [(0, True), (1, False)])  # the sandbox delivers nothing to 0
+def test_the_rest_is_stopped_if_too_many_messages_of_the_first_wave_fail(
+    create: Run, context: dict[str, Any], sandbox: Sandbox, sleep_calls: list[float], tmp_path: Path,
+    first: int, is_stopped: bool,
+) -> None:  # fmt: skip
+    """Run the tasks of the guide's example."""
+    write_audience(str(tmp_path), parts=5, first=first)
+    ledger = create()
+    (code,) = [block.code for block in BLOCKS if "too_many_failed" in block.code]
+    code = code.replace("s3://aws_default@marketing/otpiq/summer/ledger", ledger).replace("5000", "6")
+    tasks: dict[str, Any] = {}
+    with DAG("guide", schedule=None, start_date=in_minutes(0)) as dag:
+        exec(code, tasks)  # noqa: S102
+    macros = SimpleNamespace(timedelta=timedelta)
+    context |= {"dag": dag, "dag_run": SimpleNamespace(run_after=in_minutes(0)), "macros": macros}
+    execute(tasks["start_in_waves"], context)
+    with later(hours=4):
+        execute(tasks["report"], context)
+        if tasks["too_many_failed"].function(context["ti"].pushed["report"]):
+            execute(tasks["stop_the_rest"], context)
+        statuses = [campaign["status"] for campaign in sandbox.campaigns]
+    assert statuses == ["completed"] * 2 + ["draft" if is_stopped else "scheduled"] * 3
