@@ -19,7 +19,7 @@ MIN_LEAD_TIME = timedelta(minutes=2)
 
 def unwrap_mapped_path(value: object) -> object:
     """
-    Return the path that every task of a mapped task returns.
+    Return the path that all instances of a mapped task return.
 
     :raises ValueError: if they return several.
     """
@@ -58,7 +58,7 @@ def _not_zero(value: timedelta) -> timedelta:
 
 
 def _absolute(location: str) -> str:
-    """Refuse a path that another worker or working directory would resolve to another ledger."""
+    """Refuse a relative path, which depends on the working directory."""
     if "://" in location or PurePath(location).is_absolute():
         return location
     raise ValueError(f"must be an absolute path or a URL; found {safe_repr(location)}")
@@ -142,7 +142,7 @@ class StartBroadcast(_Sharded):
 
 
 class StopBroadcast(_Sharded):
-    """Which broadcast stops."""
+    """The broadcast to stop."""
 
     subject = "This task"
     failure_phrase = "stopped nothing"

@@ -2,7 +2,7 @@
 Stop a broadcast: make its campaigns drafts again, unless they have started.
 
 The stop is saved first, so no start schedules anything any more. A request that a start has sent just before may still
-take effect. So each campaign is made a draft again once none can be in flight.
+take effect. So the campaigns are made drafts twice: immediately, and once no such request can be in flight.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StopResult(BroadcastResult):
-    """What a stop has done, and the campaigns that had started."""
+    """The result of a stop, with the campaigns that had started."""
 
     too_late: tuple[str, ...] = ()
     """One line for each campaign that had started."""
@@ -87,7 +87,7 @@ def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | Non
 class _Stop:
     def __init__(self, hook: OtpiqHook, ledger: Ledger, number: int, parts: list[Part]) -> None:
         self._hook, self._ledger, self._number, self._parts = hook, ledger, number, parts
-        # After the stop was saved: a start saves a schedule before it checks for a stop.
+        # Read after the stop was saved: a start saves a schedule before it checks for a stop.
         history = read_history(ledger, parts)
         self._start = history.rounds[number - 1].start
         self._schedules = history.schedules
