@@ -54,7 +54,10 @@ class Campaigns:
                 f"the broadcast was created in project {sanitize(str(created_in))!r}, and connection"
                 f" {self._hook.otpiq_conn_id!r} belongs to project {sanitize(name)!r}"
             )
-            log.warning("%s, unless the project was renamed.", self._other_project)
+            log.warning(
+                "The connection may be of another project: %s. If the project was only renamed, ignore this warning.",
+                self._other_project,
+            )
 
     def update(self, *, campaign_id: str, **changes: Any) -> dict[str, Any]:
         """

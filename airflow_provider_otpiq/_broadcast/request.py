@@ -137,7 +137,7 @@ class StartBroadcast(_Sharded):
     @classmethod
     def _together_with_its_size(cls, interval: timedelta | None, info: ValidationInfo) -> timedelta | None:
         if "wave_size" in info.data and (interval is None) != (info.data["wave_size"] is None):
-            raise ValueError("must be set together with `wave_size`, and not without it")
+            raise ValueError("must be set if wave_size is set, and only then")
         return interval
 
 

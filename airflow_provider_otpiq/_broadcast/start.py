@@ -93,7 +93,7 @@ class _Start:
                 raise OtpiqValidationError(f"{error}\n{before}. They stay scheduled.", errors=error.errors) from None
             raise
         if self._missing and self._number > 1:
-            wait_for_requests_in_flight(self._hook, "requests of the stop before this start may still take effect")
+            wait_for_requests_in_flight(self._hook, "requests of the last stop may still take effect")
         self._schedule(start)
         self._report_other_shards()
         return self._result(start)
@@ -153,8 +153,8 @@ class _Start:
             )
         if self._request.scheduled_for in [start.requested for _, start, _ in self._history.rounds]:
             raise _refusal(
-                f"scheduled_for: the start with {_format(self._request.scheduled_for)} was stopped; expected another"
-                " time",
+                f"scheduled_for: must differ from that of each stopped start; found"
+                f" {_format(self._request.scheduled_for)}",
                 "To start the broadcast again, set another scheduled_for.",
             )
 
@@ -237,11 +237,11 @@ class _Start:
             found = getattr(request, name)
             if value != found:
                 raise _refusal(
-                    f"{name}: must be {_format(value)}, as when the start of {self._ledger} began; found"
+                    f"{name}: must be {_format(value)}, its value when the start of {self._ledger} began; found"
                     f" {_format(found)}",
-                    f"A start that has begun keeps its time. To finish it, set that {name}"
+                    f"A start that has begun keeps its time and its waves. To finish it, set that {name}"
                     + (" (None: remove it)" if value is None else "")
-                    + ". For another time, stop the broadcast first. For another broadcast, set another output of the"
+                    + ". To change them, stop the broadcast first. For another broadcast, set another output of the"
                     " audience for each run, such as one with {{ run_id }}.",
                 )
         return start

@@ -210,7 +210,7 @@ def test_a_project_that_was_renamed_is_warned_of_and_started(
 ) -> None:
     sandbox.arm("info", status=200, body={"projectName": "Another shop", "credit": 1000})
     start()
-    assert "belongs to project 'Another shop', unless the project was renamed" in caplog.text
+    assert "belongs to project 'Another shop'. If the project was only renamed" in caplog.text
     assert messaged(sandbox) == everybody()
 
 
