@@ -68,7 +68,7 @@ def test_a_start_schedules_each_campaign_a_little_ahead(create: Run, start: Run,
 def test_a_second_start_sends_nothing(start: Run, sandbox: Sandbox) -> None:
     start()
     before = len(sandbox.requests)
-    with later(days=2):  # in a new DAG run, say
+    with later(days=2):  # such as in a new DAG run
         start()
     assert len(sandbox.requests) == before
     assert scheduled_and_before(start) == (0, 3)
