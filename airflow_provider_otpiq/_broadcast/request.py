@@ -19,7 +19,7 @@ MIN_LEAD_TIME = timedelta(minutes=2)
 
 def unwrap_mapped_path(value: object) -> object:
     """
-    Return the path that every task of a mapped task returns.
+    Return the path that all instances of a mapped task return.
 
     :raises ValueError: if they return several.
     """
@@ -58,7 +58,7 @@ def _not_zero(value: timedelta) -> timedelta:
 
 
 def _absolute(location: str) -> str:
-    """Refuse a path that another worker or working directory would resolve to another ledger."""
+    """Refuse a relative path, which depends on the working directory."""
     if "://" in location or PurePath(location).is_absolute():
         return location
     raise ValueError(f"must be an absolute path or a URL; found {safe_repr(location)}")
@@ -137,12 +137,12 @@ class StartBroadcast(_Sharded):
     @classmethod
     def _together_with_its_size(cls, interval: timedelta | None, info: ValidationInfo) -> timedelta | None:
         if "wave_size" in info.data and (interval is None) != (info.data["wave_size"] is None):
-            raise ValueError("must be set together with `wave_size`, and not without it")
+            raise ValueError("must be set if wave_size is set, and only then")
         return interval
 
 
 class StopBroadcast(_Sharded):
-    """Which broadcast stops."""
+    """The broadcast to stop."""
 
     subject = "This task"
     failure_phrase = "stopped nothing"

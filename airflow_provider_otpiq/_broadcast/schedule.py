@@ -155,8 +155,8 @@ class PartScheduler:
         campaign = self._update_unless_started(part, pending, name=name)
         if campaign and campaign.get("scheduledFor"):
             log.warning(
-                "An earlier try has scheduled campaign %s for %s, and it still starts then. If it must not, take it"
-                " back to a draft in OTPIQ's dashboard.",
+                "An earlier try has scheduled campaign %s for %s, and it still starts then. If it must not, make it"
+                " a draft again in OTPIQ's dashboard.",
                 pending.campaign_id,
                 sanitize(str(campaign["scheduledFor"])),
             )

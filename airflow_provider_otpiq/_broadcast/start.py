@@ -93,7 +93,7 @@ class _Start:
                 raise OtpiqValidationError(f"{error}\n{before}. They stay scheduled.", errors=error.errors) from None
             raise
         if self._missing and self._number > 1:
-            wait_for_requests_in_flight(self._hook, "requests of the stop before this start may still take effect")
+            wait_for_requests_in_flight(self._hook, "requests of the last stop may still take effect")
         self._schedule(start)
         self._report_other_shards()
         return self._result(start)
@@ -113,7 +113,7 @@ class _Start:
         """
         Compare the sizes of campaigns that an earlier try may have scheduled.
 
-        It may have ended before the comparison or the taking back, and a check may refuse this try.
+        It may have ended before it compared them or made them drafts again, and a check may refuse this try.
         """
         for part in self._missing:
             if schedule := self._schedules.get(part.name):
@@ -138,7 +138,7 @@ class _Start:
         self._require_credit(self._missing if self._begun else self._parts_to_start())
 
     def _parts_to_start(self) -> list[Part]:
-        """Return the parts of this start, in all shards: without those whose campaigns a stop has found started."""
+        """Return the parts of this start in all shards, without those whose campaigns had started before a stop."""
         return [part for part in self._parts if not isinstance(self._schedules.get(part.name), Stopped)]
 
     def _require_stop_finished(self) -> None:
@@ -151,10 +151,10 @@ class _Start:
                 f"the stop of {self._ledger} has not finished: {describe_parts(left)}",
                 "First run the tasks that stop the broadcast, in all shards, until they succeed.",
             )
-        if self._request.scheduled_for in [each.start.requested for each in self._history.rounds]:
+        if self._request.scheduled_for in [start.requested for _, start, _ in self._history.rounds]:
             raise _refusal(
-                f"scheduled_for: the start with {_format(self._request.scheduled_for)} was stopped; expected another"
-                " time",
+                f"scheduled_for: must differ from that of each stopped start; found"
+                f" {_format(self._request.scheduled_for)}",
                 "To start the broadcast again, set another scheduled_for.",
             )
 
@@ -237,11 +237,11 @@ class _Start:
             found = getattr(request, name)
             if value != found:
                 raise _refusal(
-                    f"{name}: must be {_format(value)}, as when the start of {self._ledger} began; found"
+                    f"{name}: must be {_format(value)}, its value when the start of {self._ledger} began; found"
                     f" {_format(found)}",
-                    f"A start that has begun keeps its time. To finish it, set that {name}"
+                    f"A start that has begun keeps its time and its waves. To finish it, set that {name}"
                     + (" (None: remove it)" if value is None else "")
-                    + ". For another time, stop the broadcast first. For another broadcast, set another output of the"
+                    + ". To change them, stop the broadcast first. For another broadcast, set another output of the"
                     " audience for each run, such as one with {{ run_id }}.",
                 )
         return start
@@ -266,7 +266,7 @@ class _Start:
         process_parts(self._missing, schedule, "Scheduled")
 
     def _report_other_shards(self) -> None:
-        """Log what is left: if no task works on a shard, its people get nothing, and every task is green."""
+        """Log how many campaigns are left: without a task for a shard, its people get nothing, though no task fails."""
         schedules = read_history(self._ledger, self._parts).schedules  # the other tasks have continued meanwhile
         left = len(self._parts) - sum(schedule.confirmed for schedule in schedules.values())
         if left:

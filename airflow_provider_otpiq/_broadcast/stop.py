@@ -2,7 +2,7 @@
 Stop a broadcast: make its campaigns drafts again, unless they have started.
 
 The stop is saved first, so no start schedules anything any more. A request that a start has sent just before may still
-take effect. So each campaign is made a draft again once none can be in flight.
+take effect. So the campaigns are made drafts twice: immediately, and once no such request can be in flight.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StopResult(BroadcastResult):
-    """What a stop has done, and the campaigns that had started."""
+    """The result of a stop, with the campaigns that had started."""
 
     too_late: tuple[str, ...] = ()
     """One line for each campaign that had started."""
@@ -46,15 +46,17 @@ class StopResult(BroadcastResult):
             return
         problem = (
             f"Campaigns that had started before they were stopped: {len(self.too_late)} of {len(self.campaigns)}, with"
-            f" {self.totals['recipients_too_late']:,} recipients. The others are drafts:"
+            f" {self.totals['recipients_too_late']:,} recipients (the others are drafts):"
             f"{bullet_list(self.too_late[:MAX_LISTED])}"
         )
         if (more := len(self.too_late) - MAX_LISTED) > 0:
             problem += f"\n  - and {more} more"
         if fail:
-            raise OtpiqConflictError(
-                problem, remedy="\nTheir recipients get the message. Clearing the task does not change that."
+            remedy = (
+                "Their recipients get the message, and clearing the task does not change that. Ask OTPIQ whether it can"
+                " stop them, and mark this task as success."
             )
+            raise OtpiqConflictError(f"{problem}\n{remedy}", remedy=remedy)
         log.warning("%s", problem)
 
 
@@ -74,7 +76,9 @@ def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | Non
     if not rounds:
         error = f"broadcast: {ledger} was not started"
         raise OtpiqValidationError(
-            f"This task stopped nothing: {error}. Its drafts send nothing until a start schedules them.", errors=[error]
+            f"This task stopped nothing: {error}. Its campaigns are drafts and send nothing: do not run the task that"
+            " starts it.",
+            errors=[error],
         )
     number = rounds[-1].number
     ledger.claim_stop(Stop(run_id=run_id), number)
@@ -87,7 +91,7 @@ def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | Non
 class _Stop:
     def __init__(self, hook: OtpiqHook, ledger: Ledger, number: int, parts: list[Part]) -> None:
         self._hook, self._ledger, self._number, self._parts = hook, ledger, number, parts
-        # After the stop was saved: a start saves a schedule before it checks for a stop.
+        # Read after the stop was saved: a start saves a schedule before it checks for a stop.
         history = read_history(ledger, parts)
         self._start = history.rounds[number - 1].start
         self._schedules = history.schedules
@@ -98,10 +102,10 @@ class _Stop:
     def run(self) -> None:
         if missing := self._missing():
             self._changes.compare_project(self._hook.get_project_info()["projectName"])
-            process_parts(missing, self._make_draft, "Stopped")
+            process_parts(missing, self._make_draft, "Tried to stop")
         if missing := self._missing():
             wait_for_requests_in_flight(self._hook, "a request of a start may still take effect")
-            process_parts(missing, self._make_draft_finally, "Stopped and checked")
+            process_parts(missing, self._make_draft_finally, "Checked")
 
     def _missing(self) -> list[Part]:
         return [part for part in self._parts if part.name not in self._stopped]

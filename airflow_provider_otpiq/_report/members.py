@@ -51,7 +51,7 @@ class AudienceMembers:
 
     @property
     def campaign_ids(self) -> list[str]:
-        """The ids of the campaigns that were scheduled."""
+        """The ids of the campaigns that are scheduled or have started."""
         return [schedule.campaign_id for schedule in self._schedules.values()]
 
     @property
@@ -69,7 +69,8 @@ def members_of(selection: MessageSelection) -> AudienceMembers | None:
     """
     Return the members whose messages are selected; None if everybody's are.
 
-    :raises OtpiqValidationError: if the audience or the broadcast does not exist, or no part of it was scheduled.
+    :raises OtpiqValidationError: if the audience or the broadcast does not exist, or no campaign of it is scheduled
+        or has started.
     """
     if selection.audience:
         return AudienceMembers(Audience(selection.audience))
@@ -78,7 +79,7 @@ def members_of(selection: MessageSelection) -> AudienceMembers | None:
     ledger, audience = open_broadcast(selection.broadcast)
     schedules = read_history(ledger, audience.manifest.parts).schedules
     if not schedules:
-        error = f"broadcast: no campaign of {ledger} was scheduled, so no messages exist"
+        error = f"broadcast: no campaign of {ledger} is scheduled or has started, so it has no messages"
         raise OtpiqValidationError(f"{error}. Run the task that starts the broadcast first.", errors=[error])
     return AudienceMembers(audience, schedules, ledger.broadcast.project)
 

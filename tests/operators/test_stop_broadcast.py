@@ -1,4 +1,4 @@
-"""The operator that stops a broadcast, and a start at another time. The model has what happens beside other tasks."""
+"""The operator that stops a broadcast, and a start at another time. The model covers concurrent tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 SECONDS_IN_FLIGHT = 60 + 5 + 2 * 30
-"""With the connection's default timeouts."""
+"""How long a request can take effect after it was sent, with the connection's default timeouts."""
 STOPPED = {"stopped": 3, "too_late": 0, "recipients_stopped": 9, "recipients_too_late": 0}
 
 

@@ -147,9 +147,9 @@ def test_the_rest_is_stopped_if_too_many_messages_of_the_first_wave_fail(
 ) -> None:  # fmt: skip
     """Run the tasks of the guide's example."""
     write_audience(str(tmp_path), parts=5, first=first)
-    ledger = create()
+    create()
     (code,) = [block.code for block in BLOCKS if "too_many_failed" in block.code]
-    code = code.replace("s3://aws_default@marketing/otpiq/summer/ledger", ledger).replace("5000", "6")
+    code = code.replace("s3://aws_default@marketing/otpiq/summer", str(tmp_path)).replace("5000", "6")
     tasks: dict[str, Any] = {}
     with DAG("guide", schedule=None, start_date=in_minutes(0)) as dag:
         exec(code, tasks)  # noqa: S102
