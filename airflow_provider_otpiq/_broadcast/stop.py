@@ -8,6 +8,7 @@ take effect. So each campaign is made a draft again once none can be in flight.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,12 @@ from airflow_provider_otpiq._ledger.history import read_history
 from airflow_provider_otpiq._ledger.records import Campaign, Schedule, Stop, Stopped
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import bullet_list
-from airflow_provider_otpiq.exceptions import OtpiqConflictError, OtpiqSupersededError, OtpiqValidationError
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConflictError,
+    OtpiqRequestError,
+    OtpiqSupersededError,
+    OtpiqValidationError,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.manifest import Part
@@ -98,7 +104,8 @@ class _Stop:
     def run(self) -> None:
         if missing := self._missing():
             self._changes.compare_project(self._hook.get_project_info()["projectName"])
-            process_parts(missing, self._make_draft, "Stopped")
+            with suppress(OtpiqRequestError):  # it lists what OTPIQ refuses; the others must still be checked below
+                process_parts(missing, self._make_draft, "Stopped")
         if missing := self._missing():
             wait_for_requests_in_flight(self._hook, "a request of a start may still take effect")
             process_parts(missing, self._make_draft_finally, "Stopped and checked")

@@ -192,20 +192,33 @@ def test_a_lost_response_is_fixed_by_a_retry(stop: Run, sandbox: Sandbox, when: 
     ],
     ids=str,
 )
-def test_a_campaign_that_otpiq_refuses_is_listed_and_the_others_are_stopped(
-    stop: Run, sandbox: Sandbox, response: dict[str, Any]
+def test_a_campaign_that_otpiq_refuses_is_listed_and_the_others_are_stopped_and_checked(
+    stop: Run, sandbox: Sandbox, sandbox_hook: OtpiqHook, response: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    second = sandbox.campaigns[1]["_id"]
+
+    def schedule_late(seconds: float) -> None:
+        """Let a request of a start that was in flight take effect, while the stop waits."""
+        sandbox_hook.update_campaign(campaign_id=second, schedule_type="schedule", scheduled_for=in_minutes(60))
+        sandbox.arm("update", **response)
+
+    monkeypatch.setattr("time.sleep", schedule_late)
     sandbox.arm("update", **response)
-    assert "part 00000: " in str(stop.fail(OtpiqRequestError))
+    error = str(stop.fail(OtpiqRequestError))
+    assert "part 00000: " in error
+    assert "only these campaigns are retried" in error
     assert statuses(sandbox) == ["scheduled", "draft", "draft"]
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    before = len(sent(sandbox))
     stop()
+    assert len(sent(sandbox)) == before + 2
     assert not messaged(sandbox)
 
 
 @pytest.mark.usefixtures("broadcast")
 def test_a_campaign_that_keeps_its_time_is_an_error(stop: Run, sandbox: Sandbox) -> None:
     campaign = {**sandbox.campaigns[0], "scheduledFor": "2030-01-01T00:00:00.000Z"}
-    sandbox.arm("update", status=200, body={"success": True, "data": campaign})
+    sandbox.arm("update", status=200, body={"success": True, "data": campaign}, times=6)
     assert "is still scheduled for 2030-01-01T00:00:00.000Z" in str(stop.fail(OtpiqRequestError))
 
 
