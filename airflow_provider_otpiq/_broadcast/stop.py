@@ -69,14 +69,18 @@ def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | Non
     Make the campaigns of the shard drafts again.
 
     :param run_id: the DAG and its run that stops it, for the ledger.
-    :raises OtpiqValidationError: if the broadcast was never started.
+    :raises OtpiqValidationError: if the broadcast was never started, or the ledger has lost its start.
     :raises OtpiqSupersededError: if another stop has finished meanwhile, and the broadcast was started again.
     :raises OtpiqRequestError: if OTPIQ refuses some of them; the text lists those.
     :raises OtpiqConfigurationError: if the connection is of another project, which does not know the campaigns.
     :raises OtpiqApiError: if a request fails that may be retried: the next try continues.
     """
     ledger, audience = open_broadcast(request.broadcast)
+    has_schedules = ledger.has_schedules()  # first: a start begins before it saves a schedule
     rounds = ledger.rounds()
+    if not rounds and has_schedules:
+        error = f"{ledger}: start.json is missing, although campaigns are scheduled"
+        raise OtpiqValidationError(f"This task stopped nothing: {error}. Restore it, and clear the task.", errors=[error])
     if not rounds:
         error = f"broadcast: {ledger} was not started"
         raise OtpiqValidationError(
@@ -97,7 +101,9 @@ class _Stop:
         history = read_history(ledger, parts)
         self._start = history.rounds[number - 1].start
         self._schedules = history.schedules
-        self._campaigns = history.with_senders(ledger.read(Campaign, parts))
+        # A campaign that was scheduled is stopped even if the ledger has lost its record.
+        scheduled = {name: Campaign(campaign_id=campaign_id) for name, campaign_id in history.senders.items()}
+        self._campaigns = scheduled | history.with_senders(ledger.read(Campaign, parts))
         self._stopped = ledger.read(Stopped, parts, number)
         self._changes = Campaigns(hook, ledger.broadcast, self._require_not_started_again)
 

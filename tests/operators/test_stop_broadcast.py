@@ -216,21 +216,51 @@ def test_a_campaign_that_otpiq_refuses_is_listed_and_the_others_are_stopped_and_
 
 
 @pytest.mark.usefixtures("broadcast")
-def test_a_campaign_that_keeps_its_time_is_an_error(stop: Run, sandbox: Sandbox) -> None:
+def test_a_campaign_that_keeps_its_time_is_an_error(
+    stop: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     campaign = {**sandbox.campaigns[0], "scheduledFor": "2030-01-01T00:00:00.000Z"}
-    sandbox.arm("update", status=200, body={"success": True, "data": campaign}, times=6)
+    response: dict[str, Any] = {"status": 200, "body": {"success": True, "data": campaign}}
+    monkeypatch.setattr("time.sleep", lambda seconds: sandbox.arm("update", **response))
+    sandbox.arm("update", **response)
     assert "is still scheduled for 2030-01-01T00:00:00.000Z" in str(stop.fail(OtpiqRequestError))
 
 
-@pytest.mark.usefixtures("broadcast")
-def test_a_ledger_that_lost_a_campaign_is_an_error_and_the_others_are_stopped(
-    stop: Run, sandbox: Sandbox, audience: str
+def test_a_part_whose_campaign_is_unknown_is_an_error_and_the_others_are_stopped(
+    create: Run, start: Run, stop: Run, sandbox: Sandbox
 ) -> None:
-    folder = Path(audience).parent / "ledger"
-    (path,) = folder.glob("*/campaigns/00001.json")
+    ledger = Path(create())
+    start(shard=0, shards=2)
+    (path,) = ledger.glob("*/campaigns/00001.json")
     path.unlink()
     assert "the campaign of part 00001 is missing" in str(stop.fail(OtpiqRequestError))
-    assert statuses(sandbox) == ["draft", "scheduled", "draft"]
+    assert statuses(sandbox) == ["draft"] * 3
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_campaign_that_was_scheduled_is_stopped_although_the_ledger_lost_its_record(
+    broadcast: str, stop: Run, sandbox: Sandbox, when: str
+) -> None:
+    if when == "after":
+        stop()
+    (path,) = Path(broadcast).glob("*/campaigns/00001.json")
+    path.unlink()
+    stop()
+    assert statuses(sandbox) == ["draft"] * 3
+    assert stop.pushed["broadcast"] == STOPPED
+
+
+def test_a_ledger_that_lost_its_start_is_not_called_never_started(broadcast: str, stop: Run) -> None:
+    Path(broadcast, "start.json").unlink()
+    assert stop.fail().errors == (f"{broadcast}: start.json is missing, although campaigns are scheduled",)
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_start_before_the_stop_has_finished_does_not_claim_that_campaigns_stay_scheduled(
+    start: Run, stop: Run
+) -> None:
+    stop(shard=0, shards=2)
+    assert "stay scheduled" not in str(start.fail(scheduled_for=in_minutes(180)))
 
 
 def test_a_create_after_a_stop_creates_nothing(create: Run, start: Run, stop: Run, sandbox: Sandbox) -> None:
