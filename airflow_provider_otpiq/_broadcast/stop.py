@@ -80,7 +80,9 @@ def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | Non
     rounds = ledger.rounds()
     if not rounds and has_schedules:
         error = f"{ledger}: start.json is missing, although campaigns are scheduled"
-        raise OtpiqValidationError(f"This task stopped nothing: {error}. Restore it, and clear the task.", errors=[error])
+        raise OtpiqValidationError(
+            f"This task stopped nothing: {error}. Restore it, and clear the task.", errors=[error]
+        )
     if not rounds:
         error = f"broadcast: {ledger} was not started"
         raise OtpiqValidationError(

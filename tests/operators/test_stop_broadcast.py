@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from tests.operators.reports import ReportTask
 
 SECONDS_IN_FLIGHT = 60 + 5 + 2 * 30
 """With the connection's default timeouts."""
@@ -271,6 +272,31 @@ def test_a_create_after_a_stop_creates_nothing(create: Run, start: Run, stop: Ru
     create()
     assert sent(sandbox) == before
     assert create.fail(name="Autumn offer", replace=True).errors[0].endswith("request.json")
+
+
+def test_the_sensor_waits_only_for_what_was_not_stopped(
+    create: Run, start: Run, stop: Run, poke: ReportTask, report: ReportTask
+) -> None:
+    create()
+    ledger = start(scheduled_for=in_minutes(60), wave_size=3, wave_interval=timedelta(hours=1))
+    with later(minutes=90):
+        stop(fail_if_too_late=False)
+        assert poke(broadcast=ledger, min_final=1)
+        report(broadcast=ledger)
+        assert (report.counts["messages"], report.counts["unmatched"]) == (3, 6)
+        start(scheduled_for=in_minutes(60))
+    with later(minutes=170):
+        assert poke(broadcast=ledger, min_final=1)
+        assert poke.counts["messages"] == 9
+
+
+def test_a_report_of_a_broadcast_that_was_stopped_in_time_is_an_error(
+    broadcast: str, stop: Run, poke: ReportTask
+) -> None:
+    stop()
+    error = str(poke.fail(broadcast=broadcast))
+    assert "has started before it was stopped" in error
+    assert error.endswith("Run the task that starts the broadcast again first.")
 
 
 @pytest.mark.slow
