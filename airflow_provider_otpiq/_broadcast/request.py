@@ -128,9 +128,7 @@ class StartBroadcast(_Sharded):
     lead_time: Annotated[_Duration, AfterValidator(_at_least_the_minimum)]
     max_delay: _Duration
     wave_size: Annotated[_Whole, Field(ge=1)] | None = None
-    wave_interval: Annotated[Annotated[_Duration, AfterValidator(_not_zero)] | None, Field(validate_default=True)] = (
-        None
-    )
+    wave_interval: Annotated[_Interval | None, Field(validate_default=True)] = None
     check_health: bool = True
 
     @field_validator("wave_interval")

@@ -89,7 +89,7 @@ class _Start:
             self._check()
             start = self._begun or self._begin()
         except OtpiqValidationError as error:
-            if self._scheduled_before:
+            if self._scheduled_before and self._begun:
                 raise OtpiqValidationError(f"{error}\n{before}. They stay scheduled.", errors=error.errors) from None
             raise
         if self._missing and self._number > 1:

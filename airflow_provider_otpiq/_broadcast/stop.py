@@ -8,6 +8,7 @@ take effect. So the campaigns are made drafts twice: immediately, and once no su
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,12 @@ from airflow_provider_otpiq._ledger.history import read_history
 from airflow_provider_otpiq._ledger.records import Campaign, Schedule, Stop, Stopped
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import bullet_list
-from airflow_provider_otpiq.exceptions import OtpiqConflictError, OtpiqSupersededError, OtpiqValidationError
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConflictError,
+    OtpiqRequestError,
+    OtpiqSupersededError,
+    OtpiqValidationError,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.manifest import Part
@@ -65,14 +71,20 @@ def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | Non
     Make the campaigns of the shard drafts again.
 
     :param run_id: the DAG and its run that stops it, for the ledger.
-    :raises OtpiqValidationError: if the broadcast was never started.
+    :raises OtpiqValidationError: if the broadcast was never started, or the ledger has lost its start.
     :raises OtpiqSupersededError: if another stop has finished meanwhile, and the broadcast was started again.
     :raises OtpiqRequestError: if OTPIQ refuses some of them; the text lists those.
     :raises OtpiqConfigurationError: if the connection is of another project, which does not know the campaigns.
     :raises OtpiqApiError: if a request fails that may be retried: the next try continues.
     """
     ledger, audience = open_broadcast(request.broadcast)
+    has_schedules = ledger.has_schedules()  # first: a start begins before it saves a schedule
     rounds = ledger.rounds()
+    if not rounds and has_schedules:
+        error = f"{ledger}: start.json is missing, although campaigns are scheduled"
+        raise OtpiqValidationError(
+            f"This task stopped nothing: {error}. Restore it, and clear the task.", errors=[error]
+        )
     if not rounds:
         error = f"broadcast: {ledger} was not started"
         raise OtpiqValidationError(
@@ -95,14 +107,17 @@ class _Stop:
         history = read_history(ledger, parts)
         self._start = history.rounds[number - 1].start
         self._schedules = history.schedules
-        self._campaigns = history.with_senders(ledger.read(Campaign, parts))
+        # A campaign that was scheduled is stopped even if the ledger has lost its record.
+        scheduled = {name: Campaign(campaign_id=campaign_id) for name, campaign_id in history.senders.items()}
+        self._campaigns = scheduled | history.with_senders(ledger.read(Campaign, parts))
         self._stopped = ledger.read(Stopped, parts, number)
         self._changes = Campaigns(hook, ledger.broadcast, self._require_not_started_again)
 
     def run(self) -> None:
         if missing := self._missing():
             self._changes.compare_project(self._hook.get_project_info()["projectName"])
-            process_parts(missing, self._make_draft, "Tried to stop")
+            with suppress(OtpiqRequestError):  # it lists what OTPIQ refuses; the others must still be checked below
+                process_parts(missing, self._make_draft, "Tried to stop")
         if missing := self._missing():
             wait_for_requests_in_flight(self._hook, "a request of a start may still take effect")
             process_parts(missing, self._make_draft_finally, "Checked")

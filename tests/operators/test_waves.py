@@ -96,6 +96,16 @@ def test_wrong_waves_schedule_nothing(
     assert not messaged(sandbox)
 
 
+@pytest.mark.parametrize(
+    ("time", "interval"),
+    [("2030-06-01T10:00Z", timedelta.max), ("2030-06-01T10:00Z", timedelta(days=10**7)), ("9999-12-31T22:30Z", HOUR)],
+)
+def test_waves_after_the_last_year_are_an_error(start: Run, sandbox: Sandbox, time: str, interval: timedelta) -> None:
+    error = start.fail(scheduled_for=time, wave_size=3, wave_interval=interval)
+    assert error.errors[0].startswith("wave_interval: is too long; ")
+    assert not messaged(sandbox)
+
+
 def test_waves_in_quiet_hours_are_refused_before_anything_is_scheduled(
     start: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook]
 ) -> None:
