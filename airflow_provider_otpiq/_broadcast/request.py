@@ -136,6 +136,10 @@ class StartBroadcast(_Sharded):
     def _together_with_its_size(cls, interval: timedelta | None, info: ValidationInfo) -> timedelta | None:
         if "wave_size" in info.data and (interval is None) != (info.data["wave_size"] is None):
             raise ValueError("must be set if wave_size is set, and only then")
+        max_delay = info.data.get("max_delay", timedelta())
+        if interval is not None and interval < max_delay:  # late waves would start together
+            minutes = max_delay / timedelta(minutes=1)
+            raise ValueError(f"must be at least max_delay ({minutes:g} minutes); set a shorter max_delay")
         return interval
 
 

@@ -12,15 +12,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pendulum
+
 from airflow_provider_otpiq._broadcast.campaigns import Campaigns, has_started, wait_for_requests_in_flight
 from airflow_provider_otpiq._broadcast.process import MAX_LISTED, process_parts
 from airflow_provider_otpiq._broadcast.result import BroadcastResult, add_up, open_broadcast
 from airflow_provider_otpiq._ledger.history import read_history
-from airflow_provider_otpiq._ledger.records import Campaign, Schedule, Stop, Stopped
+from airflow_provider_otpiq._ledger.records import Campaign, Stop, Stopped
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import (
     OtpiqConflictError,
+    OtpiqNotFoundError,
     OtpiqRequestError,
     OtpiqSupersededError,
     OtpiqValidationError,
@@ -59,8 +62,8 @@ class StopResult(BroadcastResult):
             problem += f"\n  - and {more} more"
         if fail:
             remedy = (
-                "Their recipients get the message, and clearing the task does not change that. Ask OTPIQ whether it can"
-                " stop them, and mark this task as success."
+                "Their recipients get the message, and clearing the task does not change that. Check these campaigns in"
+                " OTPIQ's dashboard: no later start sends them. Then mark this task as success."
             )
             raise OtpiqConflictError(f"{problem}\n{remedy}", remedy=remedy)
         log.warning("%s", problem)
@@ -102,15 +105,17 @@ def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | Non
 
 class _Stop:
     def __init__(self, hook: OtpiqHook, ledger: Ledger, number: int, parts: list[Part]) -> None:
-        self._hook, self._ledger, self._number, self._parts = hook, ledger, number, parts
+        self._hook, self._ledger, self._number = hook, ledger, number
         # Read after the stop was saved: a start saves a schedule before it checks for a stop.
         history = read_history(ledger, parts)
+        self._parts = [part for part in parts if part.name not in history.sent_before]
         self._start = history.rounds[number - 1].start
         self._schedules = history.schedules
         # A campaign that was scheduled is stopped even if the ledger has lost its record.
         scheduled = {name: Campaign(campaign_id=campaign_id) for name, campaign_id in history.senders.items()}
         self._campaigns = scheduled | history.with_senders(ledger.read(Campaign, parts))
         self._stopped = ledger.read(Stopped, parts, number)
+        self._found = False
         self._changes = Campaigns(hook, ledger.broadcast, self._require_not_started_again)
 
     def run(self) -> None:
@@ -147,8 +152,15 @@ class _Stop:
         except OtpiqConflictError as error:
             if not has_started(error):
                 raise
+            self._found = True
             self._save(part, too_late=True)
             return False
+        except OtpiqNotFoundError:
+            if not self._found:  # the connection may belong to another project of the same name
+                raise
+            log.warning("Campaign %s does not exist any more, so it sends nothing.", campaign_id)
+            return True
+        self._found = True
         if campaign.get("scheduledFor"):
             error_text = f"campaign {campaign_id} is still scheduled for {sanitize(str(campaign['scheduledFor']))}"
             raise OtpiqValidationError(f"{error_text}. Make it a draft in OTPIQ's dashboard.", errors=[error_text])
@@ -156,11 +168,18 @@ class _Stop:
 
     def _save(self, part: Part, *, too_late: bool) -> None:
         """Save the outcome; if another task was earlier, its outcome counts."""
-        schedule, time = self._schedules.get(part.name), self._start.scheduled_for
-        campaign_id = self._campaigns[part.name].campaign_id
-        schedule = schedule or Schedule(campaign_id=campaign_id, scheduled_for=time, first_scheduled_for=time)
-        fields = {**schedule.model_dump(), "confirmed": too_late, "too_late": too_late}
-        self._stopped[part.name] = self._ledger.claim(part, Stopped(**fields), self._number)
+        schedule, now = self._schedules.get(part.name), pendulum.now("UTC")
+        times = (schedule.scheduled_for, schedule.first_scheduled_for) if schedule else (self._start.scheduled_for,) * 2
+        if too_late:  # somebody may have started it in OTPIQ's dashboard, before its time
+            times = (min(times[0], now), min(times[1], now))
+        stopped = Stopped(
+            campaign_id=self._campaigns[part.name].campaign_id,
+            scheduled_for=times[0],
+            first_scheduled_for=times[1],
+            confirmed=too_late,
+            too_late=too_late,
+        )
+        self._stopped[part.name] = self._ledger.claim(part, stopped, self._number)
 
     def result(self) -> StopResult:
         late = [part for part in self._parts if self._stopped[part.name].too_late]

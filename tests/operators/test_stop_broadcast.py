@@ -188,7 +188,6 @@ def test_a_lost_response_is_fixed_by_a_retry(stop: Run, sandbox: Sandbox, when: 
     "response",
     [
         {"status": 400, "body": {"error": "No"}},
-        {"status": 404, "body": {"message": "Campaign not found"}},
         {"status": 409, "body": {"error": "No"}},
     ],
     ids=str,
@@ -294,9 +293,67 @@ def test_a_report_of_a_broadcast_that_was_stopped_in_time_is_an_error(
     broadcast: str, stop: Run, poke: ReportTask
 ) -> None:
     stop()
-    error = str(poke.fail(broadcast=broadcast))
-    assert "has started before it was stopped" in error
-    assert error.endswith("Run the task that starts the broadcast again first.")
+    assert "is scheduled or has started, so it has no messages" in str(poke.fail(broadcast=broadcast))
+
+
+def test_a_later_stop_is_about_what_the_later_start_has_scheduled(
+    create: Run, start: Run, stop: Run, sandbox: Sandbox
+) -> None:
+    create()
+    start(scheduled_for=in_minutes(60), wave_size=3, wave_interval=timedelta(hours=1))
+    with later(minutes=90):
+        stop(fail_if_too_late=False)
+        start(scheduled_for=in_minutes(60))
+        stop()
+    assert stop.pushed["broadcast"] == {
+        "stopped": 2, "too_late": 0, "recipients_stopped": 6, "recipients_too_late": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_start_after_a_stop_warns_of_the_run_that_has_stopped(
+    start: Run, stop: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop()
+    start(scheduled_for=in_minutes(180))
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("Run dag/manual__1 stopped this broadcast.")
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_start_after_a_stop_needs_time_to_wait(start: Run, stop: Run, sandbox: Sandbox) -> None:
+    stop()
+    assert start.fail(scheduled_for=in_minutes(3)).errors[0].startswith("scheduled_for: must be after ")
+    assert not messaged(sandbox)
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_campaign_that_was_deleted_is_stopped_and_the_others_start_again(
+    start: Run, stop: Run, sandbox: Sandbox
+) -> None:
+    deleted = {"status": 404, "body": {"message": "Campaign not found"}}
+    sandbox.arm("update", delay=0)
+    sandbox.arm("update", **deleted)
+    sandbox.arm("update", delay=0, times=2)
+    sandbox.arm("update", **deleted)
+    stop()
+    assert stop.pushed["broadcast"] == STOPPED
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_connection_that_finds_no_campaign_stops_nothing(stop: Run, sandbox: Sandbox) -> None:
+    sandbox.arm("update", status=404, body={"message": "Campaign not found"}, times=6)
+    assert "Refused campaigns: 3 of 3" in str(stop.fail(OtpiqRequestError))
+
+
+def test_a_campaign_that_somebody_started_before_its_time_is_reported_from_then_on(
+    broadcast: str, stop: Run, sandbox: Sandbox, sandbox_hook: OtpiqHook, report: Any
+) -> None:
+    sandbox_hook.start_campaign(campaign_id=sandbox.campaigns[0]["_id"])
+    stop(fail_if_too_late=False)
+    with later(minutes=5):
+        report(broadcast=broadcast)
+        assert report.counts["messages"] == 3
 
 
 @pytest.mark.slow

@@ -66,6 +66,13 @@ def test_the_waves_are_pushed_and_logged(start: Run, capfd: pytest.CaptureFixtur
     assert f"Wave 3 of 3: recipients: 3, scheduled for {to_api_format(first + 2 * HOUR)}" in logged
 
 
+def test_waves_keep_their_interval_if_the_first_is_late(start: Run, sandbox: Sandbox) -> None:
+    start(scheduled_for=in_minutes(-15), wave_size=3, wave_interval=timedelta(minutes=30))
+    first = parse_datetime(sandbox.campaigns[0]["scheduledFor"])
+    assert first >= in_minutes(9)
+    assert minutes(sandbox, first) == [0, 30, 60, 90, 120]
+
+
 def test_shards_agree_on_the_waves(start: Run, sandbox: Sandbox) -> None:
     first = in_minutes(30)
     for shard in (1, 0):
@@ -85,6 +92,7 @@ def test_shards_agree_on_the_waves(start: Run, sandbox: Sandbox) -> None:
         ({"wave_size": True, "wave_interval": HOUR}, "wave_size"),
         ({"wave_size": 5, "wave_interval": timedelta()}, "wave_interval"),
         ({"wave_size": 5, "wave_interval": 30}, "wave_interval"),
+        ({"wave_size": 5, "wave_interval": timedelta(minutes=29)}, "wave_interval"),
     ],
 )
 def test_wrong_waves_schedule_nothing(
