@@ -64,6 +64,7 @@ def start_broadcast(hook: OtpiqHook, request: StartBroadcast, *, run_id: str | N
     :raises OtpiqValidationError: if its create has not finished, a start with another time or request has begun, it is
         too late, the connection's guard rails do not allow it, or its template or number can no longer be used.
     :raises OtpiqCreditError: if the project's credit does not cover the campaigns that are to be scheduled.
+    :raises OtpiqSupersededError: if the broadcast is stopped meanwhile.
     :raises OtpiqRequestError: if OTPIQ refuses some of them, or it is too late for some; the text lists those.
     :raises OtpiqConfigurationError: if the connection is of another project, which does not know the campaigns.
     :raises OtpiqApiError: if a request fails that may be retried: the next try continues.
