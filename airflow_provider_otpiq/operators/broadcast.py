@@ -173,8 +173,8 @@ class StartBroadcastOperator(_BroadcastOperator):
     :param max_delay: how late a campaign may start, 30 minutes by default.
     :param wave_size: the maximum number of recipients of a wave, at least those of the largest campaign. All campaigns
         start at once by default. It is an error if it is set and renders to an empty value. (templated)
-    :param wave_interval: the time from the start of a wave to that of the next one, at least ``max_delay``. Required with
-        ``wave_size``, and only with it.
+    :param wave_interval: the time from the start of a wave to that of the next one, at least ``max_delay``. Required
+        with ``wave_size``, and only with it.
     :param check_health: whether to check the template and the number again before the first campaign is scheduled,
         True by default. A template that is no longer approved, and a banned number or account, are errors. A number
         with the quality RED, and what OTPIQ does not list, are warnings. (templated)
