@@ -103,7 +103,7 @@ class CsvCounter:
         self._line_feeds = 0
         self._delimiters = 0
         self._is_regular = delimiter.isascii()
-        self._in_quotes = False
+        self._open = b""
         self._last = b"\n"
         self._last_unquoted = b"\n"
 
@@ -112,24 +112,31 @@ class CsvCounter:
         if not chunk:
             return
         self._last = chunk[-1:]
-        parts = (b'"' * self._in_quotes + chunk.translate(self._classes)).split(b'"')
-        self._in_quotes = len(parts) % 2 == 0
+        parts = (self._open + chunk.translate(self._classes)).split(b'"')
         unquoted = b'"'.join(parts[::2])  # one quote in the place of what is quoted
-        self._line_feeds += chunk.count(b"\n")
+        self._line_feeds += unquoted.count(b"\n")
         self._delimiters += unquoted.count(self._delimiter)
-        self._is_regular &= chunk.count(b"\n") == unquoted.count(b"\n") and _is_regular(self._last_unquoted + unquoted)
+        self._is_regular &= _is_regular(self._last_unquoted + unquoted) and not self._may_hide_a_row(parts[1::2])
+        self._open = self._summary(parts[-1]) if len(parts) % 2 == 0 else b""
         self._last_unquoted = unquoted[-1:] or self._last_unquoted
+
+    def _may_hide_a_row(self, quoted: list[bytes]) -> bool:
+        return any(b"\n" in value and self._delimiter in value for value in quoted)
+
+    def _summary(self, quoted: bytes) -> bytes:
+        """Return what counts of a quoted value that continues in the next chunk."""
+        return b'"' + b"".join(found for found in (b"\n", self._delimiter) if found in quoted)
 
     def rows(self, width: int) -> int | None:
         """
         Return the number of rows below a header of ``width`` columns, None if it is uncertain.
 
-        It is if a quote is within a value or not closed, a value has a line break, a line ends with a carriage return
-        alone, or a row has more or fewer delimiters.
+        It is if a quote is within a value or not closed, a value has a line break and a delimiter, as hidden rows have,
+        a line ends with a carriage return alone, or a row has more or fewer delimiters.
         """
         lines = self._line_feeds + (self._last != b"\n")
         has_all_delimiters = self._delimiters == lines * (width - 1)
-        return lines - 1 if self._is_regular and has_all_delimiters and not self._in_quotes else None
+        return lines - 1 if self._is_regular and has_all_delimiters and not self._open else None
 
 
 def _is_regular(unquoted: bytes) -> bool:

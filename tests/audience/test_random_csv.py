@@ -107,7 +107,8 @@ def test_rows_are_counted_alike_in_pieces_of_any_size(text: str, size: int) -> N
     [
         ("phone,name\r\n1,Ali", 1),
         ('phone,name\n1,"two words, ""quoted"""\n2,""\n', 2),
-        ('phone,name\n1,"two\nlines"\n', None),
+        ('phone,name\n1,"two\nlines, ""quoted"""\n2,""\n', None),
+        ('phone,name\n1,"two\n""lines"""\n2,""\n', 2),
         ("phone,name\n", 0),
         ('phone,name\n1,"Ali\n', None),
         ("phone,name\n1,Ali,x\n", None),
