@@ -43,14 +43,18 @@ class Excluded(NamedTuple):
     reference: str
     outcome: Literal["rejected", "suppressed", "duplicate"]
     reason: str
-    """Why a row is rejected; empty for the other outcomes."""
+    """Why a row is rejected, or left out of a follow-up; otherwise empty."""
     kept_row: int | None
     """The row of the same person that is a recipient; None unless the outcome is ``duplicate``."""
     kept_reference: str
 
 
 class RowClassifier:
-    """The tables that decide about each row; load ``source`` and ``suppress`` before :meth:`decide`."""
+    """
+    The tables that decide about each row; load them before :meth:`decide`.
+
+    They are ``source`` and ``suppress``, and of a follow-up ``left_out``: whom the report suppresses, and why.
+    """
 
     def __init__(self, database: Database, request: AudienceRequest) -> None:
         self._database = database
@@ -60,6 +64,7 @@ class RowClassifier:
         for table, columns in {
             "source": ", ".join(f"{column} VARCHAR" for column in self._columns) + ", number BIGINT, cleaned TINYINT",
             "suppress": "phone VARCHAR, number BIGINT",
+            "left_out": "number BIGINT, reason VARCHAR",
             "numbers": "written VARCHAR, number BIGINT, region VARCHAR, reason VARCHAR",
         }.items():
             database.execute(f"CREATE TABLE {table} ({columns})")
@@ -196,7 +201,7 @@ class RowClassifier:
     def _missing(self) -> str:
         """Write the SQL that names the parameters without a value."""
         names = [
-            f"CASE WHEN {values.is_blank_sql(column, self._request.null_values)}"
+            f"CASE WHEN {values.is_blank_sql(column, self._request.null_values_of_source)}"
             f" THEN {literal(f'{name} is required')} END"
             for column, name in self._parameters.items()
         ]
@@ -208,7 +213,7 @@ class RowClassifier:
         sections = self._request.template_parameters
         written = _json_object(sections, columns)
         parameters = f" || ',\"templateParameters\":' || {written}" if sections else ""
-        has_reference = f"NOT {values.is_blank_sql('reference', self._request.null_values)}"
+        has_reference = f"NOT {values.is_blank_sql('reference', self._request.null_values_of_source)}"
         reference = f"CASE WHEN {has_reference} THEN ',\"reference\":' || {_json_of('reference')} ELSE '' END"
         return (
             f"""'{{"phoneNumber":"' || recipients.number || '"'{parameters}"""
@@ -238,11 +243,14 @@ def _json_of(expression: str) -> str:
 _EXCLUDED = """
     CREATE TABLE excluded AS
     WITH good AS (SELECT id, number FROM source_rows WHERE reason IS NULL),
-    suppressed AS (SELECT id FROM good WHERE number IN (SELECT number FROM suppress_rows WHERE number IS NOT NULL)),
-    remaining AS (SELECT * FROM good WHERE id NOT IN (FROM suppressed)),
+    suppressed AS (
+        SELECT id, left_out.reason FROM good LEFT JOIN left_out USING (number) WHERE left_out.number IS NOT NULL
+        OR number IN (SELECT number FROM suppress_rows WHERE number IS NOT NULL)
+    ),
+    remaining AS (SELECT * FROM good WHERE id NOT IN (SELECT id FROM suppressed)),
     repeated AS (SELECT number, min(id) AS first FROM remaining GROUP BY number HAVING count(*) > 1)
     SELECT id, 'rejected' AS outcome, reason, NULL AS kept FROM source_rows WHERE reason IS NOT NULL
-    UNION ALL SELECT id, 'suppressed', NULL, NULL FROM suppressed
+    UNION ALL SELECT id, 'suppressed', reason, NULL FROM suppressed
     UNION ALL SELECT id, 'duplicate', NULL, first FROM remaining JOIN repeated USING (number) WHERE id <> first
 """
 _RECIPIENTS = f"""

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._audience.classify import MISSING_NUMBER, RowClassifier
+from airflow_provider_otpiq._audience.follow_up import FollowUpRequest, load_follow_up
 from airflow_provider_otpiq._audience.manifest import Audience, Counts, Manifest, Part
 from airflow_provider_otpiq._audience.output import EXCLUDED, Output, name_parts
 from airflow_provider_otpiq._audience.readers import read_dicts, read_file
@@ -15,7 +16,7 @@ from airflow_provider_otpiq._duckdb import Database
 from airflow_provider_otpiq._models.phone_numbers import describe_regions
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._redaction import name_of_callable
-from airflow_provider_otpiq._validation_errors import bullet_list, list_some
+from airflow_provider_otpiq._validation_errors import bullet_list, list_rows
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ class _Preparation:
 
     def run(self) -> Audience:
         request = self._request
-        self._load("source", request.source, request.columns)
+        if isinstance(request, FollowUpRequest):
+            self._require_outside(request.paths())
+            load_follow_up(request, self._classifier.table("source", self._progress), self._progress)
+        else:
+            self._load("source", request.source, request.columns)
         if request.suppress is not None:
             self._load("suppress", request.suppress, [request.suppress_phone_number or request.phone_number])
         self._require_exact_numbers()
@@ -71,11 +76,14 @@ class _Preparation:
             read_dicts(name_of_callable(source), source(), columns, table)
             return
         files = find_files(source, self._request.file_format)
-        folder = self._output.folder
-        if inside := [file for file in files if folder.contains(file.path)]:
-            raise _refusal([f"output: {folder} contains the source file {inside[0]}"], "Set another output.")
+        self._require_outside([file.path for file in files])
         for file in without_empty(files, name):
             read_file(file, columns, self._request, table)
+
+    def _require_outside(self, paths: Sequence[str]) -> None:
+        folder = self._output.folder
+        if inside := [path for path in paths if folder.contains(path)]:
+            raise _refusal([f"output: {folder} contains the source file {inside[0]}"], "Set another output.")
 
     def _publish(self, counts: Counts) -> None:
         self._claim_output()
@@ -139,7 +147,7 @@ class _Preparation:
             return
         unreadable = self._classifier.rows_without_number()
         blank = unreadable.pop(MISSING_NUMBER, [])
-        if errors := [f"suppress: {_rows(rows)}: {reason}" for reason, rows in unreadable.items()]:
+        if errors := [f"suppress: {list_rows(rows)}: {reason}" for reason, rows in unreadable.items()]:
             raise _refusal(
                 errors,
                 "Correct these rows of the suppression list, or delete them. Otherwise the people in them would be"
@@ -148,7 +156,7 @@ class _Preparation:
         if not self._classifier.has_suppressions():
             log.warning("suppress has no phone numbers, so no row is suppressed.")
         if blank:
-            log.warning("suppress: ignored %s without a phone number.", _rows(blank))
+            log.warning("suppress: ignored %s without a phone number.", list_rows(blank))
 
     def _require_recipients(self, counts: Counts) -> None:
         limit = self._request.max_rejected
@@ -156,8 +164,8 @@ class _Preparation:
         errors = []
         if not counts.recipients:
             errors.append(
-                f"source: no recipient is left; rows: {counts.rows:,}, rejected: {counts.rejected:,},"
-                f" suppressed: {counts.suppressed:,}"
+                f"{self._request.source_field}: no recipient is left; rows: {counts.rows:,},"
+                f" rejected: {counts.rejected:,}, suppressed: {counts.suppressed:,}"
             )
         if rejected > limit:
             expected = f"{limit} of the rows" if isinstance(limit, float) else f"{limit:,}"
@@ -173,10 +181,6 @@ class _Preparation:
         """List the most frequent reasons for rejected rows."""
         reasons = [f"{count:,}x {reason}" for reason, count in islice(self._classifier.reasons(), _MAX_LISTED)]
         return f"\nRejected, by reason:{bullet_list(reasons)}" if reasons else ""
-
-
-def _rows(rows: list[int]) -> str:
-    return f"row{'s' * (len(rows) > 1)} {list_some(list(map(str, rows)), _MAX_LISTED)}"
 
 
 def _refusal(errors: Sequence[str], remedy: str) -> OtpiqValidationError:

@@ -190,6 +190,9 @@ class AudienceRequest(Columns):
         "null_values": "other strings would mean that a value is missing",
     }
 
+    source_field: ClassVar[str] = "source"
+    """The field that the rows are from, for errors."""
+
     source: Annotated[Any, PlainValidator(_source)]
     suppress: Annotated[Any, PlainValidator(_source)] = None
     suppress_phone_number: String | None = None
@@ -207,6 +210,11 @@ class AudienceRequest(Columns):
         if callable(self.source) or callable(self.suppress):
             return None
         return sha256(to_json(self.model_dump())).hexdigest()
+
+    @property
+    def null_values_of_source(self) -> tuple[str, ...]:
+        """The strings that mean "no value" in the source; those of ``suppress`` are ``null_values``."""
+        return self.null_values
 
     @property
     def parameter_keys(self) -> dict[str, list[str]]:

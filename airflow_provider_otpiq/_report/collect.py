@@ -55,7 +55,7 @@ def write_report(hook: OtpiqHook, request: ReportRequest, members: AudienceMembe
         table.log_other_types()
         _log_ambiguous(table)
         with folder.staged(name) as path:
-            table.write(path, request.file_format)
+            table.write(path, request.file_format, has_all_statuses=not request.statuses)
         return WrittenReport(request.destination, members, table.counts())
 
 

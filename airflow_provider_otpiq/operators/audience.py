@@ -42,18 +42,29 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     float in scientific notation is an error: write it as a string in the source, as it should be sent. Parquet stores
     a duration as an integer: it is recognized by the notes of pandas, and sent as that integer without them.
 
-    If ``suppress``, ``suppress_phone_number``, ``max_rejected``, ``template_parameters``, ``default_region``,
-    ``encoding`` or ``null_values`` is set and renders to an empty value (``None``, a blank string, an empty list or
-    dict; but ``[]`` is a value of ``null_values``), or a mapping gives ``None``, that is an error, unlike for other
-    fields: other people would get the message, or another message.
+    **A follow-up** has no source: it is an audience of people whose message has one of ``follow_up_statuses`` in a
+    delivery report, with the parameters and the reference that they have in ``audience``, and in its order. Each
+    person is one row. It is *suppressed* if the person has several messages in the report (which one is about
+    ``audience`` is unknown), if the error reason contains one of ``exclude_reasons``, or by ``suppress``. A report
+    with a person who is not in ``audience`` is an error, and so is one that was limited by ``statuses`` or that a
+    version before 0.9.0 has written: it does not show whether a person has other messages. ``source``,
+    ``phone_number``, ``template_parameters`` and ``reference`` cannot be combined with it; ``file_format``,
+    ``delimiter``, ``encoding``, ``null_values`` and ``default_region`` then apply to ``suppress`` only.
+
+    If ``suppress``, ``suppress_phone_number``, ``follow_up``, ``audience``, ``follow_up_statuses``,
+    ``exclude_reasons``, ``max_rejected``, ``template_parameters``, ``default_region``, ``encoding`` or ``null_values``
+    is set and renders to an empty value (``None``, a blank string, an empty list or dict; but ``[]`` is a value of
+    ``null_values``), or a mapping gives ``None``, that is an error, unlike for other fields: other people would get the
+    message, or another message.
 
     It writes ``parts/00000.json`` and so on, ``excluded.csv`` and last ``manifest.json`` to ``output``. The same input
     gives the same bytes. Before a campaign is created from the audience, another run replaces it. Afterwards the same
     input only restores parts that were lost or edited, and different input is an error.
 
     ``excluded.csv`` lists each row that gets no message, without its number: ``row`` (counted from 1 over all files),
-    ``reference``, ``outcome`` (``rejected``, ``suppressed`` or ``duplicate``), ``reason`` of a rejected row, and of a
-    duplicate ``kept_row`` and ``kept_reference``, the row of the same person that is a recipient.
+    ``reference``, ``outcome`` (``rejected``, ``suppressed`` or ``duplicate``), ``reason`` of a rejected row and of one
+    that a follow-up suppresses by the report, and of a duplicate ``kept_row`` and ``kept_reference``, the row of the
+    same person that is a recipient.
 
     It needs the extra ``audience`` (``pip install 'airflow-provider-otpiq[audience]'``), but no connection to OTPIQ.
     Only ``output`` contains personal data: no log, XCom, rendered field, or temporary file after the task does.
@@ -64,9 +75,10 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     :param source: the rows. Paths or URLs of CSV, JSON Lines or Parquet files, plain or compressed (``.gz``, ``.zst``),
         that ``ObjectStoragePath`` reaches: one, a glob (its files are read in the order of their names), or a list of
         them. ``s3://conn_id@bucket/key`` names an Airflow connection. Or a callable that returns or yields dicts when
-        the task executes, and may take variables of the task's context by their names. (templated)
+        the task executes, and may take variables of the task's context by their names. Required unless ``follow_up`` is
+        set. (templated)
     :param phone_number: the column of the phone number, in any spelling that :class:`.AttachRecipientsOperator`
-        accepts. (templated)
+        accepts. Required unless ``follow_up`` is set. (templated)
     :param output: the folder of the audience, a local path or URL, which nothing else should write to. Each instance
         of a mapped task needs its own, such as ``…/{{ run_id }}/{{ ti.map_index }}``; two in one folder are an error.
         The attribute and template field is ``output_folder``, as Airflow's ``output`` is the task's XCom. (templated)
@@ -78,7 +90,16 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. A number that
         cannot be read is an error. A blank one is ignored, with a warning in the log. (templated)
     :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
-        (templated)
+        Required with ``follow_up`` and ``suppress``. (templated)
+    :param follow_up: the local path or URL of the file that a :class:`.DeliveryReportOperator` has written, ending in
+        ``.parquet`` or ``.csv``: the audience is then of people in that report. None by default. (templated)
+    :param audience: the local path or URL of the manifest of the audience that ``follow_up`` is about, whose parts must
+        still exist. Required with ``follow_up``; None by default. (templated)
+    :param follow_up_statuses: the people of ``follow_up``, by the status of their message: ``pending``, ``sent``,
+        ``delivered``, ``read``, ``failed``, and ``unmatched`` for those in ``audience`` without a message; one or a
+        list. ``["failed"]`` by default. (templated)
+    :param exclude_reasons: leave out people whose error reason contains one of these strings, in any case; one or a
+        list. None by default. (templated)
     :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to
         1.0), 0.05 by default. More is an error that counts them by reason; 1.0 sets no limit. (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default. Others take longer.
@@ -103,6 +124,10 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         "suppress",
         "suppress_phone_number",
         "output_folder",
+        "follow_up",
+        "audience",
+        "follow_up_statuses",
+        "exclude_reasons",
         "max_rejected",
         "default_region",
         "file_format",
@@ -114,6 +139,10 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     required_if_set = (
         "suppress",
         "suppress_phone_number",
+        "follow_up",
+        "audience",
+        "follow_up_statuses",
+        "exclude_reasons",
         "max_rejected",
         "template_parameters",
         "default_region",
@@ -126,13 +155,17 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     def __init__(
         self,
         *,
-        source: Source,
-        phone_number: Text,
+        source: Source | None = None,
+        phone_number: Text | None = None,
         output: Text | PathLike[str],
         template_parameters: Mapping[str, Mapping[str, str | Mapping[str, str]]] | XComArg | None = None,
         reference: Text | None = None,
         suppress: Source | None = None,
         suppress_phone_number: Text | None = None,
+        follow_up: Text | None = None,
+        audience: Text | None = None,
+        follow_up_statuses: Sequence[str] | XComArg | None = None,
+        exclude_reasons: Sequence[str] | XComArg | None = None,
         max_rejected: float | Text | None = 0.05,
         default_region: Text = "IQ",
         file_format: Text | None = None,
@@ -150,6 +183,10 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         self.reference = reference
         self.suppress: Any = suppress
         self.suppress_phone_number = suppress_phone_number
+        self.follow_up = follow_up
+        self.audience = audience
+        self.follow_up_statuses = follow_up_statuses
+        self.exclude_reasons = exclude_reasons
         self.max_rejected = max_rejected
         self.default_region = default_region
         self.file_format = file_format
@@ -188,13 +225,13 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         :raises OtpiqValidationError: if a field or a source is wrong, if too many rows are rejected, if no recipient
             is left, or if the audience has campaigns and would change.
         """
+        from airflow_provider_otpiq._audience.follow_up import parse_request
         from airflow_provider_otpiq._audience.prepare import prepare
-        from airflow_provider_otpiq._audience.request import AudienceRequest
         from airflow_provider_otpiq._storage import absolute
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "output_folder"}
         sources = {name: self._source(fields[name], context) for name in _SOURCES}
-        request = AudienceRequest.parse(**(fields | sources), output=self.output_folder)
+        request = parse_request(**(fields | sources), output=self.output_folder)
         audience = prepare(request, self._mapped_task(context, request))
         self._prepared = request, audience
         counts = audience.manifest.counts.model_dump() | {"parts": len(audience.manifest.parts)}
