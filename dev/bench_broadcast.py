@@ -30,14 +30,15 @@ def broadcast() -> Iterator[str]:
     sandbox = ("airflow_provider_otpiq.sandbox", "--port", "0", "--credit", "1000000000")
     with tempfile.TemporaryDirectory() as folder, served(*sandbox) as url:
         connect(url)
-        audience = PrepareAudienceOperator(
+        prepare = PrepareAudienceOperator(
             task_id="prepare",
             source=write_customers(Path(folder, "people.csv"), CAMPAIGNS * PEOPLE, duplicates=0),
             phone_number="phone",
             template_parameters={"body": {"1": "first_name", "2": "city"}},
             reference="customer_id",
             output=f"{folder}/audience",
-        ).execute(CONTEXT)
+        )
+        audience = str(prepare.execute(CONTEXT))
         parts = sorted(Path(audience).parent.glob("parts/*"))
         assert len(parts) == CAMPAIGNS
         calls = {"bare": lambda: _bare_loop(url, parts), "own": lambda: _broadcast(audience, folder)}

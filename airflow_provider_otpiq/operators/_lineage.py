@@ -28,15 +28,17 @@ if TYPE_CHECKING:
 _WILDCARD = re.compile(r"[*?\[]")
 
 
-def audience_lineage(prepared: tuple[AudienceRequest, Audience] | None) -> OperatorLineage[Any, Any]:
-    """Return the source files, and the audience's folder; nothing if the task failed."""
+def audience_lineage(prepared: tuple[AudienceRequest, list[Audience]] | None) -> OperatorLineage[Any, Any]:
+    """Return the source files, and the folder of the audience or of each group; nothing if the task failed."""
     if prepared is None:
         return OperatorLineage()
-    request, audience = prepared
+    request, audiences = prepared
     locations = [file for source in (request.source, request.suppress) if isinstance(source, tuple) for file in source]
     return OperatorLineage(
         inputs=[InputDataset(*file_name(location)) for location in dict.fromkeys(locations)],
-        outputs=[output_dataset(_folder_of(audience.location), audience.manifest.counts.recipients)],
+        outputs=[
+            output_dataset(_folder_of(audience.location), audience.manifest.counts.recipients) for audience in audiences
+        ],
     )
 
 
