@@ -3,10 +3,10 @@ A broadcast for each group of people, with the group's own template, and a group
 
 It runs unchanged against the sandbox, with the connection ``otpiq_default``. It needs the extra ``audience``.
 
-The column ``segment`` of the file names each person's group. ``prepare`` decides about all rows at once, so nobody is in
-two groups. Then there is one create and one start for each group, by dynamic task mapping. The group ``holdout`` gets
-no message, so that its people can be compared with the others afterwards. A group without a message in ``MESSAGES``
-fails, because its people would be forgotten.
+The column ``segment`` of the file names each person's group. The task ``prepare`` decides about all rows at once, so
+nobody is in two groups. Each group then has its own create and start, by dynamic task mapping. The group ``holdout``
+gets no message, so that its people can be compared with the others. A group that is not in ``MESSAGES`` fails its
+create, because its people would be forgotten.
 
 The messages go out 25 hours after the run. To stop one of the broadcasts before, see ``example_otpiq_stop``.
 """

@@ -18,7 +18,7 @@ from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGIO
 from airflow_provider_otpiq._models.text import is_blank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from airflow_provider_otpiq._audience.request import AudienceRequest, Parameter
     from airflow_provider_otpiq._duckdb import Database
@@ -120,11 +120,12 @@ class RowClassifier:
             self._database.insert("groups", list(zip(groups, accumulate(sizes, initial=0), strict=False)))
         self._database.execute(_DIVIDE)
 
-    def parts(self) -> Iterator[tuple[int, bytes]]:
+    def parts(self) -> Generator[tuple[int, bytes], None, None]:
         """
         Write the recipients as JSON: each part's number of recipients and content.
 
-        They are in the order of their rows, or of their groups.
+        They are in the order of their rows, or of their groups. Close it: it has threads, which the garbage collector
+        may wait for in a thread that is just starting, forever.
         """
         ranges = iter(self._database.fetch(_PART_RANGES))
         sql = (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from contextlib import closing
 from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -104,26 +105,25 @@ class _GroupedPreparation(Preparation):
     def _write(self, counts: Counts) -> None:
         self.output.write_excluded(self._classifier.excluded())
         self._require_recipients(counts)
-        contents = self._classifier.parts()
-        parts = {
-            group: self.output.group(group).write_parts(_take(contents, of_group), self._progress)
-            for group, of_group in self.groups.items()
-        }
+        with closing(self._classifier.parts()) as contents:
+            parts = {
+                group: self.output.group(group).write_parts(_take(contents, of_group), self._progress)
+                for group, of_group in self.groups.items()
+            }
         self.output.delete_other_parts(self.groups, self._progress)
         self._claim_output()  # again: another instance may have claimed it at the same moment
         self.output.publish_groups(self._manifests(parts))
 
     def _keep(self, _: Counts) -> None:
-        contents = self._classifier.parts()
-        manifests = self._manifests(
-            {group: [part for part, _ in _take(contents, counts)] for group, counts in self.groups.items()}
-        )
+        with closing(self._classifier.parts()) as contents:
+            parts = {group: [part for part, _ in _take(contents, counts)] for group, counts in self.groups.items()}
+        manifests = self._manifests(parts)
         self.output.require_same_division(manifests)
-        contents = self._classifier.parts()
-        restored = sum(
-            self.output.group(group).restore(_take(contents, counts), manifests[group])
-            for group, counts in self.groups.items()
-        )
+        with closing(self._classifier.parts()) as contents:
+            restored = sum(
+                self.output.group(group).restore(_take(contents, counts), manifests[group])
+                for group, counts in self.groups.items()
+            )
         self._log_kept(restored)
 
     def _manifests(self, parts: Mapping[str, list[Part]]) -> dict[str, Manifest]:
@@ -239,7 +239,7 @@ def _wrong_values(groups: Iterable[str]) -> Iterator[str]:
         if _may_be_a_phone_number(group):
             yield f"values that may be phone numbers ({safe_repr(group)}); they would be in paths and XCom"
         elif len(name) > _MAX_NAME_LENGTH:
-            yield f"a value of {describe_count(len(group), 'character')}, which is too long for the name of a folder"
+            yield f"a value whose folder's name has {len(name):,} characters; expected at most {_MAX_NAME_LENGTH}"
         elif (other := names.setdefault(name.lower(), group)) != group:
             yield f"values that differ only in case: {safe_repr(other)} and {safe_repr(group)}; expected one spelling"
 
