@@ -35,14 +35,15 @@ def broadcast() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder, served(*sandbox) as url:
         connect(url)
         os.environ["OTPIQ_SKIP_RETRY_WAITS"] = "1"
-        audience = PrepareAudienceOperator(
+        prepare = PrepareAudienceOperator(
             task_id="prepare",
             source=write_customers(Path(folder, "people.csv"), CAMPAIGNS * PEOPLE, duplicates=0),
             phone_number="phone",
             template_parameters={"body": {"1": "first_name", "2": "city"}},
             reference="customer_id",
             output=f"{folder}/audience",
-        ).execute(CONTEXT)
+        )
+        audience = str(prepare.execute(CONTEXT))
         parts = sorted(Path(audience).parent.glob("parts/*"))
         assert len(parts) == CAMPAIGNS
         created: list[list[str]] = []

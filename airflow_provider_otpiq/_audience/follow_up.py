@@ -36,7 +36,7 @@ UNMATCHED = "unmatched"
 """What :class:`.DeliveryReportOperator` calls a person without a message."""
 
 _FIELDS = ("follow_up", "audience", "follow_up_statuses", "exclude_reasons")
-_OF_A_SOURCE = ("source", "phone_number", "template_parameters", "reference")
+_OF_A_SOURCE = ("source", "phone_number", "template_parameters", "reference", "group_by")
 _COLUMNS = ("phone_number", "delivery_status", "error_reason", "ambiguous", "person_messages")
 _SUFFIXES = (".parquet", ".csv")
 _REMEDY = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from airflow_provider_otpiq._audience.manifest import IN_USE, Audience, ledgers_of
+from airflow_provider_otpiq._audience.manifest import IN_USE, Audience, claim_division, ledgers_of
 from airflow_provider_otpiq._ledger.ledger import Ledger
 from airflow_provider_otpiq._ledger.records import Broadcast
 from airflow_provider_otpiq._models.resources import Resources
@@ -35,8 +35,15 @@ def begin_broadcast(hook: OtpiqHook, request: CreateBroadcast, audience: Audienc
     """
     ledger = _open_or_begin(hook, request, audience)
     changes = ledger.broadcast.model_copy(update=_identity(hook, request, audience)).changes(ledger.broadcast)
-    if not changes:
-        return ledger
+    if changes:
+        ledger = _replace(hook, request, audience, ledger, changes, replace=replace)
+    claim_division(audience, ledger.location)
+    return ledger
+
+
+def _replace(
+    hook: OtpiqHook, request: CreateBroadcast, audience: Audience, ledger: Ledger, changes: list[str], *, replace: bool
+) -> Ledger:
     if not replace:
         raise OtpiqValidationError(
             f"This task created nothing: ledger {ledger} has another request:{bullet_list(changes)}\nRestore the"

@@ -29,18 +29,24 @@ if TYPE_CHECKING:
 _WILDCARD = re.compile(r"[*?\[]")
 
 
-def audience_lineage(prepared: tuple[AudienceRequest, Audience] | None) -> OperatorLineage[Any, Any]:
-    """Return the source files, the audience that is followed up, and the audience's folder; nothing if it failed."""
+def audience_lineage(prepared: tuple[AudienceRequest, list[Audience]] | None) -> OperatorLineage[Any, Any]:
+    """
+    Return the source files, the audience that is followed up, and the folder of the audience or of each group.
+
+    Nothing if the task failed.
+    """
     if prepared is None:
         return OperatorLineage()
-    request, audience = prepared
+    request, audiences = prepared
     locations = [file for source in (request.source, request.suppress) if isinstance(source, tuple) for file in source]
     inputs = [file_name(location) for location in dict.fromkeys(locations)]
     if isinstance(request, FollowUpRequest):
         inputs.append(_folder_of(request.audience))
     return OperatorLineage(
         inputs=[InputDataset(*name) for name in inputs],
-        outputs=[output_dataset(_folder_of(audience.location), audience.manifest.counts.recipients)],
+        outputs=[
+            output_dataset(_folder_of(audience.location), audience.manifest.counts.recipients) for audience in audiences
+        ],
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_otpiq._audience.manifest import Audience
+    from airflow_provider_otpiq._audience.manifest import Audience, Counts
     from airflow_provider_otpiq._audience.output import MappedTask
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
@@ -48,14 +48,14 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     ``audience`` is unknown), if the error reason contains one of ``exclude_reasons``, or by ``suppress``. A report
     with a person who is not in ``audience`` is an error, and so is one that was limited by ``statuses`` or that a
     version before 0.9.0 has written: it does not show whether a person has other messages. ``source``,
-    ``phone_number``, ``template_parameters`` and ``reference`` cannot be combined with it; ``file_format``,
-    ``delimiter``, ``encoding``, ``null_values`` and ``default_region`` then apply to ``suppress`` only.
+    ``phone_number``, ``template_parameters``, ``reference`` and ``group_by`` cannot be combined with it. ``delimiter``,
+    ``encoding``, ``file_format``, ``null_values`` and ``default_region`` then apply to ``suppress`` only.
 
     If ``suppress``, ``suppress_phone_number``, ``follow_up``, ``audience``, ``follow_up_statuses``,
-    ``exclude_reasons``, ``max_rejected``, ``template_parameters``, ``default_region``, ``encoding`` or ``null_values``
-    is set and renders to an empty value (``None``, a blank string, an empty list or dict; but ``[]`` is a value of
-    ``null_values``), or a mapping gives ``None``, that is an error, unlike for other fields: other people would get the
-    message, or another message.
+    ``exclude_reasons``, ``max_rejected``, ``template_parameters``, ``default_region``, ``encoding``, ``null_values`` or
+    ``group_by`` is set and renders to an empty value (``None``, a blank string, an empty list or dict; but ``[]`` is a
+    value of ``null_values``), or a mapping gives ``None``, that is an error, unlike for other fields: other people
+    would get the message, or another message.
 
     It writes ``parts/00000.json`` and so on, ``excluded.csv`` and last ``manifest.json`` to ``output``. The same input
     gives the same bytes. Before a campaign is created from the audience, another run replaces it. Afterwards the same
@@ -66,11 +66,21 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     that a follow-up suppresses by the report, and of a duplicate ``kept_row`` and ``kept_reference``, the row of the
     same person that is a recipient.
 
-    It needs the extra ``audience`` (``pip install 'airflow-provider-otpiq[audience]'``), but no connection to OTPIQ.
-    Only ``output`` contains personal data: no log, XCom, rendered field, or temporary file after the task does.
+    ``group_by`` divides the recipients by the values of a column, such as a language, into at most 100 groups. Rows are
+    classified over all groups, so a person is in one: that of the row that is kept. Each group has a ``manifest.json``
+    and ``parts`` in ``<output>/<group>``, and its own counts, of the rows that name it. ``excluded.csv`` stays one. In
+    the folder's name, all but ASCII letters, digits, ``-`` and ``_`` is percent-encoded. A row without a group is
+    rejected. It is an error if two groups differ only in case, or if a group may be a phone number. The groups are one
+    audience: once one of them has campaigns, none of them changes.
 
-    XCom: ``return_value`` is the manifest's local path or URL; key ``audience`` is a dict of the counts ``rows``,
-    ``recipients``, ``duplicates``, ``suppressed``, ``rejected`` and ``parts``; ``rows`` is the sum of the next four.
+    It needs the extra ``audience`` (``pip install 'airflow-provider-otpiq[audience]'``), but no connection to OTPIQ.
+    Only ``output`` contains personal data: no log, XCom, rendered field, or temporary file after the task does. The
+    names of groups are shown there, so they must not be personal data.
+
+    XCom: ``return_value`` is the manifest's local path or URL. With ``group_by``, it is a list of ``{"group": "ar",
+    "manifest": "…", "recipients": 1200}`` in the order of the groups, for ``expand``. Key ``audience`` is a dict of the
+    counts ``rows``, ``recipients``, ``duplicates``, ``suppressed``, ``rejected`` and ``parts``, of all groups; ``rows``
+    is the sum of the next four.
 
     :param source: the rows. Paths or URLs of CSV, JSON Lines or Parquet files, plain or compressed (``.gz``, ``.zst``),
         that ``ObjectStoragePath`` reaches: one, a glob (its files are read in the order of their names), or a list of
@@ -114,6 +124,9 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         value". (templated)
     :param memory_limit: the memory that DuckDB may use beside Python's own, ``256MB`` by default; what does not fit
         goes to a temporary folder that only the task can read. (templated)
+    :param group_by: the column of each row's group, at most 200 characters long as the name of a folder. Whitespace in
+        its values is cleaned like that of template parameters. None, the default, makes one audience. It is an error if
+        it is set and renders to an empty value. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -135,6 +148,7 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         "encoding",
         "null_values",
         "memory_limit",
+        "group_by",
     )
     required_if_set = (
         "suppress",
@@ -148,9 +162,10 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         "default_region",
         "encoding",
         "null_values",
+        "group_by",
     )
     ui_color = "#d7f5e3"
-    _prepared: tuple[AudienceRequest, Audience] | None = None
+    _prepared: tuple[AudienceRequest, list[Audience]] | None = None
 
     def __init__(
         self,
@@ -173,6 +188,7 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         encoding: Text = "utf-8",
         null_values: Sequence[str] | XComArg | None = None,
         memory_limit: Text = "256MB",
+        group_by: Text | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -194,6 +210,7 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         self.encoding = encoding
         self.null_values = null_values
         self.memory_limit = memory_limit
+        self.group_by = group_by
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
@@ -215,31 +232,48 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
             if not is_kept(value := getattr(self, name)) and not isinstance(value, RedactedRecipients):
                 setattr(self, name, RedactedRecipients(value))
 
-    def execute(self, context: Context) -> str:
+    def execute(self, context: Context) -> str | list[dict[str, Any]]:
         """
         Prepare the audience.
 
         :param context: the task's context.
-        :return: the manifest's local path or URL.
+        :return: the manifest's local path or URL; with ``group_by``, a list of the groups.
         :raises OSError: if a source cannot be read, or the output cannot be written.
         :raises OtpiqValidationError: if a field or a source is wrong, if too many rows are rejected, if no recipient
-            is left, or if the audience has campaigns and would change.
+            is left, if there are too many groups, or if the audience has campaigns and would change.
         """
         from airflow_provider_otpiq._audience.follow_up import parse_request
+        from airflow_provider_otpiq._audience.groups import prepare_groups
         from airflow_provider_otpiq._audience.prepare import prepare
         from airflow_provider_otpiq._storage import absolute
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "output_folder"}
         sources = {name: self._source(fields[name], context) for name in _SOURCES}
         request = parse_request(**(fields | sources), output=self.output_folder)
-        audience = prepare(request, self._mapped_task(context, request))
-        self._prepared = request, audience
-        counts = audience.manifest.counts.model_dump() | {"parts": len(audience.manifest.parts)}
-        self.log.info("Prepared %s: %s.", audience.location, ", ".join(f"{n:,} {name}" for name, n in counts.items()))
+        mapped_task = self._mapped_task(context, request)
+        if request.group_by is None:
+            audience = prepare(request, mapped_task)
+            self._prepared = request, [audience]
+            facts = {"audience": absolute(audience.location)}
+            self._push_counts(context, audience.location, audience.manifest.counts, facts)
+            return audience.location
+        counts, audiences = prepare_groups(request, mapped_task)
+        self._prepared = request, list(audiences.values())
+        groups = [
+            {"group": group, "manifest": audience.location, "recipients": audience.manifest.counts.recipients}
+            for group, audience in audiences.items()
+        ]
+        self._push_counts(context, request.output, counts, {"groups": groups})
+        return groups
+
+    def _push_counts(self, context: Context, location: str, counts: Counts, facts: dict[str, Any]) -> None:
+        """Log and push the counts, and add them and further facts to the events of the task's assets."""
+        _, audiences = self._prepared or (None, [])
+        values = counts.model_dump() | {"parts": sum(len(audience.manifest.parts) for audience in audiences)}
+        self.log.info("Prepared %s: %s.", location, ", ".join(f"{n:,} {name}" for name, n in values.items()))
         if self.do_xcom_push:
-            context["ti"].xcom_push(key="audience", value=counts)
-        add_to_asset_events(self, context, counts | {"audience": absolute(audience.location)})
-        return audience.location
+            context["ti"].xcom_push(key="audience", value=values)
+        add_to_asset_events(self, context, values | facts)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """
