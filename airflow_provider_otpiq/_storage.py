@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MODE = 0o640
 """The mode of a local file before the umask. It contains personal data, so other users never read it."""
+_MISSING = (FileNotFoundError, NotADirectoryError)
 _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 
 
@@ -105,9 +106,9 @@ class Folder:
                 raise OtpiqConfigurationError(f"{self.location}: is a file; expected a folder. Set another path.")
             if isinstance(content, PermissionError) and self._is_local:
                 raise _permission_error(content)
-            if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+            if isinstance(content, Exception) and not isinstance(content, _MISSING):
                 raise content
-        return {name: content for name, content in contents.items() if not isinstance(content, FileNotFoundError)}
+        return {name: content for name, content in contents.items() if not isinstance(content, _MISSING)}
 
     def write(self, name: str, content: bytes) -> None:
         """Write an object, instead of an existing one."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
+_MAX_ROWS_LISTED = 20
 
 # By pydantic's error types: its own texts are about inputs.
 _TEXTS = {
@@ -47,6 +48,11 @@ def list_some(items: Sequence[str], most: int) -> str:
     """Return the first items, separated by commas, and the number of further ones."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
+
+
+def list_rows(rows: Sequence[int]) -> str:
+    """Return the numbers of rows, the first 20 of them: ``rows 3, 7``."""
+    return f"row{'s' * (len(rows) > 1)} {list_some(list(map(str, rows)), _MAX_ROWS_LISTED)}"
 
 
 def _line(details: ErrorDetails) -> str:

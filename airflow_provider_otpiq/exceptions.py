@@ -6,16 +6,17 @@ The exceptions of this provider: what happened, what to do, and whether the requ
     OtpiqError                                                                   may have taken effect
     ├── OtpiqConfigurationError  *   the connection is wrong -> fix it                       no
     ├── OtpiqValidationError     *   a field is wrong -> fix the DAG                         no
+    ├── OtpiqSupersededError     *   a stop or a later start replaces the task -> nothing    no
     └── OtpiqApiError                a request failed
         ├── OtpiqRequestError        *   400, 422, other 4xx -> fix the DAG                  no
         ├── OtpiqAuthenticationError *   401, 403 -> fix the API key                         no
         ├── OtpiqNotFoundError       *   404 -> fix the id or the base URL                   no
-        ├── OtpiqConflictError       *   409, 400 about its state -> check the campaign       no
+        ├── OtpiqConflictError       *   409, 400 about its state -> check the campaign      no
         ├── OtpiqRedirectError       *   3xx -> fix the base URL                             303 only
         ├── OtpiqReportError         *   a report that is not as documented -> ask OTPIQ     no
-        ├── OtpiqOutcomeUnknownError *   a start or a sample, for each "yes" below -> check   yes
+        ├── OtpiqOutcomeUnknownError *   a start or a sample, for each "yes" below -> check  yes
         ├── OtpiqCreditError             400 with amounts of money -> top up                 no
-        ├── OtpiqDownloadError           a report's file is missing or incomplete -> retry    no
+        ├── OtpiqDownloadError           a report's file is missing or incomplete -> retry   no
         ├── OtpiqRateLimitError          429 -> wait for ``retry_after``                     no
         ├── OtpiqServerError             408, 425, 5xx -> retry                              yes
         ├── OtpiqResponseError           a response that is not in the contract -> retry     yes
@@ -61,8 +62,8 @@ class OtpiqValidationError(OtpiqError, AirflowFailException):
     """
     One or more fields break the API's rules, or the connection's guard rails. Nothing was sent.
 
-    The exception: only after an attach, or a start of a broadcast, is it known that a campaign has more recipients than
-    allowed.
+    One error comes after a request: a campaign has more recipients than allowed. OTPIQ returns the number only in the
+    response to an attach or a change.
 
     :param message: the complete message, as in the task's log.
     :param errors: the single validation errors, such as ``"field: rule; what was found"``.
@@ -71,6 +72,10 @@ class OtpiqValidationError(OtpiqError, AirflowFailException):
     def __init__(self, message: str, *, errors: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.errors = tuple(errors)
+
+
+class OtpiqSupersededError(OtpiqError, AirflowFailException):
+    """The broadcast was stopped while this task was starting it, or started again while this task was stopping it."""
 
 
 class OtpiqApiError(OtpiqError):

@@ -28,7 +28,7 @@ _IN_API_FORM = 0.9  # of the numbers
 _FIRST_NAMES = [
     "علي", "زينب", "Ali", "Zaynab", "محمد", "Hawraa", "O'Neil", 'Jo "JJ" Smith, Dr.', "Ali\nHassan",
 ]  # fmt: skip
-_CITIES = ["Baghdad", "بغداد", "Basra", "Erbil"]
+_CITIES = ["Baghdad", "بغداد", "Basra", "Erbil", "Mosul", "Najaf", "Karbala", "Kirkuk", "Duhok", "السليمانية"]
 _SPELLINGS: list[Callable[[str], str]] = [
     lambda n: f"+964 {n[:3]} {n[3:6]} {n[6:]}",
     lambda n: f"0{n}",

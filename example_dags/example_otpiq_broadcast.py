@@ -12,6 +12,9 @@ Baghdad.
 The task ``wait`` waits until the messages have arrived or failed. ``report`` writes the outcome of each message to a
 Parquet file beside the audience. ``example_otpiq_results`` does the same in a separate DAG, scheduled on ``start``.
 
+To stop the broadcast, trigger ``example_otpiq_stop`` with the path of the ledger, which is the output of the tasks
+``create`` and ``start``. A campaign that has started cannot be stopped.
+
 The param ``folder`` is where the audience is. Every worker must reach it, so with several workers it is a URL such as
 ``s3://marketing/otpiq``. It contains names and phone numbers: limit who can read it.
 """
@@ -29,7 +32,11 @@ from airflow.providers.standard.operators import hitl
 from airflow.sdk import DAG, Asset, Param, task
 
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
-from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from airflow_provider_otpiq.operators.broadcast import (
+    CreateBroadcastOperator,
+    StartBroadcastOperator,
+    StopBroadcastOperator,
+)
 from airflow_provider_otpiq.operators.campaign import SendSampleOperator
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from airflow_provider_otpiq.sensors.report import DeliverySensor
@@ -110,3 +117,14 @@ with DAG(
     )
 
     create >> sample >> credit >> approve >> start >> wait >> report
+
+with DAG(
+    dag_id="example_otpiq_stop",
+    description="Stop a broadcast that is scheduled",
+    doc_md=__doc__,
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Baghdad"),
+    params={"ledger": Param(type="string", minLength=1, description="Output of the task that started the broadcast")},
+    tags=["otpiq", "example"],
+):
+    StopBroadcastOperator(task_id="stop", broadcast="{{ params.ledger }}")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 import time_machine
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, AirflowSkipException
 
+from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator
 from dev.local_airflow import EXAMPLE_DAGS
 from tests.docs.versions import examples_that_cannot_load
 from tests.fakes import CREATE, PHONE_NUMBER_ID, TEMPLATE_ID, TaskInstance, execute
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
+CREATE_OF_GROUPS: Any = {"template_name": "summer_promo", "phone_number": "+964 770 123 4567"}
 LIFECYCLE, BROADCAST = "example_otpiq_lifecycle", "example_otpiq_broadcast"
 needs_approval = pytest.mark.skipif(bool(examples_that_cannot_load()), reason="no ApprovalOperator here")
 
@@ -102,6 +104,27 @@ def test_a_broadcast_ends_with_a_report_and_its_results_are_found(sandbox: Sandb
     event = SimpleNamespace(extra=context["outlet_events"][outlet].extra)
     ledgers = results.get_task("find_ledgers").python_callable({outlet.uri: [event, event]})  # of a cleared start
     assert ledgers == [str(folder / "ledger")]
+
+
+@pytest.mark.usefixtures("sandbox_hook")
+def test_each_group_but_the_holdout_gets_its_template(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    source = runpy.run_path(str(EXAMPLE_DAGS / "example_otpiq_groups.py"))
+    dag, create_fields = source["dag"], source["create_fields"]
+    context = {"ti": TaskInstance(), "dag": dag, "run_id": "manual__1"}
+    groups = {group["group"]: group for group in execute(dag.get_task("prepare"), context)}
+    assert {name: group["recipients"] for name, group in groups.items()} == {"ar": 3, "en": 2, "holdout": 2}
+    with pytest.raises(AirflowSkipException, match="2 people get no message"):
+        create_fields(groups["holdout"])
+    with pytest.raises(KeyError):
+        create_fields(groups["ar"] | {"group": "tr"})
+    for name in ("ar", "en"):
+        execute(CreateBroadcastOperator(task_id=name, **CREATE_OF_GROUPS, **create_fields(groups[name])), context)
+    ar, en = sandbox.campaigns
+    assert (ar["template"], en["template"]) == ("665f1c2ab3d4e5f601234567", "665f1c2ab3d4e5f6012345b1")
+    assert [campaign["totalRecipients"] for campaign in (ar, en)] == [3, 2]
 
 
 @needs_approval

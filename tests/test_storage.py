@@ -16,7 +16,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider_otpiq._audience.manifest import Part
-from airflow_provider_otpiq._ledger import Broadcast, Campaign, Ledger
+from airflow_provider_otpiq._ledger.ledger import Ledger
+from airflow_provider_otpiq._ledger.records import Broadcast, Campaign
 from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 from tests.audience.test_full_disk import files_of_at_most

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, starmap
+from itertools import accumulate, islice, starmap
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_provider_otpiq._audience import values
@@ -17,7 +18,7 @@ from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGIO
 from airflow_provider_otpiq._models.text import is_blank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from airflow_provider_otpiq._audience.request import AudienceRequest, Parameter
     from airflow_provider_otpiq._duckdb import Database
@@ -30,6 +31,8 @@ _FLOAT_STEP = 512  # of floats of 32 bits with ten digits, beyond 2^32; with thi
 MISSING_NUMBER = f"phoneNumber {MISSING}"
 """The reason for rejecting a row without a phone number."""
 
+_GROUP = "audience_group"
+"""The column of a row's group."""
 _PARTS_AT_ONCE = 50
 _ROWS_AT_ONCE = 100_000
 _QUERIES_AT_ONCE = 2
@@ -43,23 +46,29 @@ class Excluded(NamedTuple):
     reference: str
     outcome: Literal["rejected", "suppressed", "duplicate"]
     reason: str
-    """Why a row is rejected; empty for the other outcomes."""
+    """Why a row is rejected, or left out of a follow-up; otherwise empty."""
     kept_row: int | None
     """The row of the same person that is a recipient; None unless the outcome is ``duplicate``."""
     kept_reference: str
 
 
 class RowClassifier:
-    """The tables that decide about each row; load ``source`` and ``suppress`` before :meth:`decide`."""
+    """
+    The tables that decide about each row; load them before :meth:`decide`.
+
+    They are ``source`` and ``suppress``, and of a follow-up ``left_out``: whom the report suppresses, and why.
+    """
 
     def __init__(self, database: Database, request: AudienceRequest) -> None:
         self._database = database
         self._request = request
         self._parameters = {f"p{index}": name for index, name in enumerate(request.parameters)}
-        self._columns = ["phone", *(["reference"] if request.reference else []), *self._parameters]
+        self._required = self._parameters | ({_GROUP: f"column {request.group_by!r}"} if request.group_by else {})
+        self._columns = ["phone", *(["reference"] if request.reference else []), *self._required]
         for table, columns in {
             "source": ", ".join(f"{column} VARCHAR" for column in self._columns) + ", number BIGINT, cleaned TINYINT",
             "suppress": "phone VARCHAR, number BIGINT",
+            "left_out": "number BIGINT, reason VARCHAR",
             "numbers": "written VARCHAR, number BIGINT, region VARCHAR, reason VARCHAR",
         }.items():
             database.execute(f"CREATE TABLE {table} ({columns})")
@@ -71,10 +80,11 @@ class RowClassifier:
         if name == "suppress":
             return Table(self._database, name, f"k0, {number}", progress)
         columns = [f"k{index}" for index in range(len(self._columns))]
-        first_parameter = len(columns) - len(self._parameters)
-        unchanged, parameters = columns[:first_parameter], columns[first_parameter:]
+        first = len(columns) - len(self._required)
+        unchanged, required = columns[:first], columns[first:]
+        parameters = required[: len(self._parameters)]
         changed = " + ".join(f"{values.needs_cleaning(column)}::TINYINT" for column in parameters) or "0"
-        select = ", ".join([*unchanged, *map(values.cleaned, parameters), number, changed])
+        select = ", ".join([*unchanged, *map(values.cleaned, required), number, changed])
         return Table(self._database, name, select, progress)
 
     def decide(self, progress: Progress) -> Counts:
@@ -95,8 +105,33 @@ class RowClassifier:
             rejected=outcomes.get("rejected", 0),
         )
 
-    def parts(self) -> Iterator[tuple[int, bytes]]:
-        """Write the recipients as JSON, in the order of their rows: each part's number of recipients and content."""
+    def count_groups(self, most: int) -> tuple[int, dict[str, Counts]]:
+        """
+        Count the groups that have recipients, and in each of the largest ones the rows by their outcome.
+
+        A row counts in the group that it names, also a duplicate of a recipient of another group.
+        """
+        found = self._database.fetch(_GROUPS, [most])
+        counts = {
+            group: Counts.model_validate(dict(zip(Counts.model_fields, row, strict=True))) for group, *row, _ in found
+        }
+        return (found[0][-1] if found else 0), counts
+
+    def divide(self, groups: Mapping[str, Counts]) -> None:
+        """Let each part have the recipients of one group, in the order of the groups, which must be all."""
+        sizes = [math.ceil(counts.recipients / MAX_RECIPIENTS) for counts in groups.values()]
+        self._database.execute("CREATE TABLE groups (name VARCHAR, first_part BIGINT)")
+        if groups:
+            self._database.insert("groups", list(zip(groups, accumulate(sizes, initial=0), strict=False)))
+        self._database.execute(_DIVIDE)
+
+    def parts(self) -> Generator[tuple[int, bytes], None, None]:
+        """
+        Write the recipients as JSON: each part's number of recipients and content.
+
+        They are in the order of their rows, or of their groups. Close it: it has threads, which the garbage collector
+        may wait for in a thread that is just starting, forever.
+        """
         ranges = iter(self._database.fetch(_PART_RANGES))
         sql = (
             f"SELECT count(*), encode('[' || string_agg({self._as_json()}, ',\n' ORDER BY id) || ']\n')"
@@ -194,11 +229,11 @@ class RowClassifier:
         )
 
     def _missing(self) -> str:
-        """Write the SQL that names the parameters without a value."""
+        """Write the SQL that names the parameters, and the group, without a value."""
         names = [
-            f"CASE WHEN {values.is_blank_sql(column, self._request.null_values)}"
+            f"CASE WHEN {values.is_blank_sql(column, self._request.null_values_of_source)}"
             f" THEN {literal(f'{name} is required')} END"
-            for column, name in self._parameters.items()
+            for column, name in self._required.items()
         ]
         return f"nullif(concat_ws('; ', {', '.join(names)}), '')" if names else "NULL"
 
@@ -208,7 +243,7 @@ class RowClassifier:
         sections = self._request.template_parameters
         written = _json_object(sections, columns)
         parameters = f" || ',\"templateParameters\":' || {written}" if sections else ""
-        has_reference = f"NOT {values.is_blank_sql('reference', self._request.null_values)}"
+        has_reference = f"NOT {values.is_blank_sql('reference', self._request.null_values_of_source)}"
         reference = f"CASE WHEN {has_reference} THEN ',\"reference\":' || {_json_of('reference')} ELSE '' END"
         return (
             f"""'{{"phoneNumber":"' || recipients.number || '"'{parameters}"""
@@ -238,17 +273,33 @@ def _json_of(expression: str) -> str:
 _EXCLUDED = """
     CREATE TABLE excluded AS
     WITH good AS (SELECT id, number FROM source_rows WHERE reason IS NULL),
-    suppressed AS (SELECT id FROM good WHERE number IN (SELECT number FROM suppress_rows WHERE number IS NOT NULL)),
-    remaining AS (SELECT * FROM good WHERE id NOT IN (FROM suppressed)),
+    suppressed AS (
+        SELECT id, left_out.reason FROM good LEFT JOIN left_out USING (number) WHERE left_out.number IS NOT NULL
+        OR number IN (SELECT number FROM suppress_rows WHERE number IS NOT NULL)
+    ),
+    remaining AS (SELECT * FROM good WHERE id NOT IN (SELECT id FROM suppressed)),
     repeated AS (SELECT number, min(id) AS first FROM remaining GROUP BY number HAVING count(*) > 1)
     SELECT id, 'rejected' AS outcome, reason, NULL AS kept FROM source_rows WHERE reason IS NOT NULL
-    UNION ALL SELECT id, 'suppressed', NULL, NULL FROM suppressed
+    UNION ALL SELECT id, 'suppressed', reason, NULL FROM suppressed
     UNION ALL SELECT id, 'duplicate', NULL, first FROM remaining JOIN repeated USING (number) WHERE id <> first
 """
 _RECIPIENTS = f"""
     CREATE TABLE recipients AS
     SELECT id, number, (row_number() OVER (ORDER BY id) - 1) // {MAX_RECIPIENTS} AS part
     FROM source_rows WHERE id NOT IN (SELECT id FROM excluded)
+"""
+_GROUPS = f"""
+    SELECT {_GROUP}, count(*) AS rows, count(*) FILTER (outcome IS NULL) AS recipients,
+    count(*) FILTER (outcome = 'duplicate'), count(*) FILTER (outcome = 'suppressed'),
+    count(*) FILTER (outcome = 'rejected'), count(*) OVER ()
+    FROM source LEFT JOIN excluded ON id = source.rowid
+    GROUP BY {_GROUP} HAVING recipients > 0 ORDER BY recipients DESC, {_GROUP} LIMIT $1
+"""
+_DIVIDE = f"""
+    CREATE OR REPLACE TABLE recipients AS
+    SELECT id, recipients.number,
+    first_part + (row_number() OVER (PARTITION BY first_part ORDER BY id) - 1) // {MAX_RECIPIENTS} AS part
+    FROM recipients JOIN source ON id = source.rowid JOIN groups ON name = {_GROUP}
 """
 _EXCLUDED_RANGES = f"SELECT min(id), max(id) FROM excluded GROUP BY id // {_ROWS_AT_ONCE} ORDER BY 1"
 _PART_RANGES = f"""

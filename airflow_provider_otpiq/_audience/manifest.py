@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
-from airflow_provider_otpiq._ledger import audience_checksum
+from airflow_provider_otpiq._ledger.ledger import audience_checksum
 from airflow_provider_otpiq._models.fields import MAX_RECIPIENTS
-from airflow_provider_otpiq._storage import find_object
+from airflow_provider_otpiq._storage import Folder, find_object, split_location
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq._storage import Folder
 
 MANIFEST = "manifest.json"
 IN_USE = "in_use.json"
 """
 An object beside the manifest: the audience has campaigns, so it must not change anymore.
 
-It names the ledger; those of further ledgers are ``in_use_….json``.
+It names the ledger; those of further ledgers are ``in_use_….json``. In the folder above those of groups, it also has
+the checksum of the division that is used.
 """
 _Count = Annotated[int, Field(ge=0)]
 
@@ -73,6 +71,12 @@ class Manifest(BaseModel):
     """The parameters that each recipient has, by section: ``{"body": ["1"]}``."""
     counts: Counts
     parts: Annotated[list[Part], Field(min_length=1)]
+    groups: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """
+    Of a group: the checksum of the audience's division, which is all groups and the people in them.
+
+    None if the audience is not divided into groups.
+    """
 
     @model_validator(mode="after")
     def _has_each_recipient_once(self) -> Self:
@@ -84,7 +88,7 @@ class Manifest(BaseModel):
 
     def to_json(self) -> bytes:
         """Return the manifest as it is stored."""
-        return self.model_dump_json(indent=1).encode()
+        return self.model_dump_json(indent=1, exclude_none=True).encode()
 
     @property
     def checksum(self) -> str:
@@ -155,14 +159,51 @@ def checksums_in_use(folder: Folder) -> set[str]:
     return {checksum for checksum in checksums if checksum}
 
 
+def claim_division(audience: Audience, ledger: str) -> None:
+    """
+    Decide how the people of an output are divided into groups, if at all; the first create decides it for all others.
+
+    A division has each person once. So no person gets a message of two groups, whatever was prepared in between.
+
+    :param ledger: the location of the broadcast's ledger.
+    :raises OtpiqValidationError: if another division is used.
+    """
+    groups, folder = audience.manifest.groups, audience.folder
+    if groups is not None:
+        folder = Folder(split_location(str(folder))[0])
+        folder.create(IN_USE, to_json({"ledger": ledger, "groups": groups}))
+        folder.require_exclusive_creation(IN_USE)
+    if read_division(folder) != groups:
+        error = f"audience: {audience.location} is not of the groups in {folder} that already have campaigns"
+        raise _unusable(
+            f"This task created nothing: {error}",
+            "Clear the task that prepares the audience, and use the manifests that it returns.",
+            error,
+        )
+
+
+def read_division(folder: Folder) -> str | None:
+    """Read which division of an output is used; None if its audience is not divided, or not used."""
+    content = folder.read(IN_USE)
+    if content is None:
+        return None
+    try:
+        groups = from_json(content).get("groups")
+    except (ValueError, AttributeError):
+        raise _edited(folder, IN_USE) from None
+    return None if groups is None else str(groups)
+
+
 def _ledger_of(folder: Folder, name: str, content: bytes) -> str:
     try:
         return str(from_json(content)["ledger"])
     except (ValueError, KeyError, TypeError):
-        raise _unusable(
-            f"{folder.location_of(name)}: was edited; expected the location of a ledger", "Restore it."
-        ) from None
+        raise _edited(folder, name) from None
 
 
-def _unusable(error: str, remedy: str) -> OtpiqValidationError:
-    return OtpiqValidationError(f"{error}. {remedy}", errors=[error])
+def _edited(folder: Folder, name: str) -> OtpiqValidationError:
+    return _unusable(f"{folder.location_of(name)}: was edited; expected the location of a ledger", "Restore it.")
+
+
+def _unusable(text: str, remedy: str, error: str | None = None) -> OtpiqValidationError:
+    return OtpiqValidationError(f"{text}. {remedy}", errors=[error or text])

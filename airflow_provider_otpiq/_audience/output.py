@@ -117,7 +117,7 @@ class Output:
             return
         missing = f"{MANIFEST} is missing, and the campaigns were created from another audience"
         to_continue = "prepare the same rows" if content is None else "clear only the tasks after this one"
-        changes = [missing] if content is None else list(_changes(Audience(self.location).manifest, manifest))
+        changes = [missing] if content is None else list(describe_changes(Audience(self.location).manifest, manifest))
         raise OtpiqValidationError(
             f"The audience was not published: {self.folder} already has campaigns of another audience:"
             f"{bullet_list(changes)}\n"
@@ -177,7 +177,7 @@ def _shown(reference: str) -> str:
     return f"'{cell}" if is_formula else cell
 
 
-def _changes(old: Manifest, new: Manifest) -> Iterator[str]:
+def describe_changes(old: Manifest, new: Manifest) -> Iterator[str]:
     for name in ("source", "template_parameters", "counts"):
         before, after = (manifest.model_dump()[name] for manifest in (old, new))
         if before != after:

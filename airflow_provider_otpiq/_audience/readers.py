@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from airflow_provider_otpiq._audience.request import AudienceRequest, Columns
+    from airflow_provider_otpiq._audience.request import Columns
     from airflow_provider_otpiq._audience.sources import SourceFile
     from airflow_provider_otpiq._audience.table import Row, Table
     from airflow_provider_otpiq._duckdb import Database
@@ -47,7 +47,7 @@ _PARQUET_TEXT = re.compile(
 """The types of DuckDB whose values have exactly one form as text."""
 
 
-def read_file(file: SourceFile, columns: Sequence[str], request: AudienceRequest, table: Table) -> None:
+def read_file(file: SourceFile, columns: Sequence[str], request: Columns, table: Table) -> None:
     """Read the wanted columns of a file, the phone number first."""
     path = table.database.folder / "source"  # DuckDB reads files in this folder only
     try:

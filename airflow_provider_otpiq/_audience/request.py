@@ -188,7 +188,11 @@ class AudienceRequest(Columns):
         "max_rejected": "another limit would apply",
         "default_region": "national numbers would be read as those of another country",
         "null_values": "other strings would mean that a value is missing",
+        "group_by": "everybody would be in one audience",
     }
+
+    source_field: ClassVar[str] = "source"
+    """The field that the rows are from, for errors."""
 
     source: Annotated[Any, PlainValidator(_source)]
     suppress: Annotated[Any, PlainValidator(_source)] = None
@@ -200,6 +204,12 @@ class AudienceRequest(Columns):
     file_format: Literal["csv", "jsonl", "parquet"] | None = None
     null_values: tuple[Annotated[String, AfterValidator(clean)], ...] = NULL_VALUES
     memory_limit: Annotated[String, AfterValidator(_memory_limit)] = "256MB"
+    group_by: String | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read, the phone number first and the group last."""
+        return [*super().columns, *([self.group_by] if self.group_by else [])]
 
     @property
     def checksum(self) -> str | None:
@@ -207,6 +217,11 @@ class AudienceRequest(Columns):
         if callable(self.source) or callable(self.suppress):
             return None
         return sha256(to_json(self.model_dump())).hexdigest()
+
+    @property
+    def null_values_of_source(self) -> tuple[str, ...]:
+        """The strings that mean "no value" in the source; those of ``suppress`` are ``null_values``."""
+        return self.null_values
 
     @property
     def parameter_keys(self) -> dict[str, list[str]]:

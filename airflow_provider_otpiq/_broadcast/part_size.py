@@ -1,4 +1,4 @@
-"""How many recipients a campaign holds, compared with its part: somebody else may have attached others."""
+"""Compare the number of a campaign's recipients with its part: somebody else may have attached others."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from airflow_provider_otpiq._broadcast.process import REFUSALS
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_otpiq._audience.manifest import Part
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +35,12 @@ def read_count(campaign: Mapping[str, Any], name: str) -> int | float | None:
 
 
 def describe_size(campaign_id: str, held: float | None, part: Part) -> str:
-    """Return the sizes of a campaign and its part, as an error or a warning lists them."""
+    """Describe the sizes of a campaign and its part, for an error or a warning."""
     recipients = "recipient" if held == 1 else "recipients"
     return f"campaign {campaign_id} holds {held} {recipients}, and its part {part.name} has {part.recipients}"
 
 
-def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], part: Part) -> None:
+def require_part_size(update: Callable[..., dict[str, Any]], campaign: Mapping[str, Any], part: Part) -> None:
     """
     Make a scheduled campaign a draft again if it holds more recipients than its part; warn if it holds fewer.
 
@@ -59,7 +58,7 @@ def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], part: Part) 
     if held < part.recipients:
         log.warning("OTPIQ reports that %s.", found)
     elif held > part.recipients:
-        _make_draft_again(hook, campaign_id, found)
+        _make_draft_again(update, campaign_id, found)
         raise OtpiqValidationError(
             f"{found}: somebody else has attached the others. It is a draft again and sends nothing. Delete it"
             f" in OTPIQ's dashboard, send {part.path} of the audience in a separate campaign, and mark this task as"
@@ -68,10 +67,10 @@ def require_part_size(hook: OtpiqHook, campaign: Mapping[str, Any], part: Part) 
         )
 
 
-def _make_draft_again(hook: OtpiqHook, campaign_id: str, found: str) -> None:
+def _make_draft_again(update: Callable[..., dict[str, Any]], campaign_id: str, found: str) -> None:
     still = f"{found}, and it could not be made a draft again. Make it a draft in OTPIQ's dashboard before it starts."
     try:
-        hook.update_campaign(campaign_id=campaign_id, schedule_type="now")
+        update(campaign_id=campaign_id, schedule_type="now")
     except REFUSALS as error:
         raise OtpiqValidationError(f"{still} OTPIQ refused: {error}", errors=[found]) from None
     except OtpiqError:

@@ -30,9 +30,9 @@ REFUSALS = (OtpiqRequestError, OtpiqConflictError, OtpiqNotFoundError, OtpiqVali
 """Errors that concern a single campaign. Any other would concern the next one too, so it ends the try."""
 
 
-def process_parts(parts: Sequence[Part], work: Callable[[Part], None], done: str) -> None:
+def process_parts(parts: Sequence[Part], work: Callable[[Part], object], done: str) -> None:
     """
-    Work on each part, even if OTPIQ refuses others, and log the progress every few seconds.
+    Process each part, even if OTPIQ refuses others, and log the progress every few seconds.
 
     :raises OtpiqRequestError: at the end, if OTPIQ refuses some of them; the text lists those.
     """

@@ -19,7 +19,7 @@ MIN_LEAD_TIME = timedelta(minutes=2)
 
 def unwrap_mapped_path(value: object) -> object:
     """
-    Return the path that every task of a mapped task returns.
+    Return the path that all instances of a mapped task return.
 
     :raises ValueError: if they return several.
     """
@@ -51,8 +51,14 @@ def _at_least_the_minimum(value: timedelta) -> timedelta:
     return value
 
 
+def _not_zero(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("must be longer than zero, such as timedelta(minutes=30)")
+    return value
+
+
 def _absolute(location: str) -> str:
-    """Refuse a path that another worker or working directory would resolve to another ledger."""
+    """Refuse a relative path, which depends on the working directory."""
     if "://" in location or PurePath(location).is_absolute():
         return location
     raise ValueError(f"must be an absolute path or a URL; found {safe_repr(location)}")
@@ -60,6 +66,7 @@ def _absolute(location: str) -> str:
 
 _Whole = Annotated[int, BeforeValidator(_whole)]
 _Duration = Annotated[timedelta, PlainValidator(_duration)]
+_Interval = Annotated[_Duration, AfterValidator(_not_zero)]
 _SHARDS_ARE_LOST = {"shards": "this task would work on all parts"}
 
 
@@ -113,10 +120,35 @@ class StartBroadcast(_Sharded):
     required_if_set: ClassVar[dict[str, str]] = {
         **_SHARDS_ARE_LOST,
         "scheduled_for": "the messages would go out as soon as possible",
+        "wave_size": "all campaigns would start at once",
     }
 
     broadcast: Annotated[String, BeforeValidator(unwrap_mapped_path)]
     scheduled_for: Time | None = None
     lead_time: Annotated[_Duration, AfterValidator(_at_least_the_minimum)]
     max_delay: _Duration
+    wave_size: Annotated[_Whole, Field(ge=1)] | None = None
+    wave_interval: Annotated[_Interval | None, Field(validate_default=True)] = None
     check_health: bool = True
+
+    @field_validator("wave_interval")
+    @classmethod
+    def _together_with_its_size(cls, interval: timedelta | None, info: ValidationInfo) -> timedelta | None:
+        if "wave_size" in info.data and (interval is None) != (info.data["wave_size"] is None):
+            raise ValueError("must be set if wave_size is set, and only then")
+        max_delay = info.data.get("max_delay", timedelta())
+        if interval is not None and interval < max_delay:  # late waves would start together
+            minutes = max_delay / timedelta(minutes=1)
+            raise ValueError(f"must be at least max_delay ({minutes:g} minutes); set a shorter max_delay")
+        return interval
+
+
+class StopBroadcast(_Sharded):
+    """The broadcast to stop."""
+
+    subject = "This task"
+    failure_phrase = "stopped nothing"
+    required_if_set: ClassVar[dict[str, str]] = _SHARDS_ARE_LOST
+
+    broadcast: Annotated[String, BeforeValidator(unwrap_mapped_path)]
+    fail_if_too_late: bool = True

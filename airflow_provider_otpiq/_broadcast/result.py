@@ -1,4 +1,4 @@
-"""What a create and a start of a broadcast share: its ledger, its audience, and the result of a task."""
+"""What the tasks of a broadcast share: its ledger, its audience, and the result of a task."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._audience.manifest import MANIFEST, Audience
-from airflow_provider_otpiq._ledger import Ledger
+from airflow_provider_otpiq._ledger.ledger import Ledger
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq._storage import split_location
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pendulum import DateTime
 
     from airflow_provider_otpiq._audience.manifest import Part
-    from airflow_provider_otpiq._ledger import Campaign
+    from airflow_provider_otpiq._ledger.records import Campaign
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 
 @dataclass(frozen=True)
 class BroadcastResult:
-    """What a task has done: its shard's campaigns, which all hold their part, and after a start are all scheduled."""
+    """The result of a task: its shard's campaigns. All hold their part, and after a start, all are scheduled."""
 
     ledger: Ledger
     campaigns: dict[str, Campaign]

@@ -9,35 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
+from airflow_provider_otpiq._broadcast.campaigns import has_started
 from airflow_provider_otpiq._broadcast.part_size import require_part_size
 from airflow_provider_otpiq._broadcast.result import campaign_name
-from airflow_provider_otpiq._ledger import Schedule
+from airflow_provider_otpiq._ledger.records import Schedule
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._redaction import describe_count, sanitize
-from airflow_provider_otpiq.exceptions import (
-    OtpiqConfigurationError,
-    OtpiqConflictError,
-    OtpiqNotFoundError,
-    OtpiqRequestError,
-    OtpiqValidationError,
-)
+from airflow_provider_otpiq.exceptions import OtpiqConflictError, OtpiqRequestError, OtpiqValidationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from pendulum import DateTime
 
     from airflow_provider_otpiq._audience.manifest import Part
     from airflow_provider_otpiq._broadcast.request import StartBroadcast
-    from airflow_provider_otpiq._ledger import Ledger, Start
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq._connection.guard_rails import GuardRails
+    from airflow_provider_otpiq._ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-_MARGIN = pendulum.duration(seconds=60)
+MARGIN = pendulum.duration(seconds=60)
 """A time that is nearer than this may have passed when OTPIQ reads it."""
 _KEEPS_ITS_TIME = "A start that has begun keeps its time."
 
-# The words of the documents. That OTPIQ's refusals use them is an assumption: with others, a start fails.
-_STARTED = re.compile(r"draft or scheduled|started|running|completed", re.IGNORECASE)
 _TIME_ERROR = re.compile(r"future|past", re.IGNORECASE)
 
 
@@ -46,43 +41,49 @@ def lead(request: StartBroadcast) -> DateTime:
     return (pendulum.now("UTC") + request.lead_time).start_of("second")
 
 
-def time_to_request(request: StartBroadcast, start: Start, time: DateTime, remedy: str = _KEEPS_ITS_TIME) -> DateTime:
+def time_to_request(
+    request: StartBroadcast, wanted: DateTime, time: DateTime, remedy: str = _KEEPS_ITS_TIME
+) -> DateTime:
     """
-    Return the time, or a later one if it has passed or is too near.
+    Return the time, or a later one if it has passed or is too near. ``wanted`` is the time as it was decided.
 
     :raises OtpiqValidationError: if that is too late.
     """
-    if time > pendulum.now("UTC") + _MARGIN:
+    if time > pendulum.now("UTC") + MARGIN:
         return time
     later = lead(request)
-    delay = later - start.scheduled_for
+    delay = later - wanted
     if delay <= request.max_delay:
         return later
     late = delay.in_words()
     most = pendulum.duration(seconds=request.max_delay.total_seconds()).in_words()
     error = (
         f"it is too late: the earliest possible time, {to_api_format(later)}, is {late} after"
-        f" {to_api_format(start.scheduled_for)}; expected at most max_delay ({most})"
+        f" {to_api_format(wanted)}; expected at most max_delay ({most})"
     )
-    raise OtpiqValidationError(
-        f"Not scheduled: {error}. {remedy} To send it anyway, set max_delay to more than {late} plus the time until you"
-        " clear the task, and clear the task.",
-        errors=[error],
+    anyway = (
+        "stop the broadcast, and start it at another scheduled_for"  # a longer delay would merge waves
+        if request.wave_size
+        else f"set max_delay to more than {late} plus the time until the next try schedules it, and clear the task"
     )
+    raise OtpiqValidationError(f"Not scheduled: {error}. {remedy} To send it anyway, {anyway}.", errors=[error])
 
 
 @dataclass(frozen=True)
 class PartScheduler:
     """Schedules the campaigns of a start that has begun."""
 
-    hook: OtpiqHook
+    update: Callable[..., dict[str, Any]]
+    """Changes a campaign, unless the start was stopped."""
+    guard_rails: GuardRails
     request: StartBroadcast
     ledger: Ledger
-    start: Start
+    number: int
+    """The number of the start."""
+    times: Mapping[str, DateTime]
+    """When each part starts, by its name."""
     parts: int
     """The number of the audience's parts."""
-    other_project: str | None
-    """The problem if the connection does not know the campaigns; None if it belongs to their project."""
 
     def schedule(self, part: Part, campaign_id: str, saved: Schedule | None) -> Schedule:
         """
@@ -93,14 +94,14 @@ class PartScheduler:
         """
         schedule = self._schedule(part, saved or self._claim(part, campaign_id))
         confirmed = schedule.model_copy(update={"confirmed": True})
-        self.ledger.save(part, confirmed)
+        self.ledger.save(part, confirmed, self.number)
         return confirmed
 
     def _claim(self, part: Part, campaign_id: str) -> Schedule:
         """Decide which campaign sends a part, or return the decision of another process."""
-        time = self._allowed_time(self.start.scheduled_for)
+        time = self._allowed_time(part, self.times[part.name])
         schedule = Schedule(campaign_id=campaign_id, scheduled_for=time, first_scheduled_for=time)
-        return self.ledger.claim(part, schedule)
+        return self.ledger.claim(part, schedule, self.number)
 
     def _schedule(self, part: Part, schedule: Schedule) -> Schedule:
         """Request the time; if it passes before the request arrives, request a later one."""
@@ -110,31 +111,32 @@ class PartScheduler:
             try:
                 campaign = self._update_unless_started(part, schedule, schedule_type="schedule", scheduled_for=time)
             except OtpiqRequestError as error:
-                has_passed = time < pendulum.now("UTC") + _MARGIN or _TIME_ERROR.search(error.server_message or "")
-                if not has_passed or lead(self.request) < time + _MARGIN:
+                has_passed = time < pendulum.now("UTC") + MARGIN or _TIME_ERROR.search(error.server_message or "")
+                if not has_passed or lead(self.request) < time + MARGIN:
                     raise  # OTPIQ does not refuse the time
                 before = pendulum.now("UTC")
             else:
                 if campaign is not None:
-                    require_part_size(self.hook, campaign, part)
+                    require_part_size(self.update, campaign, part)
                 break
         return schedule
 
-    def _allowed_time(self, time: DateTime) -> DateTime:
-        time = time_to_request(self.request, self.start, time)
+    def _allowed_time(self, part: Part, time: DateTime) -> DateTime:
+        wanted = self.times[part.name]
+        time = time_to_request(self.request, wanted, time)
         try:
-            self.hook.guard_rails.check_time(time, "scheduled_for")
+            self.guard_rails.check_time(time, "scheduled_for")
         except OtpiqValidationError as error:
             raise OtpiqValidationError(
                 f"Not scheduled: {error.errors[0]}. {_KEEPS_ITS_TIME} After the quiet hours, set max_delay to more"
-                f" than lead_time plus the time since {to_api_format(self.start.scheduled_for)}, and clear the task.",
+                f" than lead_time plus the time since {to_api_format(wanted)}, and clear the task.",
                 errors=error.errors,
             ) from None
         return time
 
     def _time_unless_started(self, part: Part, schedule: Schedule, before: DateTime) -> DateTime | None:
         try:
-            return self._allowed_time(before)
+            return self._allowed_time(part, before)
         except OtpiqValidationError:
             # An earlier request may have arrived, and the campaign may have started.
             if self._has_started(part, schedule):
@@ -145,7 +147,7 @@ class PartScheduler:
         if schedule.scheduled_for == time:
             return schedule
         changed = schedule.model_copy(update={"scheduled_for": time})
-        self.ledger.save(part, changed)
+        self.ledger.save(part, changed, self.number)
         return changed
 
     def _has_started(self, part: Part, pending: Schedule) -> bool:
@@ -154,8 +156,8 @@ class PartScheduler:
         campaign = self._update_unless_started(part, pending, name=name)
         if campaign and campaign.get("scheduledFor"):
             log.warning(
-                "An earlier try has scheduled campaign %s for %s, and it still starts then. If it must not, take it"
-                " back to a draft in OTPIQ's dashboard.",
+                "An earlier try has scheduled campaign %s for %s, and it still starts then. If it must not,"
+                " stop the broadcast with a StopBroadcastOperator.",
                 pending.campaign_id,
                 sanitize(str(campaign["scheduledFor"])),
             )
@@ -164,18 +166,9 @@ class PartScheduler:
     def _update_unless_started(self, part: Part, pending: Schedule, **changes: Any) -> dict[str, Any] | None:
         """Change a campaign and return it; None if OTPIQ refuses because it has started at its time."""
         try:
-            return self.hook.update_campaign(campaign_id=pending.campaign_id, **changes)
-        except OtpiqNotFoundError:
-            if self.other_project is None:
-                raise
-            raise OtpiqConfigurationError(
-                f"Campaign {pending.campaign_id} was not scheduled: {self.other_project}, which does not have this"
-                " campaign. Set a connection of the first project; the create's connection was"
-                f" {self.ledger.broadcast.request.get('otpiq_conn_id')!r}."
-            ) from None
+            return self.update(campaign_id=pending.campaign_id, **changes)
         except OtpiqConflictError as error:
-            says_started = _STARTED.search(error.server_message or "")
-            if not says_started or pending.first_scheduled_for > pendulum.now("UTC"):
+            if not has_started(error) or pending.first_scheduled_for > pendulum.now("UTC"):
                 raise  # so somebody else has started or ended it, or OTPIQ means something else
             log.warning(
                 "Campaign %s has started (OTPIQ responds %r), but no response with its number of recipients has"

@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._http.settings import HttpSettings
 
 
-_UNTIMED_SECONDS = 60.0
-"""Seconds beyond the timeouts that name lookup, several addresses and TLS may take."""
-
-
 class SerialisedBody(Protocol):
     """A body that is sent as it is, and that contains personal data."""
 
@@ -76,20 +72,26 @@ class OtpiqClient:
         *,
         if_lost: str = "",
         is_idempotent: bool = False,
+        check: Callable[[], None] | None = None,
     ) -> Any:
         """
         Send a request, retry it if that is safe, and return the response's body as OTPIQ sent it.
 
         ``if_lost`` is added to the error if the request may have taken effect. A GET and a PATCH are always idempotent.
+        ``check`` is called before each attempt, and raises if the request must not be sent now.
 
         :raises OtpiqConfigurationError: if the connection's settings make it impossible to send.
         :raises OtpiqApiError: if the request fails.
         """
+
+        def attempt() -> Any:
+            if check:
+                check()
+            return self.attempt(method, path, response_model, body)
+
         try:
             return with_retries(
-                lambda: self.attempt(method, path, response_model, body),
-                self._settings.max_retries,
-                is_idempotent=is_idempotent or method in ("GET", "PATCH"),
+                attempt, self._settings.max_retries, is_idempotent=is_idempotent or method in ("GET", "PATCH")
             )
         except OtpiqApiError as error:
             if error.may_have_taken_effect:
@@ -119,8 +121,7 @@ class OtpiqClient:
         def attempt() -> dict[str, Any]:
             check()
             if marker:
-                timeouts = self._settings.connect_timeout + 2 * self._settings.read_timeout
-                marker.save_pending_marker(_UNTIMED_SECONDS + timeouts)
+                marker.save_pending_marker(self._settings.max_seconds_in_flight)
             try:
                 return self.attempt("POST", path, response_model, body)  # type: ignore[no-any-return]
             except BaseException as error:  # Airflow's timeout, and its end of a task, are not Exceptions

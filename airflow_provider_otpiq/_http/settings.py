@@ -12,6 +12,9 @@ from airflow_provider_otpiq._redaction import sanitize
 
 Seconds = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
 
+_UNTIMED_SECONDS = 60.0
+"""Seconds beyond the timeouts that name lookup, several addresses and TLS may take."""
+
 
 def _api_key(value: Any) -> str:
     key = str(value or "").strip()
@@ -40,6 +43,11 @@ class HttpSettings(BaseModel):
     """The API key."""
     host: str
     """The base URL of every request, without a trailing slash; for a file, only scheme and host name."""
+
+    @property
+    def max_seconds_in_flight(self) -> float:
+        """The seconds after which an attempt has ended, with or without a response."""
+        return _UNTIMED_SECONDS + self.connect_timeout + 2 * self.read_timeout
 
     @field_validator("host")
     @classmethod

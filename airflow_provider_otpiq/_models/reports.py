@@ -35,15 +35,15 @@ STATUSES_ARE_LOST = "the report would include messages of every status"
 _MAX_LISTED = 5
 
 
-def _words(value: object, allowed: tuple[str, ...]) -> list[str]:
+def words(value: object, allowed: tuple[str, ...]) -> list[str]:
     """Return one word, or several of a list, as a list."""
-    words = [value] if isinstance(value, str) else value
-    if not isinstance(words, list | tuple | set | frozenset) or not words:
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list | tuple | set | frozenset) or not found:
         raise ValueError(f"must be a list of {', '.join(allowed)}; found {_describe(value)}")
-    unknown = [word for word in words if word not in allowed]
+    unknown = [word for word in found if word not in allowed]
     if unknown:
         raise ValueError(f"must be among {', '.join(allowed)}; found {', '.join(map(safe_repr, unknown))}")
-    return [word for word in allowed if word in words]
+    return [word for word in allowed if word in found]
 
 
 def _describe(value: object) -> str:
@@ -61,7 +61,7 @@ def _is_name(value: object) -> bool:
     return isinstance(value, str) and is_set(value.strip())
 
 
-MessageStatuses = Annotated[list[str], PlainValidator(partial(_words, allowed=MESSAGE_STATUSES))]
+MessageStatuses = Annotated[list[str], PlainValidator(partial(words, allowed=MESSAGE_STATUSES))]
 """Statuses of messages, from one or several."""
 MessageTypes = Annotated[list[str], PlainValidator(_type_names)]
 """Types of messages by their names in a report, from one or several."""
@@ -118,9 +118,9 @@ class ListReports(RequestModel):
     failure_phrase: ClassVar[str] = "were not listed"
 
     limit: Annotated[int, Field(ge=1, le=500)] = 100
-    status: Annotated[
-        list[str] | None, PlainValidator(partial(_words, allowed=("available", "expired", "deleted")))
-    ] = None
+    status: Annotated[list[str] | None, PlainValidator(partial(words, allowed=("available", "expired", "deleted")))] = (
+        None
+    )
 
     @property
     def query(self) -> str:

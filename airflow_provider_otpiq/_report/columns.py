@@ -62,7 +62,7 @@ COLUMNS = (
     _time("Created At", "created_at", required=True),
     _time("Sent At", "sent_at", required=False),
 )
-MEMBER_COLUMNS = ("reference", "part", "campaign_id", "ambiguous")
+MEMBER_COLUMNS = ("reference", "part", "campaign_id", "ambiguous", "person_messages")
 """What a report of known recipients has beside OTPIQ's columns."""
 
 

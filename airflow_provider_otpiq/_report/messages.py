@@ -179,17 +179,21 @@ class MessageTable:
             " GROUP BY phone_number HAVING count(*) > 1 ORDER BY phone_number"
         )
 
-    def write(self, path: Path, file_format: str) -> None:
+    def write(self, path: Path, file_format: str, *, has_all_statuses: bool = True) -> None:
         """Write the messages as CSV or Parquet, with the columns of their members."""
         columns = [self._written(name, file_format) for name in self._columns()]
         source = "messages"
         if self._has_members:
             columns += [self._written("reference", file_format)]
-            columns += [f"CASE WHEN ambiguous IS NULL THEN {name} END AS {name}" for name in ("part", "campaign_id")]
-            columns += ["ambiguous IS NOT NULL AS ambiguous"]
+            columns += [
+                f"CASE WHEN person_messages IS NULL THEN {name} END AS {name}" for name in ("part", "campaign_id")
+            ]
+            columns += ["person_messages IS NOT NULL AS ambiguous"]
+            if has_all_statuses:  # otherwise the number is unknown; a follow-up refuses a report without it
+                columns += ["coalesce(person_messages, 1) AS person_messages"]
             source += (
-                " JOIN members USING (phone_number) LEFT JOIN (SELECT phone_number, true AS ambiguous FROM messages"
-                " GROUP BY phone_number HAVING count(*) > 1) USING (phone_number)"
+                " JOIN members USING (phone_number) LEFT JOIN (SELECT phone_number, count(*) AS person_messages"
+                " FROM messages GROUP BY phone_number HAVING count(*) > 1) USING (phone_number)"
             )
         options = "FORMAT csv, HEADER" if file_format == "csv" else "FORMAT parquet"
         written = self.folder / "messages"  # DuckDB may only write in its own folder

@@ -22,7 +22,7 @@ from airflow_provider_otpiq.exceptions import OtpiqRequestError
 from airflow_provider_otpiq.hooks._base import OtpiqBaseHook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_otpiq._http.client import PendingMarker
 
@@ -38,7 +38,7 @@ class OtpiqHook(OtpiqBaseHook):
     the connection), but only if it is idempotent (GET, PATCH) or provably had no effect (connection refused, 429). Each
     HTTP retry is logged.
 
-    Everything here raises :class:`.OtpiqConfigurationError` if the connection is invalid, and Airflow's
+    All methods raise :class:`.OtpiqConfigurationError` if the connection is invalid, and Airflow's
     ``AirflowNotFoundException`` if it does not exist; Airflow then retries the task, because a secrets backend may be
     back. Every method that sends a request raises:
 
@@ -65,20 +65,24 @@ class OtpiqHook(OtpiqBaseHook):
             self.guard_rails.check_scheduled_time(request.scheduled_for)
         return self._create_or_update("POST", _CAMPAIGNS, request)
 
-    def update_campaign(self, **fields: Any) -> dict[str, Any]:
+    def update_campaign(
+        self, *, check_before_attempt: Callable[[], None] | None = None, **fields: Any
+    ) -> dict[str, Any]:
         """
         Edit a campaign that is a draft or scheduled (``PATCH /whatsapp/campaigns/{_id}``).
 
         Only the fields that are set are changed; set at least one. A campaign that has started cannot be edited.
 
+        :param check_before_attempt: called before each attempt; if it raises, nothing more is sent. None by default.
         :param fields: the fields of :class:`.UpdateCampaignOperator`, by keyword. A time needs an offset.
         :return: the campaign as OTPIQ returns it.
-        :raises OtpiqError: as :meth:`create_campaign`; with quiet hours, also if a schedule has no time here.
+        :raises OtpiqError: as :meth:`create_campaign`; if the connection has quiet hours, also for a schedule without a
+            time.
         """
         request = campaigns.UpdateCampaign.parse(**fields)
         if request.starts_automatically:
             self.guard_rails.check_scheduled_time(request.scheduled_for)
-        return self._create_or_update("PATCH", f"{_CAMPAIGNS}/{request.campaign_id}", request)
+        return self._create_or_update("PATCH", f"{_CAMPAIGNS}/{request.campaign_id}", request, check_before_attempt)
 
     def check_recipients(self, *, validate_parameters: bool = True, **fields: Any) -> ValidRecipients:
         """
@@ -271,11 +275,17 @@ class OtpiqHook(OtpiqBaseHook):
     get_connection_form_widgets = staticmethod(widgets)
 
     def _create_or_update(
-        self, method: str, path: str, request: campaigns.CreateCampaign | campaigns.UpdateCampaign
+        self,
+        method: str,
+        path: str,
+        request: campaigns.CreateCampaign | campaigns.UpdateCampaign,
+        check: Callable[[], None] | None = None,
     ) -> dict[str, Any]:
         if request.has_names:
             request = request.resolve_ids(self.get_resources())
-        return _data(self._client.request(method, path, CampaignResponse, request.body(), if_lost=request.if_lost))
+        return _data(
+            self._client.request(method, path, CampaignResponse, request.body(), if_lost=request.if_lost, check=check)
+        )
 
     def _send_at_most_once(
         self, action: str, campaign_id: str, body: ValidRecipients | None, marker: PendingMarker | None

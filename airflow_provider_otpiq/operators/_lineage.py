@@ -17,6 +17,7 @@ from airflow.providers.common.compat.openlineage.facet import (
 )
 from airflow.providers.openlineage.extractors import OperatorLineage
 
+from airflow_provider_otpiq._audience.follow_up import FollowUpRequest
 from airflow_provider_otpiq._storage import absolute, split_location
 
 if TYPE_CHECKING:
@@ -28,15 +29,24 @@ if TYPE_CHECKING:
 _WILDCARD = re.compile(r"[*?\[]")
 
 
-def audience_lineage(prepared: tuple[AudienceRequest, Audience] | None) -> OperatorLineage[Any, Any]:
-    """Return the source files, and the audience's folder; nothing if the task failed."""
+def audience_lineage(prepared: tuple[AudienceRequest, list[Audience]] | None) -> OperatorLineage[Any, Any]:
+    """
+    Return the source files, the audience that is followed up, and the folder of the audience or of each group.
+
+    Nothing if the task failed.
+    """
     if prepared is None:
         return OperatorLineage()
-    request, audience = prepared
+    request, audiences = prepared
     locations = [file for source in (request.source, request.suppress) if isinstance(source, tuple) for file in source]
+    inputs = [file_name(location) for location in dict.fromkeys(locations)]
+    if isinstance(request, FollowUpRequest):
+        inputs.append(_folder_of(request.audience))
     return OperatorLineage(
-        inputs=[InputDataset(*file_name(location)) for location in dict.fromkeys(locations)],
-        outputs=[output_dataset(_folder_of(audience.location), audience.manifest.counts.recipients)],
+        inputs=[InputDataset(*name) for name in inputs],
+        outputs=[
+            output_dataset(_folder_of(audience.location), audience.manifest.counts.recipients) for audience in audiences
+        ],
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_otpiq._audience.manifest import Audience
+    from airflow_provider_otpiq._audience.manifest import Audience, Counts
     from airflow_provider_otpiq._audience.output import MappedTask
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
@@ -42,31 +42,53 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     float in scientific notation is an error: write it as a string in the source, as it should be sent. Parquet stores
     a duration as an integer: it is recognized by the notes of pandas, and sent as that integer without them.
 
-    If ``suppress``, ``suppress_phone_number``, ``max_rejected``, ``template_parameters``, ``default_region``,
-    ``encoding`` or ``null_values`` is set and renders to an empty value (``None``, a blank string, an empty list or
-    dict; but ``[]`` is a value of ``null_values``), or a mapping gives ``None``, that is an error, unlike for other
-    fields: other people would get the message, or another message.
+    **A follow-up** has no source: it is an audience of people whose message has one of ``follow_up_statuses`` in a
+    delivery report, with the parameters and the reference that they have in ``audience``, and in its order. Each
+    person is one row. It is *suppressed* if the person has several messages in the report (which one is about
+    ``audience`` is unknown), if the error reason contains one of ``exclude_reasons``, or by ``suppress``. A report
+    with a person who is not in ``audience`` is an error, and so is one that was limited by ``statuses`` or that a
+    version before 0.9.0 has written: it does not show whether a person has other messages. ``source``,
+    ``phone_number``, ``template_parameters``, ``reference`` and ``group_by`` cannot be combined with it. ``delimiter``,
+    ``encoding``, ``file_format``, ``null_values`` and ``default_region`` then apply to ``suppress`` only.
+
+    If ``suppress``, ``suppress_phone_number``, ``follow_up``, ``audience``, ``follow_up_statuses``,
+    ``exclude_reasons``, ``max_rejected``, ``template_parameters``, ``default_region``, ``encoding``, ``null_values`` or
+    ``group_by`` is set and renders to an empty value (``None``, a blank string, an empty list or dict; but ``[]`` is a
+    value of ``null_values``), or a mapping gives ``None``, that is an error, unlike for other fields: other people
+    would get the message, or another message.
 
     It writes ``parts/00000.json`` and so on, ``excluded.csv`` and last ``manifest.json`` to ``output``. The same input
     gives the same bytes. Before a campaign is created from the audience, another run replaces it. Afterwards the same
     input only restores parts that were lost or edited, and different input is an error.
 
     ``excluded.csv`` lists each row that gets no message, without its number: ``row`` (counted from 1 over all files),
-    ``reference``, ``outcome`` (``rejected``, ``suppressed`` or ``duplicate``), ``reason`` of a rejected row, and of a
-    duplicate ``kept_row`` and ``kept_reference``, the row of the same person that is a recipient.
+    ``reference``, ``outcome`` (``rejected``, ``suppressed`` or ``duplicate``), ``reason`` of a rejected row and of one
+    that a follow-up suppresses by the report, and of a duplicate ``kept_row`` and ``kept_reference``, the row of the
+    same person that is a recipient.
+
+    ``group_by`` divides the recipients by the values of a column, such as a language, into at most 100 groups. Rows are
+    classified over all groups, so a person is in one: that of the row that is kept. Each group has a ``manifest.json``
+    and ``parts`` in ``<output>/<group>``, and its own counts, of the rows that name it. ``excluded.csv`` stays one. In
+    the folder's name, all but ASCII letters, digits, ``-`` and ``_`` is percent-encoded. A row without a group is
+    rejected. It is an error if two groups differ only in case, or if a group may be a phone number. The groups are one
+    audience: once one of them has campaigns, none of them changes.
 
     It needs the extra ``audience`` (``pip install 'airflow-provider-otpiq[audience]'``), but no connection to OTPIQ.
-    Only ``output`` contains personal data: no log, XCom, rendered field, or temporary file after the task does.
+    Only ``output`` contains personal data: no log, XCom, rendered field, or temporary file after the task does. The
+    names of groups are shown there, so they must not be personal data.
 
-    XCom: ``return_value`` is the manifest's local path or URL; key ``audience`` is a dict of the counts ``rows``,
-    ``recipients``, ``duplicates``, ``suppressed``, ``rejected`` and ``parts``; ``rows`` is the sum of the next four.
+    XCom: ``return_value`` is the manifest's local path or URL. With ``group_by``, it is a list of ``{"group": "ar",
+    "manifest": "…", "recipients": 1200}`` in the order of the groups, for ``expand``. Key ``audience`` is a dict of the
+    counts ``rows``, ``recipients``, ``duplicates``, ``suppressed``, ``rejected`` and ``parts``, of all groups; ``rows``
+    is the sum of the next four.
 
     :param source: the rows. Paths or URLs of CSV, JSON Lines or Parquet files, plain or compressed (``.gz``, ``.zst``),
         that ``ObjectStoragePath`` reaches: one, a glob (its files are read in the order of their names), or a list of
         them. ``s3://conn_id@bucket/key`` names an Airflow connection. Or a callable that returns or yields dicts when
-        the task executes, and may take variables of the task's context by their names. (templated)
+        the task executes, and may take variables of the task's context by their names. Required unless ``follow_up`` is
+        set. (templated)
     :param phone_number: the column of the phone number, in any spelling that :class:`.AttachRecipientsOperator`
-        accepts. (templated)
+        accepts. Required unless ``follow_up`` is set. (templated)
     :param output: the folder of the audience, a local path or URL, which nothing else should write to. Each instance
         of a mapped task needs its own, such as ``…/{{ run_id }}/{{ ti.map_index }}``; two in one folder are an error.
         The attribute and template field is ``output_folder``, as Airflow's ``output`` is the task's XCom. (templated)
@@ -78,7 +100,16 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     :param suppress: people who must not be messaged, in the same forms as ``source``; None by default. A number that
         cannot be read is an error. A blank one is ignored, with a warning in the log. (templated)
     :param suppress_phone_number: the column of the phone number in ``suppress``, by default as in ``source``.
-        (templated)
+        Required with ``follow_up`` and ``suppress``. (templated)
+    :param follow_up: the local path or URL of the file that a :class:`.DeliveryReportOperator` has written, ending in
+        ``.parquet`` or ``.csv``: the audience is then of people in that report. None by default. (templated)
+    :param audience: the local path or URL of the manifest of the audience that ``follow_up`` is about, whose parts must
+        still exist. Required with ``follow_up``; None by default. (templated)
+    :param follow_up_statuses: the people of ``follow_up``, by the status of their message: ``pending``, ``sent``,
+        ``delivered``, ``read``, ``failed``, and ``unmatched`` for those in ``audience`` without a message; one or a
+        list. ``["failed"]`` by default. (templated)
+    :param exclude_reasons: leave out people whose error reason contains one of these strings, in any case; one or a
+        list. None by default. (templated)
     :param max_rejected: how many rows may be rejected: a count (an int) or a share of all rows (a float from 0.0 to
         1.0), 0.05 by default. More is an error that counts them by reason; 1.0 sets no limit. (templated)
     :param default_region: the country of numbers like ``0771…``, two letters, ``IQ`` by default. Others take longer.
@@ -93,6 +124,9 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         value". (templated)
     :param memory_limit: the memory that DuckDB may use beside Python's own, ``256MB`` by default; what does not fit
         goes to a temporary folder that only the task can read. (templated)
+    :param group_by: the column of each row's group, at most 200 characters long as the name of a folder. Whitespace in
+        its values is cleaned like that of template parameters. None, the default, makes one audience. It is an error if
+        it is set and renders to an empty value. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -103,6 +137,10 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         "suppress",
         "suppress_phone_number",
         "output_folder",
+        "follow_up",
+        "audience",
+        "follow_up_statuses",
+        "exclude_reasons",
         "max_rejected",
         "default_region",
         "file_format",
@@ -110,29 +148,39 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         "encoding",
         "null_values",
         "memory_limit",
+        "group_by",
     )
     required_if_set = (
         "suppress",
         "suppress_phone_number",
+        "follow_up",
+        "audience",
+        "follow_up_statuses",
+        "exclude_reasons",
         "max_rejected",
         "template_parameters",
         "default_region",
         "encoding",
         "null_values",
+        "group_by",
     )
     ui_color = "#d7f5e3"
-    _prepared: tuple[AudienceRequest, Audience] | None = None
+    _prepared: tuple[AudienceRequest, list[Audience]] | None = None
 
     def __init__(
         self,
         *,
-        source: Source,
-        phone_number: Text,
+        source: Source | None = None,
+        phone_number: Text | None = None,
         output: Text | PathLike[str],
         template_parameters: Mapping[str, Mapping[str, str | Mapping[str, str]]] | XComArg | None = None,
         reference: Text | None = None,
         suppress: Source | None = None,
         suppress_phone_number: Text | None = None,
+        follow_up: Text | None = None,
+        audience: Text | None = None,
+        follow_up_statuses: Sequence[str] | XComArg | None = None,
+        exclude_reasons: Sequence[str] | XComArg | None = None,
         max_rejected: float | Text | None = 0.05,
         default_region: Text = "IQ",
         file_format: Text | None = None,
@@ -140,6 +188,7 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         encoding: Text = "utf-8",
         null_values: Sequence[str] | XComArg | None = None,
         memory_limit: Text = "256MB",
+        group_by: Text | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -150,6 +199,10 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         self.reference = reference
         self.suppress: Any = suppress
         self.suppress_phone_number = suppress_phone_number
+        self.follow_up = follow_up
+        self.audience = audience
+        self.follow_up_statuses = follow_up_statuses
+        self.exclude_reasons = exclude_reasons
         self.max_rejected = max_rejected
         self.default_region = default_region
         self.file_format = file_format
@@ -157,6 +210,7 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         self.encoding = encoding
         self.null_values = null_values
         self.memory_limit = memory_limit
+        self.group_by = group_by
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
@@ -178,31 +232,48 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
             if not is_kept(value := getattr(self, name)) and not isinstance(value, RedactedRecipients):
                 setattr(self, name, RedactedRecipients(value))
 
-    def execute(self, context: Context) -> str:
+    def execute(self, context: Context) -> str | list[dict[str, Any]]:
         """
         Prepare the audience.
 
         :param context: the task's context.
-        :return: the manifest's local path or URL.
+        :return: the manifest's local path or URL; with ``group_by``, a list of the groups.
         :raises OSError: if a source cannot be read, or the output cannot be written.
         :raises OtpiqValidationError: if a field or a source is wrong, if too many rows are rejected, if no recipient
-            is left, or if the audience has campaigns and would change.
+            is left, if there are too many groups, or if the audience has campaigns and would change.
         """
+        from airflow_provider_otpiq._audience.follow_up import parse_request
+        from airflow_provider_otpiq._audience.groups import prepare_groups
         from airflow_provider_otpiq._audience.prepare import prepare
-        from airflow_provider_otpiq._audience.request import AudienceRequest
         from airflow_provider_otpiq._storage import absolute
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "output_folder"}
         sources = {name: self._source(fields[name], context) for name in _SOURCES}
-        request = AudienceRequest.parse(**(fields | sources), output=self.output_folder)
-        audience = prepare(request, self._mapped_task(context, request))
-        self._prepared = request, audience
-        counts = audience.manifest.counts.model_dump() | {"parts": len(audience.manifest.parts)}
-        self.log.info("Prepared %s: %s.", audience.location, ", ".join(f"{n:,} {name}" for name, n in counts.items()))
+        request = parse_request(**(fields | sources), output=self.output_folder)
+        mapped_task = self._mapped_task(context, request)
+        if request.group_by is None:
+            audience = prepare(request, mapped_task)
+            self._prepared = request, [audience]
+            facts = {"audience": absolute(audience.location)}
+            self._push_counts(context, audience.location, audience.manifest.counts, facts)
+            return audience.location
+        counts, audiences = prepare_groups(request, mapped_task)
+        self._prepared = request, list(audiences.values())
+        groups = [
+            {"group": group, "manifest": audience.location, "recipients": audience.manifest.counts.recipients}
+            for group, audience in audiences.items()
+        ]
+        self._push_counts(context, request.output, counts, {"groups": groups})
+        return groups
+
+    def _push_counts(self, context: Context, location: str, counts: Counts, facts: dict[str, Any]) -> None:
+        """Log and push the counts, and add them and further facts to the events of the task's assets."""
+        _, audiences = self._prepared or (None, [])
+        values = counts.model_dump() | {"parts": sum(len(audience.manifest.parts) for audience in audiences)}
+        self.log.info("Prepared %s: %s.", location, ", ".join(f"{n:,} {name}" for name, n in values.items()))
         if self.do_xcom_push:
-            context["ti"].xcom_push(key="audience", value=counts)
-        add_to_asset_events(self, context, counts | {"audience": absolute(audience.location)})
-        return audience.location
+            context["ti"].xcom_push(key="audience", value=values)
+        add_to_asset_events(self, context, values | facts)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """

@@ -30,7 +30,9 @@ class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator)
 
     The messages are those of a broadcast, of an audience in a window, or all messages of the project in a window. For
     a broadcast or an audience, the operator generates one report for each part, with the messages to its recipients
-    only, and adds the columns ``reference``, ``part``, ``campaign_id`` (null for an audience) and ``ambiguous``.
+    only, and adds the columns ``reference``, ``part``, ``campaign_id`` (null for an audience) and ``ambiguous``, and
+    unless ``statuses`` is set, ``person_messages``: the number of the recipient's messages in the report. A follow-up
+    by :class:`.PrepareAudienceOperator` needs it.
 
     OTPIQ's reports name no campaign. If a recipient has several messages in the window, each of them counts. Their
     ``ambiguous`` is true, their part and campaign are null, and the log lists these recipients. That a window selects

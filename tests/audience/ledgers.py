@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq._audience.manifest import IN_USE, Manifest
-from airflow_provider_otpiq._ledger import Broadcast, Ledger
+from airflow_provider_otpiq._ledger.ledger import Ledger
+from airflow_provider_otpiq._ledger.records import Broadcast
 from tests.fakes import CAMPAIGN_ID
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_otpiq._audience.classify import Excluded
 from airflow_provider_otpiq._audience.manifest import Audience, Counts, Manifest, Part
 from airflow_provider_otpiq._audience.output import Output
-from airflow_provider_otpiq._ledger import Start
+from airflow_provider_otpiq._ledger.records import Start
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.ledgers import use

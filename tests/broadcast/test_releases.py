@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_otpiq._audience.manifest import Audience
-from airflow_provider_otpiq._ledger import Campaign, Ledger, Schedule, audience_checksum
+from airflow_provider_otpiq._ledger.ledger import Ledger, audience_checksum
+from airflow_provider_otpiq._ledger.records import Campaign, Schedule
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.broadcast.model import world as worlds
 from tests.broadcast.model.tasks import FOLDER, LEDGER, RELEASES, create, restore, start

@@ -12,7 +12,11 @@ from typing import Any
 import time_machine
 
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
-from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from airflow_provider_otpiq.operators.broadcast import (
+    CreateBroadcastOperator,
+    StartBroadcastOperator,
+    StopBroadcastOperator,
+)
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from tests.fakes import TaskInstance
 
@@ -20,6 +24,7 @@ OPERATORS: dict[str, Any] = {
     "prepare": PrepareAudienceOperator,
     "create": CreateBroadcastOperator,
     "start": StartBroadcastOperator,
+    "stop": StopBroadcastOperator,
     "report": DeliveryReportOperator,
 }
 

@@ -92,7 +92,11 @@ def test_the_table_lists_the_counts_of_a_report(context: dict[str, Any]) -> None
 @pytest.mark.usefixtures("context")
 @pytest.mark.parametrize(
     ("heading", "name"),
-    [("Join it to your customers", "by_city.sql"), ("Who did not get it, and why", "not_reached.sql")],
+    [
+        ("Join it to your customers", "by_city.sql"),
+        ("Who did not get it, and why", "not_reached.sql"),
+        ("Only the failed again", "reasons.sql"),
+    ],
 )
 def test_a_query_returns_what_the_page_shows(heading: str, name: str) -> None:
     head, *documented = rows(heading)

@@ -7,7 +7,11 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
+from airflow_provider_otpiq.operators.broadcast import (
+    CreateBroadcastOperator,
+    StartBroadcastOperator,
+    StopBroadcastOperator,
+)
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import TEMPLATE, write_audience
@@ -47,6 +51,12 @@ def start(context: dict[str, Any], audience: str) -> Run:
 
 
 @pytest.fixture
+def stop(context: dict[str, Any], audience: str, sleep_calls: list[float]) -> Run:
+    """Stop a broadcast; its wait for requests in flight takes no time."""
+    return Run(StopBroadcastOperator, context, {"broadcast": str(Path(audience).parent / "ledger")})
+
+
+@pytest.fixture
 def report(context: dict[str, Any], sandbox: Sandbox, tmp_path: Path) -> ReportTask:
     return ReportTask(DeliveryReportOperator, context, {"destination": str(tmp_path / "out" / "report.csv")}, sandbox)
 
@@ -58,6 +68,6 @@ def poke(context: dict[str, Any], sandbox: Sandbox) -> ReportTask:
 
 @pytest.fixture
 def broadcast(create: Run, start: Run) -> str:
-    """Give the ledger of a broadcast that was created and started."""
+    """Create and start a broadcast, and return its ledger."""
     create()
     return str(start())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_otpiq._audience.follow_up import FollowUpRequest
 from airflow_provider_otpiq._audience.request import AudienceRequest, Columns
 from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
 from airflow_provider_otpiq._models.campaigns import CreateCampaign, UpdateCampaign
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox import Sandbox
 
 REQUESTS: dict[Any, Any] = {
-    PrepareAudienceOperator: [AudienceRequest],
+    PrepareAudienceOperator: [AudienceRequest, FollowUpRequest],
     CreateBroadcastOperator: [CreateBroadcast],
     StartBroadcastOperator: [StartBroadcast],
     DeliveryReportOperator: [ReportRequest],

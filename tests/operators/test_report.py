@@ -91,9 +91,9 @@ def test_several_messages_of_a_recipient_are_ambiguous(
     with later(hours=1):
         report.send(*({"Phone Number": number(0), "Message ID": message_id} for message_id in ("a", "b")))
         rows = report.rows(broadcast=broadcast)
-    known = [[row[name] for name in ("ambiguous", "part", "campaign_id", "reference")] for row in rows[:2]]
-    assert known == 2 * [[True, None, None, "C-000"]]
-    assert (rows[2]["ambiguous"], rows[2]["phone_number"]) == (False, number(3))
+    names = ("ambiguous", "person_messages", "part", "campaign_id", "reference")
+    assert [[row[name] for name in names] for row in rows[:2]] == 2 * [[True, 2, None, None, "C-000"]]
+    assert (rows[2]["ambiguous"], rows[2]["person_messages"], rows[2]["phone_number"]) == (False, 1, number(3))
     assert (report.counts["messages"], report.counts["unmatched"]) == (8, 2)
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == snapshot
 

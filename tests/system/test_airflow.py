@@ -79,6 +79,15 @@ def test_an_example_runs(dag_runner: DagRunner, sandbox: Sandbox, file: Path) ->
     assert bool(sandbox.reports) == (file.stem == "example_otpiq_broadcast")
 
 
+def test_the_groups_example_schedules_each_group_but_the_holdout(dag_runner: DagRunner, sandbox: Sandbox) -> None:
+    run = dag_runner.run(EXAMPLE_DAGS / "example_otpiq_groups.py")
+    assert run.state == "success", run.log
+    assert sorted((c["name"], c["status"], c["totalRecipients"]) for c in sandbox.campaigns) == [
+        ("Summer offer, Arabic 1/1", "scheduled", 3),
+        ("Summer offer, English 1/1", "scheduled", 2),
+    ]
+
+
 def test_the_campaign_example_creates_and_updates(dag_runner: DagRunner, sandbox: Sandbox) -> None:
     state, log = dag_runner.run(CAMPAIGN_EXAMPLE)
     assert state == "success", log

@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_otpiq._storage import Folder
 from dev.local_airflow import REPOSITORY
 from tests.broadcast.people import PRICE, TEMPLATE, messaged, number
+from tests.operators.broadcasts import in_minutes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,7 @@ def isolated(home: Path, connections: dict[str, str]) -> dict[str, Any]:
         (home / name).mkdir(parents=True)
     environment = {"HOME": str(home), "AIRFLOW_HOME": str(home / "airflow"), "TMPDIR": str(home / "temporary")}
     environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), **connections}
+    environment["OTPIQ_SKIP_RETRY_WAITS"] = "1"  # a stop would wait for two minutes
     return {"cwd": home / "work", "env": environment, "text": True}
 
 
@@ -85,6 +87,9 @@ def test_the_tasks_share_only_the_store(store: Store, sandbox: Sandbox, tmp_path
     execute(tmp_path / "start", store, sandbox, "start", broadcast=ledger)
     again = execute(tmp_path / "start-again", store, sandbox, "start", broadcast=ledger)
     assert (again["broadcast"]["scheduled"], again["broadcast"]["already_scheduled"]) == (0, 3)
+    stopped = execute(tmp_path / "stop", store, sandbox, "stop", broadcast=ledger)
+    assert (stopped["broadcast"]["stopped"], messaged(sandbox)) == (3, Counter())
+    execute(tmp_path / "restart", store, sandbox, "start", broadcast=ledger, scheduled_for=str(in_minutes(30)))
     assert messaged(sandbox) == Counter(map(number, range(1, PEOPLE)))
     sandbox.move_clock(hours=1)
     destination = f"{store.url}/{RUN}/report.csv"

@@ -44,6 +44,7 @@ _FAULTS = {
     "create": (KILLED, ALREADY_EXISTS),
     "write": (KILLED, KILLED_LATE),
     "delete": (KILLED,),
+    "sleep": (KILLED,),
 }
 
 
@@ -123,12 +124,15 @@ class Execution:
         finally:
             for actor in self.actors:
                 self._stop(actor)
-            self.world.perform = lambda operation: operation.effect()
+            self.world.perform = self._perform_afterwards
 
     def _decide(self, running: list[Actor]) -> None:
         actor = self._actor
         if actor.pending is None:
             self._resume(actor, None)
+            return
+        if actor.pending.kind == "sleep" and (in_flight := self._in_flight(actor)):
+            self._choose([Option(FREE, option) for option in in_flight])
             return
         options = [Option(FREE, self._go_on(actor, ""))]
         options += [Option(FAULT, self._go_on(actor, fault)) for fault in self._possible_faults(actor.pending)]
@@ -136,6 +140,20 @@ class Execution:
             options += [Option(PREEMPTION, self._switch_to(other)) for other in running if other is not actor]
             options += [Option(PREEMPTION, lambda o=late: self._happen(o)) for late in self.late]  # type: ignore[misc]
         self._choose(options)
+
+    def _in_flight(self, sleeping: Actor) -> list[Callable[[], None]]:
+        """Return how the requests in flight take effect: an actor sleeps for longer than that takes."""
+        actors = [actor for actor in self.actors if actor is not sleeping and actor.pending and not actor.is_done]
+        return [
+            *(self._switch_to(actor) for actor in actors if actor.pending and actor.pending.kind == "PATCH"),
+            *(lambda o=late: self._happen(o) for late in self.late if late.kind == "PATCH"),
+        ]
+
+    def _perform_afterwards(self, operation: Operation) -> Any:
+        """Perform an operation of a person, once the actors are done."""
+        for late in [late for late in self.late if late.kind == "PATCH" and operation.kind == "sleep"]:
+            self._happen(late)
+        return operation.effect()
 
     @property
     def _actor(self) -> Actor:

@@ -16,15 +16,21 @@ if TYPE_CHECKING:
 _PACKAGE = "airflow_provider_otpiq"
 # In the order of their imports: a module is loaded again after one that it imports.
 _MODULES = [
-    f"{_PACKAGE}._ledger",
+    f"{_PACKAGE}._ledger.records",
+    f"{_PACKAGE}._ledger.ledger",
+    f"{_PACKAGE}._ledger.history",
     f"{_PACKAGE}._audience.output",
     f"{_PACKAGE}._broadcast.result",
     f"{_PACKAGE}._broadcast.process",
     f"{_PACKAGE}._broadcast.part_size",
+    f"{_PACKAGE}._broadcast.campaigns",
+    f"{_PACKAGE}._broadcast.checks",
     f"{_PACKAGE}._broadcast.begin",
     f"{_PACKAGE}._broadcast.create",
     f"{_PACKAGE}._broadcast.schedule",
+    f"{_PACKAGE}._broadcast.waves",
     f"{_PACKAGE}._broadcast.start",
+    f"{_PACKAGE}._broadcast.stop",
 ]
 
 
@@ -42,16 +48,17 @@ class Mutant(NamedTuple):
 
 
 _TWICE = "a person gets it twice"
+_NOT_STOPPED = "a stopped campaign has started"
 MUTANTS = {
     "a schedule is saved after it was requested": Mutant(
         "_broadcast.schedule",
-        "return self.ledger.claim(part, schedule)",
+        "return self.ledger.claim(part, schedule, self.number)",
         "return schedule",
         "one run, and the clock",
         "stuck",
     ),
     "a claim is not exclusive": Mutant(
-        "_ledger",
+        "_ledger.ledger",
         "if self.folder.create(name, record.to_json()):",
         "if self.folder.write(name, record.to_json()) is None:",
         "two runs",
@@ -80,8 +87,8 @@ MUTANTS = {
         "a person gets nothing, and all tasks are green",
     ),
     "the credit is not compared": Mutant(
-        "_broadcast.start",
-        "if credit is not None and required > credit:",
+        "_broadcast.checks",
+        "if available is not None and required > available:",
         "if False:",
         "too little credit",
         "started without credit",
@@ -94,28 +101,28 @@ MUTANTS = {
         "although a create had replaced it",
     ),
     "a start does not wait for its create": Mutant(
-        "_broadcast.start",
-        'if missing:\n            raise _refusal(\n                f"{len(missing)} of',
-        'if False:\n            raise _refusal(\n                f"{len(missing)} of',
+        "_broadcast.checks",
+        'if missing:\n        raise refusal(\n            f"{len(missing)} of',
+        'if False:\n        raise refusal(\n            f"{len(missing)} of',
         "a create in three shards, one of which waits",
         "crash",
     ),
     "each request has a start": Mutant(
-        "_ledger",
-        "self._records.claim(_START, start)",
-        'self._records.claim(self._path("start.json"), start)',
+        "_ledger.ledger",
+        'self._records.claim(_numbered("start", number), start)',
+        'self._records.claim(self._path(_numbered("start", number)), start)',
         "a replace and its start beside a start",
         "stuck",
     ),
     "a start of another request counts": Mutant(
-        "_ledger",
+        "_ledger.ledger",
         "if start.request == self._id:",
         "if True:",
         "a replace and its start beside a start",
         _TWICE,
     ),
     "the start of version 0.6.0 is not read": Mutant(
-        "_ledger",
+        "_ledger.ledger",
         "or self._start_below_a_request()",
         "",
         "a replace beside a start of version 0.6.0",
@@ -141,6 +148,55 @@ MUTANTS = {
         "if True:",
         "a start that is frozen twice",
         "a time had passed when OTPIQ was asked for it",
+    ),
+    "a start does not check for a stop": Mutant(
+        "_broadcast.start",
+        "if self._ledger.is_stopped(self._number):",
+        "if False:",
+        "a stop beside a start",
+        _NOT_STOPPED,
+    ),
+    "a stop does not wait for requests in flight": Mutant(
+        "_broadcast.stop",
+        'wait_for_requests_in_flight(self._hook, "a request of a start may still take effect")',
+        "pass",
+        "a stop beside a start",
+        _NOT_STOPPED,
+    ),
+    "a stop makes campaigns drafts only once": Mutant(
+        "_broadcast.stop",
+        "if self._make_draft(part):",
+        "if True:",
+        "a stop beside a start",
+        _NOT_STOPPED,
+    ),
+    "a stop does not check for a new start": Mutant(
+        "_broadcast.stop",
+        "if self._ledger.is_started_again(self._number):",
+        "if False:",
+        "two stops, and a start at another time",
+        "a person gets nothing, and all tasks are green",
+    ),
+    "a start after a stop does not wait for requests in flight": Mutant(
+        "_broadcast.start",
+        "if self._missing and self._number > 1:",
+        "if False:",
+        "two stops, and a start at another time",
+        "a person gets nothing, and all tasks are green",
+    ),
+    "a start does not wait for all shards of a stop": Mutant(
+        "_broadcast.checks",
+        "    if left:\n",
+        "    if False:\n",
+        "a stop in two shards, and a start at another time",
+        "a person gets nothing, and all tasks are green",
+    ),
+    "a start that was stopped begins again at the same time": Mutant(
+        "_broadcast.checks",
+        "if request.scheduled_for in [",
+        "if None in [",
+        "a stop beside a start that is cleared",
+        "a stopped start has begun again",
     ),
 }
 

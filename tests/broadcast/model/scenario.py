@@ -35,6 +35,8 @@ class Aftermath:
     errors: list[Exception]
     error: Exception | None
     """The last error, if no try of the person has succeeded."""
+    stopped: tuple[str, ...] | None
+    """The campaigns that were too late for the last stop; None if there was none, or a start has succeeded since."""
     was_too_late: bool
     """Whether the person has set a larger `max_delay`, as an error advises."""
 
@@ -121,7 +123,7 @@ class Scenario:
             operation.effect()
         world.move_clock(world.seconds + _DAYS)
         started = [campaign for campaign in world.campaigns.values() if world.has_started(campaign)]
-        return Aftermath(started, world.starts, errors, error, was_too_late)
+        return Aftermath(started, world.starts, errors, error, world.stopped, was_too_late)
 
     def _try(self, steps: list[Step], execution: Execution) -> Exception | None:
         for step in steps:

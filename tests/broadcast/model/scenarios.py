@@ -18,6 +18,7 @@ from tests.broadcast.model.tasks import (
     people,
     prepare,
     start,
+    stop,
 )
 
 
@@ -48,6 +49,28 @@ class TwoMessages(Scenario):
         return [wrong for campaigns in each for wrong in books(replace(aftermath, campaigns=campaigns))]
 
 
+class Stopping(Scenario):
+    """After a stop that succeeded, only the campaigns that were too late have started. All others may start again."""
+
+    def _wrong_people(self, aftermath: Aftermath) -> list[str]:
+        if aftermath.stopped is None:
+            return super()._wrong_people(aftermath)
+        found = [text for text in super()._wrong_people(aftermath) if "gets nothing" not in text]
+        started = {campaign.id for campaign in aftermath.campaigns}
+        return [
+            *found,
+            *["a stopped campaign has started"] * bool(started - set(aftermath.stopped)),
+            *["a campaign that was too late has not started"] * bool(set(aftermath.stopped) - started),
+        ]
+
+
+class StaysStopped(Stopping):
+    """A start that is cleared after a stop does not begin again."""
+
+    def _wrong_people(self, aftermath: Aftermath) -> list[str]:
+        return [*super()._wrong_people(aftermath), *["a stopped start has begun again"] * (aftermath.stopped is None)]
+
+
 OTHERS = 500
 """The first number of another audience."""
 RUN = [create(), start()]
@@ -61,6 +84,8 @@ PREPARE_AGAIN = [
     [prepare(first=OTHERS), *SUMMER_AGAIN],
     SUMMER_AGAIN,
 ]
+STOPPED = "was stopped"
+START_AGAIN = [[start(60)], [stop(), start(60)], [stop(), start(90)]]
 
 
 def _shard(shard: int, shards: int) -> dict[str, Any]:
@@ -175,5 +200,34 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "the request's folder deleted beside a start": Scenario(
         {"A": [start()], "D": [delete(only_request=True)]}, [create()], may_end_in=LOST_IN_LEDGER
+    ),
+    "a stop beside a start": Stopping({"A": [start(20)], "S": [stop()]}, [create()], [[stop()]]),
+    "a stop beside a start that is cleared": StaysStopped(
+        {"A": [start(20)], "S": [stop()]}, [create()], [[stop(), start(20)]], may_end_in=STOPPED
+    ),
+    "a stop beside a start, and the clock": Stopping(
+        {"A": [start(20)], "S": [stop()], "C": [clock(21)]}, [create()], [[stop()]], parts=1
+    ),
+    "a stop beside two starts": Stopping(
+        {"A": [start(20)], "B": [start(20)], "S": [stop()]}, [create()], [[stop()]], parts=1
+    ),
+    "a stop beside a create and its start": Stopping(
+        {"A": [create(), start(20)], "S": [stop()]}, then=[[stop()]], may_end_in="was not started"
+    ),
+    "a stop beside a create": Stopping({"A": [create()], "S": [stop()]}, [create(), start(20)], [[stop()]]),
+    "two stops": Stopping({"A": [stop()], "B": [stop()]}, [create(), start(20)], [[stop()]]),
+    "a stop in two shards, and a start at another time": Stopping(
+        {"S0": [stop(**_shard(0, 2)), start(60)], "S1": [stop(**_shard(1, 2))]},
+        [create(), start(20)],
+        [[start(60)], [stop(), start(60)], [stop(), start(90)]],
+    ),
+    "a stop and a start at another time beside a start": Stopping(
+        {"A": [start(20)], "S": [stop(), start(60)]}, [create()], START_AGAIN
+    ),
+    "two stops, and a start at another time": Stopping(
+        {"A": [stop(), start(60)], "B": [stop()]}, [create(), start(20)], START_AGAIN, parts=1
+    ),
+    "two starts at other times after a stop": EitherTime(
+        {"A": [start(60)], "B": [start(90)]}, [create(), start(20), stop()], [[start(60)], [start(90)]]
     ),
 }

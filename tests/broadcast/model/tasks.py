@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._audience.manifest import Counts, Manifest, Part
-from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
+from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast, StopBroadcast
 from airflow_provider_otpiq._progress import Progress
 from tests.broadcast.model import world as worlds
 from tests.broadcast.model.execution import Step
@@ -61,9 +61,24 @@ def start(minutes: int | None = None, *, ledger: str = LEDGER, max_delay: int = 
             **fields,
         )
         result = start_broadcast(worlds.hook(), request)
+        worlds.current().stopped = None
         assert result.totals["scheduled"] + result.totals["already_scheduled"] == len(result.campaigns)
 
     return Step(f"start(minutes={minutes}, {fields or ''}{'' if max_delay == 30 else f'max_delay={max_delay}'})", run)
+
+
+def stop(**fields: Any) -> Step:
+    """Stop a broadcast, and save which campaigns were too late."""
+
+    def run() -> None:
+        from airflow_provider_otpiq._broadcast.stop import stop_broadcast
+
+        result = stop_broadcast(worlds.hook(), StopBroadcast.parse(broadcast=LEDGER, **fields))
+        assert result.totals["stopped"] + result.totals["too_late"] == len(result.campaigns)
+        late = [line.split()[3].rstrip(",") for line in result.too_late]
+        worlds.current().stopped = tuple(sorted(late))
+
+    return Step(f"stop({fields or ''})", run)
 
 
 def prepare(parts: int = 2, first: int = 0) -> Step:

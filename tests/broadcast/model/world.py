@@ -1,11 +1,11 @@
 """
 The world of the model: an object store, OTPIQ's campaigns and a clock. All of it is deterministic.
 
-The package's code runs above it unchanged. Four things are replaced, each as low as possible:
+The package's code runs above it unchanged. Some things are replaced, each as low as possible:
 
 - `_storage.find_store`, which finds the file system of a location: here always `Store`;
 - `OtpiqClient._send`, which sends an HTTP request and reads its response: here `http` responds;
-- the clock, by time-machine;
+- the clock, by time-machine, and `time.sleep`, with which a stop waits for requests in flight;
 - the threads in which `Output` writes parts: they are written one after the other.
 """
 
@@ -52,7 +52,7 @@ class Operation:
     """An operation of an actor on the world."""
 
     kind: str
-    """``read``, ``list``, ``create``, ``write``, ``delete``, ``GET``, ``POST``, ``PATCH``, ``clock`` or ``pause``."""
+    """``read``, ``list``, ``create``, ``write``, ``delete``, ``GET``, ``POST``, ``PATCH``, ``clock``, ``sleep`` …"""
     target: str
     effect: Callable[[], Any]
     """Returns the result, which is raised if it is an exception."""
@@ -92,6 +92,8 @@ class World:
     template_status: str = "APPROVED"
     was_replaced: bool = False
     """Whether a create has replaced the request before any start had begun."""
+    stopped: tuple[str, ...] | None = None
+    """The campaigns that were too late for the last stop; None if there was none, or a start has succeeded since."""
     starts: int = 0
     """Calls of ``/start``."""
     perform: Callable[[Operation], Any] = field(default=lambda operation: operation.effect(), compare=False)
@@ -106,6 +108,7 @@ class World:
                 campaigns,
                 self.seconds,
                 self.was_replaced,
+                self.stopped,
                 self.starts,
                 self.template_status,
             )
@@ -279,6 +282,11 @@ def hook() -> OtpiqHook:
     return found
 
 
+def _sleep(seconds: float) -> None:
+    world = _world
+    world.operate("sleep", f"{seconds:g} s", lambda: world.move_clock(world.seconds + seconds))
+
+
 class _InOneThread:
     """What `Output` needs of a pool of threads."""
 
@@ -302,6 +310,7 @@ def installed() -> Iterator[None]:
         mock.patch.dict("os.environ", AIRFLOW_CONN_OTPIQ_MODEL=json.dumps(connection)),
         mock.patch.object(_storage, "find_store", lambda location: (Store(), location.partition("://")[2])),
         mock.patch.object(output, "ThreadPoolExecutor", _InOneThread),
+        mock.patch("time.sleep", _sleep),
     ):
         logging.disable()  # tens of thousands of lines
         yield

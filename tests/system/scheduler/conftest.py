@@ -40,6 +40,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, running_sandbox: Sandbox) 
     # Below the home, so that `everything_written` finds what a task leaves there.
     airflow.environment["TMPDIR"] = str(home / "temporary")
     (home / "temporary").mkdir()
+    airflow.environment["OTPIQ_SKIP_RETRY_WAITS"] = "1"  # a stop would wait for two minutes
     # Airflow retries a task whose supervisor was killed after this many seconds.
     airflow.environment["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"] = "20"
     airflow.environment["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL"] = "2"

@@ -4,14 +4,17 @@ The ledger of a broadcast: what was done for each part of its audience, in small
 It survives failed tries, killed workers, clears and new DAG runs, on every version of Airflow. In its folder:
 
 - ``broadcast.json``: the request, and the audience that it was made for;
-- ``start.json``: which request starts, and when;
+- ``start.json``: which request starts, and when; ``stop.json``: that it was stopped; ``start_2.json``: that it starts
+  again, and so on;
 - ``<id of the request>/request.json``: a copy of ``broadcast.json``, which shows that this folder was not lost;
 - ``<id of the request>/campaigns/00000.json``: the campaign of a part, and what it holds according to OTPIQ;
-- ``<id of the request>/schedule/00000.json``: which campaign sends a part, and when.
+- ``<id of the request>/schedule/00000.json``: which campaign sends a part, and when; after a stop ``schedule_2``;
+- ``<id of the request>/stopped/00000.json``: that a stop has made this campaign a draft again, or was too late.
 
 What several processes could decide differently is created exclusively: the first one decides, the others follow. Which
 campaign *holds* a part may change, because a draft that may hold the wrong people is given up. Which request *starts*
 is decided once, and so is which campaign *sends* a part, before OTPIQ is asked to schedule it. Neither ever changes.
+The starts and stops alternate, and the latest one applies: a start and a stop read it again before each request.
 
 Up to version 0.6.0, ``start.json`` was in the folder of its request. It is still read there.
 """
@@ -19,12 +22,11 @@ Up to version 0.6.0, ``start.json`` was in the folder of its request. It is stil
 from __future__ import annotations
 
 import re
-from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from airflow_provider_otpiq._models.fields import ObjectId, Time
+from airflow_provider_otpiq._ledger.records import ID_LENGTH, Broadcast, Campaign, OfPart, Record, Schedule, Start, Stop
 from airflow_provider_otpiq._storage import Folder, absolute
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -33,10 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _BROADCAST = "broadcast.json"
-_START = "start.json"
 _REQUEST = "request.json"
-_ID_LENGTH = 12
-_ID = re.compile(rf"[0-9a-f]{{{_ID_LENGTH}}}")
+_ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+AnyOfPart = TypeVar("AnyOfPart", bound=OfPart)
 
 
 class Part(Protocol):
@@ -47,90 +50,13 @@ class Part(Protocol):
         """Its name in the ledger, such as ``00000``."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+class Round(NamedTuple):
+    """A start, and the stop that ended it; None if it was not stopped."""
 
-    version: Literal[1] = 1
-
-    def to_json(self) -> bytes:
-        return self.model_dump_json(indent=1).encode()
-
-
-class Broadcast(_Record):
-    """The request of a broadcast."""
-
-    request: dict[str, str]
-    """The fields as they were set, and the connection."""
-    audience: str
-    """The location of the audience's manifest."""
-    audience_checksum: str
-    template_id: ObjectId
-    phone_number_id: ObjectId
-    project: str | None = None
-    """OTPIQ's name of the connection's project; None in a ledger of version 0.3.0."""
-
-    @property
-    def id(self) -> str:
-        """The id of the request, which differs for another request or another audience."""
-        content = self.model_dump_json(include={"request", "audience_checksum"})
-        return sha256(content.encode()).hexdigest()[:_ID_LENGTH]
-
-    def changes(self, saved: Broadcast) -> list[str]:
-        """List the differences from the saved request."""
-        found = [
-            f"{name}: was {saved.request.get(name)!r}, is now {self.request.get(name)!r}"
-            for name in sorted({*self.request, *saved.request})
-            if self.request.get(name) != saved.request.get(name)
-        ]
-        if self.audience_checksum != saved.audience_checksum:
-            found.append(f"audience: {self.audience} was prepared again from other rows")
-        return found
-
-
-class _OfPart(_Record):
-    folder: ClassVar[str]
-
-
-class Campaign(_OfPart):
-    """The campaign of a part."""
-
-    folder = "campaigns"
-    campaign_id: ObjectId
-    attached: bool = False
-    """Whether it holds the part's recipients."""
-    recipients: Annotated[int | None, Field(ge=0)] = None
-    """The number of recipients that OTPIQ reports; None if unknown."""
-    estimated_cost: int | float | None = None
-    """The cost in IQD that OTPIQ reports; None if unknown."""
-
-
-class Start(_Record):
-    """Which request of a ledger starts, and when."""
-
-    request: str = ""
-    """The request's id; empty in a ledger of version 0.6.0 or earlier, where the folder's name is the id."""
-    requested: Time | None
-    """The time as it was set; None if it was left to the lead time."""
-    scheduled_for: Time
-    run_id: str | None = None
-    """The DAG and its run that decided it; None in a ledger of an earlier version."""
-
-
-class Schedule(_OfPart):
-    """The campaign that sends a part, and when."""
-
-    folder = "schedule"
-    campaign_id: ObjectId
-    scheduled_for: Time
-    """The last time that was requested from OTPIQ."""
-    first_scheduled_for: Time
-    """The first time that was requested: once it has passed, the campaign may have started."""
-    confirmed: bool = False
-    """Whether OTPIQ has confirmed it, or that the campaign has started."""
-
-
-Record = TypeVar("Record", bound=_Record)
-OfPart = TypeVar("OfPart", bound=_OfPart)
+    number: int
+    """1, and 2 for the first start after a stop."""
+    start: Start
+    stop: Stop | None
 
 
 class _Records:
@@ -139,32 +65,32 @@ class _Records:
     def __init__(self, location: str) -> None:
         self.folder = Folder(location)
 
-    def claim(self, name: str, record: Record) -> Record:
+    def claim(self, name: str, record: AnyRecord) -> AnyRecord:
         """Create a record; if another process was earlier, return its record."""
         if self.folder.create(name, record.to_json()):
             return record
         claimed = self.read(type(record), name)
-        if claimed is None:  # another process may have continued with it, or with ours
+        if claimed is None:  # it was deleted meanwhile, and a process may have used it
             location = self.folder.location_of(name)
             raise FileNotFoundError(f"{location}: exists, but cannot be read. Restore it, and clear the task.")
         return claimed
 
-    def write(self, name: str, record: _Record) -> None:
+    def write(self, name: str, record: Record) -> None:
         self.folder.write(name, record.to_json())
 
-    def read(self, kind: type[Record], name: str) -> Record | None:
+    def read(self, kind: type[AnyRecord], name: str) -> AnyRecord | None:
         return self.read_all(kind, [name]).get(name)
 
-    def read_all(self, kind: type[Record], names: Iterable[str]) -> dict[str, Record]:
+    def read_all(self, kind: type[AnyRecord], names: Iterable[str]) -> dict[str, AnyRecord]:
         return {name: self._parse(kind, name, content) for name, content in self.folder.read_all(names).items()}
 
     def start(self) -> Start | None:
-        """Read the start of whichever request starts."""
-        return self.read(Start, _START) or self._start_below_a_request()
+        """Read the first start, of whichever request starts."""
+        return self.read(Start, _numbered("start")) or self._start_below_a_request()
 
     def _start_below_a_request(self) -> Start | None:
         """Read the start in a ledger of version 0.6.0 or earlier, in which each request could start."""
-        names = [f"{name}/{_START}" for name in self.folder.list("") if _ID.fullmatch(name)]
+        names = [f"{name}/{_numbered('start')}" for name in self.folder.list("") if _ID.fullmatch(name)]
         starts = self.read_all(Start, names) if names else {}
         if len(starts) > 1:
             error = f"{self.folder}: the starts of {len(starts)} requests have begun; expected one"
@@ -176,7 +102,7 @@ class _Records:
         found = [start.model_copy(update={"request": name.partition("/")[0]}) for name, start in starts.items()]
         return found[0] if found else None
 
-    def _parse(self, kind: type[Record], name: str, content: bytes) -> Record:
+    def _parse(self, kind: type[AnyRecord], name: str, content: bytes) -> AnyRecord:
         try:
             return kind.model_validate_json(content)
         except ValidationError:
@@ -188,7 +114,7 @@ class _Records:
 
 
 def _remedy_for(name: str) -> str:
-    """Return what to do about a record that cannot be read: a new ledger reads the request of each marked one."""
+    """Return what to do about a record that cannot be read: a new ledger needs the requests of all marked ones."""
     if name == _BROADCAST:
         return (
             f"Restore it from its copy, */{_REQUEST}. Delete the in_use*.json of the audience that names this ledger,"
@@ -254,37 +180,63 @@ class Ledger:
 
     def start(self) -> Start | None:
         """
-        Read when the broadcast starts; None if that is not decided yet.
+        Read when the broadcast starts for the first time; None if that is not decided yet.
 
         :raises OtpiqValidationError: if another request starts, so that this one never does.
         """
         start = self._records.start()
         return self._require_same_request(start) if start else None
 
-    def claim_start(self, start: Start) -> Start:
+    def rounds(self) -> list[Round]:
+        """
+        Read the starts, each with its stop.
+
+        :raises OtpiqValidationError: as :meth:`start`.
+        """
+        rounds: list[Round] = []
+        start = self.start()
+        while start:
+            number = len(rounds) + 1
+            rounds.append(Round(number, start, self._records.read(Stop, _numbered("stop", number))))
+            start = self._records.read(Start, _numbered("start", number + 1)) if rounds[-1].stop else None
+        return rounds
+
+    def claim_start(self, start: Start, number: int = 1) -> Start:
         """
         Decide which request starts, and when; if another process was earlier, return its decision.
 
         :raises OtpiqValidationError: if another request starts, so that this one never does.
         """
-        return self._require_same_request(self._records.claim(_START, start))
+        return self._require_same_request(self._records.claim(_numbered("start", number), start))
 
-    def read(self, kind: type[OfPart], parts: Iterable[Part]) -> dict[str, OfPart]:
-        """Read the campaigns or schedules of the parts that have one, by the name of the part."""
-        paths = {self._path_of(part, kind): part.name for part in parts}
+    def claim_stop(self, stop: Stop, number: int) -> Stop:
+        """Save the stop of a start; if another process was earlier, return its stop."""
+        return self._records.claim(_numbered("stop", number), stop)
+
+    def is_stopped(self, number: int) -> bool:
+        """Return whether the start of this number was stopped."""
+        return self._records.folder.read(_numbered("stop", number)) is not None
+
+    def is_started_again(self, number: int) -> bool:
+        """Return whether a start has begun after the stop of this number."""
+        return self._records.folder.read(_numbered("start", number + 1)) is not None
+
+    def read(self, kind: type[AnyOfPart], parts: Iterable[Part], number: int = 1) -> dict[str, AnyOfPart]:
+        """Read the parts' records of one start, by the name of the part; a part may have none."""
+        paths = {self._path_of(part, kind, number): part.name for part in parts}
         return {paths[path]: record for path, record in self._records.read_all(kind, paths).items()}
 
-    def claim(self, part: Part, record: OfPart) -> OfPart:
+    def claim(self, part: Part, record: AnyOfPart, number: int = 1) -> AnyOfPart:
         """
-        Save the first campaign or schedule of a part; if another process was earlier, return its record.
+        Save the first record of a part; if another process was earlier, return its record.
 
         The first schedule decides which campaign sends the part.
         """
-        return self._records.claim(self._path_of(part, type(record)), record)
+        return self._records.claim(self._path_of(part, type(record), number), record)
 
-    def save(self, part: Part, record: _OfPart) -> None:
+    def save(self, part: Part, record: OfPart, number: int = 1) -> None:
         """Save a campaign that holds its part, or a later time or the confirmation of the same schedule."""
-        self._records.write(self._path_of(part, type(record)), record)
+        self._records.write(self._path_of(part, type(record), number), record)
 
     def _save_copy(self) -> None:
         self._records.write(self._path(_REQUEST), self.broadcast)
@@ -311,8 +263,8 @@ class Ledger:
     def _path(self, name: str) -> str:
         return f"{self._id}/{name}"
 
-    def _path_of(self, part: Part, kind: type[_OfPart]) -> str:
-        return self._path(f"{kind.folder}/{part.name}.json")
+    def _path_of(self, part: Part, kind: type[OfPart], number: int) -> str:
+        return self._path(f"{_with_number(kind.folder, number)}/{part.name}.json")
 
 
 def audience_checksum(location: str) -> str | None:
@@ -322,3 +274,11 @@ def audience_checksum(location: str) -> str | None:
     started = start and records.read(Broadcast, f"{start.request}/{_REQUEST}")
     broadcast = started or records.read(Broadcast, _BROADCAST)
     return broadcast.audience_checksum if broadcast else None
+
+
+def _numbered(name: str, number: int = 1) -> str:
+    return f"{_with_number(name, number)}.json"
+
+
+def _with_number(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}_{number}"

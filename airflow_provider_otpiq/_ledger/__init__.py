@@ -1,0 +1,1 @@
+"""The ledger of a broadcast, for the tasks of audiences, broadcasts and reports."""

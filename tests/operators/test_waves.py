@@ -1,0 +1,182 @@
+"""A start in waves: whole campaigns, in the order of their parts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
+from airflow_provider_otpiq.exceptions import OtpiqRateLimitError, OtpiqRequestError
+from tests.broadcast.people import everybody, messaged, write_audience
+from tests.conftest import AIRFLOW_VERSION
+from tests.docs.pages import BLOCKS
+from tests.fakes import execute
+from tests.operators.broadcasts import Run, in_minutes, later, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pendulum import DateTime
+    from syrupy.assertion import SnapshotAssertion
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def start(create: Run, start: Run, audience: str) -> Run:
+    """Start a broadcast of five parts with three recipients each."""
+    write_audience(str(Path(audience).parent), parts=5)
+    create()
+    return start
+
+
+def minutes(sandbox: Sandbox, first: DateTime) -> list[float]:
+    """Return how many minutes after the first wave each campaign starts."""
+    return [(parse_datetime(each["scheduledFor"]) - first).total_seconds() / 60 for each in sandbox.campaigns]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(3, [0, 60, 120, 180, 240]), (8, [0, 0, 60, 60, 120]), ("15", [0] * 5), (100, [0] * 5)]
+)
+def test_a_wave_is_as_many_whole_campaigns_as_its_size_allows(
+    start: Run, sandbox: Sandbox, size: Any, expected: list[float]
+) -> None:
+    first = in_minutes(30)
+    start(scheduled_for=first, wave_size=size, wave_interval=HOUR)
+    assert minutes(sandbox, first) == expected
+    assert messaged(sandbox) == everybody(5)
+
+
+def test_the_waves_are_pushed_and_logged(start: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    first = in_minutes(30)
+    start(scheduled_for=first, wave_size=8, wave_interval=HOUR)
+    waves = [(first, 6), (first + HOUR, 6), (first + 2 * HOUR, 3)]
+    expected = [{"scheduled_for": to_api_format(time), "recipients": count} for time, count in waves]
+    assert start.pushed["broadcast"]["waves"] == expected
+    assert start.pushed["broadcast"]["scheduled_for"] == to_api_format(first + 2 * HOUR)
+    logged = capfd.readouterr().out
+    assert f"Wave 3 of 3: recipients: 3, scheduled for {to_api_format(first + 2 * HOUR)}" in logged
+
+
+def test_waves_keep_their_interval_if_the_first_is_late(start: Run, sandbox: Sandbox) -> None:
+    start(scheduled_for=in_minutes(-15), wave_size=3, wave_interval=timedelta(minutes=30))
+    first = parse_datetime(sandbox.campaigns[0]["scheduledFor"])
+    assert first >= in_minutes(9)
+    assert minutes(sandbox, first) == [0, 30, 60, 90, 120]
+
+
+def test_shards_agree_on_the_waves(start: Run, sandbox: Sandbox) -> None:
+    first = in_minutes(30)
+    for shard in (1, 0):
+        start(scheduled_for=first, wave_size=6, wave_interval=HOUR, shard=shard, shards=2)
+    assert minutes(sandbox, first) == [0, 0, 60, 60, 120]
+    assert start.pushed["broadcast"]["waves"][-1]["recipients"] == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"wave_size": 5}, "wave_interval"),
+        ({"wave_interval": HOUR}, "wave_interval"),
+        ({"wave_size": 0, "wave_interval": HOUR}, "wave_size"),
+        ({"wave_size": 2, "wave_interval": HOUR}, "wave_size"),
+        ({"wave_size": "", "wave_interval": HOUR}, "wave_size"),
+        ({"wave_size": True, "wave_interval": HOUR}, "wave_size"),
+        ({"wave_size": 5, "wave_interval": timedelta()}, "wave_interval"),
+        ({"wave_size": 5, "wave_interval": 30}, "wave_interval"),
+        ({"wave_size": 5, "wave_interval": timedelta(minutes=29)}, "wave_interval"),
+    ],
+)
+def test_wrong_waves_schedule_nothing(
+    start: Run, sandbox: Sandbox, fields: dict[str, Any], wrong: str, snapshot: SnapshotAssertion
+) -> None:
+    error = start.fail(**fields)
+    assert [each.partition(":")[0] for each in error.errors] == [wrong]
+    assert text_of(error) == snapshot
+    assert not messaged(sandbox)
+
+
+@pytest.mark.parametrize(
+    ("time", "interval"),
+    [("2030-06-01T10:00Z", timedelta.max), ("2030-06-01T10:00Z", timedelta(days=10**7)), ("9999-12-31T22:30Z", HOUR)],
+)
+def test_waves_after_the_last_year_are_an_error(start: Run, sandbox: Sandbox, time: str, interval: timedelta) -> None:
+    error = start.fail(scheduled_for=time, wave_size=3, wave_interval=interval)
+    assert error.errors[0].startswith("wave_interval: is too long; ")
+    assert not messaged(sandbox)
+
+
+def test_waves_in_quiet_hours_are_refused_before_anything_is_scheduled(
+    start: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+) -> None:
+    first = in_minutes(30)
+    quiet = (first + 3 * HOUR).in_timezone("Asia/Baghdad")
+    window = f"{quiet.subtract(minutes=50):HH:mm}-{quiet.add(minutes=50):HH:mm} Asia/Baghdad"
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": window})
+    error = start.fail(scheduled_for=first, wave_size=3, wave_interval=HOUR)
+    assert [each.partition(":")[0] for each in error.errors] == ["scheduled_for, wave 4 of 5"]
+    assert not messaged(sandbox)
+
+
+def test_a_start_that_has_begun_keeps_its_waves(start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
+    first = in_minutes(60)
+    sandbox.arm("update", status=429, headers={"Retry-After": "600"})
+    start.fail(OtpiqRateLimitError, scheduled_for=first, wave_size=6, wave_interval=HOUR)
+    assert text_of(start.fail(scheduled_for=first, wave_size=9, wave_interval=HOUR)) == snapshot
+    assert start.fail(scheduled_for=first).errors[0].startswith("wave_size: must be 6")
+    start(scheduled_for=first, wave_size=6, wave_interval=HOUR)
+    assert minutes(sandbox, first) == [0, 0, 60, 60, 120]
+
+
+def test_the_delay_counts_from_the_waves_own_time(start: Run, sandbox: Sandbox) -> None:
+    first = in_minutes(60)
+    waves: dict[str, Any] = {"scheduled_for": first, "wave_size": 6, "wave_interval": HOUR}
+    start(shard=0, shards=5, **waves)
+    with later(minutes=110):
+        refused = str(start.fail(OtpiqRequestError, **waves))
+        assert "part 00001: " in refused
+        assert "00002" not in refused
+        assert sum(campaign["status"] == "scheduled" for campaign in sandbox.campaigns) == 3
+
+
+def test_waves_of_a_start_after_a_stop_begin_with_what_was_stopped(start: Run, stop: Run, sandbox: Sandbox) -> None:
+    start(scheduled_for=in_minutes(60), wave_size=6, wave_interval=HOUR)
+    with later(minutes=90):
+        stop(fail_if_too_late=False)
+        again = in_minutes(30)
+        start(scheduled_for=again, wave_size=6, wave_interval=HOUR)
+        assert minutes(sandbox, again)[2:] == [0, 0, 60]
+        assert messaged(sandbox) == everybody(5)
+
+
+@pytest.mark.skipif(AIRFLOW_VERSION.major < 3, reason="the guide imports airflow.sdk")
+@pytest.mark.parametrize(("first", "is_stopped"), [(0, True), (1, False)])  # the sandbox delivers nothing to 0
+def test_the_rest_is_stopped_if_too_many_messages_of_the_first_wave_fail(
+    create: Run, context: dict[str, Any], sandbox: Sandbox, sleep_calls: list[float], tmp_path: Path,
+    first: int, is_stopped: bool,
+) -> None:  # fmt: skip
+    """Run the tasks of the guide's example."""
+    write_audience(str(tmp_path), parts=5, first=first)
+    create()
+    (code,) = [block.code for block in BLOCKS if "too_many_failed" in block.code]
+    code = code.replace("s3://aws_default@marketing/otpiq/summer", str(tmp_path)).replace("5000", "6")
+    tasks: dict[str, Any] = {}
+    with DAG("guide", schedule=None, start_date=in_minutes(0)) as dag:
+        exec(code, tasks)  # noqa: S102
+    macros = SimpleNamespace(timedelta=timedelta)
+    context |= {"dag": dag, "dag_run": SimpleNamespace(run_after=in_minutes(0)), "macros": macros}
+    execute(tasks["start_in_waves"], context)
+    with later(hours=4):
+        execute(tasks["report"], context)
+        if tasks["too_many_failed"].function(context["ti"].pushed["report"]):
+            execute(tasks["stop_the_rest"], context)
+        statuses = [campaign["status"] for campaign in sandbox.campaigns]
+    assert statuses == ["completed"] * 2 + ["draft" if is_stopped else "scheduled"] * 3
