@@ -106,16 +106,21 @@ def test_the_tasks_share_only_the_store(store: Store, sandbox: Sandbox, tmp_path
 def test_the_groups_of_an_audience_share_only_the_store(store: Store, sandbox: Sandbox, tmp_path: Path) -> None:
     rows = "".join(f"{NAME},{number(index)},{('ar', 'ku')[index % 2]}\n" for index in range(10))
     Folder(f"{store.url}/segments").write("people.csv", f"name,phone,language\n{rows}".encode())
-    fields = {"source": f"{store.url}/segments/people.csv", "phone_number": "phone", "group_by": "language"}
-    parameters = {"template_parameters": {"body": {"1": "name"}}, "output": f"{store.url}/groups"}
-    groups = execute(tmp_path / "prepare", store, sandbox, "prepare", **fields, **parameters)["return_value"]
+    prepare: dict[str, Any] = {
+        "source": f"{store.url}/segments/people.csv",
+        "phone_number": "phone",
+        "group_by": "language",
+        "template_parameters": {"body": {"1": "name"}},
+        "output": f"{store.url}/groups",
+    }
+    groups = execute(tmp_path / "prepare", store, sandbox, "prepare", **prepare)["return_value"]
     assert [(each["group"], each["recipients"]) for each in groups] == [("ar", 5), ("ku", 5)]
     for each in groups:
         create = {"audience": each["manifest"], "name": "From S3", **TEMPLATE}
         ledger = execute(tmp_path / f"create-{each['group']}", store, sandbox, "create", **create)["return_value"]
         execute(tmp_path / f"start-{each['group']}", store, sandbox, "start", broadcast=ledger)
     assert messaged(sandbox) == Counter(map(number, range(10)))
-    again = execute(tmp_path / "again", store, sandbox, "prepare", **fields, **parameters)["return_value"]
+    again = execute(tmp_path / "again", store, sandbox, "prepare", **prepare)["return_value"]
     assert again == groups
 
 
