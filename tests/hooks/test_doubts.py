@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
-AHEAD = {"schedule_type": "schedule", "scheduled_for": "2099-12-01T09:00:00+03:00"}
+AHEAD: dict[str, Any] = {"schedule_type": "schedule", "scheduled_for": "2099-12-01T09:00:00+03:00"}
 NUMBERS = [number(each) for each in range(101)]
 RECIPIENTS = [{"phoneNumber": each} for each in NUMBERS[:2]]
 
