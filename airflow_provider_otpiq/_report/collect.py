@@ -53,6 +53,7 @@ def write_report(hook: OtpiqHook, request: ReportRequest, members: AudienceMembe
             if part:
                 progress.report("Generated the reports of all parts up to %s.", part)
         table.log_other_types()
+        table.log_missing()
         _log_ambiguous(table)
         with folder.staged(name) as path:
             table.write(path, request.file_format)
@@ -65,14 +66,17 @@ def count_messages(
     """
     Count the messages of the members, or everybody's, by one report; return the counts and the share that is final.
 
+    Members whose campaigns were stopped do not count.
+
     :raises OtpiqError: as :func:`write_report`.
     """
     start, end = window_of(request, members)
     with _message_table(request, members) as table:
-        for part in members or ():
+        for part in members.awaited() if members else ():
             table.add_members(part)
         _add_report(hook, table, None, start=start, end=end)
         table.log_other_types()
+        table.log_missing()
         return table.counts(), table.final_share()
 
 
@@ -88,7 +92,8 @@ def _numbers_by_part(
     """
     Add the members to the table, and yield the phone numbers of each report.
 
-    The maximum of numbers in a request is not documented. A part has at most 1,000, as an attach: **an assumption**.
+    The maximum of numbers in a request is not documented. A part has at most 1,000: assumption
+    ``report-1000-numbers``.
     """
     if members is None:
         yield None, None
