@@ -66,7 +66,7 @@ test-browser: .venv/system-ready  ## Airflow's forms in a browser (Debian's chro
 	.venv/bin/pytest -m browser
 
 test-live: .venv/ready  ## compare OTPIQ's responses with the documentation; needs OTPIQ_API_KEY, so it is not in CI
-	.venv/bin/python -m dev.live
+	@.venv/bin/python -m dev.live
 
 docs: .venv/docs-ready  ## the documentation as a site, in docs/_build/html; a warning is an error
 	.venv/bin/sphinx-build --quiet --fresh-env --nitpicky --fail-on-warning --keep-going docs docs/_build/html
