@@ -21,7 +21,7 @@ from dev.local_airflow import REPOSITORY
 
 PACKAGE = "airflow_provider_otpiq"
 SDIST = {PACKAGE, "docs", "example_dags"} | {
-    *(".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "pyproject.toml"),
+    *(".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "pyproject.toml"),
 }
 DIST_INFO = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
 # Licenses that require no more than a notice, as SPDX, classifiers and some projects name them.
