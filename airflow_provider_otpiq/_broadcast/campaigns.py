@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The words of the documents. That OTPIQ's refusals use them is an assumption: with others, a start or a stop fails.
+# The words of the documents, assumption `state-refusal`: with others, a start or a stop fails.
 _STARTED = re.compile(r"draft or scheduled|started|running|completed", re.IGNORECASE)
 
 

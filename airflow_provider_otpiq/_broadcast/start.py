@@ -182,7 +182,10 @@ class _Start:
         costs = [self._campaigns[part.name].estimated_cost for part in parts]
         required = sum(cost for cost in costs if cost is not None)
         if credit is None or None in costs:
-            log.warning("OTPIQ does not report the credit, or the cost of each campaign, so they are not compared.")
+            log.warning(
+                "OTPIQ does not report the credit, or the cost of each campaign, so they are not compared (assumption"
+                " update-cost)."
+            )
         if credit is not None and required > credit:
             raise OtpiqCreditError(
                 f"This task scheduled nothing: the campaigns to schedule ({len(parts)}) cost {required:,.0f} IQD, and"
