@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES, Report
+from airflow_provider_otpiq._models.resources import doubt_status
 from airflow_provider_otpiq._redaction import describe_count, sanitize
 from airflow_provider_otpiq._report.columns import COLUMNS
 from airflow_provider_otpiq._validation_errors import list_some
@@ -20,17 +21,10 @@ from airflow_provider_otpiq.check.requests import EMPTY, LAST_DAY, MANY_NUMBERS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from airflow_provider_otpiq._models.resources import PhoneNumber, Template
     from airflow_provider_otpiq.check.evidence import Evidence, ReportFile
     from airflow_provider_otpiq.check.finding import Check, Finding
 
-# Meta's values: https://developers.facebook.com/docs/whatsapp/business-management-api
-_TEMPLATE_STATUSES = re.compile(
-    "APPROVED|ARCHIVED|DELETED|DISABLED|FLAGGED|IN_APPEAL|LIMIT_EXCEEDED|PAUSED|PENDING|PENDING_DELETION|REINSTATED"
-    "|REJECTED"
-)
-_NUMBER_STATUSES = re.compile(
-    "BANNED|CONNECTED|DELETED|DISCONNECTED|FLAGGED|MIGRATED|OFFLINE|PENDING|RATE_LIMITED|RESTRICTED|UNKNOWN|UNVERIFIED"
-)
 _TIME = re.compile(r".*[T ].*(Z|[+-]\d\d(:?\d\d)?)")
 _PHONE_NUMBER = re.compile(r"\+?[1-9]\d{9,14}", re.ASCII)
 _MAX_LISTED = 12
@@ -39,12 +33,12 @@ _MAX_FORM = 40
 
 def _resource_values(evidence: Evidence) -> Finding:
     accounts = accounts_of(evidence)
-    templates = [str(template.status) for account in accounts for template in account.templates]
-    numbers = [str(number.status) for account in accounts for number in account.numbers]
+    templates = [template for account in accounts for template in account.templates]
+    numbers = [number for account in accounts for number in account.numbers]
     if not templates and not numbers:
         raise UnknownError("the project has neither templates nor numbers")
-    holds = all(map(_TEMPLATE_STATUSES.fullmatch, templates)) and all(map(_NUMBER_STATUSES.fullmatch, numbers))
-    return finding(holds, f"templates {_words(templates)}; numbers {_words(numbers)}")
+    doubts = filter(None, (*map(doubt_status, templates), *map(doubt_status, numbers)))
+    return finding(not any(doubts), f"templates {_statuses(templates)}; numbers {_statuses(numbers)}")
 
 
 def _report_shape(evidence: Evidence) -> Finding:
@@ -161,6 +155,10 @@ def _values(evidence: Evidence, column: str) -> list[str]:
 def _form(value: str) -> str:
     """Describe the form of a phone number or a time: ``dddd-dd-ddTdd:dd:ddZ``."""
     return re.sub(r"\d", "d", re.sub(r"[^\W\dTZ]", "x", value[:_MAX_FORM]))
+
+
+def _statuses(listed: Iterable[Template | PhoneNumber]) -> str:
+    return _words(str(resource.status) for resource in listed)
 
 
 def _words(values: Iterable[str]) -> str:
