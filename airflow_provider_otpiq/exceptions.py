@@ -11,12 +11,12 @@ The exceptions of this provider: what happened, what to do, and whether the requ
         ├── OtpiqRequestError        *   400, 422, other 4xx -> fix the DAG                  no
         ├── OtpiqAuthenticationError *   401, 403 -> fix the API key                         no
         ├── OtpiqNotFoundError       *   404 -> fix the id or the base URL                   no
-        ├── OtpiqConflictError       *   409, 400 about its state -> check the campaign       no
+        ├── OtpiqConflictError       *   409, 400 about its state -> check the campaign      no
         ├── OtpiqRedirectError       *   3xx -> fix the base URL                             303 only
         ├── OtpiqReportError         *   a report that is not as documented -> ask OTPIQ     no
-        ├── OtpiqOutcomeUnknownError *   a start or a sample, for each "yes" below -> check   yes
+        ├── OtpiqOutcomeUnknownError *   a start or a sample, for each "yes" below -> check  yes
         ├── OtpiqCreditError             400 with amounts of money -> top up                 no
-        ├── OtpiqDownloadError           a report's file is missing or incomplete -> retry    no
+        ├── OtpiqDownloadError           a report's file is missing or incomplete -> retry   no
         ├── OtpiqRateLimitError          429 -> wait for ``retry_after``                     no
         ├── OtpiqServerError             408, 425, 5xx -> retry                              yes
         ├── OtpiqResponseError           a response that is not in the contract -> retry     yes
@@ -62,8 +62,8 @@ class OtpiqValidationError(OtpiqError, AirflowFailException):
     """
     One or more fields break the API's rules, or the connection's guard rails. Nothing was sent.
 
-    The exception: only after an attach, or a start of a broadcast, is it known that a campaign has more recipients than
-    allowed.
+    One error comes after a request: a campaign has more recipients than allowed. OTPIQ returns the number only in the
+    response to an attach or a change.
 
     :param message: the complete message, as in the task's log.
     :param errors: the single validation errors, such as ``"field: rule; what was found"``.
@@ -75,7 +75,7 @@ class OtpiqValidationError(OtpiqError, AirflowFailException):
 
 
 class OtpiqSupersededError(OtpiqError, AirflowFailException):
-    """A start of a broadcast was stopped meanwhile, or a stop was followed by another start. Nothing more was sent."""
+    """The broadcast was stopped while this task was starting it, or started again while this task was stopping it."""
 
 
 class OtpiqApiError(OtpiqError):

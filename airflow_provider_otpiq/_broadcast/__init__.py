@@ -1,1 +1,1 @@
-"""Create and start a broadcast, campaign by campaign from its ledger, so that a try continues where the last ended."""
+"""Create, start and stop a broadcast, campaign by campaign. Each try continues from the ledger."""

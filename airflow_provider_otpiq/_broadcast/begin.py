@@ -1,4 +1,4 @@
-"""The begin of a broadcast: its request is checked and saved, and its audience is marked as in use."""
+"""Begin a broadcast: check and save its request, and mark its audience as in use."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 
 def begin_broadcast(hook: OtpiqHook, request: CreateBroadcast, audience: Audience, *, replace: bool) -> Ledger:
     """
-    Save the request before the first campaign, or make sure that it is the saved one.
+    Save the request before the first campaign, or check that it is the saved one.
 
-    :raises OtpiqValidationError: if it is not, or the audience does not fit the template, or a ledger is lost.
+    :raises OtpiqValidationError: if another one is saved, the audience does not fit the template, or a ledger is lost.
     """
     ledger = _open_or_begin(hook, request, audience)
     changes = ledger.broadcast.model_copy(update=_identity(hook, request, audience)).changes(ledger.broadcast)
@@ -124,7 +124,7 @@ def _warn_of_daily_limit(resources: Resources, phone_number_id: str, recipients:
 
 def _require_no_lost_ledger(audience: Audience, marks: Mapping[str, str]) -> None:
     """
-    Refuse a new ledger while one of the audience's is lost, in whole or in part: people would get the message again.
+    Refuse a new ledger if files of another one are missing: people could get the message again.
 
     The new location may be another spelling of the lost one, so every mark counts.
     """
@@ -140,7 +140,7 @@ def _require_no_lost_ledger(audience: Audience, marks: Mapping[str, str]) -> Non
 
 
 def _mark_in_use(audience: Audience, ledger: Ledger) -> None:
-    """Mark the audience, so that no task prepares another one in its place, and check that none just has."""
+    """Mark the audience as in use, so that no task replaces it, and check that none has just replaced it."""
     content, folder = to_json({"ledger": ledger.location}), audience.folder
     if not folder.create(IN_USE, content) and folder.read(IN_USE) != content:  # another ledger's mark
         folder.create(f"in_use_{sha256(content).hexdigest()[:12]}.json", content)

@@ -1,4 +1,4 @@
-"""Change the campaigns of a broadcast, over a connection that may belong to another project."""
+"""Change the campaigns of a broadcast, with a connection that may belong to another project."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The words of the documents, assumption `state-refusal`: with others, a start or a stop fails.
+# The documentation's words, assumption `state-refusal`: without them, a start or a stop fails.
 _STARTED = re.compile(r"draft or scheduled|started|running|completed", re.IGNORECASE)
 
 
@@ -29,7 +29,7 @@ def has_started(error: OtpiqConflictError) -> bool:
 
 
 def wait_for_requests_in_flight(hook: OtpiqHook, reason: str) -> None:
-    """Wait until each request that another process has sent, or a try that has died, has taken effect or never will."""
+    """Wait until no request that another process or a killed try has sent can take effect any more."""
     seconds = hook.settings.max_seconds_in_flight
     log.info("Waiting %.0f s, because %s.", seconds, reason)
     wait(seconds)
@@ -47,14 +47,17 @@ class Campaigns:
         self._other_project: str | None = None
 
     def compare_project(self, name: str) -> None:
-        """Warn of another project; whether it was only renamed is certain once it does not know a campaign."""
+        """Warn if the connection's project has another name. It is another project if it does not have a campaign."""
         created_in = self._broadcast.project
         if created_in not in (None, name):
             self._other_project = (
                 f"the broadcast was created in project {sanitize(str(created_in))!r}, and connection"
                 f" {self._hook.otpiq_conn_id!r} belongs to project {sanitize(name)!r}"
             )
-            log.warning("%s, unless the project was renamed.", self._other_project)
+            log.warning(
+                "The connection may be of another project: %s. If the project was only renamed, ignore this warning.",
+                self._other_project,
+            )
 
     def update(self, *, campaign_id: str, **changes: Any) -> dict[str, Any]:
         """

@@ -49,7 +49,7 @@ def create_broadcast(hook: OtpiqHook, request: CreateBroadcast, *, replace: bool
     require_allowed(hook, audience, parts)
     _require_short_name(request.name, audience.manifest.parts)
     ledger = begin_broadcast(hook, request, audience, replace=replace)
-    # Before the campaigns: a start begins only if each part has one.
+    # Read before the campaigns: a start begins only if each part has one.
     has_begun = ledger.start() is not None or ledger.has_schedules()
     campaigns = ledger.read(Campaign, parts)
     missing = list_unattached(parts, campaigns)
@@ -87,13 +87,13 @@ def _require_none_lost(ledger: Ledger, missing: Sequence[Part]) -> None:
 
 
 class _Drafts:
-    """The drafts of a broadcast: the campaign of each part, by the part's name, which it changes."""
+    """The drafts of a broadcast. It saves each one in ``campaigns``, by the name of the part."""
 
     def __init__(self, hook: OtpiqHook, audience: Audience, ledger: Ledger, campaigns: dict[str, Campaign]) -> None:
         self._hook, self._audience, self._ledger, self._campaigns = hook, audience, ledger, campaigns
 
     def ensure_attached(self, part: Part) -> None:
-        """Let a campaign hold the part."""
+        """Attach the part to its campaign, or to a new one."""
         campaign, is_new = self._campaigns.get(part.name), False
         if campaign is None:
             campaign, is_new = self._claim_draft(part)
@@ -102,7 +102,7 @@ class _Drafts:
         except REFUSALS as error:
             if is_new or isinstance(error, OtpiqValidationError):
                 raise
-            # The draft is from an earlier try or another process, so its recipients are unknown: never schedule it.
+            # An earlier try or another process created the draft, so its recipients are unknown: never schedule it.
             log.warning("Campaign %s is replaced by a new draft: %s", campaign.campaign_id, error)
             # It is saved once it is full, because another process may have finished meanwhile.
             campaign = self._attach(self._create_draft(part), part)
@@ -150,7 +150,7 @@ class _Drafts:
         """Compare the number of recipients with the part's; read it back if the attach has not returned it."""
         campaign_id = campaign.campaign_id
         if campaign.recipients is None or campaign.estimated_cost is None:
-            # A change to its own name: the documented way to read a campaign back.
+            # OTPIQ returns a campaign only after a change, so set the name that it has.
             response = self._hook.update_campaign(campaign_id=campaign_id, name=self._name(part))
             campaign = _attached_campaign(campaign_id, response)
         held, found = campaign.recipients, describe_size(campaign_id, campaign.recipients, part)

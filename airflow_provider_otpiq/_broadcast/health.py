@@ -44,7 +44,7 @@ def require_healthy(hook: OtpiqHook, broadcast: Broadcast) -> None:
     _check_number(findings, resources.phone_number(broadcast.phone_number_id), broadcast.phone_number_id)
     _check_account(findings, resources.account(broadcast.template_id, broadcast.phone_number_id))
     for warning in findings.warnings:
-        log.warning("%s. This does not stop the broadcast.", warning)
+        log.warning("%s. The start continues.", warning)
     if findings.errors:
         raise OtpiqValidationError(
             f"This task scheduled nothing:{bullet_list(findings.errors)}\nFix these problems in WhatsApp Manager,"

@@ -1,4 +1,4 @@
-"""How many recipients a campaign holds, compared with its part: somebody else may have attached others."""
+"""Compare the number of a campaign's recipients with its part: somebody else may have attached others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_count(campaign: Mapping[str, Any], name: str) -> int | float | None:
 
 
 def describe_size(campaign_id: str, held: float | None, part: Part) -> str:
-    """Return the sizes of a campaign and its part, as an error or a warning lists them."""
+    """Describe the sizes of a campaign and its part, for an error or a warning."""
     recipients = "recipient" if held == 1 else "recipients"
     return f"campaign {campaign_id} holds {held} {recipients}, and its part {part.name} has {part.recipients}"
 

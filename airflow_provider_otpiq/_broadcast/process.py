@@ -32,7 +32,7 @@ REFUSALS = (OtpiqRequestError, OtpiqConflictError, OtpiqNotFoundError, OtpiqVali
 
 def process_parts(parts: Sequence[Part], work: Callable[[Part], object], done: str) -> None:
     """
-    Work on each part, even if OTPIQ refuses others, and log the progress every few seconds.
+    Process each part, even if OTPIQ refuses others, and log the progress every few seconds.
 
     :raises OtpiqRequestError: at the end, if OTPIQ refuses some of them; the text lists those.
     """

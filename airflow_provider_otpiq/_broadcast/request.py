@@ -19,7 +19,7 @@ MIN_LEAD_TIME = timedelta(minutes=2)
 
 def unwrap_mapped_path(value: object) -> object:
     """
-    Return the path that every task of a mapped task returns.
+    Return the path that all instances of a mapped task return.
 
     :raises ValueError: if they return several.
     """
@@ -58,7 +58,7 @@ def _not_zero(value: timedelta) -> timedelta:
 
 
 def _absolute(location: str) -> str:
-    """Refuse a path that another worker or working directory would resolve to another ledger."""
+    """Refuse a relative path, which depends on the working directory."""
     if "://" in location or PurePath(location).is_absolute():
         return location
     raise ValueError(f"must be an absolute path or a URL; found {safe_repr(location)}")
@@ -128,21 +128,23 @@ class StartBroadcast(_Sharded):
     lead_time: Annotated[_Duration, AfterValidator(_at_least_the_minimum)]
     max_delay: _Duration
     wave_size: Annotated[_Whole, Field(ge=1)] | None = None
-    wave_interval: Annotated[Annotated[_Duration, AfterValidator(_not_zero)] | None, Field(validate_default=True)] = (
-        None
-    )
+    wave_interval: Annotated[_Interval | None, Field(validate_default=True)] = None
     check_health: bool = True
 
     @field_validator("wave_interval")
     @classmethod
     def _together_with_its_size(cls, interval: timedelta | None, info: ValidationInfo) -> timedelta | None:
         if "wave_size" in info.data and (interval is None) != (info.data["wave_size"] is None):
-            raise ValueError("must be set together with `wave_size`, and not without it")
+            raise ValueError("must be set if wave_size is set, and only then")
+        max_delay = info.data.get("max_delay", timedelta())
+        if interval is not None and interval < max_delay:  # late waves would start together
+            minutes = max_delay / timedelta(minutes=1)
+            raise ValueError(f"must be at least max_delay ({minutes:g} minutes); set a shorter max_delay")
         return interval
 
 
 class StopBroadcast(_Sharded):
-    """Which broadcast stops."""
+    """The broadcast to stop."""
 
     subject = "This task"
     failure_phrase = "stopped nothing"

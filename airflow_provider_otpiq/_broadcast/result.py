@@ -1,4 +1,4 @@
-"""What a create and a start of a broadcast share: its ledger, its audience, and the result of a task."""
+"""What the tasks of a broadcast share: its ledger, its audience, and the result of a task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BroadcastResult:
-    """What a task has done: its shard's campaigns, which all hold their part, and after a start are all scheduled."""
+    """The result of a task: its shard's campaigns. All hold their part, and after a start, all are scheduled."""
 
     ledger: Ledger
     campaigns: dict[str, Campaign]

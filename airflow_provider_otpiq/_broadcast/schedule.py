@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MARGIN = pendulum.duration(seconds=60)
+MARGIN = pendulum.duration(seconds=60)
 """A time that is nearer than this may have passed when OTPIQ reads it."""
 _KEEPS_ITS_TIME = "A start that has begun keeps its time."
 
@@ -50,7 +50,7 @@ def time_to_request(
 
     :raises OtpiqValidationError: if that is too late.
     """
-    if time > pendulum.now("UTC") + _MARGIN:
+    if time > pendulum.now("UTC") + MARGIN:
         return time
     later = lead(request)
     delay = later - wanted
@@ -62,11 +62,12 @@ def time_to_request(
         f"it is too late: the earliest possible time, {to_api_format(later)}, is {late} after"
         f" {to_api_format(wanted)}; expected at most max_delay ({most})"
     )
-    raise OtpiqValidationError(
-        f"Not scheduled: {error}. {remedy} To send it anyway, set max_delay to more than {late} plus the time until you"
-        " clear the task, and clear the task.",
-        errors=[error],
+    anyway = (
+        "stop the broadcast, and start it at another scheduled_for"  # a longer delay would merge waves
+        if request.wave_size
+        else f"set max_delay to more than {late} plus the time until the next try schedules it, and clear the task"
     )
+    raise OtpiqValidationError(f"Not scheduled: {error}. {remedy} To send it anyway, {anyway}.", errors=[error])
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,8 @@ class PartScheduler:
             try:
                 campaign = self._update_unless_started(part, schedule, schedule_type="schedule", scheduled_for=time)
             except OtpiqRequestError as error:
-                has_passed = time < pendulum.now("UTC") + _MARGIN or _TIME_ERROR.search(error.server_message or "")
-                if not has_passed or lead(self.request) < time + _MARGIN:
+                has_passed = time < pendulum.now("UTC") + MARGIN or _TIME_ERROR.search(error.server_message or "")
+                if not has_passed or lead(self.request) < time + MARGIN:
                     if schedule.first_scheduled_for < pendulum.now("UTC"):
                         doubt(error, "state-refusal")  # the campaign may have started
                     raise  # OTPIQ does not refuse the time
@@ -158,8 +159,8 @@ class PartScheduler:
         campaign = self._update_unless_started(part, pending, name=name)
         if campaign and campaign.get("scheduledFor"):
             log.warning(
-                "An earlier try has scheduled campaign %s for %s, and it still starts then. If it must not, take it"
-                " back to a draft in OTPIQ's dashboard.",
+                "An earlier try has scheduled campaign %s for %s, and it still starts then. If it must not,"
+                " stop the broadcast with a StopBroadcastOperator.",
                 pending.campaign_id,
                 sanitize(str(campaign["scheduledFor"])),
             )

@@ -8,7 +8,6 @@ it has started meanwhile, OTPIQ refuses that, and nothing is left to do.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,24 +15,35 @@ import pendulum
 from pendulum import DateTime
 
 from airflow_provider_otpiq._broadcast.campaigns import Campaigns, wait_for_requests_in_flight
+from airflow_provider_otpiq._broadcast.checks import (
+    refusal,
+    require_created,
+    require_credit,
+    require_same_start,
+    require_stop_finished,
+)
 from airflow_provider_otpiq._broadcast.health import require_healthy
-from airflow_provider_otpiq._broadcast.part_size import read_number, require_part_size
-from airflow_provider_otpiq._broadcast.process import MAX_LISTED, REFUSALS, describe_parts, process_parts
+from airflow_provider_otpiq._broadcast.part_size import require_part_size
+from airflow_provider_otpiq._broadcast.process import REFUSALS, process_parts
 from airflow_provider_otpiq._broadcast.result import (
     BroadcastResult,
     add_up,
     campaign_name,
-    list_unattached,
     open_broadcast,
     require_allowed,
 )
-from airflow_provider_otpiq._broadcast.schedule import PartScheduler, lead, time_to_request
-from airflow_provider_otpiq._broadcast.waves import require_room_for_each_part, start_times
+from airflow_provider_otpiq._broadcast.schedule import PartScheduler
+from airflow_provider_otpiq._broadcast.waves import (
+    plan_start,
+    require_possible_times,
+    require_room_for_each_part,
+    require_time_to_wait,
+    start_times,
+)
 from airflow_provider_otpiq._ledger.history import read_history
 from airflow_provider_otpiq._ledger.records import Campaign, Start, Stopped
 from airflow_provider_otpiq._models.datetimes import to_api_format
-from airflow_provider_otpiq._validation_errors import bullet_list, list_some
-from airflow_provider_otpiq.exceptions import OtpiqCreditError, OtpiqSupersededError, OtpiqValidationError
+from airflow_provider_otpiq.exceptions import OtpiqSupersededError, OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +64,7 @@ def start_broadcast(hook: OtpiqHook, request: StartBroadcast, *, run_id: str | N
     :raises OtpiqValidationError: if its create has not finished, a start with another time or request has begun, it is
         too late, the connection's guard rails do not allow it, or its template or number can no longer be used.
     :raises OtpiqCreditError: if the project's credit does not cover the campaigns that are to be scheduled.
+    :raises OtpiqSupersededError: if the broadcast is stopped meanwhile.
     :raises OtpiqRequestError: if OTPIQ refuses some of them, or it is too late for some; the text lists those.
     :raises OtpiqConfigurationError: if the connection is of another project, which does not know the campaigns.
     :raises OtpiqApiError: if a request fails that may be retried: the next try continues.
@@ -89,11 +100,11 @@ class _Start:
             self._check()
             start = self._begun or self._begin()
         except OtpiqValidationError as error:
-            if self._scheduled_before:
+            if self._scheduled_before and self._begun:
                 raise OtpiqValidationError(f"{error}\n{before}. They stay scheduled.", errors=error.errors) from None
             raise
         if self._missing and self._number > 1:
-            wait_for_requests_in_flight(self._hook, "requests of the stop before this start may still take effect")
+            wait_for_requests_in_flight(self._hook, "requests of the last stop may still take effect")
         self._schedule(start)
         self._report_other_shards()
         return self._result(start)
@@ -113,7 +124,7 @@ class _Start:
         """
         Compare the sizes of campaigns that an earlier try may have scheduled.
 
-        It may have ended before the comparison or the taking back, and a check may refuse this try.
+        It may have ended before it compared them or made them drafts again, and a check may refuse this try.
         """
         for part in self._missing:
             if schedule := self._schedules.get(part.name):
@@ -127,127 +138,48 @@ class _Start:
                         self._too_large[part.name] = error
 
     def _check(self) -> None:
-        self._require_created()
-        self._require_stop_finished()
+        require_created(self._ledger, self._parts, self._campaigns)
+        if not self._begun:
+            require_stop_finished(self._ledger, self._history, self._parts, self._request)
         require_room_for_each_part(self._parts, self._request.wave_size)
         require_allowed(self._hook, self._audience, self._missing)
         if self._missing and self._request.check_health:
             require_healthy(self._hook, self._ledger.broadcast)
         if self._begun:
-            self._require_same_time(self._begun)
-        self._require_credit(self._missing if self._begun else self._parts_to_start())
+            require_same_start(self._ledger, self._request, self._begun)
+        if parts := self._missing if self._begun else self._parts_to_start():
+            info = self._hook.get_project_info()
+            self._changes.compare_project(info["projectName"])
+            require_credit([self._campaigns[part.name].estimated_cost for part in parts], info.get("credit"))
 
     def _parts_to_start(self) -> list[Part]:
-        """Return the parts of this start, in all shards: without those whose campaigns a stop has found started."""
+        """Return the parts of this start in all shards, without those whose campaigns had started before a stop."""
         return [part for part in self._parts if not isinstance(self._schedules.get(part.name), Stopped)]
-
-    def _require_stop_finished(self) -> None:
-        """After a stop, start again only what it has stopped, and only at another time."""
-        if self._begun or not self._history.rounds:
-            return
-        left = [part.name for part in self._parts if part.name not in self._history.stopped]
-        if left:
-            raise _refusal(
-                f"the stop of {self._ledger} has not finished: {describe_parts(left)}",
-                "First run the tasks that stop the broadcast, in all shards, until they succeed.",
-            )
-        if self._request.scheduled_for in [each.start.requested for each in self._history.rounds]:
-            raise _refusal(
-                f"scheduled_for: the start with {_format(self._request.scheduled_for)} was stopped; expected another"
-                " time",
-                "To start the broadcast again, set another scheduled_for.",
-            )
-
-    def _require_created(self) -> None:
-        missing = [part.name for part in list_unattached(self._parts, self._campaigns)]
-        if missing:
-            raise _refusal(
-                f"{len(missing)} of {len(self._parts)} campaigns without the recipients of their part:"
-                f" {describe_parts(missing)}",
-                "First run the tasks that create the broadcast, in all shards, until they succeed.",
-            )
-        ids = Counter(campaign.campaign_id for campaign in self._campaigns.values())
-        if repeated := [campaign_id for campaign_id, parts in ids.items() if parts > 1]:
-            ids_listed = list_some(repeated, MAX_LISTED)
-            raise _refusal(
-                f"{self._ledger}: was edited; several parts have campaign {ids_listed}", "Restore the ledger."
-            )
-
-    def _require_credit(self, parts: list[Part]) -> None:
-        if not parts:
-            return
-        info = self._hook.get_project_info()
-        self._changes.compare_project(info["projectName"])
-        credit = read_number(info.get("credit"))
-        costs = [self._campaigns[part.name].estimated_cost for part in parts]
-        required = sum(cost for cost in costs if cost is not None)
-        if credit is None or None in costs:
-            log.warning(
-                "OTPIQ does not report the credit, or the cost of each campaign, so they are not compared (assumption"
-                " update-cost)."
-            )
-        if credit is not None and required > credit:
-            raise OtpiqCreditError(
-                f"This task scheduled nothing: the campaigns to schedule ({len(parts)}) cost {required:,.0f} IQD, and"
-                f" the credit is {credit:,.0f} IQD.",
-                amounts={"requiredCredit": required, "yourCredit": credit},
-            )
 
     def _begin(self) -> Start:
         """Decide when the broadcast starts, or return the decision of another process."""
-        wanted = self._request.scheduled_for
-        start = Start(
-            request=self._ledger.broadcast.id,
-            requested=wanted,
-            scheduled_for=wanted or lead(self._request),
-            wave_size=self._request.wave_size,
-            wave_interval=self._request.wave_interval,
-            run_id=self._run_id,
-        )
-        self._require_possible_times(start)
-        start = self._require_same_time(self._ledger.claim_start(start, self._number))
+        start = plan_start(self._request, self._ledger.broadcast.id, self._run_id)
+        if self._number > 1:
+            self._warn_of_stop(start)
+        require_possible_times(self._hook.guard_rails, self._request, self._parts_to_start(), start)
+        start = self._ledger.claim_start(start, self._number)
+        require_same_start(self._ledger, self._request, start)
         if self._ledger.is_replaced():
-            raise _refusal(
+            raise refusal(
                 f"the broadcast in {self._ledger} was replaced just before its start",
                 "Set another ledger for the new message. To send the replaced one, create it again with replace=True.",
             )
         return start
 
-    def _require_possible_times(self, start: Start) -> None:
-        """Check the time of each wave, so that none is refused after others were scheduled."""
-        times = sorted(set(start_times(self._parts_to_start(), start).values()))
-        errors: list[str] = []
-        for index, wave in enumerate(times, start=1):
-            time = time_to_request(self._request, wave, wave, "Set a later scheduled_for.")
-            subject = "scheduled_for" if len(times) == 1 else f"scheduled_for, wave {index} of {len(times)}"
-            try:
-                self._hook.guard_rails.check_time(time, subject)
-            except OtpiqValidationError as error:
-                if len(times) == 1:
-                    raise
-                errors += error.errors
-        if errors:
-            raise OtpiqValidationError(
-                f"This task scheduled nothing:{bullet_list(errors)}\nSet another scheduled_for, wave_size or"
-                " wave_interval.",
-                errors=errors,
-            )
-
-    def _require_same_time(self, start: Start) -> Start:
-        request = self._request
-        saved = {"scheduled_for": start.requested, "wave_size": start.wave_size, "wave_interval": start.wave_interval}
-        for name, value in saved.items():
-            found = getattr(request, name)
-            if value != found:
-                raise _refusal(
-                    f"{name}: must be {_format(value)}, as when the start of {self._ledger} began; found"
-                    f" {_format(found)}",
-                    f"A start that has begun keeps its time. To finish it, set that {name}"
-                    + (" (None: remove it)" if value is None else "")
-                    + ". For another time, stop the broadcast first. For another broadcast, set another output of the"
-                    " audience for each run, such as one with {{ run_id }}.",
-                )
-        return start
+    def _warn_of_stop(self, start: Start) -> None:
+        """Warn that a stopped broadcast starts again, and check that the wait before that does not make it late."""
+        stop = self._history.rounds[-1].stop
+        log.warning(
+            "Run %s stopped this broadcast. This start has another scheduled_for, so it starts the stopped campaigns"
+            " again.",
+            (stop and stop.run_id) or "unknown",
+        )
+        require_time_to_wait(start, self._hook.settings.max_seconds_in_flight)
 
     def _schedule(self, start: Start) -> None:
         scheduler = PartScheduler(
@@ -269,7 +201,7 @@ class _Start:
         process_parts(self._missing, schedule, "Scheduled")
 
     def _report_other_shards(self) -> None:
-        """Log what is left: if no task works on a shard, its people get nothing, and every task is green."""
+        """Log how many campaigns are left: without a task for a shard, its people get nothing, though no task fails."""
         schedules = read_history(self._ledger, self._parts).schedules  # the other tasks have continued meanwhile
         left = len(self._parts) - sum(schedule.confirmed for schedule in schedules.values())
         if left:
@@ -309,11 +241,3 @@ class _Start:
             {"scheduled_for": to_api_format(time), "recipients": add_up(parts, self._campaigns)["recipients"]}
             for time, parts in sorted(waves.items())
         ]
-
-
-def _refusal(error: str, remedy: str) -> OtpiqValidationError:
-    return OtpiqValidationError(f"This task scheduled nothing: {error}. {remedy}", errors=[error])
-
-
-def _format(value: object) -> str:
-    return to_api_format(value) if isinstance(value, DateTime) else str(value)

@@ -2,23 +2,32 @@
 Stop a broadcast: make its campaigns drafts again, unless they have started.
 
 The stop is saved first, so no start schedules anything any more. A request that a start has sent just before may still
-take effect. So each campaign is made a draft again once none can be in flight.
+take effect. So the campaigns are made drafts twice: immediately, and once no such request can be in flight.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import pendulum
 
 from airflow_provider_otpiq._broadcast.campaigns import Campaigns, has_started, wait_for_requests_in_flight
 from airflow_provider_otpiq._broadcast.process import MAX_LISTED, process_parts
 from airflow_provider_otpiq._broadcast.result import BroadcastResult, add_up, open_broadcast
 from airflow_provider_otpiq._ledger.history import read_history
-from airflow_provider_otpiq._ledger.records import Campaign, Schedule, Stop, Stopped
+from airflow_provider_otpiq._ledger.records import Campaign, Stop, Stopped
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import bullet_list
-from airflow_provider_otpiq.exceptions import OtpiqConflictError, OtpiqSupersededError, OtpiqValidationError
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConflictError,
+    OtpiqNotFoundError,
+    OtpiqRequestError,
+    OtpiqSupersededError,
+    OtpiqValidationError,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.manifest import Part
@@ -31,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StopResult(BroadcastResult):
-    """What a stop has done, and the campaigns that had started."""
+    """The result of a stop, with the campaigns that had started."""
 
     too_late: tuple[str, ...] = ()
     """One line for each campaign that had started."""
@@ -46,15 +55,17 @@ class StopResult(BroadcastResult):
             return
         problem = (
             f"Campaigns that had started before they were stopped: {len(self.too_late)} of {len(self.campaigns)}, with"
-            f" {self.totals['recipients_too_late']:,} recipients. The others are drafts:"
+            f" {self.totals['recipients_too_late']:,} recipients (the others are drafts):"
             f"{bullet_list(self.too_late[:MAX_LISTED])}"
         )
         if (more := len(self.too_late) - MAX_LISTED) > 0:
             problem += f"\n  - and {more} more"
         if fail:
-            raise OtpiqConflictError(
-                problem, remedy="\nTheir recipients get the message. Clearing the task does not change that."
+            remedy = (
+                "Their recipients get the message, and clearing the task does not change that. Check these campaigns in"
+                " OTPIQ's dashboard: no later start sends them. Then mark this task as success."
             )
+            raise OtpiqConflictError(f"{problem}\n{remedy}", remedy=remedy)
         log.warning("%s", problem)
 
 
@@ -63,18 +74,26 @@ def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | Non
     Make the campaigns of the shard drafts again.
 
     :param run_id: the DAG and its run that stops it, for the ledger.
-    :raises OtpiqValidationError: if the broadcast was never started.
+    :raises OtpiqValidationError: if the broadcast was never started, or the ledger has lost its start.
     :raises OtpiqSupersededError: if another stop has finished meanwhile, and the broadcast was started again.
     :raises OtpiqRequestError: if OTPIQ refuses some of them; the text lists those.
     :raises OtpiqConfigurationError: if the connection is of another project, which does not know the campaigns.
     :raises OtpiqApiError: if a request fails that may be retried: the next try continues.
     """
     ledger, audience = open_broadcast(request.broadcast)
+    has_schedules = ledger.has_schedules()  # first: a start begins before it saves a schedule
     rounds = ledger.rounds()
+    if not rounds and has_schedules:
+        error = f"{ledger}: start.json is missing, although campaigns are scheduled"
+        raise OtpiqValidationError(
+            f"This task stopped nothing: {error}. Restore it, and clear the task.", errors=[error]
+        )
     if not rounds:
         error = f"broadcast: {ledger} was not started"
         raise OtpiqValidationError(
-            f"This task stopped nothing: {error}. Its drafts send nothing until a start schedules them.", errors=[error]
+            f"This task stopped nothing: {error}. Its campaigns are drafts and send nothing: do not run the task that"
+            " starts it.",
+            errors=[error],
         )
     number = rounds[-1].number
     ledger.claim_stop(Stop(run_id=run_id), number)
@@ -86,22 +105,27 @@ def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | Non
 
 class _Stop:
     def __init__(self, hook: OtpiqHook, ledger: Ledger, number: int, parts: list[Part]) -> None:
-        self._hook, self._ledger, self._number, self._parts = hook, ledger, number, parts
-        # After the stop was saved: a start saves a schedule before it checks for a stop.
+        self._hook, self._ledger, self._number = hook, ledger, number
+        # Read after the stop was saved: a start saves a schedule before it checks for a stop.
         history = read_history(ledger, parts)
+        self._parts = [part for part in parts if part.name not in history.sent_before]
         self._start = history.rounds[number - 1].start
         self._schedules = history.schedules
-        self._campaigns = history.with_senders(ledger.read(Campaign, parts))
+        # A campaign that was scheduled is stopped even if the ledger has lost its record.
+        scheduled = {name: Campaign(campaign_id=campaign_id) for name, campaign_id in history.senders.items()}
+        self._campaigns = scheduled | history.with_senders(ledger.read(Campaign, parts))
         self._stopped = ledger.read(Stopped, parts, number)
+        self._found = False
         self._changes = Campaigns(hook, ledger.broadcast, self._require_not_started_again)
 
     def run(self) -> None:
         if missing := self._missing():
             self._changes.compare_project(self._hook.get_project_info()["projectName"])
-            process_parts(missing, self._make_draft, "Stopped")
+            with suppress(OtpiqRequestError):  # it lists what OTPIQ refuses; the others must still be checked below
+                process_parts(missing, self._make_draft, "Tried to stop")
         if missing := self._missing():
             wait_for_requests_in_flight(self._hook, "a request of a start may still take effect")
-            process_parts(missing, self._make_draft_finally, "Stopped and checked")
+            process_parts(missing, self._make_draft_finally, "Checked")
 
     def _missing(self) -> list[Part]:
         return [part for part in self._parts if part.name not in self._stopped]
@@ -128,8 +152,15 @@ class _Stop:
         except OtpiqConflictError as error:
             if not has_started(error):
                 raise
+            self._found = True
             self._save(part, too_late=True)
             return False
+        except OtpiqNotFoundError:
+            if not self._found:  # the connection may belong to another project of the same name
+                raise
+            log.warning("Campaign %s does not exist any more, so it sends nothing.", campaign_id)
+            return True
+        self._found = True
         if campaign.get("scheduledFor"):
             time = sanitize(str(campaign["scheduledFor"]))
             error_text = f"campaign {campaign_id} is still scheduled for {time} (assumption null-clears-time)"
@@ -138,11 +169,18 @@ class _Stop:
 
     def _save(self, part: Part, *, too_late: bool) -> None:
         """Save the outcome; if another task was earlier, its outcome counts."""
-        schedule, time = self._schedules.get(part.name), self._start.scheduled_for
-        campaign_id = self._campaigns[part.name].campaign_id
-        schedule = schedule or Schedule(campaign_id=campaign_id, scheduled_for=time, first_scheduled_for=time)
-        fields = {**schedule.model_dump(), "confirmed": too_late, "too_late": too_late}
-        self._stopped[part.name] = self._ledger.claim(part, Stopped(**fields), self._number)
+        schedule, now = self._schedules.get(part.name), pendulum.now("UTC")
+        times = (schedule.scheduled_for, schedule.first_scheduled_for) if schedule else (self._start.scheduled_for,) * 2
+        if too_late:  # somebody may have started it in OTPIQ's dashboard, before its time
+            times = (min(times[0], now), min(times[1], now))
+        stopped = Stopped(
+            campaign_id=self._campaigns[part.name].campaign_id,
+            scheduled_for=times[0],
+            first_scheduled_for=times[1],
+            confirmed=too_late,
+            too_late=too_late,
+        )
+        self._stopped[part.name] = self._ledger.claim(part, stopped, self._number)
 
     def result(self) -> StopResult:
         late = [part for part in self._parts if self._stopped[part.name].too_late]

@@ -1,1 +1,1 @@
-"""The ledger of a broadcast, which the features about audiences and broadcasts share."""
+"""The ledger of a broadcast, for the tasks of audiences, broadcasts and reports."""

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class History:
-    """The starts and stops, and what they leave of each part."""
+    """The starts and stops, and the resulting state of each part."""
 
     rounds: list[Round]
     schedules: dict[str, Schedule]
-    """The schedules that hold, by the part's name: of campaigns that no stop has made drafts again."""
+    """The current schedules, by the part's name: those of campaigns that no stop has made drafts again."""
     senders: dict[str, str]
-    """The ids of the campaigns that were scheduled once. No other campaign may ever send their part."""
+    """The id of the campaign that was scheduled for each part. No other campaign may ever send the part."""
     stopped: dict[str, Stopped]
-    """What the last stop has done; empty if the last start was not stopped."""
+    """The outcomes of the last stop; empty if the last start was not stopped."""
+    sent_before: frozenset[str]
+    """The names of the parts whose campaigns had started before the last start."""
 
     def with_senders(self, campaigns: dict[str, Campaign]) -> dict[str, Campaign]:
         """Return the campaigns with the ids of those that were scheduled once."""
@@ -41,12 +43,14 @@ def read_history(ledger: Ledger, parts: Sequence[Part]) -> History:
     :raises OtpiqValidationError: if another request starts.
     """
     rounds = ledger.rounds()
-    history = History(rounds, {}, {}, {})
-    for each in rounds:
-        schedules = ledger.read(Schedule, parts, each.number)
-        stopped = ledger.read(Stopped, parts, each.number) if each.stop else {}
+    history = History(rounds, {}, {}, {}, frozenset())
+    for number, _, stop in rounds:
+        schedules = ledger.read(Schedule, parts, number)
+        stopped = ledger.read(Stopped, parts, number) if stop else {}
         too_late = {name: record for name, record in stopped.items() if record.too_late}
         kept = {name: record for name, record in {**history.schedules, **schedules}.items() if name not in stopped}
         senders = {name: record.campaign_id for name, record in {**schedules, **stopped}.items()}
-        history = History(rounds, {**kept, **too_late}, {**history.senders, **senders}, stopped)
+        history = History(
+            rounds, {**kept, **too_late}, {**history.senders, **senders}, stopped, frozenset(history.schedules)
+        )
     return history

@@ -14,7 +14,7 @@ It survives failed tries, killed workers, clears and new DAG runs, on every vers
 What several processes could decide differently is created exclusively: the first one decides, the others follow. Which
 campaign *holds* a part may change, because a draft that may hold the wrong people is given up. Which request *starts*
 is decided once, and so is which campaign *sends* a part, before OTPIQ is asked to schedule it. Neither ever changes.
-The starts and stops alternate: the latest one holds, and it is read again before each request of an earlier one.
+The starts and stops alternate, and the latest one applies: a start and a stop read it again before each request.
 
 Up to version 0.6.0, ``start.json`` was in the folder of its request. It is still read there.
 """
@@ -70,7 +70,7 @@ class _Records:
         if self.folder.create(name, record.to_json()):
             return record
         claimed = self.read(type(record), name)
-        if claimed is None:  # another process may have continued with it, or with ours
+        if claimed is None:  # it was deleted meanwhile, and a process may have used it
             location = self.folder.location_of(name)
             raise FileNotFoundError(f"{location}: exists, but cannot be read. Restore it, and clear the task.")
         return claimed
@@ -114,7 +114,7 @@ class _Records:
 
 
 def _remedy_for(name: str) -> str:
-    """Return what to do about a record that cannot be read: a new ledger reads the request of each marked one."""
+    """Return what to do about a record that cannot be read: a new ledger needs the requests of all marked ones."""
     if name == _BROADCAST:
         return (
             f"Restore it from its copy, */{_REQUEST}. Delete the in_use*.json of the audience that names this ledger,"
@@ -210,7 +210,7 @@ class Ledger:
         return self._require_same_request(self._records.claim(_numbered("start", number), start))
 
     def claim_stop(self, stop: Stop, number: int) -> Stop:
-        """Decide that a start has ended; if another process was earlier, return its decision."""
+        """Save the stop of a start; if another process was earlier, return its stop."""
         return self._records.claim(_numbered("stop", number), stop)
 
     def is_stopped(self, number: int) -> bool:
@@ -222,7 +222,7 @@ class Ledger:
         return self._records.folder.read(_numbered("start", number + 1)) is not None
 
     def read(self, kind: type[AnyOfPart], parts: Iterable[Part], number: int = 1) -> dict[str, AnyOfPart]:
-        """Read the records of the parts that have one, of one start, by the name of the part."""
+        """Read the parts' records of one start, by the name of the part; a part may have none."""
         paths = {self._path_of(part, kind, number): part.name for part in parts}
         return {paths[path]: record for path, record in self._records.read_all(kind, paths).items()}
 

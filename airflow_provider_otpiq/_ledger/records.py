@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from airflow_provider_otpiq._models.fields import ObjectId, Time
 
 ID_LENGTH = 12
-"""Of a request's id."""
+"""The length of a request's id."""
 
 
 class Record(BaseModel):
@@ -77,18 +77,18 @@ class Start(Record):
     request: str = ""
     """The request's id; empty in a ledger of version 0.6.0 or earlier, where the folder's name is the id."""
     requested: Time | None
-    """The time as it was set; None if it was left to the lead time."""
+    """The time as it was set; None if it was not set, so that the lead time applied."""
     scheduled_for: Time
     """When the first wave starts."""
     wave_size: int | None = None
-    """The most recipients of a wave; None if all campaigns start at once."""
+    """The maximum number of recipients of a wave; None if all campaigns start at once."""
     wave_interval: timedelta | None = None
     run_id: str | None = None
     """The DAG and its run that decided it; None in a ledger of an earlier version."""
 
 
 class Stop(Record):
-    """The end of a start: from now on, it schedules nothing."""
+    """The end of a start, which schedules nothing from then on."""
 
     run_id: str | None = None
     """The DAG and its run that decided it."""
@@ -108,7 +108,7 @@ class Schedule(OfPart):
 
 
 class Stopped(Schedule):
-    """A campaign that a stop has made a draft again, or that it found started."""
+    """A campaign that a stop has made a draft again, or that had started."""
 
     folder = "stopped"
     too_late: bool

@@ -75,5 +75,5 @@ def says_all_already_attached(text: str) -> bool:
 
 _OTHER_REASONS = re.compile(
     "start|running|complet|status|sent|messag|receiv|limit|maxim|exceed|invalid|must|required|opt|block|unsubscri"
-    "|archiv|clos|cancel|paus|lock|another|other|previous"
+    "|archiv|clos|cancel|paus|lock|another|other|previous|at most"
 )

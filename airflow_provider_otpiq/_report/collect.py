@@ -66,11 +66,13 @@ def count_messages(
     """
     Count the messages of the members, or everybody's, by one report; return the counts and the share that is final.
 
+    Members whose campaigns were stopped do not count.
+
     :raises OtpiqError: as :func:`write_report`.
     """
     start, end = window_of(request, members)
     with _message_table(request, members) as table:
-        for part in members or ():
+        for part in members.awaited() if members else ():
             table.add_members(part)
         _add_report(hook, table, None, start=start, end=end)
         table.log_other_types()

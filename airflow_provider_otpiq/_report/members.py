@@ -14,7 +14,7 @@ from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from pendulum import DateTime
 
@@ -34,14 +34,24 @@ class PartMembers(NamedTuple):
 
 
 class AudienceMembers:
-    """The members of an audience; of a broadcast, with the schedules of the parts and OTPIQ's name of the project."""
+    """
+    The members of an audience.
+
+    Of a broadcast, with the schedules of the parts, OTPIQ's name of the project, and the parts that a stop has made
+    drafts again.
+    """
 
     def __init__(
-        self, audience: Audience, schedules: dict[str, Schedule] | None = None, project: str | None = None
+        self,
+        audience: Audience,
+        schedules: dict[str, Schedule] | None = None,
+        project: str | None = None,
+        stopped: Collection[str] = (),
     ) -> None:
         self._audience = audience
         self._schedules = schedules or {}
         self.project = project
+        self._stopped = stopped
 
     def __iter__(self) -> Iterator[PartMembers]:
         for part in self._audience.manifest.parts:
@@ -49,9 +59,13 @@ class AudienceMembers:
             campaign_id = schedule.campaign_id if schedule else None
             yield PartMembers(part.name, campaign_id, self._audience.read_part(part))
 
+    def awaited(self) -> Iterator[PartMembers]:
+        """Yield the parts that have sent messages, or will: all but those that a stop has made drafts again."""
+        return (part for part in self if part.part not in self._stopped)
+
     @property
     def campaign_ids(self) -> list[str]:
-        """The ids of the campaigns that were scheduled."""
+        """The ids of the campaigns that are scheduled or have started."""
         return [schedule.campaign_id for schedule in self._schedules.values()]
 
     @property
@@ -69,18 +83,20 @@ def members_of(selection: MessageSelection) -> AudienceMembers | None:
     """
     Return the members whose messages are selected; None if everybody's are.
 
-    :raises OtpiqValidationError: if the audience or the broadcast does not exist, or no part of it was scheduled.
+    :raises OtpiqValidationError: if the audience or the broadcast does not exist, or no campaign of it is scheduled
+        or has started.
     """
     if selection.audience:
         return AudienceMembers(Audience(selection.audience))
     if not selection.broadcast:
         return None
     ledger, audience = open_broadcast(selection.broadcast)
-    schedules = read_history(ledger, audience.manifest.parts).schedules
-    if not schedules:
-        error = f"broadcast: no campaign of {ledger} was scheduled, so no messages exist"
+    history = read_history(ledger, audience.manifest.parts)
+    if not history.schedules:
+        error = f"broadcast: no campaign of {ledger} is scheduled or has started, so it has no messages"
         raise OtpiqValidationError(f"{error}. Run the task that starts the broadcast first.", errors=[error])
-    return AudienceMembers(audience, schedules, ledger.broadcast.project)
+    stopped = {name for name, record in history.stopped.items() if not record.too_late}
+    return AudienceMembers(audience, history.schedules, ledger.broadcast.project, stopped)
 
 
 def window_of(selection: MessageSelection, members: AudienceMembers | None) -> tuple[DateTime, DateTime]:

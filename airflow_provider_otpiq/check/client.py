@@ -135,7 +135,7 @@ class SafeClient(OtpiqClient):
             status = response.status
         finally:
             self._note(self._purpose, method, _ID.sub("{_id}", path.partition("?")[0]), status, start)
-        self.guard.follow(method, body, response.status, _json(response))
+        self.guard.follow(method, path, body, response.status, _json(response))
         return response
 
     def _note(self, purpose: str, method: str, path: str, status: int | None, start: float) -> None:

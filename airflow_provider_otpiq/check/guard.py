@@ -82,14 +82,14 @@ class Guard:
             case _:
                 raise UnsafeRequestError(f"{method} {path}: is not a request of otpiq-check")
 
-    def follow(self, method: str, body: object, status: int, content: object) -> None:
+    def follow(self, method: str, path: str, body: object, status: int, content: object) -> None:
         """Learn from the response to an admitted request what its effect was."""
         if status in _REFUSED:
             self.may_be_scheduled, self._may_have_started = self._before
         campaign = content.get("data") if isinstance(content, dict) else None
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or not isinstance(campaign, dict):
             return
-        if method == "POST" and not self.campaign_id and _is_id(campaign.get("_id")):
+        if path == CAMPAIGNS and _is_id(campaign.get("_id")):
             self.campaign_id = campaign["_id"]
         if method == "PATCH":
             self._has_far_time = _is_far(campaign.get("scheduledFor"))

@@ -45,7 +45,7 @@ class OtpiqBaseHook(BaseHook):
 
     @cached_property
     def guard_rails(self) -> GuardRails:
-        """The connection's limits: who may be messaged, and when. If one is invalid, nobody can be messaged."""
+        """The connection's limits: who may get a message, and when. If one is invalid, no message can be sent."""
         return GuardRails.from_connection(self.otpiq_conn_id, self.settings.extra)
 
     @cached_property
@@ -72,7 +72,7 @@ class OtpiqBaseHook(BaseHook):
             self.guard_rails  # noqa: B018  # validates the connection
             info = self._client.attempt("GET", "/info", ProjectInfo)
         except (OtpiqError, AirflowNotFoundException) as error:
-            # Airflow tests under a temporary id, which nobody knows.
+            # Airflow tests a connection under a temporary id, which means nothing to the user.
             return False, str(error).replace(repr(self.otpiq_conn_id), "under test")
         credit = "unknown" if info.get("credit") is None else f"{float(info['credit']):,.0f} IQD"
         return True, f"Connected to OTPIQ project {sanitize(info['projectName'])!r}; remaining credit: {credit}."

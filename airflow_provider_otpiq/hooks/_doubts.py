@@ -76,11 +76,12 @@ def require_same_time(update: Callable[..., dict[str, Any]], campaign: Mapping[s
     :param campaign: the response to the request with the time.
     :raises OtpiqValidationError: if the time differs; the text contains whether the campaign is a draft.
     """
-    if not (found := campaign.get("scheduledFor")):
-        return
-    shown, expected = sanitize(str(found)), to_api_format(wanted)
+    found, expected = campaign.get("scheduledFor"), to_api_format(wanted)
+    if not found and not campaign.get("startedAt"):
+        return  # OTPIQ has left it out
+    shown = sanitize(str(found))
     try:
-        differs = abs(parse_datetime(found) - wanted) >= _PRECISION
+        differs = not found or abs(parse_datetime(found) - wanted) >= _PRECISION
     except ValueError:
         log.warning(
             "Campaign %s: OTPIQ's scheduledFor, %s, cannot be compared with %s (assumption time-offset). Check the time"

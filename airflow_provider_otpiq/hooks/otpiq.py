@@ -44,7 +44,7 @@ class OtpiqHook(OtpiqBaseHook):
     the connection), but only if it is idempotent (GET, PATCH) or provably had no effect (connection refused, 429). Each
     HTTP retry is logged.
 
-    Everything here raises :class:`.OtpiqConfigurationError` if the connection is invalid, and Airflow's
+    All methods raise :class:`.OtpiqConfigurationError` if the connection is invalid, and Airflow's
     ``AirflowNotFoundException`` if it does not exist; Airflow then retries the task, because a secrets backend may be
     back. Every method that sends a request raises:
 
@@ -82,7 +82,8 @@ class OtpiqHook(OtpiqBaseHook):
         :param check_before_attempt: called before each attempt; if it raises, nothing more is sent. None by default.
         :param fields: the fields of :class:`.UpdateCampaignOperator`, by keyword. A time needs an offset.
         :return: the campaign as OTPIQ returns it.
-        :raises OtpiqError: as :meth:`create_campaign`; with quiet hours, also if a schedule has no time here.
+        :raises OtpiqError: as :meth:`create_campaign`; if the connection has quiet hours, also for a schedule without a
+            time.
         """
         request = campaigns.UpdateCampaign.parse(**fields)
         if request.starts_automatically:

@@ -156,7 +156,7 @@ class OtpiqBaseOperator(BaseOperator):
         try:
             template = self.hook.settings.dashboard_url
         except AirflowException:
-            return ""  # an earlier try did the work, and the connection broke since: the task has succeeded
+            return ""  # an earlier try did the work, so the task succeeds although the connection is now invalid
         return template.replace("{campaign_id}", campaign_id) if template and campaign_id else ""
 
 

@@ -143,7 +143,7 @@ class StartBroadcastOperator(_BroadcastOperator):
     then fails with a list, and a cleared task retries only these campaigns.
 
     The number of recipients that OTPIQ returns for each campaign is compared with its part. A campaign with more, which
-    somebody else has attached, is taken back to a draft, and is an error.
+    somebody else has attached, is made a draft again, and is an error.
 
     If the time has passed when a campaign is scheduled, it starts ``lead_time`` from now, unless that is more than
     ``max_delay`` late. Then the error lists the campaigns that are not scheduled.
@@ -152,8 +152,9 @@ class StartBroadcastOperator(_BroadcastOperator):
     parts. Before anything is scheduled, the time of each wave is compared with the connection's quiet hours.
     ``max_delay`` counts from the wave's own time.
 
-    A :class:`StopBroadcastOperator` ends a start, also one that is running: it then fails. After a stop, a start with
-    another ``scheduled_for`` schedules what was stopped. It first waits until no request of the stop can take effect.
+    If a :class:`StopBroadcastOperator` stops the broadcast, a start that is running fails. After a stop, a start with
+    another ``scheduled_for`` schedules the campaigns that were stopped. It first waits until no request of the stop can
+    take effect.
 
     XCom: ``return_value`` is the path of the ledger. Key ``broadcast`` is a dict of ``scheduled`` and
     ``already_scheduled`` (campaigns, by this try and before it), ``recipients``, ``estimated_cost`` (in IQD; None if
@@ -170,10 +171,10 @@ class StartBroadcastOperator(_BroadcastOperator):
     :param lead_time: how far ahead a campaign is scheduled if ``scheduled_for`` is not set or has passed: at least two
         minutes, ten minutes by default.
     :param max_delay: how late a campaign may start, 30 minutes by default.
-    :param wave_size: the most recipients of a wave, at least those of the largest campaign. All campaigns start at once
-        by default. It is an error if it is set and renders to an empty value. (templated)
-    :param wave_interval: the time from the start of a wave to that of the next one, more than zero. Required with
-        ``wave_size``, and only with it.
+    :param wave_size: the maximum number of recipients of a wave, at least those of the largest campaign. All campaigns
+        start at once by default. It is an error if it is set and renders to an empty value. (templated)
+    :param wave_interval: the time from the start of a wave to that of the next one, at least ``max_delay``. Required
+        with ``wave_size``, and only with it.
     :param check_health: whether to check the template and the number again before the first campaign is scheduled,
         True by default. A template that is no longer approved, and a banned number or account, are errors. A number
         with the quality RED, and what OTPIQ does not list, are warnings. (templated)
@@ -274,11 +275,11 @@ class StopBroadcastOperator(_BroadcastOperator):
 
     The stop is saved in the broadcast's ledger first: a start that is running then fails, and a cleared one schedules
     nothing. A request that a start has sent just before may still take effect. So the stop waits until none can, and
-    makes the campaigns drafts a second time. With the connection's default timeouts, that takes some two minutes.
+    makes the campaigns drafts a second time. With the connection's default timeouts, that takes about two minutes.
 
     A campaign that has started cannot be stopped. It is listed, with the number of its recipients.
 
-    The stop is idempotent: a later try, a cleared task or a new DAG run continues it. Afterwards, a
+    The stop is idempotent: a later try, a cleared task or a new DAG run continues it, or changes nothing. Afterwards, a
     :class:`StartBroadcastOperator` with another ``scheduled_for`` starts the stopped campaigns.
 
     XCom: ``return_value`` is the path of the ledger. Key ``broadcast`` is a dict of ``stopped`` and ``too_late``
@@ -292,8 +293,8 @@ class StopBroadcastOperator(_BroadcastOperator):
     :param shard: the shard that this task works on, from 0; required if ``shards`` is more than 1. (templated)
     :param shards: the number of tasks that divide the parts, 1 by default. The stop is finished when all shards are. It
         is an error if it is set and renders to an empty value. (templated)
-    :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. It needs the timeouts of the start's
-        connection, because the stop waits for its requests. (templated)
+    :param otpiq_conn_id: the Airflow connection, ``otpiq_default`` by default. Its timeouts must be at least
+        those of the start's connection, because the stop waits for its requests. (templated)
     :param retry_policy: as for :class:`.CreateCampaignOperator`.
     """
 

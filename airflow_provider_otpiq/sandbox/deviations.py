@@ -206,7 +206,7 @@ DEVIATIONS = {
     "attach-counts-at-once": Deviation(
         "totalRecipients stays 0 until the campaign starts.", ("attach", "update"), after=set_fields(totalRecipients=0)
     ),
-    "name-limits": Deviation("A short name is filled up, and a long one is cut.", _SAVE, before=_any_name),
+    "name-limits": Deviation("A short name is padded, and a long one is cut.", _SAVE, before=_any_name),
     "name-reuse": Deviation(
         "A create with the name of another campaign returns 400.",
         _CREATE,

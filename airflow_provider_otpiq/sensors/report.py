@@ -33,9 +33,9 @@ class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSen
     Wait until the messages of a broadcast, or of a window, are final: delivered, read or failed.
 
     A message is not final while it is ``pending`` or ``sent``, or has an undocumented status. Of a broadcast, each
-    recipient must have a final message. A window without messages is final, unless all its messages are of other types
-    than ``message_types``. The sensor succeeds when the share ``min_final`` is final, and never before the window's
-    end, or before the last campaign of the broadcast starts.
+    recipient must have a final message, except those whose campaigns were stopped. A window without messages is final,
+    unless all its messages are of other types than ``message_types``. The sensor succeeds when the share ``min_final``
+    is final, and never before the window's end, or before the last campaign of the broadcast starts.
 
     Each poke generates one report of the whole window, which costs nothing and which OTPIQ deletes after 30 days.
     Before the end, or the start of the last campaign, a poke generates none. It needs the extra ``audience``, as

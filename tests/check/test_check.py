@@ -315,3 +315,24 @@ def test_a_missing_connection_says_what_to_do(check: Check, sandbox: Sandbox) ->
     assert (run.status, run.out) == (2, "")
     assert run.err.startswith("otpiq-check: --conn-id: the connection 'missing' cannot be read (")
     assert run.err.endswith("Add it, or set --url and OTPIQ_API_KEY instead, which need no database.\n")
+
+
+def test_the_first_line_of_a_file_without_a_header_is_not_shown(create: Check, sandbox: Sandbox) -> None:
+    row = "m1,9647700000001,Ali Hassan,12,WhatsApp Template,delivered,,No,2026-11-20T06:00:00Z,\r\n"
+    sandbox.arm("download", status=200, body=row, times=2)
+    run = create()
+    assert run.rows("differs")["report-columns"] == "10 columns, and none of the documented ones"
+    assert "Ali Hassan" not in run.out
+
+
+def test_the_key_is_not_shown_where_otpiq_repeats_it(check: Check, sandbox: Sandbox) -> None:
+    sandbox.arm("create", status=201, body={"success": True, sandbox.api_key: 1})
+    run = check("--create")
+    assert run.rows("differs")["create-shape"] == "fields success, •••"
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, "5"), (400, HTML)])
+def test_a_response_that_is_not_json_proves_nothing(create: Check, sandbox: Sandbox, status: int, body: str) -> None:
+    sandbox.arm("update", status=status, body=body, headers={"Content-Type": "text/html"})
+    seen = create().rows("unknown")["unknown-fields"]
+    assert seen == f"the response is {status} without JSON: {len(body)} byte{'s' * (len(body) > 1)}, text/html"

@@ -186,3 +186,40 @@ def test_after_a_time_in_the_past_was_accepted_nobody_is_attached(
 def test_after_a_time_in_the_past_was_refused_the_own_number_is_attached(client: SafeClient, draft: str) -> None:
     client.ask("past", "PATCH", draft, {"scheduleType": "schedule", "scheduledFor": time(days=-500)})
     assert client.ask("attach", "POST", f"{draft}/recipients", recipients(OWN_NUMBER)).is_success
+
+
+NO_TIME = {"scheduledFor": None, "startedAt": None}
+
+
+@pytest.mark.parametrize(
+    ("update", "campaign"),
+    [
+        ({"name": "Another name"}, NO_TIME),
+        ({"scheduledFor": None}, NO_TIME),
+        (TAKE_BACK, {}),
+        (TAKE_BACK, {"startedAt": None}),
+        (TAKE_BACK, NO_TIME | {"startedAt": "2026-11-28T12:00:00Z"}),
+        (TAKE_BACK, {"scheduledFor": "2027-12-01T06:00:00Z"}),
+    ],
+)
+def test_a_response_that_does_not_prove_a_draft_counts_as_scheduled(
+    client: SafeClient, sandbox: Sandbox, draft: str, update: dict[str, Any], campaign: dict[str, Any]
+) -> None:
+    client.ask("schedule", "PATCH", draft, {"scheduleType": "schedule", "scheduledFor": time(days=500)})
+    sandbox.arm("update", status=200, body={"success": True, "data": campaign})
+    client.ask("update", "PATCH", draft, update)
+    assert refused(client, sandbox, "POST", f"{draft}/recipients", recipients(OWN_NUMBER))
+
+
+def test_a_time_that_otpiq_has_read_differently_is_not_scheduled(
+    client: SafeClient, sandbox: Sandbox, draft: str
+) -> None:
+    sandbox.arm("update", status=200, body={"success": True, "data": {"scheduledFor": time(hours=1)}})
+    client.ask("time", "PATCH", draft, {"scheduledFor": time(days=500)})
+    assert refused(client, sandbox, "PATCH", draft, {"scheduleType": "schedule"})
+
+
+def test_the_id_of_another_response_is_not_the_drafts(client: SafeClient, sandbox: Sandbox, draft: str) -> None:
+    sandbox.arm("attach", status=200, body={"success": True, "data": {"_id": OTHER}})
+    client.ask("attach", "POST", f"{draft}/recipients", recipients(OWN_NUMBER))
+    assert refused(client, sandbox, "PATCH", f"{CAMPAIGNS}/{OTHER}", {"name": "A draft"})

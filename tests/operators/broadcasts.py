@@ -1,4 +1,4 @@
-"""What the tests of operators share: tasks, what was pushed and sent, times to come, and texts for snapshots."""
+"""What the tests of operators share: tasks, pushed XComs, sent requests, future times, and texts for snapshots."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Run:
     context: dict[str, Any]
     defaults: dict[str, Any]
     task: Any = field(default=None, init=False)
-    """The task that was made last."""
+    """The task that was created last."""
 
     def make(self, **fields: Any) -> Any:
         """Return a task that has not run."""
@@ -35,7 +35,7 @@ class Run:
 
     @property
     def pushed(self) -> dict[str, Any]:
-        """What the task instance has pushed."""
+        """The XComs that the task instance has pushed, by key."""
         values: dict[str, Any] = self.context["ti"].pushed
         return values
 
@@ -64,7 +64,7 @@ _VARYING = {
 
 
 def text_of(error: BaseException | str) -> str:
-    """Return an error's text without what differs from run to run."""
+    """Return an error's text with placeholders for the values that differ in each run."""
     text = str(error)
     for pattern, name in _VARYING.items():
         text = re.sub(pattern, name, text)

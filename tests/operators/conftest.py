@@ -68,6 +68,6 @@ def poke(context: dict[str, Any], sandbox: Sandbox) -> ReportTask:
 
 @pytest.fixture
 def broadcast(create: Run, start: Run) -> str:
-    """Give the ledger of a broadcast that was created and started."""
+    """Create and start a broadcast, and return its ledger."""
     create()
     return str(start())

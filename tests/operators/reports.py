@@ -1,4 +1,4 @@
-"""Files of reports as OTPIQ documents them, and report tasks with what they did."""
+"""Files of reports as OTPIQ documents them, and report tasks with their results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WINDOW = {"start": "2026-11-20T00:00:00Z", "end": "2026-11-21T00:00:00Z"}
 
 @dataclass
 class ReportTask(Run):
-    """Run an operator, or a poke of a sensor, each time in a separate task, and read what it did."""
+    """Run an operator, or a poke of a sensor, each time in a separate task, and read its results."""
 
     sandbox: Sandbox
 
@@ -43,7 +43,7 @@ class ReportTask(Run):
         return read(self(**fields))
 
     def send(self, *rows: dict[str, str], times: int = 1) -> None:
-        """Let the next reports have these rows; each names what differs from an ordinary one."""
+        """Set the rows of the next reports; each lists its differences from the default row."""
         send_file(self.sandbox, as_csv(rows), len(rows), times)
 
     @property
@@ -59,7 +59,7 @@ class ReportTask(Run):
 
 
 def as_csv(rows: Iterable[dict[str, str]], **more_columns: str) -> str:
-    """Write a report's file; each row names what differs from an ordinary one."""
+    """Return the content of a report's file; each row lists its differences from the default row."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS | more_columns)
     writer.writeheader()
@@ -68,7 +68,7 @@ def as_csv(rows: Iterable[dict[str, str]], **more_columns: str) -> str:
 
 
 def send_file(sandbox: Sandbox, text: str | bytes, rows: int, times: int = 1) -> None:
-    """Let the next reports have this file."""
+    """Set the file of the next reports."""
     url = f"{sandbox.url.removesuffix('/api')}/files/any/file.csv"
     report = {"_id": "665f1c2ab3d4e5f6012345ff", "downloadUrl": url, "recordCount": rows, "status": "available"}
     sandbox.arm("generate", status=201, body=report, times=times)

@@ -117,7 +117,7 @@ def test_it_pushes_the_campaign(spending: Spending) -> None:
 
 def test_a_later_try_returns_the_same_and_sends_nothing(durable: Spending) -> None:
     first, pushed = durable(), durable.pushed
-    durable.be_quiet()  # which concerns only what is sent
+    durable.be_quiet()  # quiet hours apply only to requests
     assert durable(campaign_id=durable.campaign_id.upper(), try_number=2) == first
     assert durable.pushed == pushed
     assert durable.sent == 1
@@ -249,7 +249,7 @@ def test_without_a_saved_pending_marker_nothing_is_sent(durable: Spending) -> No
 
 
 class SavesOnlyTheMarker(StateStore):
-    """A store that is away once the marker is saved."""
+    """A store that cannot be reached once the marker is saved."""
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         if self.stored:

@@ -1,4 +1,4 @@
-"""The operator: its fields as Airflow renders them, what it pushes, and that it shows no personal data."""
+"""The operator: the fields that Airflow renders, the XComs that it pushes, and that it shows no personal data."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_an_audience_is_prepared_and_its_counts_are_pushed(
 
 
 def test_a_path_may_be_one_of_pathlib(prepare: Run, tmp_path: Path, people: str) -> None:
-    """Airflow 3.0 would call its ``resolve``, and find that the output is not there yet."""
+    """Airflow 3.0 would call its ``resolve``, which fails if the output does not exist yet."""
     for output, source in (("one", Path(people)), ("two", [Path(people).parent / "p*.csv"])):
         location = prepare(source=source, output=tmp_path / output)
         assert location == f"{tmp_path}/{output}/manifest.json"
@@ -159,7 +159,7 @@ def of_a_city(params: dict[str, Any], ti: Any) -> Iterator[dict[str, str]]:
         (partial(list, PEOPLE), ["C-1", "C-2"], "partial"),
     ],
 )
-def test_a_callable_is_called_when_the_task_executes_and_shows_nobody(
+def test_a_callable_is_called_when_the_task_executes_and_shows_no_personal_data(
     prepare: Run, context: dict[str, Any], source: Any, expected: list[str], name: str
 ) -> None:
     operator = prepare.make(source=source, suppress=partial(list, [{"phone": "07709991234"}]))
@@ -201,7 +201,7 @@ BESIDE_A_BROKEN_FIELD = [PEOPLE, PEOPLE[0], NUMBERS[1], "{{ params.people }}", [
     [*((each, {}) for each in PEOPLE_AS_PATHS), *((each, {"reference": BROKEN}) for each in BESIDE_A_BROKEN_FIELD)],
 )
 @pytest.mark.parametrize("field", ["source", "suppress"])
-def test_people_in_the_place_of_a_path_are_shown_nowhere(
+def test_recipients_that_are_set_as_a_path_are_not_shown(
     prepare: Run,
     context: dict[str, Any],
     people: str,
@@ -225,7 +225,7 @@ def test_a_path_with_digits_is_a_path(prepare: Run, path: str) -> None:
     assert path in rendered(prepare.task)
 
 
-def test_nobody_is_logged_pushed_or_raised(prepare: Run, capfd: pytest.CaptureFixture[str], caplog: Any) -> None:
+def test_no_person_is_logged_pushed_or_raised(prepare: Run, capfd: pytest.CaptureFixture[str], caplog: Any) -> None:
     location = prepare()
     shown = rendered(prepare.task)
     errors = [str(prepare.fail(**fields)) for fields in ({"max_rejected": 0}, {"phone_number": "missing"})]
@@ -280,7 +280,7 @@ def test_two_mapped_tasks_with_callables_of_one_name_are_an_error_too(mapped: Ca
     assert references(location) == ["C-1"]
 
 
-def test_a_mapped_task_that_meets_another_in_the_middle_is_an_error(mapped: Callable[[int], Run]) -> None:
+def test_a_mapped_task_that_runs_beside_another_with_its_output_is_an_error(mapped: Callable[[int], Run]) -> None:
     def rows() -> list[dict[str, str]]:
         mapped(1)()
         mapped(0)

@@ -65,7 +65,7 @@ def test_a_later_try_sends_nothing_and_marks_the_audience_too(create: Run, sandb
     create()
     mark, requests = tmp_path / "in_use.json", len(sandbox.requests)
     before = mark.read_text()
-    mark.unlink()  # as if the process had died before it
+    mark.unlink()  # as if the process had died before writing it
     create()
     assert mark.read_text() == before
     assert len(sandbox.requests) == requests
@@ -147,7 +147,7 @@ def test_an_edited_mark_is_an_error(create: Run, tmp_path: Path, sandbox: Sandbo
     assert not sandbox.campaigns
 
 
-def test_what_the_error_of_an_edited_request_says_works(create: Run, tmp_path: Path) -> None:
+def test_the_fix_in_the_error_of_an_edited_request_works(create: Run, tmp_path: Path) -> None:
     ledger = Path(create())
     (ledger / "broadcast.json").write_text("{}")
     (copy,) = ledger.glob("*/request.json")

@@ -108,7 +108,7 @@ def test_a_campaign_without_problems_logs_no_warning(run: Callable[..., Any], sa
     run(UpdateCampaignOperator, campaign_id=campaign_id, name="Winter")
     run(SendSampleOperator, campaign_id=campaign_id, recipients=PEOPLE)
     run(StartCampaignOperator, campaign_id=campaign_id)
-    assert sandbox.campaigns[0]["status"] == "running"
+    assert sandbox.campaigns[0]["status"] in ("running", "completed")
 
 
 # The events of assets

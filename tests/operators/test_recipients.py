@@ -356,7 +356,7 @@ def test_another_string_is_not_read(attach: Run, sandbox: Sandbox, recipients: A
     assert nothing_was_sent(sandbox)
 
 
-def test_without_the_package_of_zstandard_it_says_what_to_install(
+def test_without_the_package_of_zstandard_the_error_names_the_extra(
     attach: Run, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("backports", "compression"):

@@ -68,7 +68,7 @@ def test_a_start_schedules_each_campaign_a_little_ahead(create: Run, start: Run,
 def test_a_second_start_sends_nothing(start: Run, sandbox: Sandbox) -> None:
     start()
     before = len(sandbox.requests)
-    with later(days=2):  # in a new DAG run, say
+    with later(days=2):  # such as in a new DAG run
         start()
     assert len(sandbox.requests) == before
     assert scheduled_and_before(start) == (0, 3)
@@ -210,7 +210,7 @@ def test_a_project_that_was_renamed_is_warned_of_and_started(
 ) -> None:
     sandbox.arm("info", status=200, body={"projectName": "Another shop", "credit": 1000})
     start()
-    assert "belongs to project 'Another shop', unless the project was renamed" in caplog.text
+    assert "belongs to project 'Another shop'. If the project was only renamed" in caplog.text
     assert messaged(sandbox) == everybody()
 
 

@@ -144,7 +144,7 @@ def fill(sandbox: Sandbox, campaign_id: str) -> None:
 
 @pytest.fixture
 def small(create: Run, start: Run, connect: Callable[..., OtpiqHook], sandbox: Sandbox, tmp_path: Path) -> str:
-    """Create a broadcast to one person, over a connection that allows no more, and return its campaign."""
+    """Create a broadcast to one person, with a connection that allows no more, and return its campaign."""
     connect(host=sandbox.url, password=sandbox.api_key, extra={"max_broadcast_recipients": 1, "max_retries": 0})
     start.defaults["broadcast"] = create(audience=write_audience(str(tmp_path / "one"), parts=1, part_size=1))
     return str(sandbox.campaigns[0]["_id"])
@@ -177,7 +177,7 @@ def test_the_other_campaigns_are_scheduled(create: Run, start: Run, sandbox: San
     assert [campaign["status"] for campaign in sandbox.campaigns] == ["scheduled", "draft", "scheduled"]
 
 
-def test_the_next_try_takes_back_a_campaign_first_even_if_it_is_refused_then(
+def test_the_next_try_makes_a_campaign_a_draft_before_a_check_refuses_the_try(
     start: Run, overfull: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.arm("update", delay=0)
@@ -211,7 +211,7 @@ def test_a_campaign_that_started_before_its_size_was_compared_is_a_warning(
 
 
 @pytest.mark.usefixtures("overfull")
-def test_a_campaign_that_otpiq_does_not_take_back_is_an_error(start: Run, sandbox: Sandbox) -> None:
+def test_a_campaign_that_otpiq_does_not_make_a_draft_again_is_an_error(start: Run, sandbox: Sandbox) -> None:
     sandbox.arm("update", delay=0)
     sandbox.arm("update", status=400, body={"error": "Not now"})
     start.fail(OtpiqRequestError, match=r"holds 6 .* could not be made a draft again.*Not now")

@@ -1,4 +1,4 @@
-"""The operator that stops a broadcast, and a start at another time. The model has what happens beside other tasks."""
+"""The operator that stops a broadcast, and a start at another time. The model covers concurrent tasks."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from tests.operators.reports import ReportTask
 
 SECONDS_IN_FLIGHT = 60 + 5 + 2 * 30
-"""With the connection's default timeouts."""
+"""How long a request can take effect after it was sent, with the connection's default timeouts."""
 STOPPED = {"stopped": 3, "too_late": 0, "recipients_stopped": 9, "recipients_too_late": 0}
 
 
@@ -187,37 +188,79 @@ def test_a_lost_response_is_fixed_by_a_retry(stop: Run, sandbox: Sandbox, when: 
     "response",
     [
         {"status": 400, "body": {"error": "No"}},
-        {"status": 404, "body": {"message": "Campaign not found"}},
         {"status": 409, "body": {"error": "No"}},
     ],
     ids=str,
 )
-def test_a_campaign_that_otpiq_refuses_is_listed_and_the_others_are_stopped(
-    stop: Run, sandbox: Sandbox, response: dict[str, Any]
+def test_a_campaign_that_otpiq_refuses_is_listed_and_the_others_are_stopped_and_checked(
+    stop: Run, sandbox: Sandbox, sandbox_hook: OtpiqHook, response: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    second = sandbox.campaigns[1]["_id"]
+
+    def schedule_late(seconds: float) -> None:
+        """Let a request of a start that was in flight take effect, while the stop waits."""
+        sandbox_hook.update_campaign(campaign_id=second, schedule_type="schedule", scheduled_for=in_minutes(60))
+        sandbox.arm("update", **response)
+
+    monkeypatch.setattr("time.sleep", schedule_late)
     sandbox.arm("update", **response)
-    assert "part 00000: " in str(stop.fail(OtpiqRequestError))
+    error = str(stop.fail(OtpiqRequestError))
+    assert "part 00000: " in error
+    assert "only these campaigns are retried" in error
     assert statuses(sandbox) == ["scheduled", "draft", "draft"]
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    before = len(sent(sandbox))
     stop()
+    assert len(sent(sandbox)) == before + 2
     assert not messaged(sandbox)
 
 
 @pytest.mark.usefixtures("broadcast")
-def test_a_campaign_that_keeps_its_time_is_an_error(stop: Run, sandbox: Sandbox) -> None:
+def test_a_campaign_that_keeps_its_time_is_an_error(
+    stop: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     campaign = {**sandbox.campaigns[0], "scheduledFor": "2030-01-01T00:00:00.000Z"}
-    sandbox.arm("update", status=200, body={"success": True, "data": campaign})
+    response: dict[str, Any] = {"status": 200, "body": {"success": True, "data": campaign}}
+    monkeypatch.setattr("time.sleep", lambda seconds: sandbox.arm("update", **response))
+    sandbox.arm("update", **response)
     assert "is still scheduled for 2030-01-01T00:00:00.000Z" in str(stop.fail(OtpiqRequestError))
 
 
-@pytest.mark.usefixtures("broadcast")
-def test_a_ledger_that_lost_a_campaign_is_an_error_and_the_others_are_stopped(
-    stop: Run, sandbox: Sandbox, audience: str
+def test_a_part_whose_campaign_is_unknown_is_an_error_and_the_others_are_stopped(
+    create: Run, start: Run, stop: Run, sandbox: Sandbox
 ) -> None:
-    folder = Path(audience).parent / "ledger"
-    (path,) = folder.glob("*/campaigns/00001.json")
+    ledger = Path(create())
+    start(shard=0, shards=2)
+    (path,) = ledger.glob("*/campaigns/00001.json")
     path.unlink()
     assert "the campaign of part 00001 is missing" in str(stop.fail(OtpiqRequestError))
-    assert statuses(sandbox) == ["draft", "scheduled", "draft"]
+    assert statuses(sandbox) == ["draft"] * 3
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_campaign_that_was_scheduled_is_stopped_although_the_ledger_lost_its_record(
+    broadcast: str, stop: Run, sandbox: Sandbox, when: str
+) -> None:
+    if when == "after":
+        stop()
+    (path,) = Path(broadcast).glob("*/campaigns/00001.json")
+    path.unlink()
+    stop()
+    assert statuses(sandbox) == ["draft"] * 3
+    assert stop.pushed["broadcast"] == STOPPED
+
+
+def test_a_ledger_that_lost_its_start_is_not_called_never_started(broadcast: str, stop: Run) -> None:
+    Path(broadcast, "start.json").unlink()
+    assert stop.fail().errors == (f"{broadcast}: start.json is missing, although campaigns are scheduled",)
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_start_before_the_stop_has_finished_does_not_claim_that_campaigns_stay_scheduled(
+    start: Run, stop: Run
+) -> None:
+    stop(shard=0, shards=2)
+    assert "stay scheduled" not in str(start.fail(scheduled_for=in_minutes(180)))
 
 
 def test_a_create_after_a_stop_creates_nothing(create: Run, start: Run, stop: Run, sandbox: Sandbox) -> None:
@@ -228,6 +271,89 @@ def test_a_create_after_a_stop_creates_nothing(create: Run, start: Run, stop: Ru
     create()
     assert sent(sandbox) == before
     assert create.fail(name="Autumn offer", replace=True).errors[0].endswith("request.json")
+
+
+def test_the_sensor_waits_only_for_what_was_not_stopped(
+    create: Run, start: Run, stop: Run, poke: ReportTask, report: ReportTask
+) -> None:
+    create()
+    ledger = start(scheduled_for=in_minutes(60), wave_size=3, wave_interval=timedelta(hours=1))
+    with later(minutes=90):
+        stop(fail_if_too_late=False)
+        assert poke(broadcast=ledger, min_final=1)
+        report(broadcast=ledger)
+        assert (report.counts["messages"], report.counts["unmatched"]) == (3, 6)
+        start(scheduled_for=in_minutes(60))
+    with later(minutes=170):
+        assert poke(broadcast=ledger, min_final=1)
+        assert poke.counts["messages"] == 9
+
+
+def test_a_report_of_a_broadcast_that_was_stopped_in_time_is_an_error(
+    broadcast: str, stop: Run, poke: ReportTask
+) -> None:
+    stop()
+    assert "is scheduled or has started, so it has no messages" in str(poke.fail(broadcast=broadcast))
+
+
+def test_a_later_stop_is_about_what_the_later_start_has_scheduled(
+    create: Run, start: Run, stop: Run, sandbox: Sandbox
+) -> None:
+    create()
+    start(scheduled_for=in_minutes(60), wave_size=3, wave_interval=timedelta(hours=1))
+    with later(minutes=90):
+        stop(fail_if_too_late=False)
+        start(scheduled_for=in_minutes(60))
+        stop()
+    assert stop.pushed["broadcast"] == {
+        "stopped": 2, "too_late": 0, "recipients_stopped": 6, "recipients_too_late": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_start_after_a_stop_warns_of_the_run_that_has_stopped(
+    start: Run, stop: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop()
+    start(scheduled_for=in_minutes(180))
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("Run dag/manual__1 stopped this broadcast.")
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_start_after_a_stop_needs_time_to_wait(start: Run, stop: Run, sandbox: Sandbox) -> None:
+    stop()
+    assert start.fail(scheduled_for=in_minutes(3)).errors[0].startswith("scheduled_for: must be after ")
+    assert not messaged(sandbox)
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_campaign_that_was_deleted_is_stopped_and_the_others_start_again(
+    start: Run, stop: Run, sandbox: Sandbox
+) -> None:
+    deleted = {"status": 404, "body": {"message": "Campaign not found"}}
+    sandbox.arm("update", delay=0)
+    sandbox.arm("update", **deleted)
+    sandbox.arm("update", delay=0, times=2)
+    sandbox.arm("update", **deleted)
+    stop()
+    assert stop.pushed["broadcast"] == STOPPED
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_connection_that_finds_no_campaign_stops_nothing(stop: Run, sandbox: Sandbox) -> None:
+    sandbox.arm("update", status=404, body={"message": "Campaign not found"}, times=6)
+    assert "Refused campaigns: 3 of 3" in str(stop.fail(OtpiqRequestError))
+
+
+def test_a_campaign_that_somebody_started_before_its_time_is_reported_from_then_on(
+    broadcast: str, stop: Run, sandbox: Sandbox, sandbox_hook: OtpiqHook, report: Any
+) -> None:
+    sandbox_hook.start_campaign(campaign_id=sandbox.campaigns[0]["_id"])
+    stop(fail_if_too_late=False)
+    with later(minutes=5):
+        report(broadcast=broadcast)
+        assert report.counts["messages"] == 3
 
 
 @pytest.mark.slow

@@ -66,6 +66,13 @@ def test_the_waves_are_pushed_and_logged(start: Run, capfd: pytest.CaptureFixtur
     assert f"Wave 3 of 3: recipients: 3, scheduled for {to_api_format(first + 2 * HOUR)}" in logged
 
 
+def test_waves_keep_their_interval_if_the_first_is_late(start: Run, sandbox: Sandbox) -> None:
+    start(scheduled_for=in_minutes(-15), wave_size=3, wave_interval=timedelta(minutes=30))
+    first = parse_datetime(sandbox.campaigns[0]["scheduledFor"])
+    assert first >= in_minutes(9)
+    assert minutes(sandbox, first) == [0, 30, 60, 90, 120]
+
+
 def test_shards_agree_on_the_waves(start: Run, sandbox: Sandbox) -> None:
     first = in_minutes(30)
     for shard in (1, 0):
@@ -85,6 +92,7 @@ def test_shards_agree_on_the_waves(start: Run, sandbox: Sandbox) -> None:
         ({"wave_size": True, "wave_interval": HOUR}, "wave_size"),
         ({"wave_size": 5, "wave_interval": timedelta()}, "wave_interval"),
         ({"wave_size": 5, "wave_interval": 30}, "wave_interval"),
+        ({"wave_size": 5, "wave_interval": timedelta(minutes=29)}, "wave_interval"),
     ],
 )
 def test_wrong_waves_schedule_nothing(
@@ -93,6 +101,16 @@ def test_wrong_waves_schedule_nothing(
     error = start.fail(**fields)
     assert [each.partition(":")[0] for each in error.errors] == [wrong]
     assert text_of(error) == snapshot
+    assert not messaged(sandbox)
+
+
+@pytest.mark.parametrize(
+    ("time", "interval"),
+    [("2030-06-01T10:00Z", timedelta.max), ("2030-06-01T10:00Z", timedelta(days=10**7)), ("9999-12-31T22:30Z", HOUR)],
+)
+def test_waves_after_the_last_year_are_an_error(start: Run, sandbox: Sandbox, time: str, interval: timedelta) -> None:
+    error = start.fail(scheduled_for=time, wave_size=3, wave_interval=interval)
+    assert error.errors[0].startswith("wave_interval: is too long; ")
     assert not messaged(sandbox)
 
 
@@ -147,9 +165,9 @@ def test_the_rest_is_stopped_if_too_many_messages_of_the_first_wave_fail(
 ) -> None:  # fmt: skip
     """Run the tasks of the guide's example."""
     write_audience(str(tmp_path), parts=5, first=first)
-    ledger = create()
+    create()
     (code,) = [block.code for block in BLOCKS if "too_many_failed" in block.code]
-    code = code.replace("s3://aws_default@marketing/otpiq/summer/ledger", ledger).replace("5000", "6")
+    code = code.replace("s3://aws_default@marketing/otpiq/summer", str(tmp_path)).replace("5000", "6")
     tasks: dict[str, Any] = {}
     with DAG("guide", schedule=None, start_date=in_minutes(0)) as dag:
         exec(code, tasks)  # noqa: S102

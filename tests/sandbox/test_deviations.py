@@ -100,6 +100,11 @@ def of_many(sandbox: Sandbox) -> requests.Response:
     return generate(sandbox, phoneNumbers=[f"+{person['phoneNumber']}" for person in people(1000)])
 
 
+def report_of_started(sandbox: Sandbox) -> requests.Response:
+    started(sandbox)
+    return generate(sandbox)
+
+
 REQUESTS: dict[str, Callable[[Sandbox], requests.Response]] = {
     "create-status": create,
     "create-shape": create,
@@ -145,7 +150,7 @@ REQUESTS: dict[str, Callable[[Sandbox], requests.Response]] = {
     "report-statuses": file,
     "report-1000-numbers": of_many,
     "report-message-type": file,
-    "report-created-at": lambda sandbox: started(sandbox) and generate(sandbox),
+    "report-created-at": report_of_started,
 }
 """A request of which the response differs."""
 

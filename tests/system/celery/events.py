@@ -58,7 +58,7 @@ def kill_worker(cluster: Cluster, task: psutil.Process) -> None:
 
 
 def freeze(cluster: Cluster, task: psutil.Process) -> None:
-    """Stop a task and its supervisor, like a virtual machine that moves to another host."""
+    """Freeze a task and its supervisor, like a virtual machine that moves to another host."""
     supervisor = task.parent()
     assert supervisor
     for process in (supervisor, task):
@@ -66,7 +66,7 @@ def freeze(cluster: Cluster, task: psutil.Process) -> None:
 
 
 def thaw(cluster: Cluster) -> None:
-    """Resume what is frozen."""
+    """Resume all frozen processes."""
     for worker in cluster.workers:
         for process in worker.processes():
             process.send_signal(signal.SIGCONT)
@@ -86,7 +86,7 @@ class Message:
         self._message, _, self._queue = next(found for found in messages if task["id"] in _body(found[0]))
 
     def publish(self) -> None:
-        """Let the broker deliver it again."""
+        """Publish it again, so that the broker delivers it again."""
         self._message["properties"]["delivery_tag"] = str(uuid4())
         self._broker.lpush(self._queue, json.dumps(self._message))
 
@@ -96,7 +96,7 @@ def _body(message: dict[str, Any]) -> str:
 
 
 def follow_the_runbook(cluster: Cluster, sandbox: Sandbox, run: str) -> int:
-    """Decide for each failed task as docs/unknown-outcome.md says, let the run succeed, and count these tasks."""
+    """Follow docs/unknown-outcome.md for each failed task, wait until the run succeeds, and count these tasks."""
     wait_until(lambda: all(request["status"] for call in ("sample", "start") for request in requests_of(sandbox, call)))
     failed = [task for task in cluster.airflow.tasks(run) if task["state"] == "failed"]
     for task in failed:
