@@ -65,7 +65,7 @@ def test_the_files_to_change_exist() -> None:
     table = (REPOSITORY / "CONTRIBUTING.md").read_text().split("## Where to change what\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (?!---|change)[^|]+ \| (.+) \|$", table, re.MULTILINE)
     paths = [path for row in rows for path in re.findall(r"`([\w/]+(?:\.\w+|/))`", row)]
-    assert len(rows) == 10
+    assert len(rows) == 11
     roots = (REPOSITORY, REPOSITORY / "airflow_provider_otpiq")
     assert [path for path in paths if not any((root / path).exists() for root in roots)] == []
 
