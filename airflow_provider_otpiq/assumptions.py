@@ -148,7 +148,7 @@ _ASSUMPTIONS = (
     Assumption(
         "time-offset",
         "The offset of scheduledFor is obeyed: a response has the same instant.",
-        "All schedules: campaigns start hours too early or too late.",
+        "All schedules: the task fails, and makes the campaign a draft again so that it starts at no wrong time.",
         "Do not schedule campaigns until this provider is upgraded. StartCampaignOperator does not need a time.",
     ),
     Assumption(
@@ -205,8 +205,8 @@ _ASSUMPTIONS = (
     Assumption(
         "attach-shape",
         'An attach returns {"success": true, "data": {…}} with the campaign in data.',
-        "AttachRecipientsOperator: totals in XCom are missing. max_recipients of the connection is not compared with"
-        " the campaign's total.",
+        "AttachRecipientsOperator: totals in XCom are missing. max_recipients of the connection limits each attach, but"
+        " not their sum, with a WARNING.",
         "Do not rely on these totals. CreateBroadcastOperator reads them with an update instead.",
     ),
     Assumption(
@@ -293,7 +293,8 @@ _ASSUMPTIONS = (
     Assumption(
         "report-phone-numbers",
         "The phone numbers in a report are complete, in digits with the country code, with or without a plus.",
-        "DeliveryReportOperator, DeliverySensor with an audience or a broadcast: all recipients are unmatched.",
+        "DeliveryReportOperator, DeliverySensor with an audience or a broadcast: all recipients are unmatched, with a"
+        " WARNING.",
         "Set only start and end, for a report of everybody's messages.",
     ),
     Assumption(
@@ -318,7 +319,8 @@ _ASSUMPTIONS = (
     Assumption(
         "report-created-at",
         "A message is created when its campaign starts, and a report has those that are created in its window.",
-        "DeliveryReportOperator, DeliverySensor with a broadcast: the report begins with the first campaign's start.",
+        "DeliveryReportOperator, DeliverySensor with a broadcast: messages are missing, as the report begins with the"
+        " first start. If all are missing, a WARNING.",
         "Set start to the time of the create.",
         _NOT_CHECKABLE,
     ),

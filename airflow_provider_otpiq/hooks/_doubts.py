@@ -76,13 +76,11 @@ def require_same_time(update: Callable[..., dict[str, Any]], campaign: Mapping[s
     :param campaign: the response to the request with the time.
     :raises OtpiqValidationError: if the time differs; the text contains whether the campaign is a draft.
     """
-    found, expected = campaign.get("scheduledFor"), to_api_format(wanted)
-    if not found and not campaign.get("startedAt"):
-        return  # OTPIQ has left it out
-    shown = sanitize(str(found))
+    shown, expected = sanitize(str(campaign.get("scheduledFor"))), to_api_format(wanted)
     try:
-        differs = not found or abs(parse_datetime(found) - wanted) >= _PRECISION
+        differs = abs(parse_datetime(campaign.get("scheduledFor")) - wanted) >= _PRECISION
     except ValueError:
+        differs = bool(campaign.get("startedAt"))
         log.warning(
             "Campaign %s: OTPIQ's scheduledFor, %s, cannot be compared with %s (assumption time-offset). Check the time"
             " in OTPIQ's dashboard.",
@@ -90,7 +88,6 @@ def require_same_time(update: Callable[..., dict[str, Any]], campaign: Mapping[s
             shown,
             expected,
         )
-        return
     if differs:
         error = f"scheduled_for: OTPIQ has {shown}; expected {expected}"
         state = _state_without_time(update, campaign)
