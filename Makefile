@@ -8,7 +8,7 @@ NEWEST := $(lastword $(VERSIONS))
 OLDER := $(filter-out $(NEWEST),$(VERSIONS))
 UV_VERSION := 0.13.9
 AIRFLOW_PORT ?= 8080
-FAST := not model and not scheduler and not object_store and not pods and not celery and not browser
+FAST := not live and not model and not scheduler and not object_store and not pods and not celery and not browser
 # If this is set, each process compiles Airflow again, which takes longer than the tests.
 unexport PYTHONDONTWRITEBYTECODE
 IN_PARALLEL := -n 2 --dist loadgroup
@@ -36,6 +36,14 @@ $(OLDER:%=test-%): test-%: .venv-%/ready
 
 test-$(NEWEST): test
 
+test-pre:  ## the tests of `make unit` on the newest pre-release of Airflow and of all other dependencies
+	python=$$(dev/find_python.sh $(PYTHONS)) && "$$python" -m venv --clear .venv-pre
+	.venv-pre/bin/pip install --quiet uv==$(UV_VERSION)
+	.venv-pre/bin/uv pip install --quiet --compile-bytecode --prerelease allow --python .venv-pre/bin/python \
+	    --editable '.[dev]'
+	.venv-pre/bin/uv pip freeze --python .venv-pre/bin/python | grep '^apache-airflow'
+	.venv-pre/bin/pytest $(IN_PARALLEL) -q -m 'not system and not slow and $(FAST)'
+
 test-model: .venv/ready  ## explore faults and preemptions of a broadcast: minutes
 	.venv/bin/pytest $(IN_PARALLEL) -m model
 
@@ -56,6 +64,9 @@ test-pods: .venv/system-ready  ## tasks in pods without a cluster; needs root
 
 test-browser: .venv/system-ready  ## Airflow's forms in a browser (Debian's chromium)
 	.venv/bin/pytest -m browser
+
+test-live: .venv/ready  ## compare OTPIQ's responses with the documentation; needs OTPIQ_API_KEY, so it is not in CI
+	@.venv/bin/python -m dev.live
 
 docs: .venv/docs-ready  ## the documentation as a site, in docs/_build/html; a warning is an error
 	.venv/bin/sphinx-build --quiet --fresh-env --nitpicky --fail-on-warning --keep-going docs docs/_build/html
@@ -112,5 +123,5 @@ define install
 	touch $(1)/ready
 endef
 
-.PHONY: help demo airflow unit test test-matrix $(VERSIONS:%=test-%) test-model test-scheduler test-postgresql test-object-store \
-    test-celery test-pods test-browser docs bench dist audit check format constraints clean
+.PHONY: help demo airflow unit test test-matrix $(VERSIONS:%=test-%) test-pre test-model test-scheduler test-postgresql test-object-store \
+    test-celery test-pods test-browser test-live docs bench dist audit check format constraints clean

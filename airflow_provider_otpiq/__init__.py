@@ -1,3 +1,3 @@
 """Apache Airflow provider for OTPIQ: WhatsApp campaigns from a DAG."""
 
-__version__ = "0.9.0"
+__version__ = "1.0.0rc1"

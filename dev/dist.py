@@ -21,7 +21,7 @@ from dev.local_airflow import REPOSITORY
 
 PACKAGE = "airflow_provider_otpiq"
 SDIST = {PACKAGE, "docs", "example_dags"} | {
-    *(".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "pyproject.toml"),
+    *(".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "pyproject.toml"),
 }
 DIST_INFO = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
 # Licenses that require no more than a notice, as SPDX, classifiers and some projects name them.
@@ -131,7 +131,8 @@ def _check_installed(distribution: Path, venv: Path) -> None:
 
 def _check_extras(wheel: Path, venv: Path) -> None:
     _install(venv, f"{wheel}[audience,sandbox]")
-    _run(str(venv / "bin" / "otpiq-sandbox"), "--help")
+    for command in ("otpiq-check", "otpiq-sandbox"):
+        _run(str(venv / "bin" / command), "--help")
     allowed = ["--allow-only", ";".join(LICENSES), "--ignore-packages", *REVIEWED]
     _run(str(BIN / "pip-licenses"), "--python", str(venv / "bin" / "python"), *allowed)
     print("licenses: those of all dependencies fit Apache-2.0")

@@ -60,6 +60,18 @@ def test_nothing_is_sent_before_an_approval(name: str, task_id: str) -> None:
     assert all(task.operator_name != "StartCampaignOperator" for task in dag.tasks)
 
 
+@pytest.mark.usefixtures("sandbox_hook")
+def test_the_first_example_messages_nobody(sandbox: Sandbox) -> None:
+    dag = example("example_otpiq_first")
+    context: dict[str, Any] = {"ti": TaskInstance(), "dag": dag}
+    create, attach = dag.get_task("create"), dag.get_task("attach")
+    attach.campaign_id = execute(create, context)
+    execute(attach, context)
+    (campaign,) = sandbox.campaigns
+    assert (campaign["status"], campaign["totalRecipients"]) == ("draft", 2)
+    assert attach.upstream_task_ids == {"create"}
+
+
 WHEN_ALL_IS_READ = timedelta(hours=34)
 DELIVERED = {"messages": 10, "pending": 0, "sent": 0, "delivered": 6, "read": 3, "failed": 1, "refunded": 1}
 

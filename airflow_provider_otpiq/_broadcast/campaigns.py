@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The documentation's words. That OTPIQ's refusals use them is an assumption: without them, a start or a stop fails.
+# The documentation's words, assumption `state-refusal`: without them, a start or a stop fails.
 _STARTED = re.compile(r"draft or scheduled|started|running|completed", re.IGNORECASE)
 
 

@@ -102,7 +102,10 @@ def require_credit(costs: Sequence[float | None], credit: object) -> None:
     available = read_number(credit)
     required = sum(cost for cost in costs if cost is not None)
     if available is None or None in costs:
-        log.warning("OTPIQ does not report the credit, or the cost of each campaign, so they are not compared.")
+        log.warning(
+            "OTPIQ does not report the credit, or the cost of each campaign, so they are not compared (assumption"
+            " update-cost)."
+        )
     if available is not None and required > available:
         raise OtpiqCreditError(
             f"This task scheduled nothing: the campaigns to schedule ({len(costs)}) cost {required:,.0f} IQD, and"

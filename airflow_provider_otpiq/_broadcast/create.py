@@ -155,7 +155,7 @@ class _Drafts:
             campaign = _attached_campaign(campaign_id, response)
         held, found = campaign.recipients, describe_size(campaign_id, campaign.recipients, part)
         if held is not None and (held > part.recipients or not held):
-            raise OtpiqRequestError(f"{found}.")
+            raise OtpiqRequestError(f"{found}{'' if held else ' (assumption attach-counts-at-once)'}.")
         if held is not None and held < part.recipients:
             log.warning("OTPIQ reports that %s.", found)
         return campaign

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_otpiq._models.resources import Resources
+from airflow_provider_otpiq._models.resources import Resources, doubt_status
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# OTPIQ documents the fields, but not their values. That they are Meta's is **an assumption**: an unknown value is a
-# warning.
+# OTPIQ documents the fields, but not their values: assumption `resource-values`. An unknown value is a warning.
 _UNUSABLE_NUMBER = frozenset({"BANNED", "DISABLED", "DELETED", "DISCONNECTED"})
 _USABLE_NUMBER = frozenset({"CONNECTED", ""})
 _BANNED_ACCOUNT = frozenset({"BANNED", "BAN", "DISABLED", "DISABLE"})
@@ -58,7 +57,8 @@ def _check_template(findings: _Findings, template: Template | None, template_id:
     if template is None or template.status is None:
         findings.warnings.append(f"OTPIQ does not list the status of template {template_id}")
     elif template.status.upper() != "APPROVED":
-        findings.errors.append(f"template_id: {template} is {_plain(template.status)}; expected APPROVED")
+        status = f"{_plain(template.status)}; expected APPROVED{doubt_status(template)}"
+        findings.errors.append(f"template_id: {template} is {status}")
 
 
 def _check_number(findings: _Findings, number: PhoneNumber | None, number_id: str) -> None:
@@ -69,7 +69,7 @@ def _check_number(findings: _Findings, number: PhoneNumber | None, number_id: st
     if status in _UNUSABLE_NUMBER:
         findings.errors.append(f"phone_number_id: {number} is {status}; expected CONNECTED")
     elif status not in _USABLE_NUMBER:
-        findings.warnings.append(f"The number {number} is not CONNECTED")
+        findings.warnings.append(f"The number {number} is not CONNECTED{doubt_status(number)}")
     if _plain(number.quality_rating) == "RED":
         findings.warnings.append(f"The quality of the number {number} is RED: WhatsApp may disable it at any time")
 

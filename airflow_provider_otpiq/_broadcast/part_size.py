@@ -52,7 +52,12 @@ def require_part_size(update: Callable[..., dict[str, Any]], campaign: Mapping[s
     held, campaign_id = read_count(campaign, "totalRecipients"), str(campaign["_id"])
     if held is None:
         size = part.recipients
-        log.warning("OTPIQ does not report how many recipients campaign %s holds; its part has %d.", campaign_id, size)
+        log.warning(
+            "OTPIQ does not report how many recipients campaign %s holds; its part has %d (assumption"
+            " update-recipients).",
+            campaign_id,
+            size,
+        )
         return
     found = describe_size(campaign_id, held, part)
     if held < part.recipients:

@@ -16,6 +16,7 @@ from airflow_provider_otpiq._ledger.records import Schedule
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._redaction import describe_count, sanitize
 from airflow_provider_otpiq.exceptions import OtpiqConflictError, OtpiqRequestError, OtpiqValidationError
+from airflow_provider_otpiq.hooks._doubts import doubt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -113,6 +114,8 @@ class PartScheduler:
             except OtpiqRequestError as error:
                 has_passed = time < pendulum.now("UTC") + MARGIN or _TIME_ERROR.search(error.server_message or "")
                 if not has_passed or lead(self.request) < time + MARGIN:
+                    if schedule.first_scheduled_for < pendulum.now("UTC"):
+                        doubt(error, "state-refusal")  # the campaign may have started
                     raise  # OTPIQ does not refuse the time
                 before = pendulum.now("UTC")
             else:

@@ -162,7 +162,8 @@ class _Stop:
             return True
         self._found = True
         if campaign.get("scheduledFor"):
-            error_text = f"campaign {campaign_id} is still scheduled for {sanitize(str(campaign['scheduledFor']))}"
+            time = sanitize(str(campaign["scheduledFor"]))
+            error_text = f"campaign {campaign_id} is still scheduled for {time} (assumption null-clears-time)"
             raise OtpiqValidationError(f"{error_text}. Make it a draft in OTPIQ's dashboard.", errors=[error_text])
         return True
 

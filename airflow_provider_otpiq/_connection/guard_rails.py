@@ -7,6 +7,7 @@ which the connection refuses altogether.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pendulum import DateTime
+
+log = logging.getLogger(__name__)
 
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _PUNCTUATION = re.compile(r"[\s()./-]")
@@ -153,8 +156,17 @@ class GuardRails(BaseModel):
 
     def check_total(self, campaign: Mapping[str, Any]) -> None:
         """Raise an OtpiqValidationError if several attaches have added more recipients than allowed."""
+        if self.max_recipients is None:
+            return
         total = str(campaign.get("totalRecipients"))
-        if self.max_recipients is not None and total.isdecimal() and int(total) > self.max_recipients:
+        if not total.isdecimal():
+            log.warning(
+                "OTPIQ does not report how many recipients campaign %s has, so max_recipients (%s) limits each attach,"
+                " but not their sum (assumption attach-shape).",
+                campaign["_id"],
+                f"{self.max_recipients:,}",
+            )
+        elif int(total) > self.max_recipients:
             error = (
                 f"Campaign {campaign['_id']} now has {int(total):,} recipients, which exceed the connection's"
                 f" max_recipients ({self.max_recipients:,})"

@@ -35,6 +35,7 @@ from airflow_provider_otpiq._http.session import (
 from airflow_provider_otpiq._redaction import describe_count, sanitize
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
+    OtpiqAuthenticationError,
     OtpiqDownloadError,
     OtpiqRateLimitError,
     OtpiqReportError,
@@ -157,13 +158,15 @@ class Download:
                 break
         if counter.rows != self._rows:
             found = "more rows" if counter.rows > self._rows else describe_count(counter.rows, "row")
-            raise OtpiqDownloadError(f"The file of {self._name} has {found}; OTPIQ reports {self._rows:,}.")
+            raise OtpiqDownloadError(
+                f"The file of {self._name} has {found}; OTPIQ reports {self._rows:,} (assumption report-record-count)."
+            )
 
     def _chunks(self, url: str, redirects: int = 0) -> Iterator[bytes]:
         """Read the file, following redirects; every library's exception becomes one of this provider."""
         call = f"The download of {self._name} from {sanitize(_host_of(url))}"
         if wrong := self._wrong_in(url):
-            raise OtpiqReportError(f"{call} was refused: its address {wrong}.")
+            raise OtpiqReportError(f"{call} was refused: its address {wrong} (assumption report-host).")
         reset_sent_flag()
         try:
             with self._session(url) as session, self._get(session, url) as response:
@@ -216,14 +219,16 @@ class Download:
         error = error_from_response(raw)
         if isinstance(error, OtpiqServerError | OtpiqRateLimitError):
             raise error
+        needs_key = isinstance(error, OtpiqAuthenticationError)
         raise OtpiqDownloadError(
-            f"{call} returned {response.status_code}: the file does not exist or cannot be downloaded.",
+            f"{call} returned {response.status_code}: the file does not exist or cannot be downloaded"
+            f"{' without the API key (assumption report-download)' if needs_key else ''}.",
             status_code=response.status_code,
         )
 
     def _failure(self, call: str, url: str, error: Exception) -> Exception:
         if isinstance(error, PrivateAddressError):
-            return OtpiqReportError(f"{call} was refused: {error}.")
+            return OtpiqReportError(f"{call} was refused: {error} (assumption report-host).")
         if isinstance(error, BodyTooLargeError):
             return OtpiqDownloadError(f"{call} stopped: the file has more than {MAX_BYTES:,} bytes.")
         # Without path and query: with these, anybody could read the file.

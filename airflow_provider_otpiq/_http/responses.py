@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, SecretStr
 
-# Names in the vendor's older OpenAPI file for SMS; that campaigns use the same names is an assumption.
+# Names in the vendor's older OpenAPI file for SMS; that campaigns use them is assumption `credit-error`.
 _AMOUNTS = ("yourCredit", "requiredCredit", "currentSpending", "spendingThreshold", "cost")
 _CREDIT_ERROR_AMOUNTS = {"requiredCredit", "spendingThreshold"}
-# The documentation's own words. That a refusal uses them is an assumption; any other is a general refusal.
+# The documentation's own words, assumption `state-refusal`; with any other it is a general refusal.
 _STATE_ERROR = re.compile(
     r"draft or scheduled|(has|have) (already )?started|cannot be modified|is running", re.IGNORECASE
 )
@@ -83,10 +83,15 @@ def parse_response(response: RawResponse, model: type[BaseModel]) -> Any:
     message = _server_message(response, _fields(body))
     raise OtpiqResponseError(
         f"{response.call} returned {response.status} and a response outside OTPIQ's contract"
-        f" ({'; '.join(errors)}): {message or _kind(response)}.{_sender_of_html(response)}",
+        f" ({_with_assumption(errors, model)}): {message or _kind(response)}.{_sender_of_html(response)}",
         status_code=response.status,
         server_message=message,
     )
+
+
+def _with_assumption(errors: list[str], model: type[BaseModel]) -> str:
+    text, assumption = "; ".join(errors), getattr(model, "assumption", None)
+    return text if "assumption" in text or assumption is None else f"{text}; assumption {assumption}"
 
 
 def _contract_errors(response: RawResponse, body: Any, model: type[BaseModel]) -> list[str]:
@@ -122,6 +127,8 @@ def error_from_response(response: RawResponse) -> OtpiqApiError:
         error = OtpiqConflictError
     message = _server_message(response, body)
     details = message or _kind(response)
+    if not message and response.status == HTTPStatus.BAD_REQUEST and body:
+        details += " (assumption error-body)"
     if error is OtpiqRedirectError:
         location = response.headers.get("Location")
         details += f", to {response.sanitize(location)}" if location else ", without a Location"

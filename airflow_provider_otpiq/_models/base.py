@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 class ResponseModel(BaseModel):
     """A response, or a part of one. Its errors do not show what was returned."""
 
+    assumption: ClassVar[str | None] = None
+    """The id of the assumption about its shape; None if nothing is assumed."""
+
     model_config = ConfigDict(hide_input_in_errors=True)
 
 

@@ -6,9 +6,10 @@ The rules are the vendor's, from *Create campaign* and *Update draft or schedule
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+import re
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.base import RequestModel, ResponseModel
 from airflow_provider_otpiq._models.fields import CampaignName, FutureTime, ObjectId, ScheduleType, is_set
@@ -102,7 +103,8 @@ class UpdateCampaign(TemplateAndSender):
         """
         Return the fields that are set, by the API's names.
 
-        With ``now`` the time is null, as the vendor's schema allows. That null clears it is an assumption.
+        With ``now`` the time is null, as the vendor's schema allows. That null clears it is assumption
+        ``null-clears-time``.
         """
         cleared = {"scheduledFor": None} if self.schedule_type == "now" else {}
         return super().body() | cleared
@@ -117,10 +119,16 @@ class StartCampaign(RequestModel):
     campaign_id: ObjectId
 
 
+def _campaign_id(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch("[0-9a-fA-F]{24}", value):
+        return value
+    raise ValueError("must be a string of 24 hexadecimal characters (assumption campaign-id)")
+
+
 class Campaign(ResponseModel, extra="allow"):
     """A campaign as OTPIQ returns it. Only its id is required: other fields may be missing, null or new."""
 
-    id: Annotated[str, Field(alias="_id", strict=True, pattern="^[0-9a-fA-F]{24}$")]
+    id: Annotated[str, PlainValidator(_campaign_id), Field(alias="_id")]
 
 
 class CampaignResponse(ResponseModel):
@@ -128,6 +136,18 @@ class CampaignResponse(ResponseModel):
 
     success: Literal[True]
     data: Campaign
+
+
+class CreatedResponse(CampaignResponse):
+    """The response to a create."""
+
+    assumption: ClassVar[str] = "create-shape"
+
+
+class UpdatedResponse(CampaignResponse):
+    """The response to an update."""
+
+    assumption: ClassVar[str] = "update-shape"
 
 
 class ProjectInfo(ResponseModel, extra="allow"):

@@ -131,6 +131,8 @@ class ListReports(RequestModel):
 class Report(ResponseModel, extra="allow"):
     """A report as OTPIQ returns it. Other fields may be missing, null or new."""
 
+    assumption: ClassVar[str] = "report-shape"
+
     id: Annotated[str, Field(alias="_id", min_length=1)]
     download_url: Annotated[str, Field(alias="downloadUrl", min_length=1)]
     record_count: Annotated[int, Field(alias="recordCount", ge=0, strict=True)]

@@ -19,6 +19,14 @@ Listed = TypeVar("Listed", "Template", "PhoneNumber")
 _TIER = re.compile(r"TIER_(?P<count>\d{1,9})(?P<thousands>K?)")
 
 
+# Meta's: of templates, then of numbers. OTPIQ does not document them: assumption `resource-values`.
+_META_STATUSES = re.compile(
+    "APPROVED|PENDING|REJECTED|PAUSED|DISABLED|IN_APPEAL|PENDING_DELETION|DELETED|LIMIT_EXCEEDED|ARCHIVED|CONNECTED"
+    "|DISCONNECTED|BANNED|FLAGGED|RESTRICTED|RATE_LIMITED|UNVERIFIED|MIGRATED|UNKNOWN|",
+    re.IGNORECASE,
+)
+
+
 def _or_empty(value: object) -> object:
     return () if value is None else value
 
@@ -99,6 +107,16 @@ class ResourcesResponse(ResponseModel):
     """The response to ``GET /whatsapp/resources``."""
 
     data: Resources
+
+
+def doubt_status(listed: Template | PhoneNumber) -> str:
+    """Return what an error adds if a status is not one of Meta's; usually nothing."""
+    status = (listed.status or "").strip()
+    return (
+        ""
+        if _META_STATUSES.fullmatch(status)
+        else f" ({sanitize(status)} is not one of Meta's statuses: assumption resource-values)"
+    )
 
 
 def has_id(listed: Template | PhoneNumber, object_id: str | None) -> bool:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.fields import ObjectId, String
 from airflow_provider_otpiq._models.phone_numbers import normalize
-from airflow_provider_otpiq._models.resources import PhoneNumber, Resources, Template, has_id
+from airflow_provider_otpiq._models.resources import PhoneNumber, Resources, Template, doubt_status, has_id
 from airflow_provider_otpiq._redaction import mask_phone_number, safe_repr
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -127,6 +127,7 @@ def _single(field: str, matches: Candidates, or_else: str = "") -> dict[str, str
 
 
 def _refusal(error: str, candidates: Candidates) -> OtpiqValidationError:
+    error += next(filter(None, (doubt_status(candidate) for _, candidate in candidates)), "")
     listed = bullet_list(str(candidate) for _, candidate in candidates[:_MAX_CANDIDATES]) or " none."
     more = f"\n  and {len(candidates) - _MAX_CANDIDATES} more" if len(candidates) > _MAX_CANDIDATES else ""
     return OtpiqValidationError(f"Nothing was sent: {error} Available:{listed}{more}", errors=[error])

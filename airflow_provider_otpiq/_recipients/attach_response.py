@@ -1,9 +1,10 @@
-"""The response to an attach, which OTPIQ does not document: **what is read of it is an assumption**."""
+"""The response to an attach, which OTPIQ does not document: see assumption ``attach-shape``."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal, Self
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -30,7 +31,9 @@ class AttachedCampaign(dict[str, Any]):
 
 
 class AttachResponse(ResponseModel, extra="allow"):
-    """The response to an attach: any JSON object that reports no error, **an assumption**."""
+    """The response to an attach: any JSON object that reports no error, assumption ``attach-shape``."""
+
+    assumption: ClassVar[str] = "attach-shape"
 
     success: Literal[True] = True
     data: dict[str, Any] | None = None
@@ -49,10 +52,16 @@ def all_already_attached(error: OtpiqRequestError) -> bool:
     """
     Return whether OTPIQ refuses an attach only because every number is on the campaign already.
 
-    That this is a 400 is documented, its wording is not: **these words are an assumption**. If they are wrong, a
-    retried attach fails and nothing is lost. They are narrow, so that no other error is taken for it.
+    That this is a 400 is documented, its wording is not: assumption ``attach-all-present``. If it is wrong, a retried
+    attach fails and nothing is lost. The words are narrow, so that no other error is taken for it.
     """
-    return error.status_code == 400 and says_all_already_attached(error.server_message or "")  # noqa: PLR2004
+    return error.status_code == HTTPStatus.BAD_REQUEST and says_all_already_attached(error.server_message or "")
+
+
+def may_be_all_attached(error: OtpiqRequestError) -> bool:
+    """Return whether OTPIQ may refuse an attach because every number is on the campaign, in words nobody has seen."""
+    message = (error.server_message or "").lower()
+    return error.status_code == HTTPStatus.BAD_REQUEST and not _OTHER_REASONS.search(message)
 
 
 def says_all_already_attached(text: str) -> bool:
@@ -66,5 +75,5 @@ def says_all_already_attached(text: str) -> bool:
 
 _OTHER_REASONS = re.compile(
     "start|running|complet|status|sent|messag|receiv|limit|maxim|exceed|invalid|must|required|opt|block|unsubscri"
-    "|archiv|clos|cancel|paus|lock|another|other|previous"
+    "|archiv|clos|cancel|paus|lock|another|other|previous|at most"
 )

@@ -53,6 +53,7 @@ def write_report(hook: OtpiqHook, request: ReportRequest, members: AudienceMembe
             if part:
                 progress.report("Generated the reports of all parts up to %s.", part)
         table.log_other_types()
+        table.log_missing()
         _log_ambiguous(table)
         with folder.staged(name) as path:
             table.write(path, request.file_format, has_all_statuses=not request.statuses)
@@ -75,6 +76,7 @@ def count_messages(
             table.add_members(part)
         _add_report(hook, table, None, start=start, end=end)
         table.log_other_types()
+        table.log_missing()
         return table.counts(), table.final_share()
 
 
@@ -90,7 +92,8 @@ def _numbers_by_part(
     """
     Add the members to the table, and yield the phone numbers of each report.
 
-    The maximum of numbers in a request is not documented. A part has at most 1,000, as an attach: **an assumption**.
+    The maximum of numbers in a request is not documented. A part has at most 1,000: assumption
+    ``report-1000-numbers``.
     """
     if members is None:
         yield None, None

@@ -40,7 +40,7 @@ def _time(title: str, name: str, *, required: bool) -> Column:
         name,
         "try_cast({0} AS TIMESTAMPTZ)",
         f"{blank}(regexp_full_match({{0}}, {_WITH_OFFSET}) AND try_cast({{0}} AS TIMESTAMPTZ) IS NOT NULL)",
-        "a time with an offset",
+        "a time with an offset (assumption report-times)",
     )
 
 
@@ -104,7 +104,7 @@ def read_header(path: Path, report: str) -> Header:
     if wrong:
         raise OtpiqReportError(
             f"The file of {report} does not have each documented column exactly once; missing or repeated:"
-            f" {', '.join(wrong)}. Its columns are: {_listed(titles)}."
+            f" {', '.join(wrong)} (assumption report-columns). Its columns are: {_listed(titles)}."
         )
     return Header(tuple(titles))
 

@@ -134,9 +134,23 @@ class MessageTable:
         if ignored == received:
             log.warning(
                 "message_types: no message is of type %s, so none was counted; found %s. OTPIQ does not document the"
-                " type of a campaign's messages: if one of the types found is the right one, set message_types to it.",
+                " type of a campaign's messages (assumption report-message-type): if one of the types found is the"
+                " right one, set message_types to it.",
                 types,
                 found,
+            )
+
+    def log_missing(self) -> None:
+        """Warn if there is no message to any of the members: their messages may be reported in another way."""
+        members, received = self._database.fetch(
+            "SELECT (SELECT count(*) FROM members), (SELECT count(*) FROM received)"
+        )[0]
+        if members and not received:
+            log.warning(
+                "No message to any of the %s recipients is in this window. If OTPIQ's dashboard shows their messages,"
+                " OTPIQ reports another time or form of the numbers (assumptions report-created-at,"
+                " report-phone-numbers).",
+                f"{members:,}",
             )
 
     def counts(self) -> dict[str, Any]:
@@ -147,7 +161,10 @@ class MessageTable:
             f" count(*) > count(cost_iqd), {by_status} FROM messages"
         )
         if others := messages - sum(statuses):
-            log.warning("Messages with an undocumented status, which is not final: %s.", f"{others:,}")
+            log.warning(
+                "Messages with an undocumented status, which is not final: %s (assumption report-statuses).",
+                f"{others:,}",
+            )
         return {
             "messages": messages,
             **dict(zip(MESSAGE_STATUSES, statuses, strict=True)),

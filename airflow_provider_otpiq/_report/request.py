@@ -47,7 +47,7 @@ class MessageSelection(RequestModel):
 
     @property
     def counted_types(self) -> Sequence[str] | None:
-        """The types of messages that count; None for all. That of a broadcast's messages is **an assumption**."""
+        """The types of messages that count; None for all. A broadcast's is assumption ``report-message-type``."""
         return self.message_types or (["WhatsApp Template"] if self.broadcast else None)
 
     @field_validator("audience")

@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_otpiq._connection.form import field_behaviour, widgets
 from airflow_provider_otpiq._http.download import Download
 from airflow_provider_otpiq._models import campaigns, reports
-from airflow_provider_otpiq._models.campaigns import CampaignResponse, ProjectInfo
+from airflow_provider_otpiq._models.campaigns import CampaignResponse, CreatedResponse, ProjectInfo, UpdatedResponse
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.resources import ResourcesResponse
-from airflow_provider_otpiq._recipients.attach_response import AttachedCampaign, AttachResponse, all_already_attached
+from airflow_provider_otpiq._recipients.attach_response import (
+    AttachedCampaign,
+    AttachResponse,
+    all_already_attached,
+    may_be_all_attached,
+)
 from airflow_provider_otpiq._recipients.requests import RecipientPayload, RecipientsRequest
 from airflow_provider_otpiq._recipients.template_parameters import PayloadResponse
 from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._storage import find_object
-from airflow_provider_otpiq.exceptions import OtpiqRequestError
+from airflow_provider_otpiq.exceptions import OtpiqNotFoundError, OtpiqRequestError
 from airflow_provider_otpiq.hooks._base import OtpiqBaseHook
+from airflow_provider_otpiq.hooks._doubts import doubt, doubt_refusals, require_same_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,7 +69,7 @@ class OtpiqHook(OtpiqBaseHook):
         request = campaigns.CreateCampaign.parse(**fields)
         if request.scheduled_for:
             self.guard_rails.check_scheduled_time(request.scheduled_for)
-        return self._create_or_update("POST", _CAMPAIGNS, request)
+        return self._create_or_update("POST", _CAMPAIGNS, CreatedResponse, request)
 
     def update_campaign(
         self, *, check_before_attempt: Callable[[], None] | None = None, **fields: Any
@@ -82,7 +88,8 @@ class OtpiqHook(OtpiqBaseHook):
         request = campaigns.UpdateCampaign.parse(**fields)
         if request.starts_automatically:
             self.guard_rails.check_scheduled_time(request.scheduled_for)
-        return self._create_or_update("PATCH", f"{_CAMPAIGNS}/{request.campaign_id}", request, check_before_attempt)
+        path = f"{_CAMPAIGNS}/{request.campaign_id}"
+        return self._create_or_update("PATCH", path, UpdatedResponse, request, check_before_attempt)
 
     def check_recipients(self, *, validate_parameters: bool = True, **fields: Any) -> ValidRecipients:
         """
@@ -138,6 +145,8 @@ class OtpiqHook(OtpiqBaseHook):
             response = self._client.request("POST", path, AttachResponse, valid, if_lost=if_lost)
         except OtpiqRequestError as error:
             if not all_already_attached(error):
+                if may_be_all_attached(error):
+                    doubt(error, "attach-all-present")
                 raise
             return AttachedCampaign.unchanged(campaign_id, len(valid))
         campaign = AttachedCampaign({**(response.get("data") or {}), "_id": campaign_id})
@@ -233,9 +242,17 @@ class OtpiqHook(OtpiqBaseHook):
             logs.
         """
         request = reports.GenerateReport.parse(start=start, end=end, phone_numbers=phone_numbers, statuses=statuses)
-        return self._client.request(  # type: ignore[no-any-return]
-            "POST", "/reports/generate", reports.Report, request.body(), is_idempotent=True
-        )
+        try:
+            return self._client.request(  # type: ignore[no-any-return]
+                "POST", "/reports/generate", reports.Report, request.body(), is_idempotent=True
+            )
+        except OtpiqNotFoundError as error:
+            doubt(error, "report-empty")
+            raise
+        except OtpiqRequestError as error:
+            if request.phone_numbers and "number" in (error.server_message or "").lower():
+                doubt(error, "report-1000-numbers")
+            raise
 
     def list_reports(self, *, limit: int = 100, status: object = None) -> list[dict[str, Any]]:
         """
@@ -278,14 +295,18 @@ class OtpiqHook(OtpiqBaseHook):
         self,
         method: str,
         path: str,
+        model: type[CampaignResponse],
         request: campaigns.CreateCampaign | campaigns.UpdateCampaign,
         check: Callable[[], None] | None = None,
     ) -> dict[str, Any]:
         if request.has_names:
             request = request.resolve_ids(self.get_resources())
-        return _data(
-            self._client.request(method, path, CampaignResponse, request.body(), if_lost=request.if_lost, check=check)
-        )
+        with doubt_refusals(request):
+            response = self._client.request(method, path, model, request.body(), if_lost=request.if_lost, check=check)
+        campaign = _data(response)
+        if request.scheduled_for:
+            require_same_time(self.update_campaign, campaign, request.scheduled_for)
+        return campaign
 
     def _send_at_most_once(
         self, action: str, campaign_id: str, body: ValidRecipients | None, marker: PendingMarker | None

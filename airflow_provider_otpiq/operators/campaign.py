@@ -133,8 +133,8 @@ class UpdateCampaignOperator(OtpiqBaseOperator):
     :param category: ``MARKETING`` or ``UTILITY``. (templated)
     :param schedule_type: ``schedule``, or ``now`` to make the campaign a draft again and clear its time. (templated)
     :param scheduled_for: a new start time, in the future; not together with ``now``. A datetime or an ISO 8601 string;
-        a naive time is in the DAG's timezone. Alone, it keeps a scheduled campaign scheduled and, by assumption, a
-        draft a draft: set ``schedule`` too to schedule a draft. (templated)
+        a naive time is in the DAG's timezone. Alone, it keeps a scheduled campaign scheduled and a draft a draft
+        (assumption ``time-alone-keeps-draft``): set ``schedule`` too to schedule a draft. (templated)
     :param template_name: name of another approved template, instead of its id. (templated)
     :param template_language: the template's language, if several have its name. (templated)
     :param phone_number: another connected number, instead of its id. (templated)

@@ -36,7 +36,7 @@ class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator)
 
     OTPIQ's reports name no campaign. If a recipient has several messages in the window, each of them counts. Their
     ``ambiguous`` is true, their part and campaign are null, and the log lists these recipients. That a window selects
-    messages by the time of their creation is **an assumption**.
+    messages by the time of their creation is assumption ``report-created-at``.
 
     The other columns are OTPIQ's in snake_case: ``message_id``, ``phone_number`` (digits), ``sender_id``, ``cost_iqd``
     (an integer), ``message_type``, ``delivery_status``, ``error_reason`` (the last error of the message's flow, or
@@ -65,8 +65,8 @@ class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator)
         and ``failed``; all by default. An error if it is set and renders to an empty value. (templated)
     :param message_types: only messages of these types: a list of the names in OTPIQ's reports (``OTP``, ``Custom``,
         ``WhatsApp Template``, ``Other``), in any case. For a broadcast ``["WhatsApp Template"]`` by default, because
-        its recipients also get OTPs (**an assumption**); otherwise all. The log reports how many messages were ignored.
-        An error if it is set and renders to an empty value. (templated)
+        its recipients also get OTPs (assumption ``report-message-type``); otherwise all. The log reports how many
+        messages were ignored. An error if it is set and renders to an empty value. (templated)
     :param broadcast: the path of the ledger of a started broadcast, such as the output of a
         :class:`.StartBroadcastOperator`. An error if it is set and renders to an empty value. (templated)
     :param audience: the path of the manifest of an audience, instead of a broadcast. An error if it is set and renders

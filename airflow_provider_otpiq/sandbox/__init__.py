@@ -1,8 +1,8 @@
 """
 An offline OTPIQ for tests, demos and development. It is not OTPIQ and sends no messages.
 
-It implements the API's contract independently and imports nothing of the provider, so that a mistake in the provider is
-not repeated here.
+It implements the API's contract independently and imports nothing of the provider but the list of assumptions, so that
+a mistake in the provider is not repeated here.
 """
 
 from __future__ import annotations

@@ -34,6 +34,14 @@ def main() -> None:
         default=KEEP_REQUESTS,
         help="how many of the last requests to list (default: %(default)s)",
     )
+    parser.add_argument(
+        "--deviate",
+        dest="deviations",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="the id of an assumption about OTPIQ from which it deviates; can be repeated",
+    )
     options = parser.parse_args()
     try:
         sandbox = Sandbox(**vars(options))

@@ -15,12 +15,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
+from airflow_provider_otpiq.assumptions import ASSUMPTIONS
 from airflow_provider_otpiq.sandbox import resources
 from airflow_provider_otpiq.sandbox.campaigns import FAILING_SUFFIX, MESSAGES_PER_SECOND, PRICES, Campaign
 from airflow_provider_otpiq.sandbox.dashboard import render_dashboard
 from airflow_provider_otpiq.sandbox.faults import Fault
-from airflow_provider_otpiq.sandbox.middleware import FaultMiddleware
-from airflow_provider_otpiq.sandbox.reports import REPORT_ASSUMPTIONS
+from airflow_provider_otpiq.sandbox.middleware import DeviationMiddleware, FaultMiddleware
+from airflow_provider_otpiq.sandbox.reports import REPORT_SIMULATION
 from airflow_provider_otpiq.sandbox.schemas import (
     CreateCampaignRequest,
     GenerateReportRequest,
@@ -41,33 +42,24 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=BaseModel)
 
 NOTICE = "This is the sandbox of airflow-provider-otpiq. It is not OTPIQ, and it sends no messages."
-ASSUMPTIONS = [
-    "Errors of campaign requests have the shapes that OTPIQ documents for its SMS API.",
-    "A request that breaks a rule returns 400, also if the campaign has started. Unknown fields return 400.",
-    "A create returns 201. An unknown campaign returns 404.",
+SIMULATION = [
     "Any well-formed id of a template or phone number is accepted, because the sandbox does not know yours. A template"
     " that it does not know has no parameters. The sandbox's own ids, listed by GET /whatsapp/resources, must belong to"
     " the same account.",
     "A create with scheduleType now may have scheduledFor null. An update without fields is accepted.",
-    "An update with scheduledFor null deletes a draft's time. It returns 400 if the campaign stays scheduled.",
-    "An update with only scheduledFor does not schedule a draft. The time may then be in the past.",
-    "An update with only scheduleType schedule keeps the campaign's time, which must be in the future.",
-    "A scheduled campaign starts at its time, even without recipients.",
-    "The campaign in a response has no status, as in OTPIQ's example. campaignId is any string.",
-    "An attach returns the campaign. If all numbers are already on the campaign, it returns 400; the text is the"
-    " sandbox's own. templateParameters may be omitted if the template requires none.",
-    "Body parameters are strings. A button's parameter is nested, such as templateParameters.buttons.0.1.",
+    "An update with scheduledFor null returns 400 if the campaign stays scheduled. A draft's time may be in the past.",
+    "A scheduled campaign starts at its time, even without recipients. Its credit can become negative.",
+    "campaignId is any string. templateParameters may be omitted if the template requires none.",
     "An attach and a sample accept any string as a parameter. If it is blank, or has a line break, a tab or more than"
     " four consecutive spaces, the message fails when it is sent, with WhatsApp's error, and is refunded.",
     "An update to another template does not validate the recipients again.",
     "A sample can be sent of any campaign, including one that runs and another sample.",
-    "A start or a sample that costs more than the credit returns 400. A scheduled campaign always starts, so the credit"
-    " can become negative.",
     f"The sandbox sends {MESSAGES_PER_SECOND} messages per second. A message costs {PRICES['MARKETING']} IQD, or"
     f" {PRICES['UTILITY']} IQD in the category UTILITY. Messages to numbers that end in {FAILING_SUFFIX} fail, and are"
     " refunded when the campaign is completed.",
-    *REPORT_ASSUMPTIONS,
+    *REPORT_SIMULATION,
 ]
+"""How the sandbox simulates what no feature of the provider relies on."""
 
 
 class ChangeResource(BaseModel):
@@ -128,7 +120,7 @@ def make_app(state: SandboxState) -> ASGIApp:
 
     for error, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
-    return FaultMiddleware(app, state)
+    return FaultMiddleware(DeviationMiddleware(app, state), state)
 
 
 def _api_router(state: SandboxState) -> APIRouter:
@@ -227,7 +219,12 @@ def _control_router(state: SandboxState) -> APIRouter:
 
     @control.get("")
     async def about() -> dict[str, Any]:
-        return {"notice": NOTICE, "assumptions": ASSUMPTIONS}
+        return {
+            "notice": NOTICE,
+            "assumptions": {name: assumption.text for name, assumption in ASSUMPTIONS.items()},
+            "deviations": state.deviations,
+            "simulation": SIMULATION,
+        }
 
     @control.get("/state")
     async def campaigns() -> JSONResponse:  # FastAPI's own encoder is several times slower

@@ -34,6 +34,12 @@ _PATHS: dict[Call, tuple[str, re.Pattern[str]]] = {
 }
 
 
+def call_of(method: str, path: str) -> Call | None:
+    """Return the kind of a request; None for an unknown one."""
+    matching = (call for call, (its, pattern) in _PATHS.items() if method == its and pattern.fullmatch(path))
+    return next(matching, None)
+
+
 def _join(words: Iterable[str], conjunction: str = "or") -> str:
     *most, last = words
     return f"{', '.join(most)} {conjunction} {last}"
@@ -83,8 +89,7 @@ class Fault(BaseModel):
 
     def matches(self, method: str, path: str) -> bool:
         """Return whether the fault affects a request."""
-        expected_method, pattern = _PATHS[self.call]
-        return method == expected_method and pattern.fullmatch(path) is not None
+        return call_of(method, path) == self.call
 
     @property
     def is_processed(self) -> bool:

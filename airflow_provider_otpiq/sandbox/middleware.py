@@ -1,20 +1,27 @@
-"""The middleware that logs requests, checks the API key and applies faults."""
+"""The middleware that logs requests, checks the API key, and applies faults and deviations."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import json
+import re
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_otpiq.sandbox.deviations import DEVIATIONS
+from airflow_provider_otpiq.sandbox.exchange import Exchange
+from airflow_provider_otpiq.sandbox.faults import call_of
 from airflow_provider_otpiq.sandbox.responses import Response, call_app, make_response, replay, send_response
+from airflow_provider_otpiq.sandbox.service import BadRequestError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from airflow_provider_otpiq.sandbox.faults import Fault
+    from airflow_provider_otpiq.sandbox.faults import Call, Fault
     from airflow_provider_otpiq.sandbox.request_log import LoggedRequest
     from airflow_provider_otpiq.sandbox.state import SandboxState
 
 _DOWNLOADS = "/files/"
+_CAMPAIGN = re.compile("/api/whatsapp/campaigns/(?P<id>[^/]+)")
 _UNAUTHORIZED = {"message": "Unauthorized, please use your project api key"}  # as documented
 _UNEXPECTED_KEY = {"error": "Authorization: a download must not have this header; the API key is for OTPIQ's API only"}
 
@@ -71,6 +78,55 @@ class FaultMiddleware:
             return make_response(400, _UNEXPECTED_KEY) if carries_key else None
         authorized = (b"authorization", f"Bearer {self._state.api_key}".encode()) in scope["headers"]
         return None if authorized else make_response(401, _UNAUTHORIZED)
+
+
+class DeviationMiddleware:
+    """ASGI middleware that changes requests and responses as the sandbox's deviations do."""
+
+    def __init__(self, app: ASGIApp, state: SandboxState) -> None:
+        self._app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an ASGI connection."""
+        call = call_of(scope["method"], scope["path"]) if self._state.deviations and scope["type"] == "http" else None
+        if call is None:
+            await self._app(scope, receive, send)
+            return
+        raw_body = await _read_body(receive)
+        exchange = self._exchange(call, scope["path"], raw_body)
+        deviations = [DEVIATIONS[name] for name in self._state.deviations if call in DEVIATIONS[name].calls]
+        try:
+            for deviation in deviations:
+                if deviation.before and isinstance(exchange.body, dict):
+                    deviation.before(exchange)
+        except BadRequestError as error:
+            exchange.status, exchange.content = 400, {"error": str(error)}
+        else:
+            changed = raw_body if exchange.body is None else json.dumps(exchange.body).encode()
+            response = await call_app(self._app, scope, changed)
+            exchange.status, exchange.content = response.status, _parse(response.body)
+            exchange.headers = {"content-type": dict(response.headers)[b"content-type"].decode()}
+        for deviation in deviations:
+            if deviation.after:
+                deviation.after(exchange)
+        response = make_response(exchange.status, exchange.content, exchange.headers)
+        await send_response(response, None, send, asyncio.Event())
+
+    def _exchange(self, call: Call, path: str, raw_body: bytes) -> Exchange:
+        campaigns = self._state.campaigns
+        found = _CAMPAIGN.match(path)
+        campaign = campaigns.find(found["id"]) if found else None
+        body = _parse(raw_body)
+        return Exchange(call, body if isinstance(body, dict) else None, campaign, campaigns.names, self._state.now())
+
+
+def _parse(body: bytes) -> Any:
+    """Return a body's JSON, or its text."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
 
 
 def _log_status(send: Send, received: LoggedRequest) -> Send:

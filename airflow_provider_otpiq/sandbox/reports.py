@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq.sandbox.schemas import GenerateReportRequest, MessageStatus, ReportStatus
 
 LIFETIME = timedelta(days=30)
-REPORT_ASSUMPTIONS = [
-    "A report has the messages whose Created At is in its window, including both ends. A message is created when its"
-    " campaign, or sample, starts.",
+REPORT_SIMULATION = [
+    "A report's window includes both ends.",
     f"A message is delivered {DELIVERED_AFTER.seconds} seconds after it is sent. If its number ends in an even digit,"
     f" it is read {READ_AFTER.seconds} seconds after it is sent. deliveredCount counts it as soon as it is sent.",
     f"Error Reason is the last error of a message's flow. A failed message has one. A message to a number that ends in"
     f" {DELAYED_SUFFIX} has one too, although it is delivered.",
     "A failed message has a Sent At. It keeps its cost after the refund, which comes when its campaign is completed.",
-    "A report shows the moment at which it was generated, so each download is the same. It may be empty, and returns"
-    " 201. An empty phoneNumbers or statuses returns 400. filters has only the filters that were set.",
+    "A report shows the moment at which it was generated, so each download is the same. It returns 201. An empty"
+    " phoneNumbers or statuses returns 400. filters has only the filters that were set.",
     "A report's file has phone numbers in digits without plus, times in UTC, CRLF line endings and no byte order mark.",
     "An expired report is still listed, and its download returns 404. No report becomes deleted.",
     "downloadUrl has the host by which the client reached the sandbox, and plain http. A download with an"

@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from airflow_provider_otpiq.sandbox.app import make_app
+from airflow_provider_otpiq.sandbox.deviations import parse_deviations
 from airflow_provider_otpiq.sandbox.faults import Fault
 from airflow_provider_otpiq.sandbox.local_requests import LocalRequestsMiddleware
 from airflow_provider_otpiq.sandbox.request_log import KEEP_REQUESTS
@@ -18,6 +19,7 @@ from airflow_provider_otpiq.sandbox.service import CREDIT
 from airflow_provider_otpiq.sandbox.state import SandboxState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
 
@@ -35,8 +37,10 @@ class Sandbox:
     :param api_key: the only API key that it accepts.
     :param credit: the project's initial credit in IQD, 15,000 by default.
     :param keep_requests: how many of the last requests :attr:`requests` lists: 0 or more, 1,000 by default.
+    :param deviations: the ids of assumptions about OTPIQ from which it deviates, such as ``attach-all-present``; none
+        by default.
     :raises OSError: if the port is taken.
-    :raises ValueError: if ``keep_requests`` is negative.
+    :raises ValueError: if ``keep_requests`` is negative, or if it cannot deviate from one of the assumptions.
     """
 
     def __init__(
@@ -47,9 +51,10 @@ class Sandbox:
         api_key: str = "sk_dev_sandbox",
         credit: int = CREDIT,
         keep_requests: int = KEEP_REQUESTS,
+        deviations: Iterable[str] = (),
     ) -> None:
         self.api_key = api_key
-        self._state = SandboxState(api_key, credit=credit, keep_requests=keep_requests)
+        self._state = SandboxState(api_key, credit=credit, keep_requests=keep_requests, deviations=deviations)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
         # Connections inherit it: older uvicorn sends head and body separately, and the body would wait 40 ms.
@@ -114,6 +119,15 @@ class Sandbox:
     def credit(self, credit: int) -> None:
         self._state.campaigns.credit = credit
 
+    @property
+    def deviations(self) -> tuple[str, ...]:
+        """The ids of assumptions about OTPIQ from which it deviates. They can be set."""
+        return self._state.deviations
+
+    @deviations.setter
+    def deviations(self, deviations: Iterable[str]) -> None:
+        self._state.deviations = parse_deviations(deviations)
+
     def arm(self, call: str, **fault: Any) -> None:
         """
         Arm a fault for the next requests of one kind.
@@ -151,7 +165,7 @@ class Sandbox:
         self._state.move_clock(timedelta(**by))
 
     def reset(self) -> None:
-        """Remove all campaigns, reports, requests and faults; reset the clock, the credit and the resources."""
+        """Remove all campaigns, reports, requests and faults; reset the clock, credit, resources and deviations."""
         self._state.reset()
 
     def serve(self) -> None:

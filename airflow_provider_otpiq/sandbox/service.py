@@ -54,6 +54,11 @@ class CampaignService:
     def credit(self, credit: int) -> None:
         self._budget += credit - self.credit
 
+    @property
+    def names(self) -> set[str]:
+        """The names of all campaigns."""
+        return {campaign.name for campaign in list(self._by_id.values())}
+
     def find(self, campaign_id: str) -> Campaign | None:
         """Find a campaign by its ``_id``."""
         return self._by_id.get(campaign_id.lower())

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airflow_provider_otpiq.sandbox.deviations import parse_deviations
 from airflow_provider_otpiq.sandbox.reports import LIFETIME, ReportService
 from airflow_provider_otpiq.sandbox.request_log import LoggedRequest, RequestLog
 from airflow_provider_otpiq.sandbox.resources import ResourceChanges
 from airflow_provider_otpiq.sandbox.service import CampaignService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from airflow_provider_otpiq.sandbox.faults import Fault
 
@@ -20,11 +21,12 @@ class SandboxState:
     """
     The sandbox's state. The API key of a request is compared and never saved.
 
-    :raises ValueError: if ``keep_requests`` is negative.
+    :raises ValueError: if ``keep_requests`` is negative, or the sandbox cannot deviate from an assumption.
     """
 
-    def __init__(self, api_key: str, *, credit: int, keep_requests: int) -> None:
+    def __init__(self, api_key: str, *, credit: int, keep_requests: int, deviations: Iterable[str]) -> None:
         self.api_key = api_key
+        self.deviations = self._initial_deviations = parse_deviations(deviations)
         self.campaigns = CampaignService(clock=self.now, credit=credit)
         self.reports = ReportService(clock=self.now, campaigns=self.campaigns)
         self.resources = ResourceChanges()
@@ -61,10 +63,11 @@ class SandboxState:
         return None
 
     def reset(self) -> None:
-        """Remove all campaigns, reports, requests and faults; reset the clock, the credit and the resources."""
+        """Remove all campaigns, reports, requests and faults; reset the clock, credit, resources and deviations."""
         self.campaigns.clear()
         self.reports.clear()
         self.requests.clear()
         self.faults.clear()
         self.resources.clear()
         self.clock_offset = timedelta()
+        self.deviations = self._initial_deviations

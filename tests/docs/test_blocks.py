@@ -87,6 +87,12 @@ def test_every_block_has_a_kind() -> None:
     assert [str(block) for block in BLOCKS if kind_of(block) == "unknown"] == []
 
 
+def test_the_readme_shows_the_first_example() -> None:
+    example = (EXAMPLE_DAGS / "example_otpiq_first.py").read_text()
+    assert [block.code for block in BLOCKS if block.page == "README.md" and kind_of(block) == "dag"] == [example]
+    assert len(example.splitlines()) <= 25
+
+
 @of_kind("dag", containing="ApprovalOperator")
 def test_only_an_approved_campaign_is_sent(block: Block, folder: Path) -> None:
     (dag,) = dags_in(write(folder, block))

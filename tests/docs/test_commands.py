@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from airflow_provider_otpiq.check.__main__ import main
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from dev.constraints import environments
 from dev.local_airflow import REPOSITORY
@@ -54,7 +55,8 @@ def called(*start: str) -> pytest.MarkDecorator:
 
 
 def test_each_command_has_a_test_below() -> None:
-    assert {words[0] for _, words in COMMANDS} == {"airflow", "curl", "export", "make", "otpiq-sandbox", "pip"}
+    programs = {"airflow", "curl", "export", "make", "otpiq-check", "otpiq-sandbox", "pip"}
+    assert {words[0] for _, words in COMMANDS} == programs
 
 
 def test_the_make_targets_exist() -> None:
@@ -107,6 +109,15 @@ def test_the_sandbox_runs(words: list[str]) -> None:
         printed = [sandbox.stdout.readline() for _ in range(4)]
         sandbox.terminate()
     assert "base URL" in "".join(printed)
+
+
+@called("otpiq-check")
+def test_the_check_runs(
+    words: list[str], sandbox_hook: OtpiqHook, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTPIQ_API_KEY", sandbox.api_key)
+    monkeypatch.chdir(tmp_path)
+    assert main([sandbox.url if word.startswith("https:") else word for word in words]) == 0
 
 
 @called("curl")

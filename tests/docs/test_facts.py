@@ -8,8 +8,10 @@ import re
 import pytest
 
 from airflow_provider_otpiq import exceptions
+from airflow_provider_otpiq.assumptions import ASSUMPTIONS
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
 from airflow_provider_otpiq.operators import campaign
+from airflow_provider_otpiq.sandbox.deviations import DEVIATIONS
 from dev.local_airflow import REPOSITORY
 from tests.conftest import AIRFLOW_VERSION
 from tests.docs.pages import DOCS
@@ -63,7 +65,7 @@ def test_the_files_to_change_exist() -> None:
     table = (REPOSITORY / "CONTRIBUTING.md").read_text().split("## Where to change what\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (?!---|change)[^|]+ \| (.+) \|$", table, re.MULTILINE)
     paths = [path for row in rows for path in re.findall(r"`([\w/]+(?:\.\w+|/))`", row)]
-    assert len(rows) == 10
+    assert len(rows) == 11
     roots = (REPOSITORY, REPOSITORY / "airflow_provider_otpiq")
     assert [path for path in paths if not any((root / path).exists() for root in roots)] == []
 
@@ -98,3 +100,17 @@ def airflow_options() -> dict[str, str]:
         for name, options in retrieve_configuration_description().items()
         for option, described in options["options"].items()
     }
+
+
+def test_the_table_lists_every_deviation_of_the_sandbox() -> None:
+    page = (DOCS / "howto" / "test-your-dags.md").read_text()
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    assert rows == [(name, ASSUMPTIONS[name].text, deviation.text) for name, deviation in DEVIATIONS.items()]
+
+
+def test_the_code_and_the_pages_name_only_ids_of_assumptions() -> None:
+    files = [*(REPOSITORY / "airflow_provider_otpiq").rglob("*.py"), *DOCS.rglob("*.md")]
+    words = re.compile(r"(?<!-)[Aa]ssumptions?[\s(:`]+([a-z]+(?:-[a-z0-9]+)+)")
+    named = {name for file in files for name in words.findall(re.sub(r'["#]\s+["#]', " ", file.read_text()))}
+    assert named <= ASSUMPTIONS.keys()
+    assert named >= {"null-clears-time", "state-refusal", "time-offset"}

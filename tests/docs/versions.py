@@ -30,7 +30,7 @@ def documented(difference: str) -> bool:
     """Read the cell of a difference for the running Airflow; its row is found by how it begins."""
     _, (head, *rows) = tables()
     major, minor, *_ = Version(version("apache-airflow")).release
-    column = head.index(f"{major}.{minor}")
+    column = head.index(running) if (running := f"{major}.{minor}") in head else -1  # a pre-release, like the newest
     (cell,) = [row[column] for row in rows if row[0].startswith(difference)]
     return {"yes": True, "no": False}[cell]
 

@@ -275,6 +275,13 @@ def test_the_command_exits_on_a_negative_number_of_requests() -> None:
 
 
 @pytest.mark.system
+def test_the_command_exits_on_an_unknown_deviation() -> None:
+    run = run_command("--port", "0", "--deviate", "unknown")
+    assert run.returncode == 1
+    assert run.stderr.startswith("otpiq-sandbox: deviations: the sandbox cannot deviate from unknown; expected ids of ")
+
+
+@pytest.mark.system
 @pytest.mark.parametrize("package", ["fastapi", "jinja2", "uvicorn"])
 def test_the_command_without_its_extra_says_what_to_install(package: str) -> None:
     without = f"import sys; sys.modules[{package!r}] = None; import airflow_provider_otpiq.sandbox.__main__"
@@ -287,6 +294,7 @@ def test_the_command_without_its_extra_says_what_to_install(package: str) -> Non
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_it_is_stopped(how: signal.Signals) -> None:
     options = ["--port", "0", "--credit", "99", "--keep-requests", "1"]
+    options += ["--deviate", "rate-limit", "--deviate", "create-status"]
     with subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -298,6 +306,8 @@ def test_the_command_serves_until_it_is_stopped(how: signal.Signals) -> None:
         requests.get(f"{url}/info", timeout=10)
         listed = requests.get(f"{url.removesuffix('api')}_sandbox/requests", timeout=10).json()["requests"]
         assert [request["status"] for request in listed] == [401]
+        about = requests.get(f"{url.removesuffix('api')}_sandbox", timeout=10).json()
+        assert about["deviations"] == ["create-status", "rate-limit"]
         process.send_signal(how)
         assert process.wait(timeout=10) in (0, -how)
         assert process.stderr.read() == ""

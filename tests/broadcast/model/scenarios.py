@@ -84,7 +84,7 @@ PREPARE_AGAIN = [
     [prepare(first=OTHERS), *SUMMER_AGAIN],
     SUMMER_AGAIN,
 ]
-STOPPED = "was stopped"
+STOPPED = "was stopped|each stopped start"
 START_AGAIN = [[start(60)], [stop(), start(60)], [stop(), start(90)]]
 
 

@@ -1,0 +1,1 @@
+"""The command ``otpiq-check``: does the real OTPIQ behave as this provider assumes? It sends no messages."""

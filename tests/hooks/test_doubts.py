@@ -1,0 +1,145 @@
+"""Responses that contradict an assumption: errors name it, and nothing starts at a wrong time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+import pytest
+
+from airflow_provider_otpiq.exceptions import OtpiqNotFoundError, OtpiqRequestError, OtpiqValidationError
+from tests.broadcast.people import number
+from tests.fakes import CREATE
+from tests.sandbox.client import start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from syrupy.assertion import SnapshotAssertion
+
+    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+    from airflow_provider_otpiq.sandbox import Sandbox
+
+AHEAD: dict[str, Any] = {"schedule_type": "schedule", "scheduled_for": "2099-12-01T09:00:00+03:00"}
+NUMBERS = [number(each) for each in range(101)]
+RECIPIENTS = [{"phoneNumber": each} for each in NUMBERS[:2]]
+
+
+def generate(hook: OtpiqHook, **fields: Any) -> None:
+    now = pendulum.now("UTC")
+    hook.generate_report(start=now.subtract(days=1), end=now, **fields)
+
+
+REFUSED: dict[str, Callable[[OtpiqHook, str], object]] = {
+    "name-reuse": lambda hook, campaign_id: hook.create_campaign(**CREATE),
+    "schedule-empty": lambda hook, campaign_id: hook.create_campaign(**CREATE | AHEAD),
+    "schedule-far-ahead": lambda hook, campaign_id: hook.create_campaign(**CREATE | AHEAD),
+    "time-alone": lambda hook, campaign_id: hook.update_campaign(
+        campaign_id=campaign_id, scheduled_for=AHEAD["scheduled_for"]
+    ),
+    "schedule-alone": lambda hook, campaign_id: hook.update_campaign(campaign_id=campaign_id, schedule_type="schedule"),
+    "attach-all-present": lambda hook, campaign_id: hook.attach_recipients(
+        campaign_id=campaign_id, recipients=RECIPIENTS
+    ),
+    "report-empty": lambda hook, campaign_id: generate(hook),
+    "report-1000-numbers": lambda hook, campaign_id: generate(hook, phone_numbers=NUMBERS),
+}
+
+
+@pytest.fixture
+def campaign_id(sandbox_hook: OtpiqHook) -> str:
+    campaign_id: str = sandbox_hook.create_campaign(**CREATE)["_id"]
+    sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=RECIPIENTS)
+    return campaign_id
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_error_of_a_refusal_names_the_assumption_and_what_to_do(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, campaign_id: str, name: str, snapshot: SnapshotAssertion
+) -> None:
+    sandbox.deviations = [name]
+    with pytest.raises((OtpiqRequestError, OtpiqNotFoundError)) as caught:
+        REFUSED[name](sandbox_hook, campaign_id)
+    assert str(caught.value).replace(campaign_id, "<id>") == snapshot
+
+
+def test_a_refusal_for_another_reason_names_no_assumption(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, campaign_id: str
+) -> None:
+    for call in ("create", "update", "attach", "generate"):
+        sandbox.arm(call, status=400, body={"error": "The parameter is invalid"})
+    requests: list[Callable[[], object]] = [
+        lambda: sandbox_hook.create_campaign(**CREATE | AHEAD),
+        lambda: sandbox_hook.update_campaign(campaign_id=campaign_id, **AHEAD),
+        lambda: sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=RECIPIENTS),
+        lambda: generate(sandbox_hook, phone_numbers=NUMBERS[:1]),
+    ]
+    for send in requests:
+        with pytest.raises(OtpiqRequestError) as caught:
+            send()
+        assert "ssumption" not in str(caught.value)
+
+
+SCHEDULED: dict[str, Callable[[OtpiqHook, str], object]] = {
+    "create": lambda hook, campaign_id: hook.create_campaign(**CREATE | AHEAD),
+    "update": lambda hook, campaign_id: hook.update_campaign(campaign_id=campaign_id, **AHEAD),
+}
+
+
+@pytest.mark.parametrize("call", SCHEDULED)
+def test_a_campaign_whose_time_otpiq_has_read_differently_is_a_draft_again(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, campaign_id: str, call: str, snapshot: SnapshotAssertion
+) -> None:
+    sandbox.deviations = ["time-offset"]
+    with pytest.raises(OtpiqValidationError) as caught:
+        SCHEDULED[call](sandbox_hook, campaign_id)
+    assert {(campaign["status"], campaign["scheduledFor"]) for campaign in sandbox.campaigns} == {("draft", None)}
+    assert str(caught.value).replace(sandbox.campaigns[-1]["_id"], "<id>") == snapshot
+
+
+@pytest.mark.parametrize("deviation", ["back-to-draft", "null-clears-time"])
+def test_the_error_says_if_it_may_not_be_a_draft(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, campaign_id: str, deviation: str
+) -> None:
+    sandbox.deviations = ["time-offset", deviation]
+    with pytest.raises(OtpiqValidationError, match="could not be made a draft again"):
+        sandbox_hook.update_campaign(campaign_id=campaign_id, **AHEAD)
+
+
+def test_the_error_says_if_the_campaign_has_started(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, campaign_id: str
+) -> None:
+    start(sandbox, campaign_id)
+    sandbox.deviations = ["started-refused"]
+    with pytest.raises(OtpiqValidationError, match=r"It has started, .* \(assumption started-refused\)"):
+        sandbox_hook.update_campaign(campaign_id=campaign_id, **AHEAD)
+
+
+@pytest.mark.parametrize("time", ["2099-12-01T06:00:00.5Z", "2099-12-01T06:00Z", "2099-12-01 09:00:30+03:00"])
+def test_the_same_time_may_be_written_in_another_way(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, campaign_id: str, time: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    campaign = {"_id": campaign_id, "scheduledFor": time}
+    sandbox.arm("update", status=200, body={"success": True, "data": campaign})
+    assert sandbox_hook.update_campaign(campaign_id=campaign_id, **AHEAD) == campaign
+    assert "time-offset" not in caplog.text
+
+
+@pytest.mark.parametrize("time", ["2099-12-01T09:00:00", "2099-12-01", "tomorrow", None])
+def test_a_time_that_cannot_be_compared_is_a_warning(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, campaign_id: str, time: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.arm("update", status=200, body={"success": True, "data": {"_id": campaign_id, "scheduledFor": time}})
+    sandbox_hook.update_campaign(campaign_id=campaign_id, **AHEAD)
+    assert f"OTPIQ's scheduledFor, {time}, cannot be compared with 2099-12-01T06:00:00Z" in caplog.text
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+def test_a_guard_rail_that_cannot_be_checked_is_a_warning(
+    sandbox: Sandbox, connect: Callable[..., OtpiqHook], campaign_id: str, limit: int | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    hook = connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": limit} if limit else {})
+    sandbox.deviations = ["attach-shape"]
+    hook.attach_recipients(campaign_id=campaign_id, recipients=[{"phoneNumber": number(200)}])
+    assert ("not their sum (assumption attach-shape)" in caplog.text) == bool(limit)
