@@ -64,8 +64,8 @@ class Row:
     @property
     def may_have_taken_effect(self) -> bool:
         """The value of such an error."""
-        error: OtpiqApiError = getattr(exceptions, self.error)("", status_code=self.arm.get("status"))
-        return error.may_have_taken_effect
+        error: OtpiqApiError = getattr(exceptions, self.error)("")
+        return error.may_have_taken_effect or self.arm is SEE_OTHER
 
 
 def html(status: int) -> dict[str, Any]:

@@ -35,11 +35,11 @@ IRAQI_SPELLING: list[Callable[[str, str, str], str]] = [
     lambda code, national, _: f"{code}{national}@c.us",
     lambda _, national, __: f"0{national}",
     lambda _, national, __: national,
-    lambda _, national, __: f"{national}.0",
     lambda _, national, __: f"'0{national}",
     lambda _, national, __: f"0{national}".translate(ARABIC),
     lambda code, national, _: f"{code}0{national}",
 ]
+FLOAT: Callable[[str, str, str], str] = lambda _, national, __: f"{national}.0"  # noqa: E731
 TAILS = [" (2)", "/1", "-2", " 0", "99", ".5"]
 
 
@@ -56,7 +56,7 @@ def random_person(choice: random.Random) -> tuple[str, str, str]:
 
 
 def spell(choice: random.Random, code: str, national: str, trunk: str) -> str:
-    return choice.choice(IRAQI_SPELLING if code == "964" else ANY_SPELLING)(code, national, trunk)
+    return choice.choice([*IRAQI_SPELLING, FLOAT] if code == "964" else ANY_SPELLING)(code, national, trunk)
 
 
 def attached(written: list[str]) -> dict[int, str]:

@@ -124,6 +124,7 @@ def test_a_schedule_with_a_lost_response_is_taken_back(
 
 
 def test_an_interrupt_takes_the_schedule_back(create: Check, sandbox: Sandbox) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # an earlier test may have left another handler
     sandbox.arm("update", times=6, when="after")
     sandbox.arm("update", when="after", delay=60)
     main_thread = threading.main_thread().ident
@@ -136,7 +137,10 @@ def test_an_interrupt_takes_the_schedule_back(create: Check, sandbox: Sandbox) -
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    run = create()
+    try:
+        run = create()
+    finally:
+        signal.signal(signal.SIGINT, before)
     thread.join()
     assert run.status == 2
     assert run.err == "otpiq-check: interrupted; a draft may exist, and sends nothing. Run the command again.\n"
