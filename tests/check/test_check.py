@@ -15,6 +15,7 @@ import pytest
 from airflow_provider_otpiq.assumptions import ASSUMPTIONS
 from airflow_provider_otpiq.check.results import CHECKS
 from tests.check.conftest import OWN_NUMBER
+from tests.conftest import AIRFLOW_VERSION
 from tests.wire import refusing_port
 
 if TYPE_CHECKING:
@@ -316,7 +317,8 @@ def test_what_cannot_run_says_in_one_line_what_to_do(
 
 def test_a_missing_connection_says_what_to_do(check: Check, sandbox: Sandbox) -> None:
     run = check("--conn-id", "missing", url=None)
-    assert (run.status, run.out) == (2, "")
+    assert run.status == 2
+    assert not run.out or AIRFLOW_VERSION.major == 2  # whose own log is printed
     assert run.err.startswith("otpiq-check: --conn-id: the connection 'missing' cannot be read (")
     assert run.err.endswith("Add it, or set --url and OTPIQ_API_KEY instead, which need no database.\n")
 

@@ -21,6 +21,7 @@ from airflow_provider_otpiq.operators.campaign import (
 from airflow_provider_otpiq.operators.recipients import AttachRecipientsOperator
 from airflow_provider_otpiq.sandbox.deviations import DEVIATIONS
 from tests.broadcast.people import TEMPLATE, everybody, number, write_audience
+from tests.conftest import AIRFLOW_VERSION
 from tests.fakes import StateStore
 from tests.operators.broadcasts import Run, in_minutes, later
 
@@ -99,7 +100,8 @@ def run(request: pytest.FixtureRequest, sandbox: Sandbox, sleep_calls: list[floa
 @pytest.fixture
 def attached(context: dict[str, Any], run: Dag) -> Callable[[], str]:
     """Create a campaign and attach recipients."""
-    context["task_state_store"] = StateStore()
+    if AIRFLOW_VERSION.release >= (3, 3):
+        context["task_state_store"] = StateStore()
     recipients = [
         {"phoneNumber": number(each), "templateParameters": {"body": {"1": "Ali"}}} for each in range(PARTS * PART_SIZE)
     ]
