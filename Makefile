@@ -22,7 +22,7 @@ demo: .venv/ready  ## run an example DAG in a real Airflow against the sandbox, 
 airflow: .venv/ready  ## the same with Airflow's web UI, until Ctrl-C (AIRFLOW_PORT=8080)
 	.venv/bin/python -m dev.webui $(AIRFLOW_PORT)
 
-unit: .venv/ready  ## the fast tests, which start no process, for the inner loop: 20 seconds
+unit: .venv/ready  ## the fast tests, which start no process, for the inner loop
 	.venv/bin/pytest $(IN_PARALLEL) -q -m 'not system and not slow and $(FAST)'
 
 test: .venv/ready  ## all tests on the newest Airflow but those below
