@@ -144,7 +144,7 @@ MUTANTS = {
     ),
     "a time that has passed is asked for once": Mutant(
         "_broadcast.schedule",
-        "if not has_passed or lead(self.request) < time + _MARGIN:",
+        "if not has_passed or lead(self.request) < time + MARGIN:",
         "if True:",
         "a start that is frozen twice",
         "a time had passed when OTPIQ was asked for it",
