@@ -76,7 +76,7 @@ def parse_windows(value: object) -> tuple[Window, ...]:
 
 def end_of_all(windows: Sequence[Window], time: DateTime) -> DateTime:
     """Return when the windows end that a time is in; they may overlap or follow each other."""
-    for _ in windows:
+    for _ in range(len(windows) + 1):  # once more, because a change of the clock may skip an end
         for window in windows:
             if time in window:
                 time = window.end_after(time)

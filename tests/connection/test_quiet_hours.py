@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
@@ -100,6 +100,7 @@ ABOUT_A_CLOCK_CHANGE = st.builds(
     st.sampled_from(["Europe/Berlin", "Australia/Lord_Howe", "Asia/Baghdad"]),
     ABOUT_A_CLOCK_CHANGE,
 )
+@example(["02:01", "02:00"], "Europe/Berlin", pendulum.datetime(2026, 3, 29, 0, 59))  # there is no 02:00 on that day
 def test_their_end_is_not_quiet_and_within_a_day(hours: list[str], timezone: str, time: pendulum.DateTime) -> None:
     window = f"{'-'.join(hours)} {timezone}"
     end = end_of_quiet(window, time.isoformat())
