@@ -106,7 +106,10 @@ def test_their_end_is_not_quiet_and_within_a_day(hours: list[str], timezone: str
     end = end_of_quiet(window, time.isoformat())
     if end:
         assert not is_quiet(window, end)
-        assert timedelta() < pendulum.parse(end) - time <= timedelta(hours=25)  # type: ignore[operator]
+        first, last = (60 * int(each[:2]) + int(each[3:]) for each in hours)
+        may_be_skipped = (first - last) % (24 * 60) <= 60  # by a change of the clock
+        longest = timedelta(hours=49 if may_be_skipped else 25)
+        assert timedelta() < pendulum.parse(end) - time <= longest  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
