@@ -305,7 +305,8 @@ class OtpiqHook(OtpiqBaseHook):
             response = self._client.request(method, path, model, request.body(), if_lost=request.if_lost, check=check)
         campaign = _data(response)
         if request.scheduled_for:
-            require_same_time(self.update_campaign, campaign, request.scheduled_for)
+            update = partial(self.update_campaign, check_before_attempt=check)
+            require_same_time(update, campaign, request.scheduled_for)
         return campaign
 
     def _send_at_most_once(

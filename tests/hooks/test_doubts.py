@@ -106,6 +106,18 @@ def test_the_error_says_if_it_may_not_be_a_draft(
         sandbox_hook.update_campaign(campaign_id=campaign_id, **AHEAD)
 
 
+def test_the_check_is_called_before_the_campaign_becomes_a_draft_again(
+    sandbox: Sandbox, sandbox_hook: OtpiqHook, campaign_id: str
+) -> None:
+    sandbox.deviations = ["time-offset"]
+    checks: list[str] = []
+    with pytest.raises(OtpiqValidationError):
+        sandbox_hook.update_campaign(
+            campaign_id=campaign_id, check_before_attempt=lambda: checks.append("checked"), **AHEAD
+        )
+    assert len(checks) == len([request for request in sandbox.requests if request["method"] == "PATCH"]) == 2
+
+
 def test_the_error_says_if_the_campaign_has_started(
     sandbox: Sandbox, sandbox_hook: OtpiqHook, campaign_id: str
 ) -> None:
