@@ -56,7 +56,7 @@ class RowClassifier:
     """
     The tables that decide about each row; load them before :meth:`decide`.
 
-    They are ``source`` and ``suppress``, and of a follow-up ``left_out``: whom the report suppresses, and why.
+    They are ``source`` and ``suppress``, and of a follow-up ``left_out``: the rows that the report suppresses, and why.
     """
 
     def __init__(self, database: Database, request: AudienceRequest) -> None:

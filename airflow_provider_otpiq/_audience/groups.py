@@ -72,7 +72,7 @@ def folder_name(group: str) -> str:
     """
     Return the name of a group's folder: letters, digits, ``-`` and ``_`` are kept, all else is percent-encoded.
 
-    It has no dot, so it is no file of the output, and neither ``.`` nor ``..``.
+    It has no dot, so it is not the name of a file of the output, ``.`` or ``..``.
     """
     name = quote(group, safe="").replace(".", "%2E").replace("~", "%7E")
     return f"%{ord(name[0]):02X}{name[1:]}" if name.lower() in _USED_BY_THE_OUTPUT else name

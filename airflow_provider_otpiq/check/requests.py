@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EMPTY, LAST_DAY, MANY_NUMBERS = "report of no messages", "report of the last day", "report for 1,000 numbers"
 _DISTANCE = timedelta(days=370)
-"""How far away schedules are: more than the guard requires, so a slow clock is no matter."""
+"""How far away schedules are: more than the guard requires, so that a slow clock does not matter."""
 _BEFORE_OTPIQ = {"startDate": "2020-01-01T00:00:00Z", "endDate": "2020-01-01T00:01:00Z"}
 _NUMBERS = [f"+964770{number:07}" for number in range(1000)]
 _MAX_ROWS = 1000

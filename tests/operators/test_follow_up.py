@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def delivery(report: ReportTask, broadcast: str, tmp_path: Path) -> str:
-    """Give the report of a broadcast to nine people, of whom the first one's message failed."""
+    """Give the report of a broadcast to nine people; the message to the first one failed."""
     with later(hours=1):
         return str(report(broadcast=broadcast, destination=f"{tmp_path}/reports/first.parquet"))
 
