@@ -73,6 +73,8 @@ class RunningAirflow(LocalAirflow):
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            # On a busy machine, the API server takes longer than the default of 5 seconds, which fails a task.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         }
 
     @contextlib.contextmanager
