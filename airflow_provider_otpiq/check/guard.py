@@ -56,7 +56,7 @@ class Guard:
         self.campaign_id: str | None = None
         """The draft's ``_id``; None until OTPIQ's response shows it."""
         self.may_be_scheduled = False
-        """Whether the draft may have a schedule: True until OTPIQ's response proves that it has none."""
+        """Whether the draft may have a schedule: while it exists, True until OTPIQ's response proves that it has none."""
         self._was_created = self._may_have_started = self._may_have_recipients = self._has_far_time = False
         self._before = (False, False)
 
@@ -89,12 +89,15 @@ class Guard:
         campaign = content.get("data") if isinstance(content, dict) else None
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or not isinstance(campaign, dict):
             return
+        self._may_have_started |= campaign.get("startedAt") is not None
+        self.may_be_scheduled |= campaign.get("scheduledFor") is not None
         if path == CAMPAIGNS and _is_id(campaign.get("_id")):
             self.campaign_id = campaign["_id"]
+            self.may_be_scheduled = not _has_no_time(campaign)
         if method == "PATCH":
             self._has_far_time = _is_far(campaign.get("scheduledFor"))
-        if method == "PATCH" and body == TAKE_BACK and _has_no_time(campaign):
-            self.may_be_scheduled = False
+            if body == TAKE_BACK and _has_no_time(campaign):
+                self.may_be_scheduled = False
 
     def _admit_create(self, body: Mapping[str, Any]) -> None:
         if self._was_created:
