@@ -9,6 +9,8 @@ from airflow_provider_otpiq.check.client import UnknownError
 if TYPE_CHECKING:
     from airflow_provider_otpiq.check.client import Reply, SafeClient
 
+NEEDS_CREATE, NEEDS_NUMBER = "needs --create", "needs --phone-number"
+
 
 class ReportFile(NamedTuple):
     """A downloaded report."""
@@ -32,7 +34,7 @@ class Evidence:
         self.replies: dict[str, Reply] = {}
         self.reasons: dict[str, str] = {}
         """Why a reply or a file is missing, by its name."""
-        self.default_reason = "needs --create"
+        self.default_reason = NEEDS_CREATE
         """Why a request was not sent that has no reason of its own."""
         self.scheduled_for = ""
         """The time of the schedule, as it was sent."""

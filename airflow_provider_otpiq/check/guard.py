@@ -52,13 +52,25 @@ class Guard:
     """
 
     def __init__(self, phone_number: str | None) -> None:
-        self._phone_number = phone_number
+        self.phone_number = phone_number
         self.campaign_id: str | None = None
         """The draft's ``_id``; None until OTPIQ's response shows it."""
         self.may_be_scheduled = False
-        """Whether the draft may have a schedule: while it exists, True until OTPIQ's response proves that it has none."""
+        """Whether the draft may have a schedule: True until OTPIQ's response proves that it has none."""
         self._was_created = self._may_have_started = self._may_have_recipients = self._has_far_time = False
         self._before = (False, False)
+
+    @property
+    def warning(self) -> str:
+        """What the user must know about the draft; empty if it provably is one."""
+        if self.campaign_id is None or not (self.may_be_scheduled or self._may_have_started):
+            return ""
+        recipients = (
+            "Only the number of --phone-number is attached to it, and may get the message."
+            if self._may_have_recipients
+            else "Nobody is attached to it, so it sends nothing."
+        )
+        return f"may still be scheduled, or may have started. {recipients}"
 
     def admit(self, method: str, path: str, body: object) -> None:
         """
@@ -127,7 +139,7 @@ class Guard:
         if self.may_be_scheduled or self._may_have_started:
             raise UnsafeRequestError("nobody is attached, because the campaign may be scheduled or have started")
         match body:
-            case {"recipients": [{"phoneNumber": str(number)}]} if number.removeprefix("+") == self._phone_number:
+            case {"recipients": [{"phoneNumber": str(number)}]} if number.removeprefix("+") == self.phone_number:
                 self._may_have_recipients = True
             case _:
                 raise UnsafeRequestError("nobody is attached but the number of --phone-number")

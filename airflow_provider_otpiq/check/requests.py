@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._models.reports import Report
 from airflow_provider_otpiq.check.client import UnknownError, describe
-from airflow_provider_otpiq.check.evidence import ReportFile
+from airflow_provider_otpiq.check.evidence import NEEDS_NUMBER, ReportFile
 from airflow_provider_otpiq.check.guard import CAMPAIGNS, GENERATE, TAKE_BACK, UNKNOWN_CAMPAIGN, UNKNOWN_FIELD
 from airflow_provider_otpiq.check.project import choose_message
 from airflow_provider_otpiq.exceptions import OtpiqDownloadError, OtpiqError, OtpiqReportError
@@ -56,7 +56,7 @@ def try_campaign(evidence: Evidence, name: str, phone_number: str | None) -> Non
         if phone_number:
             _try_attaches(evidence, name, phone_number, message.parameters)
         else:
-            evidence.default_reason = "needs --phone-number"
+            evidence.default_reason = NEEDS_NUMBER
     finally:
         evidence.client.take_back()
 

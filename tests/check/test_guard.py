@@ -252,3 +252,18 @@ def test_the_id_of_another_response_is_not_the_drafts(client: SafeClient, sandbo
     sandbox.arm("attach", status=200, body={"success": True, "data": {"_id": OTHER}})
     client.ask("attach", "POST", f"{draft}/recipients", recipients(OWN_NUMBER))
     assert refused(client, sandbox, "PATCH", f"{CAMPAIGNS}/{OTHER}", {"name": "A draft"})
+
+
+@pytest.mark.parametrize("state", ["scheduledFor", "startedAt"])
+def test_the_warning_says_if_the_own_number_may_get_the_message(
+    client: SafeClient, sandbox: Sandbox, draft: str, state: str
+) -> None:
+    assert client.guard.warning == ""
+    client.ask("attach", "POST", f"{draft}/recipients", recipients(OWN_NUMBER))
+    assert client.guard.warning == ""
+    sandbox.arm("update", status=200, body={"success": True, "data": {state: time(days=500)}})
+    client.ask("name", "PATCH", draft, {"name": "Another name"})
+    assert client.guard.warning == (
+        "may still be scheduled, or may have started. Only the number of --phone-number is attached to it, and may get"
+        " the message."
+    )
