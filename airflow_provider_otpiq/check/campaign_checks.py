@@ -21,14 +21,20 @@ _RATE_LIMIT = re.compile("rate-?limit|retry-after", re.IGNORECASE)
 _AFTER_ATTACH = "update after the attach"
 
 
-def _create_status(evidence: Evidence) -> Finding:
-    status = accepted(evidence, "create").status
-    return finding(status == HTTPStatus.CREATED, status)
+def _has_status(request: str, status: HTTPStatus) -> Check:
+    def check(evidence: Evidence) -> Finding:
+        seen = accepted(evidence, request).status
+        return finding(seen == status, seen)
+
+    return check
 
 
-def _update_status(evidence: Evidence) -> Finding:
-    status = accepted(evidence, "update").status
-    return finding(status == HTTPStatus.OK, status)
+def _has_shape(request: str) -> Check:
+    return lambda evidence: _shape(accepted(evidence, request))
+
+
+def _is_refused(request: str) -> Check:
+    return lambda evidence: refusal(evidence[request])
 
 
 def _shape(reply: Reply) -> Finding:
@@ -43,12 +49,6 @@ def _campaign_id(evidence: Evidence) -> Finding:
     if not isinstance(value, str):
         return finding(False, type(value).__name__)
     return finding(_ID.fullmatch(value), f"{len(value)} characters, hexadecimal: {bool(_ID.fullmatch(value))}")
-
-
-def _campaign_status(evidence: Evidence) -> Finding:
-    campaigns = [campaign_in(accepted(evidence, request)) for request in ("create", "update")]
-    statuses = [str(campaign["status"]) for campaign in campaigns if "status" in campaign]
-    return finding(not statuses, f"status {', '.join(statuses)}" if statuses else "no status")
 
 
 def _update_recipients(evidence: Evidence) -> Finding:
@@ -79,10 +79,6 @@ def _name_limits(evidence: Evidence) -> Finding:
     return finding(all(found.result == "holds" for found in findings), seen)
 
 
-def _unknown_fields(evidence: Evidence) -> Finding:
-    return refusal(evidence["unknown field"])
-
-
 def _error_body(evidence: Evidence) -> Finding:
     refused = [reply for reply in evidence.replies.values() if reply.status == HTTPStatus.BAD_REQUEST]
     if not refused:
@@ -96,10 +92,6 @@ def _unknown_campaign(evidence: Evidence) -> Finding:
     reply = evidence["unknown campaign"]
     holds = reply.status == HTTPStatus.NOT_FOUND and isinstance(_field(reply, "message"), str)
     return finding(holds, f"{reply.status}, {keys_of(reply.content)}")
-
-
-def _past_time_refused(evidence: Evidence) -> Finding:
-    return refusal(evidence["time in the past"])
 
 
 def _time_offset(evidence: Evidence) -> Finding:
@@ -206,20 +198,19 @@ def _is_number(value: object) -> bool:
 
 
 CAMPAIGN_CHECKS: dict[str, Check] = {
-    "create-status": _create_status,
-    "create-shape": lambda evidence: _shape(accepted(evidence, "create")),
+    "create-status": _has_status("create", HTTPStatus.CREATED),
+    "create-shape": _has_shape("create"),
     "campaign-id": _campaign_id,
-    "campaign-status": _campaign_status,
-    "update-status": _update_status,
-    "update-shape": lambda evidence: _shape(accepted(evidence, "update")),
+    "update-status": _has_status("update", HTTPStatus.OK),
+    "update-shape": _has_shape("update"),
     "update-recipients": _update_recipients,
     "update-cost": _update_cost,
     "attach-counts-at-once": _attach_counts_at_once,
     "name-limits": _name_limits,
-    "unknown-fields": _unknown_fields,
+    "unknown-fields": _is_refused("unknown field"),
     "error-body": _error_body,
     "unknown-campaign": _unknown_campaign,
-    "past-time-refused": _past_time_refused,
+    "past-time-refused": _is_refused("time in the past"),
     "time-offset": _time_offset,
     "schedule-far-ahead": _schedule_far_ahead,
     "schedule-empty": _schedule_empty,
@@ -227,7 +218,7 @@ CAMPAIGN_CHECKS: dict[str, Check] = {
     "schedule-alone": _schedule_alone,
     "back-to-draft": _back_to_draft,
     "null-clears-time": _null_clears_time,
-    "attach-shape": lambda evidence: _shape(accepted(evidence, "attach")),
+    "attach-shape": _has_shape("attach"),
     "attach-all-present": _attach_all_present,
     "plus-refused": _plus_refused,
     "line-break-accepted": _line_break_accepted,
