@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_otpiq._models.datetimes import parse_datetime
 from airflow_provider_otpiq._recipients.attach_response import says_all_already_attached
 from airflow_provider_otpiq.check.client import UnknownError
-from airflow_provider_otpiq.check.finding import accepted, campaign_in, finding, keys_of, refusal
+from airflow_provider_otpiq.check.finding import finding, keys_of, refusal
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.check.client import Reply
@@ -23,14 +23,14 @@ _AFTER_ATTACH = "update after the attach"
 
 def _has_status(request: str, status: HTTPStatus) -> Check:
     def check(evidence: Evidence) -> Finding:
-        seen = accepted(evidence, request).status
+        seen = evidence.accepted(request).status
         return finding(seen == status, seen)
 
     return check
 
 
 def _has_shape(request: str) -> Check:
-    return lambda evidence: _shape(accepted(evidence, request))
+    return lambda evidence: _shape(evidence.accepted(request))
 
 
 def _is_refused(request: str) -> Check:
@@ -45,28 +45,27 @@ def _shape(reply: Reply) -> Finding:
 
 
 def _campaign_id(evidence: Evidence) -> Finding:
-    value = campaign_in(accepted(evidence, "create")).get("_id")
+    value = evidence.campaign("create").get("_id")
     if not isinstance(value, str):
         return finding(False, type(value).__name__)
     return finding(_ID.fullmatch(value), f"{len(value)} characters, hexadecimal: {bool(_ID.fullmatch(value))}")
 
 
 def _update_recipients(evidence: Evidence) -> Finding:
-    total = campaign_in(accepted(evidence, "update")).get("totalRecipients")
+    total = evidence.campaign("update").get("totalRecipients")
     return finding(_is_number(total), f"totalRecipients {total}")
 
 
 def _update_cost(evidence: Evidence) -> Finding:
-    after = evidence.replies.get(_AFTER_ATTACH)
-    campaign = campaign_in(after if after and after.is_success else accepted(evidence, "update"))
+    campaign = evidence.campaign(_AFTER_ATTACH if evidence.was_accepted(_AFTER_ATTACH) else "update")
     cost, total = campaign.get("estimatedTotalCost"), campaign.get("totalRecipients")
     is_free = cost == 0 and _is_number(total) and total != 0
     return finding(_is_number(cost) and not is_free, f"estimatedTotalCost {cost} with totalRecipients {total}")
 
 
 def _attach_counts_at_once(evidence: Evidence) -> Finding:
-    accepted(evidence, "attach")
-    total = campaign_in(accepted(evidence, _AFTER_ATTACH)).get("totalRecipients")
+    evidence.accepted("attach")
+    total = evidence.campaign(_AFTER_ATTACH).get("totalRecipients")
     if not _is_number(total):
         raise UnknownError("the update returns no totalRecipients")
     return finding(total == 1, f"totalRecipients {total} after one number")
@@ -82,7 +81,7 @@ def _name_limits(evidence: Evidence) -> Finding:
 def _error_body(evidence: Evidence) -> Finding:
     refused = [reply for reply in evidence.replies.values() if reply.status == HTTPStatus.BAD_REQUEST]
     if not refused:
-        accepted(evidence, "create")
+        evidence.accepted("create")
         raise UnknownError("no response was a 400")
     wrong = [reply.content for reply in refused if not isinstance(_field(reply, "error"), str)]
     return finding(not wrong, keys_of(wrong[0] if wrong else refused[0].content))
@@ -95,7 +94,7 @@ def _unknown_campaign(evidence: Evidence) -> Finding:
 
 
 def _time_offset(evidence: Evidence) -> Finding:
-    asked, seen = evidence.scheduled_for, campaign_in(accepted(evidence, "schedule")).get("scheduledFor")
+    asked, seen = evidence.scheduled_for, evidence.campaign("schedule").get("scheduledFor")
     try:
         return finding(parse_datetime(seen) == parse_datetime(asked), f"{asked} became {seen}")
     except ValueError:
@@ -124,30 +123,30 @@ def _time_alone(evidence: Evidence) -> Finding:
 
 
 def _schedule_alone(evidence: Evidence) -> Finding:
-    before = campaign_in(accepted(evidence, "schedule")).get("scheduledFor")
+    before = evidence.campaign("schedule").get("scheduledFor")
     reply = evidence["schedule alone"]
     if reply.was_refused:
         return finding(False, reply)
-    after = campaign_in(accepted(evidence, "schedule alone")).get("scheduledFor")
+    after = evidence.campaign("schedule alone").get("scheduledFor")
     return finding(after == before, f"scheduledFor {after}; before {before}")
 
 
 def _back_to_draft(evidence: Evidence) -> Finding:
-    accepted(evidence, "schedule")
+    evidence.accepted("schedule")
     reply = evidence["back to draft"]
     return finding(reply.is_success, reply)
 
 
 def _null_clears_time(evidence: Evidence) -> Finding:
-    accepted(evidence, "schedule")
-    campaign = campaign_in(accepted(evidence, "back to draft"))
+    evidence.accepted("schedule")
+    campaign = evidence.campaign("back to draft")
     if "scheduledFor" not in campaign:
         raise UnknownError("the response has no scheduledFor")
     return finding(campaign["scheduledFor"] is None, f"scheduledFor {campaign['scheduledFor']}")
 
 
 def _attach_all_present(evidence: Evidence) -> Finding:
-    accepted(evidence, "attach")
+    evidence.accepted("attach")
     reply = evidence["attach again"]
     if reply.status == HTTPStatus.BAD_REQUEST and not reply.message:
         raise UnknownError("400 without a message in error or message")
@@ -156,7 +155,7 @@ def _attach_all_present(evidence: Evidence) -> Finding:
 
 
 def _plus_refused(evidence: Evidence) -> Finding:
-    accepted(evidence, "attach")
+    evidence.accepted("attach")
     reply, again = evidence["attach with a plus"], evidence["attach again"]
     if reply.was_refused and not reply.message:
         raise UnknownError("400 without a message in error or message")
@@ -167,7 +166,7 @@ def _plus_refused(evidence: Evidence) -> Finding:
 def _line_break_accepted(evidence: Evidence) -> Finding:
     reply = evidence["attach with a line break"]
     if not reply.is_success:
-        accepted(evidence, "attach")  # otherwise the line break is not the reason
+        evidence.accepted("attach")  # otherwise the line break is not the reason
     return finding(reply.is_success, reply)
 
 
@@ -181,7 +180,7 @@ def _rate_limit(evidence: Evidence) -> Finding:
     limited = [call.purpose for call in evidence.client.calls if call.status == HTTPStatus.TOO_MANY_REQUESTS]
     seen = [*sorted(headers), *(f"429 to {purpose}" for purpose in limited)]
     if not seen:
-        accepted(evidence, "create")
+        evidence.accepted("create")
     return finding(not seen, "; ".join(seen) or "no header about a rate limit")
 
 
