@@ -77,9 +77,7 @@ def _create(evidence: Evidence, phone_number: str | None) -> None:
         try_campaign(evidence, name, phone_number)
         try_reports(evidence)
     except KeyboardInterrupt:
-        raise _CannotRunError(
-            f"interrupted; the draft {name!r} may exist. No message was sent. Run the command again."
-        ) from None
+        raise _CannotRunError(f"interrupted; the draft {name!r} may exist. Run the command again.") from None
     finally:
         if warning := evidence.client.guard.warning:
             print(f"otpiq-check: the draft {name!r} {warning} Delete it in OTPIQ's dashboard.", file=sys.stderr)
@@ -113,26 +111,36 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(options: argparse.Namespace, phone_number: str | None) -> ConnectionSettings:
     try:
         if options.url is None:
-            hook = OtpiqHook(options.conn_id)
-            if phone_number and not hook.guard_rails.is_allowed(phone_number):
-                raise _CannotRunError(
-                    f"--phone-number: is not in allowed_recipients of the connection {options.conn_id!r}. Set a number"
-                    " that the connection allows, or add yours there."
-                )
-            return hook.settings
-        if not os.environ.get(KEY):
-            raise _CannotRunError(f"{KEY}: is not set. Set it to your project's API key (sk_live… or sk_dev…).")
-        connection = Connection(conn_id="--url", conn_type="otpiq", host=options.url, password=os.environ[KEY])
-        return ConnectionSettings.from_connection(connection)
+            return _settings_of_connection(options.conn_id, phone_number)
+        return _settings_of_url(options.url)
     except OtpiqConfigurationError as error:
         raise _CannotRunError(str(error)) from None
-    except _CannotRunError:
+
+
+def _settings_of_url(url: str) -> ConnectionSettings:
+    if not os.environ.get(KEY):
+        raise _CannotRunError(f"{KEY}: is not set. Set it to your project's API key (sk_live… or sk_dev…).")
+    connection = Connection(conn_id="--url", conn_type="otpiq", host=url, password=os.environ[KEY])
+    return ConnectionSettings.from_connection(connection)
+
+
+def _settings_of_connection(conn_id: str, phone_number: str | None) -> ConnectionSettings:
+    hook = OtpiqHook(conn_id)
+    try:
+        settings = hook.settings
+    except OtpiqConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001  # a secrets backend or a database can raise anything
         raise _CannotRunError(
-            f"--conn-id: the connection {options.conn_id!r} cannot be read ({type(error).__name__}:"
-            f" {sanitize(str(error))}). Add it, or set --url and {KEY} instead, which need no database."
+            f"--conn-id: the connection {conn_id!r} cannot be read ({type(error).__name__}: {sanitize(str(error))})."
+            f" Add it, or set --url and {KEY} instead, which need no database."
         ) from None
+    if phone_number and not hook.guard_rails.is_allowed(phone_number):
+        raise _CannotRunError(
+            f"--phone-number: is not in allowed_recipients of the connection {conn_id!r}. Set a number that the"
+            " connection allows, or add yours there."
+        )
+    return settings
 
 
 def _phone_number(options: argparse.Namespace) -> str | None:
