@@ -45,7 +45,9 @@ class Results:
         self._evidence = evidence
         self.findings = {name: _find(name, evidence) for name in CHECKS}
         """The findings by the assumption's id."""
-        self._personal_data = _personal_data(evidence)
+        names = sorted(names_of(evidence), key=len, reverse=True)
+        self._personal_data = _personal_data(names, evidence.client.guard.phone_number)
+        self._longest_name = len(names[0]) if names else 0
 
     @property
     def differing(self) -> list[str]:
@@ -97,7 +99,9 @@ class Results:
 
     def _anonymous(self, text: str) -> str:
         """Remove the key, the project's names, and phone numbers, also what is left of masked ones."""
-        return self._personal_data.sub("•••", self._evidence.client.sanitize(text))
+        anonymous = self._personal_data.sub("•••", self._evidence.client.sanitize(text))
+        # What is cut at the end may be a name.
+        return f"{anonymous[: -self._longest_name - 1]}…" if anonymous.endswith("…") else anonymous
 
 
 def _find(name: str, evidence: Evidence) -> Finding:
@@ -108,10 +112,8 @@ def _find(name: str, evidence: Evidence) -> Finding:
     return found._replace(seen=evidence.client.sanitize(found.seen))
 
 
-def _personal_data(evidence: Evidence) -> re.Pattern[str]:
-    names = sorted(names_of(evidence), key=len, reverse=True)
-    numbers = filter(None, (evidence.client.guard.phone_number, *names))
-    digits = {re.sub(r"\D", "", number)[-_DIGITS:] for number in numbers}
+def _personal_data(names: list[str], phone_number: str | None) -> re.Pattern[str]:
+    digits = {re.sub(r"\D", "", value)[-_DIGITS:] for value in (phone_number or "", *names)}
     spelled = [r"[\W_]*".join(number) for number in digits if len(number) == _DIGITS]
     words = [rf"(?<!\w){re.escape(sanitize(name))}(?!\w)" for name in names if not name.isdecimal()]
     return re.compile("|".join([*spelled, _MASKED_NUMBER, *words]), re.IGNORECASE)

@@ -319,6 +319,19 @@ def test_the_report_for_a_bug_has_nothing_that_otpiq_repeats_in_another_form(
     assert not [part for part in ("Haval", "Ahmad", "Nechirvan", spelled, OWN_NUMBER[-4:]) if part in written]
 
 
+@pytest.mark.parametrize("padding", range(0, 12, 3))
+def test_the_report_for_a_bug_has_no_part_of_a_name_that_is_cut(
+    create: Check, sandbox: Sandbox, tmp_path: Path, padding: int
+) -> None:
+    error = f"{'x' * padding}: {'Sandbox project, ' * 60}"
+    sandbox.arm("update", status=400, body={"error": error}, times=5)
+    file = tmp_path / "check.json"
+    create("--json", str(file))
+    written = file.read_text()
+    assert "•••, •••" in written
+    assert re.findall(r"\bSa\w*|\bpro?j\w*", written) == []
+
+
 def test_the_report_for_a_bug_has_the_table(create: Check, tmp_path: Path) -> None:
     file = tmp_path / "check.json"
     run = create("--json", str(file))
