@@ -48,12 +48,6 @@ _ASSUMPTIONS = (
         "Do not use the operators of campaigns until this provider is upgraded.",
     ),
     Assumption(
-        "campaign-status",
-        "The campaign in a response has no status.",
-        "Nothing: the provider does not read a status.",
-        _NOTHING,
-    ),
-    Assumption(
         "update-status",
         "An update returns 200.",
         "Nothing: the provider accepts each status of 200 to 299.",

@@ -61,7 +61,8 @@ def all_already_attached(error: OtpiqRequestError) -> bool:
 def may_be_all_attached(error: OtpiqRequestError) -> bool:
     """Return whether OTPIQ may refuse an attach because every number is on the campaign, in words nobody has seen."""
     message = (error.server_message or "").lower()
-    return error.status_code == HTTPStatus.BAD_REQUEST and not _OTHER_REASONS.search(message)
+    may_be = _NOTHING_NEW.search(message) and not _OTHER_REASONS.search(message)
+    return error.status_code == HTTPStatus.BAD_REQUEST and bool(may_be)
 
 
 def says_all_already_attached(text: str) -> bool:
@@ -73,6 +74,7 @@ def says_all_already_attached(text: str) -> bool:
     return bool(every and already and not other)
 
 
+_NOTHING_NEW = re.compile("already|exist|present|duplicate|added|no new")
 _OTHER_REASONS = re.compile(
     "start|running|complet|status|sent|messag|receiv|limit|maxim|exceed|invalid|must|required|opt|block|unsubscri"
     "|archiv|clos|cancel|paus|lock|another|other|previous|at most"

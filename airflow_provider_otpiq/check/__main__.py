@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pendulum
@@ -46,15 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _CannotRunError as error:
         reason = str(error)
     except KeyboardInterrupt:
-        reason = "interrupted; a draft may exist, and sends nothing. Run the command again."
+        reason = "interrupted. Run the command again."
     print(f"otpiq-check: {' '.join(reason.replace('  - ', '').split())}", file=sys.stderr)
     return _COULD_NOT_RUN
 
 
 def _check(options: argparse.Namespace) -> int:
     phone_number = _phone_number(options)
-    output = _output(options.json)
-    evidence = Evidence(SafeClient(_settings(options), "otpiq-check", phone_number=phone_number))
+    settings = _settings(options, phone_number)
+    _write(options.json, "", mode="a")  # now, so that an error comes before the first request
+    evidence = Evidence(SafeClient(settings, "otpiq-check", phone_number=phone_number))
     try:
         read_project(evidence)
     except UnknownError as error:
@@ -63,25 +63,24 @@ def _check(options: argparse.Namespace) -> int:
         ) from None
     print(*describe_project(evidence), "", sep="\n", flush=True)
     if options.create:
-        name = f"otpiq-check {pendulum.now('UTC').to_date_string()}"
-        print(f"Creating the draft {name!r}, which OTPIQ documents no way to delete, and three reports.\n", flush=True)
-        try_campaign(evidence, name, phone_number)
-        _warn_of_schedule(evidence, name)
-        try_reports(evidence)
+        _create(evidence, phone_number)
     results = Results(evidence)
     print(*results.table(), sep="\n")
-    if output:
-        output.write_text(results.to_json(), encoding="utf-8")
+    _write(options.json, results.to_json(), mode="w")
     return _DIFFERS if results.differing else _HOLDS
 
 
-def _warn_of_schedule(evidence: Evidence, name: str) -> None:
-    if evidence.client.guard.may_be_scheduled:
-        print(
-            f"otpiq-check: the draft {name!r} may still be scheduled, or may have started. Nobody is attached to it, so"
-            " it sends nothing. Delete it in OTPIQ's dashboard.",
-            file=sys.stderr,
-        )
+def _create(evidence: Evidence, phone_number: str | None) -> None:
+    name = f"otpiq-check {pendulum.now('UTC').to_date_string()}"
+    print(f"Creating the draft {name!r}, which OTPIQ documents no way to delete, and three reports.\n", flush=True)
+    try:
+        try_campaign(evidence, name, phone_number)
+        try_reports(evidence)
+    except KeyboardInterrupt:
+        raise _CannotRunError(f"interrupted; the draft {name!r} may exist. Run the command again.") from None
+    finally:
+        if warning := evidence.client.guard.warning:
+            print(f"otpiq-check: the draft {name!r} {warning} Delete it in OTPIQ's dashboard.", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,23 +108,39 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(options: argparse.Namespace) -> ConnectionSettings:
+def _settings(options: argparse.Namespace, phone_number: str | None) -> ConnectionSettings:
     try:
         if options.url is None:
-            return OtpiqHook(options.conn_id).settings
-        if not os.environ.get(KEY):
-            raise _CannotRunError(f"{KEY}: is not set. Set it to your project's API key (sk_live… or sk_dev…).")
-        connection = Connection(conn_id="--url", conn_type="otpiq", host=options.url, password=os.environ[KEY])
-        return ConnectionSettings.from_connection(connection)
+            return _settings_of_connection(options.conn_id, phone_number)
+        return _settings_of_url(options.url)
     except OtpiqConfigurationError as error:
         raise _CannotRunError(str(error)) from None
-    except _CannotRunError:
+
+
+def _settings_of_url(url: str) -> ConnectionSettings:
+    if not os.environ.get(KEY):
+        raise _CannotRunError(f"{KEY}: is not set. Set it to your project's API key (sk_live… or sk_dev…).")
+    connection = Connection(conn_id="--url", conn_type="otpiq", host=url, password=os.environ[KEY])
+    return ConnectionSettings.from_connection(connection)
+
+
+def _settings_of_connection(conn_id: str, phone_number: str | None) -> ConnectionSettings:
+    hook = OtpiqHook(conn_id)
+    try:
+        settings = hook.settings
+    except OtpiqConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001  # a secrets backend or a database can raise anything
         raise _CannotRunError(
-            f"--conn-id: the connection {options.conn_id!r} cannot be read ({type(error).__name__}:"
-            f" {sanitize(str(error))}). Add it, or set --url and {KEY} instead, which need no database."
+            f"--conn-id: the connection {conn_id!r} cannot be read ({type(error).__name__}: {sanitize(str(error))})."
+            f" Add it, or set --url and {KEY} instead, which need no database."
         ) from None
+    if phone_number and not hook.guard_rails.is_allowed(phone_number):
+        raise _CannotRunError(
+            f"--phone-number: is not in allowed_recipients of the connection {conn_id!r}. Set a number that the"
+            " connection allows, or add yours there."
+        )
+    return settings
 
 
 def _phone_number(options: argparse.Namespace) -> str | None:
@@ -139,15 +154,14 @@ def _phone_number(options: argparse.Namespace) -> str | None:
         raise _CannotRunError(f"--phone-number: {error}. Set your own number, such as +964 770 123 4567.") from None
 
 
-def _output(file: str | None) -> Path | None:
-    """Return the file to write, which is created now, so that an error comes before the first request."""
+def _write(file: str | None, results: str, *, mode: str) -> None:
     if file is None:
-        return None
+        return
     try:
-        Path(file).touch()
+        with open(file, mode, encoding="utf-8") as output:  # Path("") is the current folder
+            output.write(results)
     except OSError as error:
         raise _CannotRunError(f"--json: cannot write {file!r}: {error.strerror}. Set another file.") from None
-    return Path(file)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_otpiq._models.datetimes import parse_datetime
 from airflow_provider_otpiq._recipients.attach_response import says_all_already_attached
 from airflow_provider_otpiq.check.client import UnknownError
-from airflow_provider_otpiq.check.finding import accepted, campaign_in, finding, keys_of, refusal
+from airflow_provider_otpiq.check.finding import finding, keys_of, refusal
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.check.client import Reply
@@ -21,14 +21,20 @@ _RATE_LIMIT = re.compile("rate-?limit|retry-after", re.IGNORECASE)
 _AFTER_ATTACH = "update after the attach"
 
 
-def _create_status(evidence: Evidence) -> Finding:
-    status = accepted(evidence, "create").status
-    return finding(status == HTTPStatus.CREATED, status)
+def _has_status(request: str, status: HTTPStatus) -> Check:
+    def check(evidence: Evidence) -> Finding:
+        seen = evidence.accepted(request).status
+        return finding(seen == status, seen)
+
+    return check
 
 
-def _update_status(evidence: Evidence) -> Finding:
-    status = accepted(evidence, "update").status
-    return finding(status == HTTPStatus.OK, status)
+def _has_shape(request: str) -> Check:
+    return lambda evidence: _shape(evidence.accepted(request))
+
+
+def _is_refused(request: str) -> Check:
+    return lambda evidence: refusal(evidence[request])
 
 
 def _shape(reply: Reply) -> Finding:
@@ -39,34 +45,27 @@ def _shape(reply: Reply) -> Finding:
 
 
 def _campaign_id(evidence: Evidence) -> Finding:
-    value = campaign_in(accepted(evidence, "create")).get("_id")
+    value = evidence.campaign("create").get("_id")
     if not isinstance(value, str):
         return finding(False, type(value).__name__)
     return finding(_ID.fullmatch(value), f"{len(value)} characters, hexadecimal: {bool(_ID.fullmatch(value))}")
 
 
-def _campaign_status(evidence: Evidence) -> Finding:
-    campaigns = [campaign_in(accepted(evidence, request)) for request in ("create", "update")]
-    statuses = [str(campaign["status"]) for campaign in campaigns if "status" in campaign]
-    return finding(not statuses, f"status {', '.join(statuses)}" if statuses else "no status")
-
-
 def _update_recipients(evidence: Evidence) -> Finding:
-    total = campaign_in(accepted(evidence, "update")).get("totalRecipients")
+    total = evidence.campaign("update").get("totalRecipients")
     return finding(_is_number(total), f"totalRecipients {total}")
 
 
 def _update_cost(evidence: Evidence) -> Finding:
-    after = evidence.replies.get(_AFTER_ATTACH)
-    campaign = campaign_in(after if after and after.is_success else accepted(evidence, "update"))
+    campaign = evidence.campaign(_AFTER_ATTACH if evidence.was_accepted(_AFTER_ATTACH) else "update")
     cost, total = campaign.get("estimatedTotalCost"), campaign.get("totalRecipients")
     is_free = cost == 0 and _is_number(total) and total != 0
     return finding(_is_number(cost) and not is_free, f"estimatedTotalCost {cost} with totalRecipients {total}")
 
 
 def _attach_counts_at_once(evidence: Evidence) -> Finding:
-    accepted(evidence, "attach")
-    total = campaign_in(accepted(evidence, _AFTER_ATTACH)).get("totalRecipients")
+    evidence.accepted("attach")
+    total = evidence.campaign(_AFTER_ATTACH).get("totalRecipients")
     if not _is_number(total):
         raise UnknownError("the update returns no totalRecipients")
     return finding(total == 1, f"totalRecipients {total} after one number")
@@ -79,14 +78,10 @@ def _name_limits(evidence: Evidence) -> Finding:
     return finding(all(found.result == "holds" for found in findings), seen)
 
 
-def _unknown_fields(evidence: Evidence) -> Finding:
-    return refusal(evidence["unknown field"])
-
-
 def _error_body(evidence: Evidence) -> Finding:
     refused = [reply for reply in evidence.replies.values() if reply.status == HTTPStatus.BAD_REQUEST]
     if not refused:
-        accepted(evidence, "create")
+        evidence.accepted("create")
         raise UnknownError("no response was a 400")
     wrong = [reply.content for reply in refused if not isinstance(_field(reply, "error"), str)]
     return finding(not wrong, keys_of(wrong[0] if wrong else refused[0].content))
@@ -98,12 +93,8 @@ def _unknown_campaign(evidence: Evidence) -> Finding:
     return finding(holds, f"{reply.status}, {keys_of(reply.content)}")
 
 
-def _past_time_refused(evidence: Evidence) -> Finding:
-    return refusal(evidence["time in the past"])
-
-
 def _time_offset(evidence: Evidence) -> Finding:
-    asked, seen = evidence.scheduled_for, campaign_in(accepted(evidence, "schedule")).get("scheduledFor")
+    asked, seen = evidence.scheduled_for, evidence.campaign("schedule").get("scheduledFor")
     try:
         return finding(parse_datetime(seen) == parse_datetime(asked), f"{asked} became {seen}")
     except ValueError:
@@ -132,30 +123,30 @@ def _time_alone(evidence: Evidence) -> Finding:
 
 
 def _schedule_alone(evidence: Evidence) -> Finding:
-    before = campaign_in(accepted(evidence, "schedule")).get("scheduledFor")
+    before = evidence.campaign("schedule").get("scheduledFor")
     reply = evidence["schedule alone"]
     if reply.was_refused:
         return finding(False, reply)
-    after = campaign_in(accepted(evidence, "schedule alone")).get("scheduledFor")
+    after = evidence.campaign("schedule alone").get("scheduledFor")
     return finding(after == before, f"scheduledFor {after}; before {before}")
 
 
 def _back_to_draft(evidence: Evidence) -> Finding:
-    accepted(evidence, "schedule")
+    evidence.accepted("schedule")
     reply = evidence["back to draft"]
     return finding(reply.is_success, reply)
 
 
 def _null_clears_time(evidence: Evidence) -> Finding:
-    accepted(evidence, "schedule")
-    campaign = campaign_in(accepted(evidence, "back to draft"))
+    evidence.accepted("schedule")
+    campaign = evidence.campaign("back to draft")
     if "scheduledFor" not in campaign:
         raise UnknownError("the response has no scheduledFor")
     return finding(campaign["scheduledFor"] is None, f"scheduledFor {campaign['scheduledFor']}")
 
 
 def _attach_all_present(evidence: Evidence) -> Finding:
-    accepted(evidence, "attach")
+    evidence.accepted("attach")
     reply = evidence["attach again"]
     if reply.status == HTTPStatus.BAD_REQUEST and not reply.message:
         raise UnknownError("400 without a message in error or message")
@@ -164,7 +155,7 @@ def _attach_all_present(evidence: Evidence) -> Finding:
 
 
 def _plus_refused(evidence: Evidence) -> Finding:
-    accepted(evidence, "attach")
+    evidence.accepted("attach")
     reply, again = evidence["attach with a plus"], evidence["attach again"]
     if reply.was_refused and not reply.message:
         raise UnknownError("400 without a message in error or message")
@@ -175,7 +166,7 @@ def _plus_refused(evidence: Evidence) -> Finding:
 def _line_break_accepted(evidence: Evidence) -> Finding:
     reply = evidence["attach with a line break"]
     if not reply.is_success:
-        accepted(evidence, "attach")  # otherwise the line break is not the reason
+        evidence.accepted("attach")  # otherwise the line break is not the reason
     return finding(reply.is_success, reply)
 
 
@@ -189,7 +180,7 @@ def _rate_limit(evidence: Evidence) -> Finding:
     limited = [call.purpose for call in evidence.client.calls if call.status == HTTPStatus.TOO_MANY_REQUESTS]
     seen = [*sorted(headers), *(f"429 to {purpose}" for purpose in limited)]
     if not seen:
-        accepted(evidence, "create")
+        evidence.accepted("create")
     return finding(not seen, "; ".join(seen) or "no header about a rate limit")
 
 
@@ -206,20 +197,19 @@ def _is_number(value: object) -> bool:
 
 
 CAMPAIGN_CHECKS: dict[str, Check] = {
-    "create-status": _create_status,
-    "create-shape": lambda evidence: _shape(accepted(evidence, "create")),
+    "create-status": _has_status("create", HTTPStatus.CREATED),
+    "create-shape": _has_shape("create"),
     "campaign-id": _campaign_id,
-    "campaign-status": _campaign_status,
-    "update-status": _update_status,
-    "update-shape": lambda evidence: _shape(accepted(evidence, "update")),
+    "update-status": _has_status("update", HTTPStatus.OK),
+    "update-shape": _has_shape("update"),
     "update-recipients": _update_recipients,
     "update-cost": _update_cost,
     "attach-counts-at-once": _attach_counts_at_once,
     "name-limits": _name_limits,
-    "unknown-fields": _unknown_fields,
+    "unknown-fields": _is_refused("unknown field"),
     "error-body": _error_body,
     "unknown-campaign": _unknown_campaign,
-    "past-time-refused": _past_time_refused,
+    "past-time-refused": _is_refused("time in the past"),
     "time-offset": _time_offset,
     "schedule-far-ahead": _schedule_far_ahead,
     "schedule-empty": _schedule_empty,
@@ -227,7 +217,7 @@ CAMPAIGN_CHECKS: dict[str, Check] = {
     "schedule-alone": _schedule_alone,
     "back-to-draft": _back_to_draft,
     "null-clears-time": _null_clears_time,
-    "attach-shape": lambda evidence: _shape(accepted(evidence, "attach")),
+    "attach-shape": _has_shape("attach"),
     "attach-all-present": _attach_all_present,
     "plus-refused": _plus_refused,
     "line-break-accepted": _line_break_accepted,

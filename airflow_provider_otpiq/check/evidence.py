@@ -9,6 +9,8 @@ from airflow_provider_otpiq.check.client import UnknownError
 if TYPE_CHECKING:
     from airflow_provider_otpiq.check.client import Reply, SafeClient
 
+NEEDS_CREATE, NEEDS_NUMBER = "needs --create", "needs --phone-number"
+
 
 class ReportFile(NamedTuple):
     """A downloaded report."""
@@ -32,7 +34,7 @@ class Evidence:
         self.replies: dict[str, Reply] = {}
         self.reasons: dict[str, str] = {}
         """Why a reply or a file is missing, by its name."""
-        self.default_reason = "needs --create"
+        self.default_reason = NEEDS_CREATE
         """Why a request was not sent that has no reason of its own."""
         self.scheduled_for = ""
         """The time of the schedule, as it was sent."""
@@ -54,3 +56,30 @@ class Evidence:
         if name in self.replies:
             return self.replies[name]
         raise UnknownError(self.reasons.get(name, self.default_reason))
+
+    def was_accepted(self, name: str) -> bool:
+        """Return whether OTPIQ has accepted a request."""
+        return name in self.replies and self.replies[name].is_success
+
+    def accepted(self, name: str) -> Reply:
+        """
+        Return the reply to a request that OTPIQ has accepted.
+
+        :raises UnknownError: if there is none.
+        """
+        reply = self[name]
+        if not reply.is_success:
+            raise UnknownError(f"{name}: {reply}")
+        return reply
+
+    def campaign(self, name: str) -> dict[str, Any]:
+        """
+        Return the campaign in the reply to a request that OTPIQ has accepted.
+
+        :raises UnknownError: if there is none.
+        """
+        content = self.accepted(name).content
+        campaign = content.get("data") if isinstance(content, dict) else None
+        if not isinstance(campaign, dict):
+            raise UnknownError("the response has no campaign in data")
+        return campaign

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from airflow_provider_otpiq.check.client import UnknownError
 
@@ -25,30 +25,6 @@ class Finding(NamedTuple):
 def finding(holds: object, seen: object) -> Finding:
     """Return a finding that an assumption holds or differs."""
     return Finding("holds" if holds else "differs", str(seen))
-
-
-def accepted(evidence: Evidence, request: str) -> Reply:
-    """
-    Return the reply to a request that OTPIQ has accepted.
-
-    :raises UnknownError: if there is none.
-    """
-    reply = evidence[request]
-    if not reply.is_success:
-        raise UnknownError(f"{request}: {reply}")
-    return reply
-
-
-def campaign_in(reply: Reply) -> dict[str, Any]:
-    """
-    Return the campaign in a reply.
-
-    :raises UnknownError: if it has none.
-    """
-    campaign = reply.content.get("data") if isinstance(reply.content, dict) else None
-    if not isinstance(campaign, dict):
-        raise UnknownError("the response has no campaign in data")
-    return campaign
 
 
 def refusal(reply: Reply) -> Finding:

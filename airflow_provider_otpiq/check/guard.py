@@ -52,13 +52,25 @@ class Guard:
     """
 
     def __init__(self, phone_number: str | None) -> None:
-        self._phone_number = phone_number
+        self.phone_number = phone_number
         self.campaign_id: str | None = None
         """The draft's ``_id``; None until OTPIQ's response shows it."""
         self.may_be_scheduled = False
         """Whether the draft may have a schedule: True until OTPIQ's response proves that it has none."""
         self._was_created = self._may_have_started = self._may_have_recipients = self._has_far_time = False
         self._before = (False, False)
+
+    @property
+    def warning(self) -> str:
+        """What the user must know about the draft; empty if it provably is one."""
+        if self.campaign_id is None or not (self.may_be_scheduled or self._may_have_started):
+            return ""
+        recipients = (
+            "Only the number of --phone-number is attached to it, and may get the message."
+            if self._may_have_recipients
+            else "Nobody is attached to it, so it sends nothing."
+        )
+        return f"may still be scheduled, or may have started. {recipients}"
 
     def admit(self, method: str, path: str, body: object) -> None:
         """
@@ -89,12 +101,15 @@ class Guard:
         campaign = content.get("data") if isinstance(content, dict) else None
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or not isinstance(campaign, dict):
             return
+        self._may_have_started |= campaign.get("startedAt") is not None
+        self.may_be_scheduled |= campaign.get("scheduledFor") is not None
         if path == CAMPAIGNS and _is_id(campaign.get("_id")):
             self.campaign_id = campaign["_id"]
+            self.may_be_scheduled = not _has_no_time(campaign)
         if method == "PATCH":
             self._has_far_time = _is_far(campaign.get("scheduledFor"))
-        if method == "PATCH" and body == TAKE_BACK and _has_no_time(campaign):
-            self.may_be_scheduled = False
+            if body == TAKE_BACK and _has_no_time(campaign):
+                self.may_be_scheduled = False
 
     def _admit_create(self, body: Mapping[str, Any]) -> None:
         if self._was_created:
@@ -124,7 +139,7 @@ class Guard:
         if self.may_be_scheduled or self._may_have_started:
             raise UnsafeRequestError("nobody is attached, because the campaign may be scheduled or have started")
         match body:
-            case {"recipients": [{"phoneNumber": str(number)}]} if number.removeprefix("+") == self._phone_number:
+            case {"recipients": [{"phoneNumber": str(number)}]} if number.removeprefix("+") == self.phone_number:
                 self._may_have_recipients = True
             case _:
                 raise UnsafeRequestError("nobody is attached but the number of --phone-number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -25,7 +26,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 MAX_TEMPLATES = 20
 """How many templates' parameters are read, because each is a request."""
-_NAMES = ("name", "projectName", "verifiedName", "phoneNumber", "displayPhoneNumber")
+_NAME = re.compile("^example|(name|number|id)$", re.IGNORECASE)
+"""The fields with names, phone numbers, ids and examples."""
 
 
 class Message(NamedTuple):
@@ -90,18 +92,18 @@ def choose_message(evidence: Evidence) -> Message:
 
 
 def names_of(evidence: Evidence) -> set[str]:
-    """Return the names and phone numbers in all responses, which a bug report must not contain."""
+    """Return the names, phone numbers, ids and examples in all responses, which a bug report must not contain."""
     return set(chain.from_iterable(_names(reply.content) for reply in evidence.replies.values()))
 
 
 def _names(content: Any, key: str = "") -> Iterator[str]:
     if isinstance(content, dict):
         for name, value in content.items():
-            yield from _names(value, name)
+            yield from _names(value, key if key.startswith("example") else name)
     elif isinstance(content, list):
         for value in content:
             yield from _names(value, key)
-    elif isinstance(content, str) and key in _NAMES and content.strip():
+    elif isinstance(content, str) and _NAME.search(key) and content.strip():
         yield content.strip()
 
 

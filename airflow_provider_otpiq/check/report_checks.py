@@ -14,7 +14,7 @@ from airflow_provider_otpiq._redaction import describe_count, sanitize
 from airflow_provider_otpiq._report.columns import COLUMNS
 from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.check.client import UnknownError
-from airflow_provider_otpiq.check.finding import accepted, finding, keys_of
+from airflow_provider_otpiq.check.finding import finding, keys_of
 from airflow_provider_otpiq.check.project import accounts_of
 from airflow_provider_otpiq.check.requests import EMPTY, LAST_DAY, MANY_NUMBERS
 
@@ -42,8 +42,7 @@ def _resource_values(evidence: Evidence) -> Finding:
 
 
 def _report_shape(evidence: Evidence) -> Finding:
-    empty = evidence.replies.get(EMPTY)
-    reply = empty if empty and empty.is_success else accepted(evidence, LAST_DAY)
+    reply = evidence.accepted(EMPTY if evidence.was_accepted(EMPTY) else LAST_DAY)
     return finding(_is_report(reply.content), keys_of(reply.content))
 
 
@@ -131,7 +130,7 @@ def _report_of(content: object) -> Report:
 def _file(evidence: Evidence, name: str) -> ReportFile:
     if name in evidence.files:
         return evidence.files[name]
-    accepted(evidence, name)
+    evidence.accepted(name)
     raise UnknownError(evidence.reasons.get(f"file of the {name}", "the file was not downloaded"))
 
 

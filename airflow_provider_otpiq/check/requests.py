@@ -15,16 +15,16 @@ from pydantic import ValidationError
 from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._models.reports import Report
 from airflow_provider_otpiq.check.client import UnknownError, describe
-from airflow_provider_otpiq.check.evidence import ReportFile
+from airflow_provider_otpiq.check.evidence import NEEDS_NUMBER, ReportFile
 from airflow_provider_otpiq.check.guard import CAMPAIGNS, GENERATE, TAKE_BACK, UNKNOWN_CAMPAIGN, UNKNOWN_FIELD
 from airflow_provider_otpiq.check.project import choose_message
 from airflow_provider_otpiq.exceptions import OtpiqDownloadError, OtpiqError, OtpiqReportError
 
 if TYPE_CHECKING:
-    from airflow_provider_otpiq.check.client import Reply
     from airflow_provider_otpiq.check.evidence import Evidence
 
 EMPTY, LAST_DAY, MANY_NUMBERS = "report of no messages", "report of the last day", "report for 1,000 numbers"
+_WITH_LINE_BREAK = "attach with a line break"
 _DISTANCE = timedelta(days=370)
 """How far away schedules are: more than the guard requires, so that a slow clock does not matter."""
 _BEFORE_OTPIQ = {"startDate": "2020-01-01T00:00:00Z", "endDate": "2020-01-01T00:01:00Z"}
@@ -56,7 +56,7 @@ def try_campaign(evidence: Evidence, name: str, phone_number: str | None) -> Non
         if phone_number:
             _try_attaches(evidence, name, phone_number, message.parameters)
         else:
-            evidence.default_reason = "needs --phone-number"
+            evidence.default_reason = NEEDS_NUMBER
     finally:
         evidence.client.take_back()
 
@@ -101,12 +101,11 @@ def _try_attaches(evidence: Evidence, name: str, phone_number: str, parameters: 
     if isinstance(body, dict) and body:
         key = next(iter(body))
         with_line_break = {**parameters, "body": {**body, key: "otpiq\ncheck"}}
-        first = _attach(evidence, "attach with a line break", phone_number, with_line_break)
+        _attach(evidence, _WITH_LINE_BREAK, phone_number, with_line_break)
     else:
-        evidence.reasons["attach with a line break"] = "the template has no parameter in its body"
-        first = None
-    if first and first.is_success:
-        evidence.replies["attach"] = first
+        evidence.reasons[_WITH_LINE_BREAK] = "the template has no parameter in its body"
+    if evidence.was_accepted(_WITH_LINE_BREAK):
+        evidence.replies["attach"] = evidence[_WITH_LINE_BREAK]
     else:
         _attach(evidence, "attach", phone_number, parameters)
     _update(evidence, "update after the attach", name=name)
@@ -114,10 +113,10 @@ def _try_attaches(evidence: Evidence, name: str, phone_number: str, parameters: 
     _attach(evidence, "attach with a plus", f"+{phone_number}", parameters)
 
 
-def _attach(evidence: Evidence, request: str, phone_number: str, parameters: dict[str, Any]) -> Reply | None:
+def _attach(evidence: Evidence, request: str, phone_number: str, parameters: dict[str, Any]) -> None:
     recipient = {"phoneNumber": phone_number, "templateParameters": parameters}
     path = f"{CAMPAIGNS}/{evidence.client.guard.campaign_id}/recipients"
-    return evidence.ask(request, "POST", path, {"recipients": [recipient]})
+    evidence.ask(request, "POST", path, {"recipients": [recipient]})
 
 
 def _download(evidence: Evidence, name: str, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pendulum
@@ -13,10 +14,16 @@ from airflow_provider_otpiq._models.campaigns import CreateCampaign, UpdateCampa
 from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq.assumptions import ASSUMPTIONS
-from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqError, OtpiqRequestError, OtpiqValidationError
+from airflow_provider_otpiq.exceptions import (
+    OtpiqApiError,
+    OtpiqError,
+    OtpiqNotFoundError,
+    OtpiqRequestError,
+    OtpiqValidationError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pendulum import DateTime
 
@@ -26,45 +33,82 @@ _PRECISION = pendulum.duration(minutes=1)
 """OTPIQ may leave out the seconds."""
 
 
+_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+_A_DAY = pendulum.duration(days=1)
+"""A time that is farther ahead is not too soon for OTPIQ."""
+
+
 class _Doubt(NamedTuple):
+    """A refusal that contradicts an assumption."""
+
     assumption: str
     message: str
-    """The pattern of OTPIQ's message."""
+    """The pattern of OTPIQ's message, in lower case."""
     concerns: Callable[[CreateCampaign | UpdateCampaign], object]
-    """Whether a request relies on the assumption."""
+    """Whether the request relies on the assumption."""
+    condition: str = "Perhaps"
+
+
+def _is_ahead(request: CreateCampaign | UpdateCampaign, distance: pendulum.Duration) -> bool:
+    return request.scheduled_for is not None and request.scheduled_for > pendulum.now("UTC") + distance
+
+
+def _is_only_a_stop(request: CreateCampaign | UpdateCampaign) -> bool:
+    return request.body() == {"scheduleType": "now", "scheduledFor": None}
 
 
 _DOUBTS = (
-    _Doubt("back-to-draft", "", lambda new: isinstance(new, UpdateCampaign) and new.schedule_type == "now"),
+    _Doubt("back-to-draft", "", _is_only_a_stop, "If the campaign has not started,"),
+    _Doubt("state-refusal", "", _is_only_a_stop, "If the campaign has started,"),
     _Doubt("time-alone", "schedule ?type", lambda new: new.scheduled_for and new.schedule_type is None),
     _Doubt(
-        "schedule-alone", "scheduled ?for", lambda new: new.scheduled_for is None and new.schedule_type == "schedule"
+        "schedule-alone",
+        "scheduled ?for",
+        lambda new: new.scheduled_for is None and new.schedule_type == "schedule",
+        "If the campaign has a time,",
     ),
-    _Doubt("time-offset", "future|past", lambda new: new.scheduled_for),
-    _Doubt("schedule-far-ahead", "within|ahead|later than|days", lambda new: new.scheduled_for),
-    _Doubt("schedule-empty", "recipient", lambda new: new.schedule_type == "schedule"),
-    _Doubt("name-reuse", "name.*(exist|taken|unique|duplicate)", lambda new: isinstance(new, CreateCampaign)),
+    _Doubt("time-offset", "future|past", lambda new: _is_ahead(new, _PRECISION)),
+    _Doubt("schedule-far-ahead", "within|ahead|later than|days", lambda new: _is_ahead(new, _A_DAY)),
+    _Doubt(
+        "schedule-empty", "recipient", lambda new: isinstance(new, CreateCampaign) and new.schedule_type == "schedule"
+    ),
+    _Doubt("name-reuse", "name.*(already|taken|unique|duplicate)", lambda new: isinstance(new, CreateCampaign)),
 )
 
 
-def doubt(error: OtpiqApiError, assumption_id: str) -> None:
-    """Add to an error's message that an assumption may be wrong, and what to do then."""
+def doubt(error: OtpiqApiError, assumption_id: str, condition: str = "Perhaps") -> None:
+    """Add to an error's message that an assumption is wrong under a condition, and what to do then."""
     assumption = ASSUMPTIONS[assumption_id]
-    text = f"Perhaps assumption {assumption_id} is wrong ({assumption.text.rstrip('.')}). {assumption.if_wrong}"
+    text = f"{condition} assumption {assumption_id} is wrong ({assumption.text.rstrip('.')}). {assumption.if_wrong}"
     error.args = (f"{error.args[0]} {text}", *error.args[1:])
 
 
 @contextmanager
 def doubt_refusals(request: CreateCampaign | UpdateCampaign) -> Iterator[None]:
-    """Name the assumption in an error if a request relies on it and OTPIQ's message is about it."""
+    """Name an assumption in an error if the request relies on it and OTPIQ's message is about it."""
     try:
         yield
     except OtpiqRequestError as error:
-        for candidate in _DOUBTS:
-            message = error.server_message or ""
-            if candidate.concerns(request) and re.search(candidate.message, message, re.IGNORECASE):
-                doubt(error, candidate.assumption)
-                break
+        message = (error.server_message or "").lower()
+        for candidate in _DOUBTS if message and error.status_code in _REFUSED else ():
+            if re.search(candidate.message, message) and candidate.concerns(request):
+                doubt(error, candidate.assumption, candidate.condition)
+        raise
+
+
+@contextmanager
+def doubt_report(phone_numbers: Sequence[str] | None) -> Iterator[None]:
+    """Name an assumption in an error if OTPIQ refuses a report without messages, or one for many phone numbers."""
+    try:
+        yield
+    except OtpiqNotFoundError as error:
+        if re.search("message|record|data", (error.server_message or "").lower()):
+            doubt(error, "report-empty")
+        raise
+    except OtpiqRequestError as error:
+        is_limit = re.search("number.*(most|max|many|limit|exceed|more than)", (error.server_message or "").lower())
+        if is_limit and len(phone_numbers or ()) > 1:
+            doubt(error, "report-1000-numbers")
         raise
 
 

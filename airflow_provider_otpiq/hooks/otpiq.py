@@ -23,9 +23,9 @@ from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._storage import find_object
-from airflow_provider_otpiq.exceptions import OtpiqNotFoundError, OtpiqRequestError
+from airflow_provider_otpiq.exceptions import OtpiqRequestError
 from airflow_provider_otpiq.hooks._base import OtpiqBaseHook
-from airflow_provider_otpiq.hooks._doubts import doubt, doubt_refusals, require_same_time
+from airflow_provider_otpiq.hooks._doubts import doubt, doubt_refusals, doubt_report, require_same_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -242,17 +242,10 @@ class OtpiqHook(OtpiqBaseHook):
             logs.
         """
         request = reports.GenerateReport.parse(start=start, end=end, phone_numbers=phone_numbers, statuses=statuses)
-        try:
+        with doubt_report(request.phone_numbers):
             return self._client.request(  # type: ignore[no-any-return]
                 "POST", "/reports/generate", reports.Report, request.body(), is_idempotent=True
             )
-        except OtpiqNotFoundError as error:
-            doubt(error, "report-empty")
-            raise
-        except OtpiqRequestError as error:
-            if request.phone_numbers and "number" in (error.server_message or "").lower():
-                doubt(error, "report-1000-numbers")
-            raise
 
     def list_reports(self, *, limit: int = 100, status: object = None) -> list[dict[str, Any]]:
         """

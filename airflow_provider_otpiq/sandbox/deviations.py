@@ -194,7 +194,6 @@ DEVIATIONS = {
     "create-status": Deviation("A create returns 200.", _CREATE, after=set_status(200)),
     "create-shape": Deviation("A create returns the campaign itself.", _CREATE, after=unwrap),
     "campaign-id": Deviation('_id is an object: {"$oid": "…"}.', _CAMPAIGN, after=_object_id),
-    "campaign-status": Deviation("The campaign has a status.", _CAMPAIGN, after=set_fields(status="draft")),
     "update-status": Deviation("An update returns 202.", _UPDATE, after=set_status(202)),
     "update-shape": Deviation("An update returns the campaign itself.", _UPDATE, after=unwrap),
     "update-recipients": Deviation(

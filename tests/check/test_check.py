@@ -13,6 +13,7 @@ import pendulum
 import pytest
 
 from airflow_provider_otpiq.assumptions import ASSUMPTIONS
+from airflow_provider_otpiq.check.guard import TAKE_BACK
 from airflow_provider_otpiq.check.results import CHECKS
 from tests.check.conftest import OWN_NUMBER
 from tests.conftest import AIRFLOW_VERSION
@@ -124,32 +125,58 @@ def test_a_schedule_with_a_lost_response_is_taken_back(
     assert [campaign["status"] for campaign in sandbox.campaigns][-1] == "draft"
 
 
-def test_an_interrupt_takes_the_schedule_back(create: Check, sandbox: Sandbox) -> None:
+def interrupt_at(sandbox: Sandbox, run: Callable[[], Run], *conditions: Callable[[Any], object]) -> Run:
+    """Press Ctrl-C once for each condition, when a request meets it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # an earlier test may have left another handler
-    sandbox.arm("update", times=6, when="after")
-    sandbox.arm("update", when="after", delay=60)
     main_thread = threading.main_thread().ident
     assert main_thread
 
     def interrupt() -> None:
-        while not any(is_schedule(request["body"]) for request in sandbox.requests):
-            time.sleep(0.01)
-        signal.pthread_kill(main_thread, signal.SIGINT)
+        for is_met in conditions:
+            while not any(map(is_met, sandbox.requests)):
+                time.sleep(0.01)
+            signal.pthread_kill(main_thread, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     try:
-        run = create()
+        return run()
     finally:
         signal.signal(signal.SIGINT, before)
-    thread.join()
+        thread.join()
+
+
+def test_an_interrupt_takes_the_schedule_back(create: Check, sandbox: Sandbox) -> None:
+    sandbox.arm("update", times=6, when="after")
+    sandbox.arm("update", when="after", delay=60)
+    run = interrupt_at(sandbox, create, is_schedule)
+    name = f"otpiq-check {pendulum.now('UTC').to_date_string()}"
     assert run.status == 2
-    assert run.err == "otpiq-check: interrupted; a draft may exist, and sends nothing. Run the command again.\n"
+    assert run.err == f"otpiq-check: interrupted; the draft '{name}' may exist. Run the command again.\n"
     assert sandbox.campaigns[-1]["status"] == "draft"
 
 
-def is_schedule(body: object) -> bool:
-    return isinstance(body, dict) and body.get("scheduleType") == "schedule"
+def is_schedule(request: Any) -> bool:
+    return isinstance(request["body"], dict) and request["body"].get("scheduleType") == "schedule"
+
+
+def is_take_back(request: Any) -> bool:
+    return bool(request["body"] == TAKE_BACK)
+
+
+def test_a_second_interrupt_says_that_the_draft_may_be_scheduled(create: Check, sandbox: Sandbox) -> None:
+    sandbox.arm("update", times=6, when="after")
+    sandbox.arm("update", times=2, when="after", delay=60)
+    run = interrupt_at(sandbox, create, is_schedule, is_take_back)
+    assert run.status == 2
+    assert "may still be scheduled" in run.err
+    assert "interrupted; the draft " in run.err
+
+
+def test_an_interrupt_before_the_draft_mentions_no_draft(check: Check, sandbox: Sandbox) -> None:
+    sandbox.arm("info", delay=60)
+    run = interrupt_at(sandbox, check, lambda request: request["path"].endswith("/info"))
+    assert (run.status, run.err) == (2, "otpiq-check: interrupted. Run the command again.\n")
 
 
 def test_a_campaign_that_stays_scheduled_is_reported(create: Check, sandbox: Sandbox) -> None:
@@ -271,6 +298,40 @@ def test_the_report_for_a_bug_has_no_key_no_number_and_no_name(create: Check, sa
     assert not [secret for secret in (sandbox.api_key, *numbers) if secret in run.out + run.err]
 
 
+def test_the_report_for_a_bug_has_nothing_that_otpiq_repeats_in_another_form(
+    create: Check, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    spelled = f"{OWN_NUMBER[:3]} - {OWN_NUMBER[3:6]} - {OWN_NUMBER[6:9]} - {OWN_NUMBER[9:]}"
+    template = {"id": "Haval_Ahmad", "name": "offer", "language": "ar", "status": "APPROVED"}
+    number = {"id": "9647709876543", "phoneNumber": "9647701234567", "status": "CONNECTED", "ownerName": "Haval Ahmad"}
+    account = {"phoneNumbers": [number], "templates": [template]}
+    resources = {"success": True, "data": {"businesses": [{"whatsappAccounts": [account]}]}}
+    payload = {"fields": [], "exampleRecipient": {"templateParameters": {"body": {"1": "Nechirvan"}}}}
+    sandbox.arm("resources", status=200, body=resources)
+    sandbox.arm("payload", status=200, body={"success": True, "data": payload})
+    refusal = {"error": f"Haval Ahmad ({spelled}) and Nechirvan cannot be created with Haval_Ahmad"}
+    sandbox.arm("create", status=400, body=refusal)
+    sandbox.arm("generate", status=400, body=refusal)
+    file = tmp_path / "check.json"
+    create("--json", str(file))
+    written = file.read_text()
+    assert "cannot be created" in written
+    assert not [part for part in ("Haval", "Ahmad", "Nechirvan", spelled, OWN_NUMBER[-4:]) if part in written]
+
+
+@pytest.mark.parametrize("padding", range(0, 12, 3))
+def test_the_report_for_a_bug_has_no_part_of_a_name_that_is_cut(
+    create: Check, sandbox: Sandbox, tmp_path: Path, padding: int
+) -> None:
+    error = f"{'x' * padding}: {'Sandbox project, ' * 60}"
+    sandbox.arm("update", status=400, body={"error": error}, times=5)
+    file = tmp_path / "check.json"
+    create("--json", str(file))
+    written = file.read_text()
+    assert "•••, •••" in written
+    assert re.findall(r"\bSa\w*|\bpro?j\w*", written) == []
+
+
 def test_the_report_for_a_bug_has_the_table(create: Check, tmp_path: Path) -> None:
     file = tmp_path / "check.json"
     run = create("--json", str(file))
@@ -292,7 +353,18 @@ def test_it_reads_an_airflow_connection(check: Check, sandbox_hook: OtpiqHook, s
 
 @pytest.mark.parametrize(
     "case",
-    ["no key", "bad URL", "wrong key", "not OTPIQ", "no server", "number without create", "bad number", "bad file"],
+    [
+        "no key",
+        "bad URL",
+        "wrong key",
+        "not OTPIQ",
+        "no server",
+        "number without create",
+        "bad number",
+        "bad file",
+        "folder as file",
+        "no file name",
+    ],
 )
 def test_what_cannot_run_says_in_one_line_what_to_do(
     check: Check, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion, case: str
@@ -308,11 +380,36 @@ def test_what_cannot_run_says_in_one_line_what_to_do(
         "number without create": lambda: check("--phone-number", OWN_NUMBER),
         "bad number": lambda: check("--create", "--phone-number", "0770"),
         "bad file": lambda: check("--json", "/does/not/exist.json"),
+        "folder as file": lambda: check("--json", "/"),
+        "no file name": lambda: check("--json", ""),
     }.get(case, check)()
     assert (run.status, run.out) == (2, "")
     assert len(run.err.splitlines()) == 1
     assert re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:1", run.err) == snapshot
     assert not sandbox.campaigns
+
+
+@pytest.mark.parametrize("extra", [{"allowed_recipients": ["+96478"]}, {"allowed_recipients": []}])
+def test_a_number_that_the_guard_rails_do_not_allow_is_not_attached(
+    check: Check,
+    connect: Callable[..., OtpiqHook],
+    sandbox: Sandbox,
+    snapshot: SnapshotAssertion,
+    extra: dict[str, Any],
+) -> None:
+    connect(host=sandbox.url, password=sandbox.api_key, extra=extra)
+    run = check("--create", "--phone-number", OWN_NUMBER, url=None)
+    assert (run.status, run.out, sandbox.requests) == (2, "", [])
+    assert run.err == snapshot
+
+
+def test_guard_rails_that_allow_the_number_do_not_matter(
+    check: Check, connect: Callable[..., OtpiqHook], sandbox: Sandbox
+) -> None:
+    extra = {"allowed_recipients": ["+964"], "quiet_hours": "00:00-23:59 UTC"}
+    connect(host=sandbox.url, password=sandbox.api_key, extra=extra)
+    assert check("--create", "--phone-number", OWN_NUMBER, url=None).status == 0
+    assert sandbox.recipients(sandbox.campaigns[-1]["_id"]) == [OWN_NUMBER]
 
 
 def test_a_missing_connection_says_what_to_do(check: Check, sandbox: Sandbox) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CAMPAIGNS = "/whatsapp/campaigns"
 NEW = {"name": "A draft", "templateId": "665f1c2ab3d4e5f6012345b2", "phoneNumberId": "665f1c2ab3d4e5f601234568"}
 OTHER = "665f1c2ab3d4e5f6012345ff"
+NO_TIME = {"scheduledFor": None, "startedAt": None}
 
 
 def time(**distance: int) -> str:
@@ -155,6 +156,37 @@ def test_nobody_is_attached_while_the_draft_may_be_scheduled(client: SafeClient,
     assert client.ask("attach", "POST", f"{draft}/recipients", recipients(OWN_NUMBER)).is_success
 
 
+@pytest.mark.parametrize(
+    ("created", "is_draft_later"),
+    [
+        ({}, True),
+        ({"scheduledFor": "2027-12-01T06:00:00Z", "startedAt": None}, True),
+        ({"scheduledFor": None, "startedAt": "2026-11-28T12:00:00Z"}, False),
+    ],
+)
+def test_nobody_is_attached_until_a_response_proves_that_the_campaign_is_a_draft(
+    client: SafeClient, sandbox: Sandbox, created: dict[str, Any], is_draft_later: bool
+) -> None:
+    sandbox.arm("create", status=201, body={"success": True, "data": {"_id": OTHER} | created})
+    client.ask("create", "POST", CAMPAIGNS, NEW)
+    assert refused(client, sandbox, "POST", f"{CAMPAIGNS}/{OTHER}/recipients", recipients(OWN_NUMBER))
+    sandbox.arm("update", status=200, body={"success": True, "data": {"_id": OTHER} | NO_TIME})
+    client.take_back()
+    assert client.guard.may_be_scheduled is False
+    sandbox.arm("attach", status=200, body={"success": True})
+    path = f"{CAMPAIGNS}/{OTHER}/recipients"
+    if is_draft_later:
+        assert client.ask("attach", "POST", path, recipients(OWN_NUMBER)).is_success
+    else:
+        assert refused(client, sandbox, "POST", path, recipients(OWN_NUMBER))
+
+
+def test_a_campaign_that_has_a_time_later_counts_as_scheduled(client: SafeClient, sandbox: Sandbox, draft: str) -> None:
+    sandbox.arm("update", status=200, body={"success": True, "data": {"scheduledFor": time(days=500)}})
+    client.ask("name", "PATCH", draft, {"name": "Another name"})
+    assert refused(client, sandbox, "POST", f"{draft}/recipients", recipients(OWN_NUMBER))
+
+
 @pytest.mark.parametrize("time_alone", [True, False])
 def test_a_lost_response_to_a_schedule_counts_as_scheduled(
     client: SafeClient, sandbox: Sandbox, draft: str, time_alone: bool
@@ -186,9 +218,6 @@ def test_after_a_time_in_the_past_was_accepted_nobody_is_attached(
 def test_after_a_time_in_the_past_was_refused_the_own_number_is_attached(client: SafeClient, draft: str) -> None:
     client.ask("past", "PATCH", draft, {"scheduleType": "schedule", "scheduledFor": time(days=-500)})
     assert client.ask("attach", "POST", f"{draft}/recipients", recipients(OWN_NUMBER)).is_success
-
-
-NO_TIME = {"scheduledFor": None, "startedAt": None}
 
 
 @pytest.mark.parametrize(
@@ -223,3 +252,18 @@ def test_the_id_of_another_response_is_not_the_drafts(client: SafeClient, sandbo
     sandbox.arm("attach", status=200, body={"success": True, "data": {"_id": OTHER}})
     client.ask("attach", "POST", f"{draft}/recipients", recipients(OWN_NUMBER))
     assert refused(client, sandbox, "PATCH", f"{CAMPAIGNS}/{OTHER}", {"name": "A draft"})
+
+
+@pytest.mark.parametrize("state", ["scheduledFor", "startedAt"])
+def test_the_warning_says_if_the_own_number_may_get_the_message(
+    client: SafeClient, sandbox: Sandbox, draft: str, state: str
+) -> None:
+    assert client.guard.warning == ""
+    client.ask("attach", "POST", f"{draft}/recipients", recipients(OWN_NUMBER))
+    assert client.guard.warning == ""
+    sandbox.arm("update", status=200, body={"success": True, "data": {state: time(days=500)}})
+    client.ask("name", "PATCH", draft, {"name": "Another name"})
+    assert client.guard.warning == (
+        "may still be scheduled, or may have started. Only the number of --phone-number is attached to it, and may get"
+        " the message."
+    )

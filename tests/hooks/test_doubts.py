@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -34,6 +35,14 @@ REFUSED: dict[str, Callable[[OtpiqHook, str], object]] = {
     "name-reuse": lambda hook, campaign_id: hook.create_campaign(**CREATE),
     "schedule-empty": lambda hook, campaign_id: hook.create_campaign(**CREATE | AHEAD),
     "schedule-far-ahead": lambda hook, campaign_id: hook.create_campaign(**CREATE | AHEAD),
+    "back-to-draft": lambda hook, campaign_id: (
+        hook.update_campaign(campaign_id=campaign_id, **AHEAD),
+        hook.update_campaign(campaign_id=campaign_id, schedule_type="now"),
+    ),
+    "state-refusal": lambda hook, campaign_id: (
+        hook.start_campaign(campaign_id=campaign_id),
+        hook.update_campaign(campaign_id=campaign_id, schedule_type="now"),
+    ),
     "time-alone": lambda hook, campaign_id: hook.update_campaign(
         campaign_id=campaign_id, scheduled_for=AHEAD["scheduled_for"]
     ),
@@ -63,21 +72,60 @@ def test_the_error_of_a_refusal_names_the_assumption_and_what_to_do(
     assert str(caught.value).replace(campaign_id, "<id>") == snapshot
 
 
+def create(hook: OtpiqHook, campaign_id: str, **fields: Any) -> None:
+    hook.create_campaign(**CREATE, **fields)
+
+
+def update(hook: OtpiqHook, campaign_id: str, **fields: Any) -> None:
+    hook.update_campaign(campaign_id=campaign_id, **fields)
+
+
+def attach(hook: OtpiqHook, campaign_id: str) -> None:
+    hook.attach_recipients(campaign_id=campaign_id, recipients=RECIPIENTS)
+
+
+def soon(**distance: int) -> dict[str, Any]:
+    return {"schedule_type": "schedule", "scheduled_for": pendulum.now("UTC").add(**distance)}
+
+
+OTHER_REASONS: list[tuple[Callable[[OtpiqHook, str], object], int, str]] = [
+    (partial(create, **AHEAD), 400, "The parameter is invalid"),
+    (create, 400, "A template of this name does not exist"),
+    (lambda hook, campaign_id: update(hook, campaign_id, **AHEAD), 400, "The parameter is invalid"),
+    (lambda hook, campaign_id: update(hook, campaign_id, **AHEAD), 400, "A recipient has opted out"),
+    (lambda hook, campaign_id: update(hook, campaign_id, **soon(minutes=5)), 400, "It must be 10 minutes ahead"),
+    (lambda hook, campaign_id: update(hook, campaign_id, **soon(seconds=30)), 400, "It must be in the future"),
+    (partial(update, schedule_type="now", name="Another name"), 400, "The name is invalid"),
+    (partial(update, schedule_type="now"), 413, "The request is too large"),
+    (partial(update, schedule_type="now"), 400, ""),
+    (attach, 400, "The parameter is invalid"),
+    (attach, 400, "Recipient 2 is in the wrong country"),
+    (attach, 400, ""),
+    (lambda hook, _: generate(hook, phone_numbers=NUMBERS[:1]), 400, "At most digits: phone number 1 is wrong"),
+    (lambda hook, _: generate(hook, phone_numbers=NUMBERS), 400, "Phone number 7 is wrong"),
+    (lambda hook, _: generate(hook), 404, "Cannot POST /reports/generate"),
+]
+
+
+@pytest.mark.parametrize(("send", "status", "message"), OTHER_REASONS)
 def test_a_refusal_for_another_reason_names_no_assumption(
-    sandbox: Sandbox, sandbox_hook: OtpiqHook, campaign_id: str
+    sandbox: Sandbox,
+    sandbox_hook: OtpiqHook,
+    campaign_id: str,
+    send: Callable[[OtpiqHook, str], object],
+    status: int,
+    message: str,
 ) -> None:
     for call in ("create", "update", "attach", "generate"):
-        sandbox.arm(call, status=400, body={"error": "The parameter is invalid"})
-    requests: list[Callable[[], object]] = [
-        lambda: sandbox_hook.create_campaign(**CREATE | AHEAD),
-        lambda: sandbox_hook.update_campaign(campaign_id=campaign_id, **AHEAD),
-        lambda: sandbox_hook.attach_recipients(campaign_id=campaign_id, recipients=RECIPIENTS),
-        lambda: generate(sandbox_hook, phone_numbers=NUMBERS[:1]),
-    ]
-    for send in requests:
-        with pytest.raises(OtpiqRequestError) as caught:
-            send()
-        assert "ssumption" not in str(caught.value)
+        sandbox.arm(call, status=status, body={"error": message} if message else "<html>", times=1)
+    with pytest.raises((OtpiqRequestError, OtpiqNotFoundError)) as caught:
+        send(sandbox_hook, campaign_id)
+    assert "ssumption" not in str(caught.value)
+
+
+def test_a_draft_without_a_time_does_not_contradict_an_assumption(sandbox_hook: OtpiqHook, campaign_id: str) -> None:
+    with pytest.raises(OtpiqRequestError, match="If the campaign has a time, assumption schedule-alone is wrong"):
+        update(sandbox_hook, campaign_id, schedule_type="schedule")
 
 
 SCHEDULED: dict[str, Callable[[OtpiqHook, str], object]] = {

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -10,14 +11,13 @@ from pydantic import ValidationError
 
 from airflow_provider_otpiq._connection.settings import DEFAULT_BASE_URL
 from airflow_provider_otpiq._validation_errors import format_errors
+from airflow_provider_otpiq.check.client import SafeClient
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from dev.live import api_key
 from tests.live import contract
-from tests.live.harmless import HarmlessAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 NEW_FIELDS = pytest.StashKey[set[str]]()
 
@@ -29,22 +29,21 @@ class Sender(NamedTuple):
     phone_number_id: str
 
 
-def harmless(hook: OtpiqHook) -> OtpiqHook:
-    """Let a hook send only what reaches nobody."""
-    for scheme in ("https://", "http://"):
-        hook.get_conn().mount(scheme, HarmlessAdapter())
-    return hook
+class GuardedHook(OtpiqHook):
+    """A hook that sends no messages."""
+
+    @cached_property
+    def _client(self) -> SafeClient:
+        return SafeClient(self.settings, f"connection {self.otpiq_conn_id!r}")
 
 
 @pytest.fixture(scope="session")
 def otpiq() -> Iterator[OtpiqHook]:
     """A hook for OTPIQ itself, or for the address in ``OTPIQ_URL``."""
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-
     connection = {"conn_type": "otpiq", "host": os.environ.get("OTPIQ_URL", DEFAULT_BASE_URL), "password": api_key()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_OTPIQ_LIVE", json.dumps(connection))
-        yield harmless(OtpiqHook("otpiq_live"))
+        yield GuardedHook("otpiq_live")
 
 
 @pytest.fixture(scope="session")
