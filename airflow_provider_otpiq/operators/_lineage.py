@@ -59,7 +59,7 @@ def broadcast_lineage(result: BroadcastResult | None) -> OperatorLineage[Any, An
         inputs=[InputDataset(*_folder_of(broadcast.audience))],
         outputs=[
             output_dataset(campaign_dataset(broadcast.project, campaign.campaign_id), campaign.recipients)
-            for campaign in result.campaigns.values()
+            for campaign in result.campaigns
         ],
     )
 
