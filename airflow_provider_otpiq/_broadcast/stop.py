@@ -91,9 +91,9 @@ class _Stop:
         self._hook, self._ledger, self._number = hook, ledger, number
         own = request.parts_of_shard(parts)
         # Read after the stop was saved: a start saves a schedule before it checks for a stop.
-        history = read_history(ledger, own)
-        self._start = history.rounds[number - 1].start
-        self._schedules, self._stopped = history.schedules, ledger.read(Stopped, own, number)
+        history = read_history(ledger, own, last=number)
+        self._start = history.rounds[-1].start
+        self._schedules, self._stopped = history.schedules, history.stopped
         self._campaigns = read_campaigns(ledger, own, history)
         sent_before = history.too_late - self._stopped.keys()
         self._parts = [part for part in own if part.name not in sent_before]

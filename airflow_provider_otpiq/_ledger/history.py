@@ -42,13 +42,14 @@ class History:
         return {name for name, schedule in self.schedules.items() if isinstance(schedule, Stopped)}
 
 
-def read_history(ledger: Ledger, parts: Sequence[Part]) -> History:
+def read_history(ledger: Ledger, parts: Sequence[Part], last: int | None = None) -> History:
     """
     Read what the starts and stops have done.
 
+    :param last: the number of the last start to read; None reads all.
     :raises OtpiqValidationError: if another request starts.
     """
-    history = History(ledger.rounds(), {}, {}, {})
+    history = History(ledger.rounds()[:last], {}, {}, {})
     for number, (_, stop) in enumerate(history.rounds, start=1):
         scheduled = ledger.read(Schedule, parts, number)
         stopped = ledger.read(Stopped, parts, number) if stop else {}
