@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq._redaction import describe_type, safe_repr
+from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +38,12 @@ _TEXTS = {
 def format_errors(error: ValidationError) -> list[str]:
     """List validation errors without their inputs: ``name: must be 3 to 80 characters long; found 2``."""
     return [_line(details) for details in error.errors(include_url=False)]
+
+
+def refusal(error: str, remedy: str, effect: str = "") -> OtpiqValidationError:
+    """Return an error about one problem; its text begins with what the task has done, such as ``created nothing``."""
+    subject = f"This task {effect}: " if effect else ""
+    return OtpiqValidationError(f"{subject}{error}. {remedy}", errors=[error])
 
 
 def bullet_list(errors: Iterable[str]) -> str:

@@ -14,11 +14,11 @@ from airflow_provider_otpiq._ledger.records import Broadcast
 from airflow_provider_otpiq._models.resources import Resources
 from airflow_provider_otpiq._recipients.template_parameters import required_parameters
 from airflow_provider_otpiq._storage import split_location
-from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq._validation_errors import bullet_list, refusal
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from airflow_provider_otpiq._audience.manifest import Manifest
     from airflow_provider_otpiq._broadcast.request import CreateBroadcast
@@ -28,31 +28,20 @@ log = logging.getLogger(__name__)
 
 
 def begin_broadcast(hook: OtpiqHook, request: CreateBroadcast, audience: Audience, *, replace: bool) -> Ledger:
-    """
-    Save the request before the first campaign, or check that it is the saved one.
-
-    :raises OtpiqValidationError: if another one is saved, the audience does not fit the template, or a ledger is lost.
-    """
+    """Save the request before the first campaign, or check that it is the saved one."""
     ledger = _open_or_begin(hook, request, audience)
-    changes = ledger.broadcast.model_copy(update=_identity(hook, request, audience)).changes(ledger.broadcast)
-    if changes:
-        ledger = _replace(hook, request, audience, ledger, changes, replace=replace)
-    claim_division(audience, ledger.location)
-    return ledger
-
-
-def _replace(
-    hook: OtpiqHook, request: CreateBroadcast, audience: Audience, ledger: Ledger, changes: list[str], *, replace: bool
-) -> Ledger:
-    if not replace:
+    changes = ledger.broadcast.changes(**_identity(hook, request, audience))
+    if changes and not replace:
         raise OtpiqValidationError(
             f"This task created nothing: ledger {ledger} has another request:{bullet_list(changes)}\nRestore the"
             " earlier fields. For another message, set another ledger. To replace the request, set replace=True, which"
             " works until its start has begun.",
             errors=changes,
         )
-    ledger = ledger.replace(_checked_request(hook, request, audience))
-    log.warning("The request was replaced: %s. Earlier drafts remain but are never sent.", "; ".join(changes))
+    if changes:
+        ledger = ledger.replace(_checked_request(hook, request, audience))
+        log.warning("The request was replaced: %s. Earlier drafts remain but are never sent.", "; ".join(changes))
+    claim_division(audience, ledger.location)
     return ledger
 
 
@@ -90,11 +79,11 @@ def _checked_request(hook: OtpiqHook, request: CreateBroadcast, audience: Audien
 
 
 def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
-    sample = {"templateParameters": {section: _nested(keys) for section, keys in manifest.template_parameters.items()}}
+    paths = {f"templateParameters.{name}.{key}" for name, keys in manifest.template_parameters.items() for key in keys}
     errors = [
         f"audience: lacks {parameter.name}, which the template requires"
         for parameter in required_parameters(payload)
-        if parameter.error(sample)
+        if parameter.path not in paths
     ]
     if errors:
         raise OtpiqValidationError(
@@ -102,18 +91,6 @@ def _require_parameters(payload: dict[str, Any], manifest: Manifest) -> None:
             " task that prepares the audience, and clear it.",
             errors=errors,
         )
-
-
-def _nested(paths: Iterable[str]) -> dict[str, Any]:
-    """Convert the paths of parameters, such as ``0.1`` of a button, to nested dicts."""
-    nested: dict[str, Any] = {}
-    for path in paths:
-        *above, last = path.split(".")
-        parameters = nested
-        for key in above:
-            parameters = parameters.setdefault(key, {})
-        parameters[last] = "-"
-    return nested
 
 
 def _warn_of_daily_limit(resources: Resources, phone_number_id: str, recipients: int) -> None:
@@ -138,11 +115,11 @@ def _require_no_lost_ledger(audience: Audience, marks: Mapping[str, str]) -> Non
     for mark, location in marks.items():
         ledger = Ledger.open(location)
         if ledger is None or not ledger.is_intact():
-            error = f"{location}: the files of this ledger are missing, and its campaigns may have been started"
-            raise OtpiqValidationError(
-                f"This task created nothing: {error}. Restore them. If you are sure that none of its campaigns was"
-                f" started, delete {audience.folder.location_of(mark)} and clear the task.",
-                errors=[error],
+            raise refusal(
+                f"{location}: the files of this ledger are missing, and its campaigns may have been started",
+                "Restore them. If you are sure that none of its campaigns was started, delete"
+                f" {audience.folder.location_of(mark)} and clear the task.",
+                "created nothing",
             )
 
 
@@ -152,7 +129,8 @@ def _mark_in_use(audience: Audience, ledger: Ledger) -> None:
     if not folder.create(IN_USE, content) and folder.read(IN_USE) != content:  # another ledger's mark
         folder.create(f"in_use_{sha256(content).hexdigest()[:12]}.json", content)
     if Audience(audience.location).manifest != audience.manifest:
-        error = f"audience: {audience.location} was prepared again at the same time"
-        raise OtpiqValidationError(
-            f"This task created nothing: {error}. Set replace=True and clear the task.", errors=[error]
+        raise refusal(
+            f"audience: {audience.location} was prepared again at the same time",
+            "Set replace=True and clear the task.",
+            "created nothing",
         )

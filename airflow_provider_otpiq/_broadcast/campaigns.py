@@ -1,18 +1,27 @@
-"""Change the campaigns of a broadcast, with a connection that may belong to another project."""
+"""Change one campaign of a broadcast, and compare what OTPIQ returns with its part."""
 
 from __future__ import annotations
 
 import logging
+import math
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_otpiq._broadcast.process import REFUSALS
 from airflow_provider_otpiq._http.retry import wait
 from airflow_provider_otpiq._redaction import sanitize
-from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqNotFoundError
+from airflow_provider_otpiq.exceptions import (
+    OtpiqConfigurationError,
+    OtpiqError,
+    OtpiqNotFoundError,
+    OtpiqValidationError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from airflow_provider_otpiq._audience.manifest import Part
     from airflow_provider_otpiq._ledger.records import Broadcast
     from airflow_provider_otpiq.exceptions import OtpiqConflictError
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
@@ -35,37 +44,71 @@ def wait_for_requests_in_flight(hook: OtpiqHook, reason: str) -> None:
     wait(seconds)
 
 
+def campaign_name(name: str, part: Part, parts: int) -> str:
+    """Return the name of a part's campaign, such as ``Summer offer 3/50``."""
+    return f"{name} {int(part.name) + 1}/{parts}"
+
+
+def read_number(value: object) -> int | float | None:
+    """Read a number, which OTPIQ may send as a string; None if it is not one."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def read_count(campaign: Mapping[str, Any], name: str) -> int | float | None:
+    """Read a number of a campaign that is not negative; None if it has none."""
+    number = read_number(campaign.get(name))
+    return None if number is None or number < 0 else number
+
+
+def describe_size(campaign_id: str, held: float | None, part: Part) -> str:
+    """Describe the sizes of a campaign and its part, for an error or a warning."""
+    recipients = "recipient" if held == 1 else "recipients"
+    return f"campaign {campaign_id} holds {held} {recipients}, and its part {part.name} has {part.recipients}"
+
+
 class Campaigns:
     """
-    The campaigns of a broadcast in OTPIQ.
+    The campaigns of a broadcast in OTPIQ, over a connection that may belong to another project.
 
-    ``check`` is called before each attempt to change one, and raises if this task must not change them any more.
+    :param parts: the number of the audience's parts.
+    :param check: called before each attempt to change a campaign; it raises if this task must not change any more.
     """
 
-    def __init__(self, hook: OtpiqHook, broadcast: Broadcast, check: Callable[[], None]) -> None:
-        self._hook, self._broadcast, self._check = hook, broadcast, check
-        self._other_project: str | None = None
+    def __init__(self, hook: OtpiqHook, broadcast: Broadcast, parts: int, check: Callable[[], None]) -> None:
+        self._hook, self._broadcast, self._parts, self._check = hook, broadcast, parts, check
 
-    def compare_project(self, name: str) -> None:
+    @cached_property
+    def project(self) -> dict[str, Any]:
+        """The connection's project."""
+        return self._hook.get_project_info()
+
+    @property
+    def _other_project(self) -> str | None:
+        """How the connection's project differs from the broadcast's; None if it has the same name."""
+        created_in, name = self._broadcast.project, self.project["projectName"]
+        if created_in in (None, name):
+            return None
+        return (
+            f"the broadcast was created in project {sanitize(str(created_in))!r}, and connection"
+            f" {self._hook.otpiq_conn_id!r} belongs to project {sanitize(name)!r}"
+        )
+
+    def compare_project(self) -> None:
         """Warn if the connection's project has another name. It is another project if it does not have a campaign."""
-        created_in = self._broadcast.project
-        if created_in not in (None, name):
-            self._other_project = (
-                f"the broadcast was created in project {sanitize(str(created_in))!r}, and connection"
-                f" {self._hook.otpiq_conn_id!r} belongs to project {sanitize(name)!r}"
-            )
+        if self._other_project:
             log.warning(
                 "The connection may be of another project: %s. If the project was only renamed, ignore this warning.",
                 self._other_project,
             )
 
-    def update(self, *, campaign_id: str, **changes: Any) -> dict[str, Any]:
-        """
-        Change a campaign, and return it.
-
-        :raises OtpiqConfigurationError: if the connection's project does not have it, and is another one.
-        :raises OtpiqError: as :meth:`.OtpiqHook.update_campaign`.
-        """
+    def update(self, campaign_id: str, **changes: Any) -> dict[str, Any]:
+        """Change a campaign, and return it. It is a configuration error if it belongs to another project."""
         try:
             return self._hook.update_campaign(campaign_id=campaign_id, check_before_attempt=self._check, **changes)
         except OtpiqNotFoundError:
@@ -76,3 +119,49 @@ class Campaigns:
                 " a connection of the first project; the create's connection was"
                 f" {self._broadcast.request.get('otpiq_conn_id')!r}."
             ) from None
+
+    def no_change(self, part: Part) -> dict[str, str]:
+        """Return a change without effect, the name it has, because OTPIQ returns a campaign only after a change."""
+        return {"name": campaign_name(self._broadcast.request["name"], part, self._parts)}
+
+    def require_size(self, campaign: Mapping[str, Any], part: Part) -> None:
+        """
+        Make a scheduled campaign a draft again if it holds more recipients than its part; warn if it holds fewer.
+
+        Somebody else may have attached others. OTPIQ returns the number only in the response to a change. So the
+        campaign is scheduled until then. If making it a draft fails, the next try compares it again.
+
+        :raises OtpiqValidationError: if it holds more.
+        """
+        held, campaign_id = read_count(campaign, "totalRecipients"), str(campaign["_id"])
+        if held is None:
+            log.warning(
+                "OTPIQ does not report how many recipients campaign %s holds; its part has %d (assumption"
+                " update-recipients).",
+                campaign_id,
+                part.recipients,
+            )
+            return
+        found = describe_size(campaign_id, held, part)
+        if held < part.recipients:
+            log.warning("OTPIQ reports that %s.", found)
+        elif held > part.recipients:
+            self._make_draft_again(campaign_id, found)
+            raise OtpiqValidationError(
+                f"{found}: somebody else has attached the others. It is a draft again and sends nothing. Delete it"
+                f" in OTPIQ's dashboard, send {part.path} of the audience in a separate campaign, and mark this task as"
+                " success: a retry would schedule the same campaign.",
+                errors=[found],
+            )
+
+    def _make_draft_again(self, campaign_id: str, found: str) -> None:
+        still = (
+            f"{found}, and it could not be made a draft again. Make it a draft in OTPIQ's dashboard before it starts."
+        )
+        try:
+            self.update(campaign_id, schedule_type="now")
+        except REFUSALS as error:
+            raise OtpiqValidationError(f"{still} OTPIQ refused: {error}", errors=[found]) from None
+        except OtpiqError:
+            log.error("%s", still)
+            raise

@@ -4,53 +4,43 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._broadcast.begin import begin_broadcast
-from airflow_provider_otpiq._broadcast.part_size import describe_size, read_count
+from airflow_provider_otpiq._broadcast.campaigns import campaign_name, describe_size, read_count
+from airflow_provider_otpiq._broadcast.checks import list_unattached, require_allowed
 from airflow_provider_otpiq._broadcast.process import REFUSALS, describe_parts, process_parts
-from airflow_provider_otpiq._broadcast.result import (
-    BroadcastResult,
-    add_up,
-    campaign_name,
-    list_unattached,
-    require_allowed,
-)
+from airflow_provider_otpiq._broadcast.result import BroadcastResult, add_up
 from airflow_provider_otpiq._ledger.records import Campaign
 from airflow_provider_otpiq._models.fields import MAX_NAME_LENGTH
+from airflow_provider_otpiq._validation_errors import refusal
 from airflow_provider_otpiq.exceptions import OtpiqApiError, OtpiqRequestError, OtpiqValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_otpiq._audience.manifest import Part
+    from airflow_provider_otpiq._broadcast.process import Result
     from airflow_provider_otpiq._broadcast.request import CreateBroadcast
     from airflow_provider_otpiq._ledger.ledger import Ledger
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
-
 
 def create_broadcast(hook: OtpiqHook, request: CreateBroadcast, *, replace: bool = False) -> BroadcastResult:
     """
-    Create and attach the drafts that are missing.
+    Create and attach the drafts that are missing. The errors are those of the operator.
 
     :param replace: whether a changed request replaces the saved one, if no start has begun.
-    :raises OtpiqValidationError: if the request is not the ledger's, or OTPIQ's rules or the connection's guard rails
-        do not allow it.
-    :raises OtpiqRequestError: if OTPIQ refuses some of them; the text lists those.
-    :raises OtpiqApiError: if a request fails that may be retried: the next try continues.
     """
     audience = Audience(request.audience)
     parts = request.parts_of_shard(audience.manifest.parts)
     require_allowed(hook, audience, parts)
     _require_short_name(request.name, audience.manifest.parts)
     ledger = begin_broadcast(hook, request, audience, replace=replace)
-    # Read before the campaigns: a start begins only if each part has one.
-    has_begun = ledger.start() is not None or ledger.has_schedules()
+    has_begun = ledger.has_begun()  # read before the campaigns: a start begins only if each part has one
     campaigns = ledger.read(Campaign, parts)
     missing = list_unattached(parts, campaigns)
     if has_begun:
@@ -60,43 +50,43 @@ def create_broadcast(hook: OtpiqHook, request: CreateBroadcast, *, replace: bool
             "Campaigns that already have the recipients of their part: %d of %d.", len(parts) - len(missing), len(parts)
         )
     drafts = _Drafts(hook, audience, ledger, campaigns)
-    process_parts(missing, drafts.ensure_attached, "Created and attached")
+    campaigns |= process_parts(missing, drafts.attach, "Created and attached")
     totals = {"campaigns": len(campaigns), **add_up(parts, campaigns)}
-    return BroadcastResult(ledger, {part.name: campaigns[part.name] for part in parts}, totals)
+    return BroadcastResult(ledger, [campaigns[part.name] for part in parts], totals)
 
 
 def _require_short_name(name: str, parts: Sequence[Part]) -> None:
     longest = campaign_name(name, parts[-1], len(parts))
     if len(longest) > MAX_NAME_LENGTH:
-        error = (
+        raise refusal(
             f"name: must leave room for the campaign's number; {longest!r} has {len(longest)} characters, expected at"
-            f" most {MAX_NAME_LENGTH}"
+            f" most {MAX_NAME_LENGTH}",
+            "Set a shorter name.",
+            "created nothing",
         )
-        raise OtpiqValidationError(f"This task created nothing: {error}. Set a shorter name.", errors=[error])
 
 
 def _require_none_lost(ledger: Ledger, missing: Sequence[Part]) -> None:
     if missing:
-        names = describe_parts([part.name for part in missing])
-        error = f"{ledger}: the campaigns of {names} are missing, and the start has begun"
-        raise OtpiqValidationError(
-            f"This task created nothing: {error}, so they may have been sent. Restore the ledger. Set another"
-            " ledger only if OTPIQ's dashboard shows that no campaign of this broadcast was sent.",
-            errors=[error],
+        raise refusal(
+            f"{ledger}: the campaigns of {describe_parts(missing)} are missing, and the start has begun, so they may"
+            " have been sent",
+            "Restore the ledger. Set another ledger only if OTPIQ's dashboard shows that no campaign of this broadcast"
+            " was sent.",
+            "created nothing",
         )
 
 
 class _Drafts:
-    """The drafts of a broadcast. It saves each one in ``campaigns``, by the name of the part."""
+    """The drafts of a broadcast."""
 
-    def __init__(self, hook: OtpiqHook, audience: Audience, ledger: Ledger, campaigns: dict[str, Campaign]) -> None:
-        self._hook, self._audience, self._ledger, self._campaigns = hook, audience, ledger, campaigns
+    def __init__(self, hook: OtpiqHook, audience: Audience, ledger: Ledger, saved: Mapping[str, Campaign]) -> None:
+        self._hook, self._audience, self._ledger, self._saved = hook, audience, ledger, saved
 
-    def ensure_attached(self, part: Part) -> None:
-        """Attach the part to its campaign, or to a new one."""
-        campaign, is_new = self._campaigns.get(part.name), False
-        if campaign is None:
-            campaign, is_new = self._claim_draft(part)
+    def attach(self, part: Part) -> Campaign:
+        """Attach a part to its saved campaign, or to a new one, and return that."""
+        saved = self._saved.get(part.name)
+        campaign, is_new = (saved, False) if saved else self._claim_draft(part)
         try:
             campaign = self._attach(campaign.campaign_id, part)
         except REFUSALS as error:
@@ -107,7 +97,7 @@ class _Drafts:
             # It is saved once it is full, because another process may have finished meanwhile.
             campaign = self._attach(self._create_draft(part), part)
         self._ledger.save(part, campaign)
-        self._campaigns[part.name] = campaign
+        return campaign
 
     def _claim_draft(self, part: Part) -> tuple[Campaign, bool]:
         own = Campaign(campaign_id=self._create_draft(part))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._redaction import describe_count
@@ -26,41 +26,46 @@ log = logging.getLogger(__name__)
 
 MAX_LISTED = 20
 
+Result = TypeVar("Result")
+
 REFUSALS = (OtpiqRequestError, OtpiqConflictError, OtpiqNotFoundError, OtpiqValidationError)
 """Errors that concern a single campaign. Any other would concern the next one too, so it ends the try."""
 
 
-def process_parts(parts: Sequence[Part], work: Callable[[Part], object], done: str) -> None:
+def process_parts(parts: Sequence[Part], work: Callable[[Part], Result], done: str) -> dict[str, Result]:
     """
-    Process each part, even if OTPIQ refuses others, and log the progress every few seconds.
+    Process each part, even if OTPIQ refuses others, and return the results by the part's name.
+
+    It logs the progress every few seconds.
 
     :raises OtpiqRequestError: at the end, if OTPIQ refuses some of them; the text lists those.
     """
-    progress, campaigns, recipients = Progress(), 0, 0
-    refused: dict[str, list[str]] = {}
+    progress, recipients = Progress(), 0
+    results: dict[str, Result] = {}
+    refused: dict[str, list[Part]] = {}
     for count, part in enumerate(parts, start=1):
         try:
-            work(part)
-            campaigns += 1
+            results[part.name] = work(part)
             recipients += part.recipients
         except REFUSALS as error:
-            refused.setdefault(_without_remedy(error), []).append(part.name)
+            refused.setdefault(_without_remedy(error), []).append(part)
             log.warning("Part %s was refused: %s", part.name, error)
-        so_far = done, campaigns, len(parts), describe_count(recipients, "recipient")
+        so_far = done, len(results), len(parts), describe_count(recipients, "recipient")
         progress.report("%s %d of %d campaigns, %s.", *so_far, now=count == len(parts))
     if refused:
-        problems = f"Refused campaigns: {len(parts) - campaigns} of {len(parts)}; the others are done:"
+        problems = f"Refused campaigns: {len(parts) - len(results)} of {len(parts)}; the others are done:"
         remedy = "Fix the problems above and clear the task; only these campaigns are retried."
         raise OtpiqRequestError(f"{problems}{bullet_list(_lines(refused))}\n{remedy}", remedy=remedy)
+    return results
 
 
-def describe_parts(names: Sequence[str]) -> str:
+def describe_parts(parts: Sequence[Part]) -> str:
     """List the names of parts, as errors do: ``parts 00001, 00002 and 7 more``."""
-    return f"part{'s' if len(names) > 1 else ''} {list_some(names, MAX_LISTED)}"
+    return f"part{'s' if len(parts) > 1 else ''} {list_some([part.name for part in parts], MAX_LISTED)}"
 
 
-def _lines(refused: dict[str, list[str]]) -> list[str]:
-    lines = [f"{describe_parts(names)}: {reason}" for reason, names in refused.items()]
+def _lines(refused: dict[str, list[Part]]) -> list[str]:
+    lines = [f"{describe_parts(parts)}: {reason}" for reason, parts in refused.items()]
     more = len(lines) - MAX_LISTED
     return [*lines[:MAX_LISTED], f"and {more} more, which the log lists"] if more > 0 else lines
 

@@ -10,23 +10,22 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pendulum
 
 from airflow_provider_otpiq._broadcast.campaigns import Campaigns, has_started, wait_for_requests_in_flight
 from airflow_provider_otpiq._broadcast.process import MAX_LISTED, process_parts
-from airflow_provider_otpiq._broadcast.result import BroadcastResult, add_up, open_broadcast
-from airflow_provider_otpiq._ledger.history import read_history
-from airflow_provider_otpiq._ledger.records import Campaign, Stop, Stopped
+from airflow_provider_otpiq._broadcast.result import BroadcastResult, count_recipients, open_broadcast
+from airflow_provider_otpiq._ledger.history import read_campaigns, read_history
+from airflow_provider_otpiq._ledger.records import Stop, Stopped
 from airflow_provider_otpiq._redaction import sanitize
-from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq._validation_errors import bullet_list, refusal
 from airflow_provider_otpiq.exceptions import (
     OtpiqConflictError,
     OtpiqNotFoundError,
     OtpiqRequestError,
     OtpiqSupersededError,
-    OtpiqValidationError,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ log = logging.getLogger(__name__)
 class StopResult(BroadcastResult):
     """The result of a stop, with the campaigns that had started."""
 
-    too_late: tuple[str, ...] = ()
+    too_late: list[str]
     """One line for each campaign that had started."""
 
     def report_too_late(self, *, fail: bool) -> None:
@@ -71,61 +70,45 @@ class StopResult(BroadcastResult):
 
 def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | None = None) -> StopResult:
     """
-    Make the campaigns of the shard drafts again.
+    Make the campaigns of the shard drafts again. The errors are those of the operator.
 
     :param run_id: the DAG and its run that stops it, for the ledger.
-    :raises OtpiqValidationError: if the broadcast was never started, or the ledger has lost its start.
-    :raises OtpiqSupersededError: if another stop has finished meanwhile, and the broadcast was started again.
-    :raises OtpiqRequestError: if OTPIQ refuses some of them; the text lists those.
-    :raises OtpiqConfigurationError: if the connection is of another project, which does not know the campaigns.
-    :raises OtpiqApiError: if a request fails that may be retried: the next try continues.
     """
     ledger, audience = open_broadcast(request.broadcast)
-    has_schedules = ledger.has_schedules()  # first: a start begins before it saves a schedule
-    rounds = ledger.rounds()
-    if not rounds and has_schedules:
-        error = f"{ledger}: start.json is missing, although campaigns are scheduled"
-        raise OtpiqValidationError(
-            f"This task stopped nothing: {error}. Restore it, and clear the task.", errors=[error]
+    if not ledger.has_begun():
+        raise refusal(
+            f"broadcast: {ledger} was not started",
+            "Its campaigns are drafts and send nothing: do not run the task that starts it.",
+            "stopped nothing",
         )
-    if not rounds:
-        error = f"broadcast: {ledger} was not started"
-        raise OtpiqValidationError(
-            f"This task stopped nothing: {error}. Its campaigns are drafts and send nothing: do not run the task that"
-            " starts it.",
-            errors=[error],
-        )
-    number = rounds[-1].number
+    number = len(ledger.rounds())
     ledger.claim_stop(Stop(run_id=run_id), number)
-    parts = request.parts_of_shard(audience.manifest.parts)
-    stop = _Stop(hook, ledger, number, parts)
-    stop.run()
-    return stop.result()
+    return _Stop(hook, ledger, number, audience.manifest.parts, request).run()
 
 
 class _Stop:
-    def __init__(self, hook: OtpiqHook, ledger: Ledger, number: int, parts: list[Part]) -> None:
+    def __init__(self, hook: OtpiqHook, ledger: Ledger, number: int, parts: list[Part], request: StopBroadcast) -> None:
         self._hook, self._ledger, self._number = hook, ledger, number
+        own = request.parts_of_shard(parts)
         # Read after the stop was saved: a start saves a schedule before it checks for a stop.
-        history = read_history(ledger, parts)
-        self._parts = [part for part in parts if part.name not in history.sent_before]
-        self._start = history.rounds[number - 1].start
-        self._schedules = history.schedules
-        # A campaign that was scheduled is stopped even if the ledger has lost its record.
-        scheduled = {name: Campaign(campaign_id=campaign_id) for name, campaign_id in history.senders.items()}
-        self._campaigns = scheduled | history.with_senders(ledger.read(Campaign, parts))
-        self._stopped = ledger.read(Stopped, parts, number)
+        history = read_history(ledger, own, last=number)
+        self._start = history.rounds[-1].start
+        self._schedules, self._stopped = history.schedules, history.stopped
+        self._campaigns = read_campaigns(ledger, own, history)
+        sent_before = history.too_late - self._stopped.keys()
+        self._parts = [part for part in own if part.name not in sent_before]
         self._found = False
-        self._changes = Campaigns(hook, ledger.broadcast, self._require_not_started_again)
+        self._otpiq = Campaigns(hook, ledger.broadcast, len(parts), self._require_not_started_again)
 
-    def run(self) -> None:
+    def run(self) -> StopResult:
         if missing := self._missing():
-            self._changes.compare_project(self._hook.get_project_info()["projectName"])
+            self._otpiq.compare_project()
             with suppress(OtpiqRequestError):  # it lists what OTPIQ refuses; the others must still be checked below
                 process_parts(missing, self._make_draft, "Tried to stop")
         if missing := self._missing():
             wait_for_requests_in_flight(self._hook, "a request of a start may still take effect")
             process_parts(missing, self._make_draft_finally, "Checked")
+        return self._result()
 
     def _missing(self) -> list[Part]:
         return [part for part in self._parts if part.name not in self._stopped]
@@ -144,11 +127,10 @@ class _Stop:
     def _make_draft(self, part: Part) -> bool:
         """Make a campaign a draft again; if it has started, save that and return False."""
         if part.name not in self._campaigns:
-            missing = f"{self._ledger}: the campaign of part {part.name} is missing"
-            raise OtpiqValidationError(f"{missing}. Restore the ledger.", errors=[missing])
+            raise refusal(f"{self._ledger}: the campaign of part {part.name} is missing", "Restore the ledger.")
         campaign_id = self._campaigns[part.name].campaign_id
         try:
-            campaign = self._changes.update(campaign_id=campaign_id, schedule_type="now")
+            campaign = self._otpiq.update(campaign_id, schedule_type="now")
         except OtpiqConflictError as error:
             if not has_started(error):
                 raise
@@ -163,8 +145,10 @@ class _Stop:
         self._found = True
         if campaign.get("scheduledFor"):
             time = sanitize(str(campaign["scheduledFor"]))
-            error_text = f"campaign {campaign_id} is still scheduled for {time} (assumption null-clears-time)"
-            raise OtpiqValidationError(f"{error_text}. Make it a draft in OTPIQ's dashboard.", errors=[error_text])
+            raise refusal(
+                f"campaign {campaign_id} is still scheduled for {time} (assumption null-clears-time)",
+                "Make it a draft in OTPIQ's dashboard.",
+            )
         return True
 
     def _save(self, part: Part, *, too_late: bool) -> None:
@@ -182,18 +166,18 @@ class _Stop:
         )
         self._stopped[part.name] = self._ledger.claim(part, stopped, self._number)
 
-    def result(self) -> StopResult:
+    def _result(self) -> StopResult:
         late = [part for part in self._parts if self._stopped[part.name].too_late]
-        stopped = [part for part in self._parts if part not in late]
-        totals: dict[str, Any] = {
+        stopped = [part for part in self._parts if not self._stopped[part.name].too_late]
+        totals = {
             "stopped": len(stopped),
             "too_late": len(late),
-            "recipients_stopped": add_up(stopped, self._campaigns)["recipients"],
-            "recipients_too_late": add_up(late, self._campaigns)["recipients"],
+            "recipients_stopped": count_recipients(stopped, self._campaigns),
+            "recipients_too_late": count_recipients(late, self._campaigns),
         }
-        campaigns = {part.name: self._campaigns[part.name] for part in self._parts}
-        return StopResult(self._ledger, campaigns, totals, too_late=tuple(map(self._describe, late)))
+        campaigns = [self._campaigns[part.name] for part in self._parts]
+        return StopResult(self._ledger, campaigns, totals, [self._describe(part) for part in late])
 
     def _describe(self, part: Part) -> str:
-        recipients = add_up([part], self._campaigns)["recipients"]
+        recipients = count_recipients([part], self._campaigns)
         return f"part {part.name}: campaign {self._campaigns[part.name].campaign_id}, recipients: {recipients:,}"

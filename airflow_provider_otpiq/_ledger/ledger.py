@@ -28,8 +28,7 @@ from pydantic import ValidationError
 
 from airflow_provider_otpiq._ledger.records import ID_LENGTH, Broadcast, Campaign, OfPart, Record, Schedule, Start, Stop
 from airflow_provider_otpiq._storage import Folder, absolute
-from airflow_provider_otpiq._validation_errors import bullet_list
-from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq._validation_errors import bullet_list, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,8 +52,6 @@ class Part(Protocol):
 class Round(NamedTuple):
     """A start, and the stop that ended it; None if it was not stopped."""
 
-    number: int
-    """1, and 2 for the first start after a stop."""
     start: Start
     stop: Stop | None
 
@@ -93,11 +90,10 @@ class _Records:
         names = [f"{name}/{_numbered('start')}" for name in self.folder.list("") if _ID.fullmatch(name)]
         starts = self.read_all(Start, names) if names else {}
         if len(starts) > 1:
-            error = f"{self.folder}: the starts of {len(starts)} requests have begun; expected one"
-            raise OtpiqValidationError(
-                f"{error}. Compare their campaigns with OTPIQ's dashboard. Delete the start.json of each request that"
-                f" must not be sent, and clear the task:{bullet_list(map(self.folder.location_of, starts))}",
-                errors=[error],
+            raise refusal(
+                f"{self.folder}: the starts of {len(starts)} requests have begun; expected one",
+                "Compare their campaigns with OTPIQ's dashboard. Delete the start.json of each request that must not be"
+                f" sent, and clear the task:{bullet_list(map(self.folder.location_of, starts))}",
             )
         found = [start.model_copy(update={"request": name.partition("/")[0]}) for name, start in starts.items()]
         return found[0] if found else None
@@ -106,10 +102,9 @@ class _Records:
         try:
             return kind.model_validate_json(content)
         except ValidationError:
-            error = f"{self.folder.location_of(name)}: was edited, or belongs to another version of this provider"
-            raise OtpiqValidationError(
-                f"{error}. {_remedy_for(name)} only if you are sure that this broadcast was not started.",
-                errors=[error],
+            raise refusal(
+                f"{self.folder.location_of(name)}: was edited, or belongs to another version of this provider",
+                f"{_remedy_for(name)} only if you are sure that this broadcast was not started.",
             ) from None
 
 
@@ -156,11 +151,11 @@ class Ledger:
         """
         Save a changed request instead of the saved one, and return its ledger.
 
-        :raises OtpiqValidationError: if the start of another request has begun.
+        :raises OtpiqValidationError: if the start of another request has begun, or a start is lost.
         """
-        self._require_no_lost_start()
         changed = Ledger(self._records, broadcast)
-        changed.start()
+        if not changed.start():
+            self.has_begun()  # it raises if the start is lost
         changed._save_copy()  # first: a ledger without it is damaged
         self._records.write(_BROADCAST, broadcast)
         return changed
@@ -174,9 +169,21 @@ class Ledger:
         """Read the request again, and return whether it has changed."""
         return self._records.read(Broadcast, _BROADCAST) != self.broadcast
 
-    def has_schedules(self) -> bool:
-        """Return whether a start has decided which campaign sends some part."""
-        return bool(self._records.folder.list(self._path(Schedule.folder)))
+    def has_begun(self) -> bool:
+        """
+        Return whether a start has begun.
+
+        :raises OtpiqValidationError: if its record is lost, or another request starts.
+        """
+        # Read in this order: a start begins before it saves a schedule.
+        has_schedules = bool(self._records.folder.list(self._path(Schedule.folder)))
+        has_start = self.start() is not None
+        if has_schedules and not has_start:
+            raise refusal(
+                f"{self}: start.json is missing, although campaigns are scheduled",
+                "Restore it, and clear the task. For another message, set another ledger.",
+            )
+        return has_start
 
     def start(self) -> Start | None:
         """
@@ -197,7 +204,7 @@ class Ledger:
         start = self.start()
         while start:
             number = len(rounds) + 1
-            rounds.append(Round(number, start, self._records.read(Stop, _numbered("stop", number))))
+            rounds.append(Round(start, self._records.read(Stop, _numbered("stop", number))))
             start = self._records.read(Start, _numbered("start", number + 1)) if rounds[-1].stop else None
         return rounds
 
@@ -209,9 +216,9 @@ class Ledger:
         """
         return self._require_same_request(self._records.claim(_numbered("start", number), start))
 
-    def claim_stop(self, stop: Stop, number: int) -> Stop:
-        """Save the stop of a start; if another process was earlier, return its stop."""
-        return self._records.claim(_numbered("stop", number), stop)
+    def claim_stop(self, stop: Stop, number: int) -> None:
+        """Save the stop of a start, unless another process was earlier."""
+        self._records.claim(_numbered("stop", number), stop)
 
     def is_stopped(self, number: int) -> bool:
         """Return whether the start of this number was stopped."""
@@ -241,23 +248,14 @@ class Ledger:
     def _save_copy(self) -> None:
         self._records.write(self._path(_REQUEST), self.broadcast)
 
-    def _require_no_lost_start(self) -> None:
-        if self.has_schedules() and self.start() is None:
-            error = f"{self}: start.json is missing, although campaigns are scheduled"
-            raise OtpiqValidationError(
-                f"This task created nothing: {error}. Restore it, or set another ledger for another message.",
-                errors=[error],
-            )
-
     def _require_same_request(self, start: Start) -> Start:
         if start.request == self._id:
             return start
         request = self._records.folder.location_of(f"{start.request}/{_REQUEST}")
-        error = f"{self}: its start has begun with another request, {request}"
-        raise OtpiqValidationError(
-            f"{error}. Set another ledger for another message. To continue the other request, set the create's fields"
-            " to those in that file, with replace=True.",
-            errors=[error],
+        raise refusal(
+            f"{self}: its start has begun with another request, {request}",
+            "Set another ledger for another message. To continue the other request, set the create's fields to those in"
+            " that file, with replace=True.",
         )
 
     def _path(self, name: str) -> str:

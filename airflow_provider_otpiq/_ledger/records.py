@@ -42,15 +42,15 @@ class Broadcast(Record):
         content = self.model_dump_json(include={"request", "audience_checksum"})
         return sha256(content.encode()).hexdigest()[:ID_LENGTH]
 
-    def changes(self, saved: Broadcast) -> list[str]:
-        """List the differences from the saved request."""
+    def changes(self, request: dict[str, str], audience: str, audience_checksum: str) -> list[str]:
+        """List how a new request differs from this one."""
         found = [
-            f"{name}: was {saved.request.get(name)!r}, is now {self.request.get(name)!r}"
-            for name in sorted({*self.request, *saved.request})
-            if self.request.get(name) != saved.request.get(name)
+            f"{name}: was {self.request.get(name)!r}, is now {request.get(name)!r}"
+            for name in sorted({*self.request, *request})
+            if self.request.get(name) != request.get(name)
         ]
-        if self.audience_checksum != saved.audience_checksum:
-            found.append(f"audience: {self.audience} was prepared again from other rows")
+        if self.audience_checksum != audience_checksum:
+            found.append(f"audience: {audience} was prepared again from other rows")
         return found
 
 

@@ -10,7 +10,7 @@ from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._broadcast.result import open_broadcast
 from airflow_provider_otpiq._ledger.history import read_history
 from airflow_provider_otpiq._models.datetimes import to_api_format
-from airflow_provider_otpiq._validation_errors import bullet_list
+from airflow_provider_otpiq._validation_errors import bullet_list, refusal
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -93,8 +93,10 @@ def members_of(selection: MessageSelection) -> AudienceMembers | None:
     ledger, audience = open_broadcast(selection.broadcast)
     history = read_history(ledger, audience.manifest.parts)
     if not history.schedules:
-        error = f"broadcast: no campaign of {ledger} is scheduled or has started, so it has no messages"
-        raise OtpiqValidationError(f"{error}. Run the task that starts the broadcast first.", errors=[error])
+        raise refusal(
+            f"broadcast: no campaign of {ledger} is scheduled or has started, so it has no messages",
+            "Run the task that starts the broadcast first.",
+        )
     stopped = {name for name, record in history.stopped.items() if not record.too_late}
     return AudienceMembers(audience, history.schedules, ledger.broadcast.project, stopped)
 

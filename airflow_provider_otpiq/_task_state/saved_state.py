@@ -41,15 +41,13 @@ class SavedState:
 
             self._store.set(self.key, value, retention=NEVER_EXPIRE)
 
-    def delete(self) -> None:
-        """Delete the saved value."""
-        if self._store is not None:
-            self._store.delete(self.key)
-
     def save_best_effort(self, value: dict[str, Any] | None) -> None:
         """Save what a response proved, or delete the value (None). A failure is only logged: the response counts."""
         try:
-            self.save(value) if value else self.delete()
+            if value:
+                self.save(value)
+            elif self._store is not None:
+                self._store.delete(self.key)
         except Exception:
             log.warning(
                 "The task state %r could not be saved: a later try will not know OTPIQ's response.",

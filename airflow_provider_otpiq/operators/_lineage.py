@@ -39,7 +39,7 @@ def audience_lineage(prepared: tuple[AudienceRequest, list[Audience]] | None) ->
         return OperatorLineage()
     request, audiences = prepared
     locations = [file for source in (request.source, request.suppress) if isinstance(source, tuple) for file in source]
-    inputs = [file_name(location) for location in dict.fromkeys(locations)]
+    inputs = [file_dataset(location) for location in dict.fromkeys(locations)]
     if isinstance(request, FollowUpRequest):
         inputs.append(_folder_of(request.audience))
     return OperatorLineage(
@@ -58,8 +58,8 @@ def broadcast_lineage(result: BroadcastResult | None) -> OperatorLineage[Any, An
     return OperatorLineage(
         inputs=[InputDataset(*_folder_of(broadcast.audience))],
         outputs=[
-            output_dataset(campaign_name(broadcast.project, campaign.campaign_id), campaign.recipients)
-            for campaign in result.campaigns.values()
+            output_dataset(campaign_dataset(broadcast.project, campaign.campaign_id), campaign.recipients)
+            for campaign in result.campaigns
         ],
     )
 
@@ -69,19 +69,21 @@ def report_lineage(written: WrittenReport | None) -> OperatorLineage[Any, Any]:
     if written is None:
         return OperatorLineage()
     members = written.members
-    campaigns = [campaign_name(members.project, each) for each in members.campaign_ids] if members else []
+    campaigns = (
+        [campaign_dataset(members.project, campaign_id) for campaign_id in members.campaign_ids] if members else []
+    )
     return OperatorLineage(
         inputs=[InputDataset(*campaign) for campaign in campaigns],
-        outputs=[output_dataset(file_name(written.destination), written.counts["messages"])],
+        outputs=[output_dataset(file_dataset(written.destination), written.counts["messages"])],
     )
 
 
-def campaign_name(project: str | None, campaign_id: str) -> tuple[str, str]:
+def campaign_dataset(project: str | None, campaign_id: str) -> tuple[str, str]:
     """Return a campaign's namespace and name as a dataset; the project is None for a ledger of version 0.3.0."""
     return f"otpiq://{quote(project or '', safe='')}", f"campaigns/{campaign_id}"
 
 
-def file_name(location: str) -> tuple[str, str]:
+def file_dataset(location: str) -> tuple[str, str]:
     """
     Return a file's or folder's namespace and name as a dataset, by OpenLineage's naming specification.
 
@@ -106,4 +108,4 @@ def output_dataset(name: tuple[str, str], rows: int | None) -> OutputDataset:
 
 
 def _folder_of(manifest: str) -> tuple[str, str]:
-    return file_name(split_location(manifest)[0])
+    return file_dataset(split_location(manifest)[0])

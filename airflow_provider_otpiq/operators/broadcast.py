@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_otpiq._broadcast.result import BroadcastResult
+    from airflow_provider_otpiq._broadcast.start import StartResult
     from airflow_provider_otpiq.operators._base import Text, Time
 
 
@@ -236,11 +237,10 @@ class StartBroadcastOperator(_BroadcastOperator):
         self._log_start(context, result)
         return self._push_result(context, result)
 
-    def _log_start(self, context: Context, result: BroadcastResult) -> None:
+    def _log_start(self, context: Context, result: StartResult) -> None:
         """Log when the messages go out, or that another DAG run has sent them."""
         from pendulum import now
 
-        assert result.scheduled_for is not None  # noqa: S101  # of a start
         time = self._describe_time(context, result.scheduled_for)
         if result.sent_by:
             self.log.warning(

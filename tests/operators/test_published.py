@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
 from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidationError
 from airflow_provider_otpiq.operators import broadcast, campaign, report
-from airflow_provider_otpiq.operators._lineage import campaign_name, file_name
+from airflow_provider_otpiq.operators._lineage import campaign_dataset, file_dataset
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator, StartBroadcastOperator
 from airflow_provider_otpiq.operators.campaign import (
@@ -211,19 +211,19 @@ def test_a_failed_task_has_no_event(context: dict[str, Any]) -> None:
 def test_a_file_is_named_without_its_airflow_connection_and_a_glob_by_its_folder(
     location: str, name: tuple[str, str]
 ) -> None:
-    assert file_name(location) == name
+    assert file_dataset(location) == name
 
 
 def test_a_campaign_is_named_by_its_project() -> None:
-    assert campaign_name("Sandbox project", "665f") == (NAMESPACE, "campaigns/665f")
-    assert campaign_name("متجر/a@b", "665f")[0] == "otpiq://%D9%85%D8%AA%D8%AC%D8%B1%2Fa%40b"
-    assert campaign_name(None, "665f") == ("otpiq://", "campaigns/665f")
+    assert campaign_dataset("Sandbox project", "665f") == (NAMESPACE, "campaigns/665f")
+    assert campaign_dataset("متجر/a@b", "665f")[0] == "otpiq://%D9%85%D8%AA%D8%AC%D8%B1%2Fa%40b"
+    assert campaign_dataset(None, "665f") == ("otpiq://", "campaigns/665f")
 
 
 @pytest.mark.parametrize(
     ("uri", "dataset"),
     [
-        (f"{NAMESPACE}/campaigns/665f", campaign_name("Sandbox project", "665f")),
+        (f"{NAMESPACE}/campaigns/665f", campaign_dataset("Sandbox project", "665f")),
         ("otpiq://shop/campaigns", ("otpiq://shop", "campaigns")),
         ("otpiq://shop", ("otpiq://shop", "/")),
     ],

@@ -278,7 +278,7 @@ def test_a_ledger_that_lost_its_start_is_not_replaced(
     (request,) = ledger.glob("*/request.json")
     for folder in ("campaigns", "schedule"):
         (request.parent / folder / "00000.json").unlink()
-    create.fail(match="the campaigns of part 00000 are missing")
+    create.fail(match="start.json is missing")
     assert len(sandbox.campaigns) == 3
 
 
