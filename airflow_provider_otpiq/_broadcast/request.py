@@ -42,7 +42,8 @@ def _whole(value: object) -> object:
 def _duration(value: Any) -> timedelta:
     if not isinstance(value, timedelta) or value < timedelta():
         raise ValueError(f"must be a timedelta, such as timedelta(minutes=10); found {safe_repr(value)}")
-    return value
+    # The ledger saves a fixed time, and pendulum adds a month of its own as a month of the calendar.
+    return timedelta(value.days, value.seconds, value.microseconds)
 
 
 def _at_least_the_minimum(value: timedelta) -> timedelta:

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 MARGIN = pendulum.duration(seconds=60)
 """A time that is nearer than this may have passed when OTPIQ reads it."""
 _KEEPS_ITS_TIME = "A start that has begun keeps its time."
+_RESTART = "To send it anyway, stop the broadcast, and start it at another scheduled_for."
+"""The advice for waves: a larger ``max_delay`` would merge them."""
 
 _TIME_ERROR = re.compile(r"future|past", re.IGNORECASE)
 
@@ -42,12 +44,12 @@ def lead(request: StartBroadcast) -> DateTime:
     return (pendulum.now("UTC") + request.lead_time).start_of("second")
 
 
-def time_to_request(
-    request: StartBroadcast, wanted: DateTime, time: DateTime, remedy: str = _KEEPS_ITS_TIME
-) -> DateTime:
+def time_to_request(request: StartBroadcast, wanted: DateTime, time: DateTime, *, has_begun: bool = True) -> DateTime:
     """
-    Return the time, or a later one if it has passed or is too near. ``wanted`` is the time as it was decided.
+    Return the time, or a later one if it has passed or is too near.
 
+    :param wanted: the time as it was decided.
+    :param has_begun: whether the start has begun, so that only a stop can change its time.
     :raises OtpiqValidationError: if that is too late.
     """
     if time > pendulum.now("UTC") + MARGIN:
@@ -62,12 +64,15 @@ def time_to_request(
         f"it is too late: the earliest possible time, {to_api_format(later)}, is {late} after"
         f" {to_api_format(wanted)}; expected at most max_delay ({most})"
     )
-    anyway = (
-        "stop the broadcast, and start it at another scheduled_for"  # a longer delay would merge waves
-        if request.wave_size
-        else f"set max_delay to more than {late} plus the time until the next try schedules it, and clear the task"
-    )
-    raise OtpiqValidationError(f"Not scheduled: {error}. {remedy} To send it anyway, {anyway}.", errors=[error])
+    remedy = _KEEPS_ITS_TIME if has_begun else "Set a later scheduled_for."
+    if not request.wave_size:
+        remedy += (
+            f" To send it anyway, set max_delay to more than {late} plus the time until the next try schedules it, and"
+            " clear the task."
+        )
+    elif has_begun:
+        remedy += f" {_RESTART}"
+    raise OtpiqValidationError(f"Not scheduled: {error}. {remedy}", errors=[error])
 
 
 @dataclass(frozen=True)
@@ -130,10 +135,14 @@ class PartScheduler:
         try:
             self.guard_rails.check_time(time, "scheduled_for")
         except OtpiqValidationError as error:
+            remedy = (
+                _RESTART
+                if self.request.wave_size
+                else "After the quiet hours, set max_delay to more than lead_time plus the time since"
+                f" {to_api_format(wanted)}, and clear the task."
+            )
             raise OtpiqValidationError(
-                f"Not scheduled: {error.errors[0]}. {_KEEPS_ITS_TIME} After the quiet hours, set max_delay to more"
-                f" than lead_time plus the time since {to_api_format(wanted)}, and clear the task.",
-                errors=error.errors,
+                f"Not scheduled: {error.errors[0]}. {_KEEPS_ITS_TIME} {remedy}", errors=error.errors
             ) from None
         return time
 

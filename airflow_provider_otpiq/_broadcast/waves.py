@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._broadcast.request import StartBroadcast
     from airflow_provider_otpiq._connection.guard_rails import GuardRails
 
-_LATER = "Set a later scheduled_for."
-
 
 def plan_start(request: StartBroadcast, broadcast_id: str, run_id: str | None) -> Start:
     """
@@ -35,7 +33,7 @@ def plan_start(request: StartBroadcast, broadcast_id: str, run_id: str | None) -
     :raises OtpiqValidationError: if it is too late.
     """
     wanted = request.scheduled_for or lead(request)
-    possible = time_to_request(request, wanted, wanted, _LATER)
+    possible = time_to_request(request, wanted, wanted, has_begun=False)
     return Start(
         request=broadcast_id,
         requested=request.scheduled_for,
@@ -72,7 +70,7 @@ def require_possible_times(
     times = sorted(set(start_times(parts, start).values()))
     errors: list[str] = []
     for index, wave in enumerate(times, start=1):
-        time = time_to_request(request, wave, wave, _LATER)
+        time = time_to_request(request, wave, wave, has_begun=False)
         subject = "scheduled_for" if len(times) == 1 else f"scheduled_for, wave {index} of {len(times)}"
         try:
             guard_rails.check_time(time, subject)
