@@ -16,7 +16,7 @@ import pendulum
 
 from airflow_provider_otpiq._broadcast.campaigns import Campaigns, has_started, wait_for_requests_in_flight
 from airflow_provider_otpiq._broadcast.process import MAX_LISTED, process_parts
-from airflow_provider_otpiq._broadcast.result import BroadcastResult, add_up, open_broadcast
+from airflow_provider_otpiq._broadcast.result import BroadcastResult, add_up, campaign_name, open_broadcast
 from airflow_provider_otpiq._ledger.history import read_history
 from airflow_provider_otpiq._ledger.records import Campaign, Stop, Stopped
 from airflow_provider_otpiq._redaction import sanitize
@@ -97,15 +97,17 @@ def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | Non
         )
     number = rounds[-1].number
     ledger.claim_stop(Stop(run_id=run_id), number)
-    parts = request.parts_of_shard(audience.manifest.parts)
-    stop = _Stop(hook, ledger, number, parts)
+    stop = _Stop(hook, ledger, number, audience.manifest.parts, request)
     stop.run()
     return stop.result()
 
 
 class _Stop:
-    def __init__(self, hook: OtpiqHook, ledger: Ledger, number: int, parts: list[Part]) -> None:
-        self._hook, self._ledger, self._number = hook, ledger, number
+    def __init__(
+        self, hook: OtpiqHook, ledger: Ledger, number: int, all_parts: list[Part], request: StopBroadcast
+    ) -> None:
+        self._hook, self._ledger, self._number, self._all_parts = hook, ledger, number, all_parts
+        parts = request.parts_of_shard(all_parts)
         # Read after the stop was saved: a start saves a schedule before it checks for a stop.
         history = read_history(ledger, parts)
         self._parts = [part for part in parts if part.name not in history.sent_before]
@@ -115,7 +117,7 @@ class _Stop:
         scheduled = {name: Campaign(campaign_id=campaign_id) for name, campaign_id in history.senders.items()}
         self._campaigns = scheduled | history.with_senders(ledger.read(Campaign, parts))
         self._stopped = ledger.read(Stopped, parts, number)
-        self._found = False
+        self._is_in_project: bool | None = None
         self._changes = Campaigns(hook, ledger.broadcast, self._require_not_started_again)
 
     def run(self) -> None:
@@ -152,19 +154,45 @@ class _Stop:
         except OtpiqConflictError as error:
             if not has_started(error):
                 raise
-            self._found = True
+            self._is_in_project = True
             self._save(part, too_late=True)
             return False
         except OtpiqNotFoundError:
-            if not self._found:  # the connection may belong to another project of the same name
-                raise
+            self._require_another_campaign(part)
             log.warning("Campaign %s does not exist any more, so it sends nothing.", campaign_id)
             return True
-        self._found = True
+        self._is_in_project = True
         if campaign.get("scheduledFor"):
             time = sanitize(str(campaign["scheduledFor"]))
             error_text = f"campaign {campaign_id} is still scheduled for {time} (assumption null-clears-time)"
             raise OtpiqValidationError(f"{error_text}. Make it a draft in OTPIQ's dashboard.", errors=[error_text])
+        return True
+
+    def _require_another_campaign(self, deleted: Part) -> None:
+        """Check that a campaign was deleted: the connection may belong to another project of the same name."""
+        if self._is_in_project is None:
+            campaigns = self._ledger.read(Campaign, [part for part in self._all_parts if part != deleted])
+            self._is_in_project = any(self._exists(part, campaigns) for part in self._all_parts)
+        if not self._is_in_project:
+            error = f"OTPIQ finds no campaign of this broadcast over connection {self._hook.otpiq_conn_id!r}"
+            raise OtpiqValidationError(
+                f"{error}. Set the connection of the project that has them. If all were deleted, they send nothing:"
+                " mark this task as success.",
+                errors=[error],
+            )
+
+    def _exists(self, part: Part, campaigns: dict[str, Campaign]) -> bool:
+        """Set the name that a campaign has, to see whether the connection's project has it."""
+        if part.name not in campaigns:
+            return False
+        name = campaign_name(self._ledger.broadcast.request["name"], part, len(self._all_parts))
+        try:
+            self._changes.update(campaign_id=campaigns[part.name].campaign_id, name=name)
+        except OtpiqNotFoundError:
+            return False
+        except OtpiqConflictError as error:
+            if not has_started(error):
+                raise
         return True
 
     def _save(self, part: Part, *, too_late: bool) -> None:
