@@ -50,7 +50,11 @@ class Broadcast(Record):
             if self.request.get(name) != saved.request.get(name)
         ]
         if self.audience_checksum != saved.audience_checksum:
-            found.append(f"audience: {self.audience} was prepared again from other rows")
+            found.append(
+                f"audience: {self.audience} was prepared again from other rows"
+                if self.audience == saved.audience
+                else f"audience: was {saved.audience!r}, is now {self.audience!r}, with other rows"
+            )
         return found
 
 
