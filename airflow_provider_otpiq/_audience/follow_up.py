@@ -18,7 +18,7 @@ from airflow_provider_otpiq._audience.values import literal
 from airflow_provider_otpiq._ledger.history import read_history
 from airflow_provider_otpiq._ledger.ledger import Ledger
 from airflow_provider_otpiq._models.datetimes import to_api_format
-from airflow_provider_otpiq._models.fields import String, is_empty, is_set
+from airflow_provider_otpiq._models.fields import ManifestPath, String, is_empty, is_set
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES, words
 from airflow_provider_otpiq._redaction import describe_type, safe_repr
@@ -76,7 +76,7 @@ class FollowUpRequest(AudienceRequest):
     source: Any = ()
     phone_number: String = "phoneNumber"
     follow_up: Annotated[String, AfterValidator(_report_file)]
-    audience: String
+    audience: ManifestPath
     follow_up_statuses: Annotated[list[str], PlainValidator(partial(words, allowed=(*MESSAGE_STATUSES, UNMATCHED)))] = (
         Field(default_factory=lambda: ["failed"])
     )
