@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, Field, PlainValidator
 
 from airflow_provider_otpiq._audience.file_kind import refusal
-from airflow_provider_otpiq._audience.manifest import Audience
+from airflow_provider_otpiq._audience.manifest import Audience, ledgers_of
 from airflow_provider_otpiq._audience.readers import read_file
 from airflow_provider_otpiq._audience.request import AudienceRequest, Columns
 from airflow_provider_otpiq._audience.sources import find_files
 from airflow_provider_otpiq._audience.table import MALFORMED, Table
 from airflow_provider_otpiq._audience.values import literal
-from airflow_provider_otpiq._models.fields import String, is_empty, is_set
+from airflow_provider_otpiq._ledger.history import read_history
+from airflow_provider_otpiq._ledger.ledger import Ledger
+from airflow_provider_otpiq._models.datetimes import to_api_format
+from airflow_provider_otpiq._models.fields import ManifestPath, String, is_empty, is_set
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES, words
 from airflow_provider_otpiq._redaction import describe_type, safe_repr
@@ -73,7 +76,7 @@ class FollowUpRequest(AudienceRequest):
     source: Any = ()
     phone_number: String = "phoneNumber"
     follow_up: Annotated[String, AfterValidator(_report_file)]
-    audience: String
+    audience: ManifestPath
     follow_up_statuses: Annotated[list[str], PlainValidator(partial(words, allowed=(*MESSAGE_STATUSES, UNMATCHED)))] = (
         Field(default_factory=lambda: ["failed"])
     )
@@ -145,6 +148,8 @@ def load_follow_up(request: FollowUpRequest, table: Table, progress: Progress) -
 
     :raises OtpiqValidationError: if the report cannot be read, or is not about the audience.
     """
+    if UNMATCHED in request.follow_up_statuses:
+        _require_all_started(request)
     database = table.database
     _load_report(request, database, progress)
     width = _load_members(request, database, progress)
@@ -163,6 +168,24 @@ def load_follow_up(request: FollowUpRequest, table: Table, progress: Progress) -
     database.execute("DROP TABLE members")
     database.execute("DROP TABLE people")
     _log_left_out(database)
+
+
+def _require_all_started(request: FollowUpRequest) -> None:
+    """Refuse a report that is older than the start of a campaign, whose people had no message yet."""
+    audience, written = Audience(request.audience), request.report().modified()
+    for location in ledgers_of(audience.folder).values():
+        ledger = Ledger.open(location)
+        schedules = read_history(ledger, audience.manifest.parts).schedules if ledger else {}
+        last = max((schedule.scheduled_for for schedule in schedules.values()), default=None)
+        if last and written < last:
+            error = (
+                f"follow_up_statuses: {UNMATCHED} would be people whose message was still to come, because the report"
+                f" was written before the last campaign of {ledger} starts, at {to_api_format(last)}"
+            )
+            raise OtpiqValidationError(
+                f"The audience was not prepared: {error}. Make the report after that time, or remove {UNMATCHED}.",
+                errors=[error],
+            )
 
 
 def _load_report(request: FollowUpRequest, database: Database, progress: Progress) -> None:

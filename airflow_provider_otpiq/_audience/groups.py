@@ -98,7 +98,8 @@ class _GroupedPreparation(Preparation):
                 f"group_by: column {column} has {number:,} values{_examples(largest)}; expected at most {MAX_GROUPS}"
             )
             raise refusal([error], "Set a column with few values, such as a language.")
-        if errors := [f"group_by: column {column} has {error}" for error in _wrong_values(largest)]:
+        # Without repetition: many phone numbers of the same length are described alike.
+        if errors := list(dict.fromkeys(f"group_by: column {column} has {error}" for error in _wrong_values(largest))):
             raise refusal(errors, "Change these values in the source, or set another column.")
         return dict(sorted(largest.items()))
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.base import RequestModel
-from airflow_provider_otpiq._models.fields import CampaignName, String, Time
+from airflow_provider_otpiq._models.fields import CampaignName, ManifestPath, String, Time
 from airflow_provider_otpiq._models.template_and_sender import TemplateAndSender
 from airflow_provider_otpiq._redaction import safe_repr
 
@@ -42,7 +42,8 @@ def _whole(value: object) -> object:
 def _duration(value: Any) -> timedelta:
     if not isinstance(value, timedelta) or value < timedelta():
         raise ValueError(f"must be a timedelta, such as timedelta(minutes=10); found {safe_repr(value)}")
-    return value
+    # The ledger saves a fixed time, and pendulum adds a month of its own as a month of the calendar.
+    return timedelta(value.days, value.seconds, value.microseconds)
 
 
 def _at_least_the_minimum(value: timedelta) -> timedelta:
@@ -101,7 +102,7 @@ class CreateBroadcast(TemplateAndSender, _Sharded):
         "ledger": "a second broadcast would send to the same people again",
     }
 
-    audience: String
+    audience: ManifestPath
     ledger: Annotated[String, AfterValidator(_absolute)] | None = None
     name: CampaignName
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 _MARGIN = pendulum.duration(seconds=60)
 """A time that is nearer than this may have passed when OTPIQ reads it."""
-_LATER = "Set a later scheduled_for."
 _KEEPS_ITS_TIME = "A start that has begun keeps its time."
+_RESTART = "To send it anyway, stop the broadcast, and start it at another scheduled_for."
+"""The advice for waves: a larger ``max_delay`` would merge them."""
 
 
 def has_passed(time: DateTime) -> bool:
@@ -54,7 +55,7 @@ def plan_start(
     :raises OtpiqValidationError: if it is too late, or a wave is in the connection's quiet hours.
     """
     wanted = request.scheduled_for or _earliest(request)
-    possible = _time_or_later(request, wanted, wanted, _LATER)
+    possible = _time_or_later(request, wanted, wanted, has_begun=False)
     start = Start(
         requested=request.scheduled_for,
         scheduled_for=possible if request.wave_size else wanted,
@@ -87,14 +88,18 @@ def allowed_time(request: StartBroadcast, guard_rails: GuardRails, wanted: DateT
     :param time: when it starts as far as is known; later than ``wanted`` if that has passed.
     :raises OtpiqValidationError: if it is too late, or the time is in the connection's quiet hours.
     """
-    time = _time_or_later(request, wanted, time, _KEEPS_ITS_TIME)
+    time = _time_or_later(request, wanted, time, has_begun=True)
     try:
         guard_rails.check_time(time, "scheduled_for")
     except OtpiqValidationError as error:
+        remedy = (
+            _RESTART
+            if request.wave_size
+            else "After the quiet hours, set max_delay to more than lead_time plus the time since"
+            f" {to_api_format(wanted)}, and clear the task."
+        )
         raise OtpiqValidationError(
-            f"Not scheduled: {error.errors[0]}. {_KEEPS_ITS_TIME} After the quiet hours, set max_delay to more"
-            f" than lead_time plus the time since {to_api_format(wanted)}, and clear the task.",
-            errors=error.errors,
+            f"Not scheduled: {error.errors[0]}. {_KEEPS_ITS_TIME} {remedy}", errors=error.errors
         ) from None
     return time
 
@@ -104,7 +109,7 @@ def _earliest(request: StartBroadcast) -> DateTime:
     return (pendulum.now("UTC") + request.lead_time).start_of("second")
 
 
-def _time_or_later(request: StartBroadcast, wanted: DateTime, time: DateTime, remedy: str) -> DateTime:
+def _time_or_later(request: StartBroadcast, wanted: DateTime, time: DateTime, *, has_begun: bool) -> DateTime:
     if not has_passed(time):
         return time
     later = _earliest(request)
@@ -117,12 +122,15 @@ def _time_or_later(request: StartBroadcast, wanted: DateTime, time: DateTime, re
         f"it is too late: the earliest possible time, {to_api_format(later)}, is {late} after"
         f" {to_api_format(wanted)}; expected at most max_delay ({most})"
     )
-    anyway = (
-        "stop the broadcast, and start it at another scheduled_for"  # a longer delay would merge waves
-        if request.wave_size
-        else f"set max_delay to more than {late} plus the time until the next try schedules it, and clear the task"
-    )
-    raise OtpiqValidationError(f"Not scheduled: {error}. {remedy} To send it anyway, {anyway}.", errors=[error])
+    remedy = _KEEPS_ITS_TIME if has_begun else "Set a later scheduled_for."
+    if not request.wave_size:
+        remedy += (
+            f" To send it anyway, set max_delay to more than {late} plus the time until the next try schedules it, and"
+            " clear the task."
+        )
+    elif has_begun:
+        remedy += f" {_RESTART}"
+    raise OtpiqValidationError(f"Not scheduled: {error}. {remedy}", errors=[error])
 
 
 def _require_time_to_wait(start: Start, seconds: float) -> None:
@@ -143,7 +151,7 @@ def _require_possible_times(
     times = sorted(set(start_times(parts, start).values()))
     errors: list[str] = []
     for index, wave in enumerate(times, start=1):
-        time = _time_or_later(request, wave, wave, _LATER)
+        time = _time_or_later(request, wave, wave, has_begun=False)
         subject = "scheduled_for" if len(times) == 1 else f"scheduled_for, wave {index} of {len(times)}"
         try:
             guard_rails.check_time(time, subject)

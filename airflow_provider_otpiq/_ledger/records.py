@@ -50,7 +50,11 @@ class Broadcast(Record):
             if self.request.get(name) != request.get(name)
         ]
         if self.audience_checksum != audience_checksum:
-            found.append(f"audience: {audience} was prepared again from other rows")
+            found.append(
+                f"audience: {audience} was prepared again from other rows"
+                if audience == self.audience
+                else f"audience: was {self.audience!r}, is now {audience!r}, with other rows"
+            )
         return found
 
 

@@ -81,6 +81,16 @@ def _name(value: object) -> str:
     raise ValueError(f"{rule}; found {len(text)}")
 
 
+def _manifest(value: object) -> object:
+    """Refuse the groups of an audience, and one of them: the field is one path."""
+    if not isinstance(value, Mapping | list | tuple):
+        return value
+    raise ValueError(
+        f"must be the path of one manifest; found {describe_type(value)}. For each group of an audience, map the task:"
+        ' .expand_kwargs(prepare.output.map(lambda group: {"audience": group["manifest"]}))'
+    )
+
+
 def _region(region: str) -> str:
     if not re.fullmatch("[A-Z]{2}", region):
         raise ValueError(
@@ -90,6 +100,7 @@ def _region(region: str) -> str:
 
 
 String = Annotated[str, BeforeValidator(_string)]
+ManifestPath = Annotated[String, BeforeValidator(_manifest)]
 Region = Annotated[str, AfterValidator(_region)]
 ObjectId = Annotated[str, BeforeValidator(_object_id)]
 CampaignName = Annotated[str, BeforeValidator(_name)]

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 
 from airflow_provider_otpiq._broadcast.request import unwrap_mapped_path
 from airflow_provider_otpiq._models.base import RequestModel
-from airflow_provider_otpiq._models.fields import String, Time
+from airflow_provider_otpiq._models.fields import ManifestPath, String, Time
 from airflow_provider_otpiq._models.reports import (
     STATUSES_ARE_LOST,
     Destination,
@@ -40,7 +40,7 @@ class MessageSelection(RequestModel):
     }
 
     broadcast: Annotated[String | None, BeforeValidator(unwrap_mapped_path)] = None
-    audience: String | None = None
+    audience: ManifestPath | None = None
     start: Annotated[Time | None, Field(validate_default=True)] = None
     end: Annotated[Time | None, AfterValidator(after_start), Field(validate_default=True)] = None
     message_types: MessageTypes | None = None

@@ -174,6 +174,10 @@ def test_values_that_cannot_name_a_group_are_an_error(
     assert not output.exists()
 
 
+def test_a_column_of_phone_numbers_is_one_error(fail: Fail) -> None:
+    assert len(fail([(number, f"07701234{number}") for number in range(100, 150)]).errors) == 1
+
+
 def test_a_missing_column_is_an_error(fail: Fail) -> None:
     assert "has no column 'segment'" in str(fail(TWO_GROUPS, group_by="segment"))
 

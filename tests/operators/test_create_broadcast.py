@@ -161,6 +161,14 @@ def test_the_fix_in_the_error_of_an_edited_request_works(create: Run, tmp_path: 
     assert create(ledger=another) == another
 
 
+def test_a_ledger_of_another_audience_names_both(create: Run, audience: str, tmp_path: Path) -> None:
+    """Such as of another group: nothing was prepared again."""
+    other = write_audience(f"{tmp_path}/other", first=100)
+    create(ledger=f"{tmp_path}/one")
+    errors = create.fail(audience=other, ledger=f"{tmp_path}/one").errors
+    assert errors == (f"audience: was {audience!r}, is now {other!r}, with other rows",)
+
+
 def test_an_edited_ledger_is_an_error(create: Run, start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
     entry = next(Path(create()).rglob("campaigns/00001.json"))
     entry.write_text(entry.read_text().replace('"campaign_id"', '"id"'))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +14,11 @@ import pytest
 
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from tests.broadcast.people import number, write_audience
-from tests.operators.broadcasts import Run, later
+from tests.operators.broadcasts import Run, in_minutes, later, text_of
 
 if TYPE_CHECKING:
+    from syrupy.assertion import SnapshotAssertion
+
     from tests.operators.reports import ReportTask
 
 
@@ -53,6 +58,25 @@ def test_only_the_failed_get_another_message(
         again = report(broadcast=broadcast, destination=f"{folder}/again.{suffix}")
         error = prepare.fail(follow_up=again, audience=audience, output=f"{folder}/third")
         assert "follow_up: no recipient is left; rows: 1, rejected: 0, suppressed: 1" in str(error)
+
+
+def test_people_whose_wave_has_not_started_are_not_those_without_a_message(
+    prepare: Run, create: Run, start: Run, report: ReportTask, audience: str, tmp_path: Path,
+    snapshot: SnapshotAssertion,
+) -> None:  # fmt: skip
+    """The report of an earlier time does not list them, although they get the message."""
+    first = in_minutes(60)
+    ledger = start(broadcast=create(), scheduled_for=first, wave_size=3, wave_interval=timedelta(hours=6))
+    fields = {"follow_up": f"{tmp_path}/delivery.csv", "audience": audience}
+    with later(hours=2):
+        report(broadcast=ledger, destination=fields["follow_up"])
+    with later(hours=20):
+        error = prepare.fail(**fields, follow_up_statuses=["failed", "unmatched"])
+        assert text_of(error) == snapshot
+        assert recipients(prepare(**fields)) == recipients(audience)[:1]
+        report(broadcast=ledger, destination=fields["follow_up"])
+        os.utime(fields["follow_up"], (time.time(),) * 2)  # a file has the time of the machine
+        assert "no recipient is left; rows: 0" in str(prepare.fail(**fields, follow_up_statuses="unmatched"))
 
 
 def test_a_report_of_an_audience_can_be_followed_up(

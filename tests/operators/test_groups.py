@@ -15,6 +15,8 @@ from tests.operators.broadcasts import Run
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from syrupy.assertion import SnapshotAssertion
+
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
     from airflow_provider_otpiq.sandbox import Sandbox
 
@@ -42,6 +44,18 @@ def prepare(context: dict[str, Any], tmp_path: Path) -> Run:
 def rows(people: dict[int, str]) -> Any:
     found = [{"phone": number(person), "name": "Ali", "group": group} for person, group in people.items()]
     return lambda: found
+
+
+@pytest.mark.parametrize("is_mapped", [True, False])
+def test_a_task_of_one_audience_says_how_to_map_it_over_the_groups(
+    prepare: Run, create: Run, report: Run, tmp_path: Path, snapshot: SnapshotAssertion, is_mapped: bool
+) -> None:
+    groups = prepare()
+    audience = groups[0] if is_mapped else groups
+    follow_up = Run(PrepareAudienceOperator, prepare.context, {"output": f"{tmp_path}/second", "follow_up": "d.csv"})
+    errors = [task.fail(audience=audience).errors for task in (create, report, follow_up)]
+    (text,) = {error for error, *_ in errors}
+    assert text == snapshot
 
 
 def test_the_groups_are_returned_in_their_order_and_the_counts_are_of_all(prepare: Run, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime
 from airflow_provider_otpiq.exceptions import (
+    OtpiqAuthenticationError,
     OtpiqConfigurationError,
     OtpiqConflictError,
     OtpiqConnectionError,
@@ -341,9 +342,34 @@ def test_a_campaign_that_was_deleted_is_stopped_and_the_others_start_again(
 
 
 @pytest.mark.usefixtures("broadcast")
-def test_a_connection_that_finds_no_campaign_stops_nothing(stop: Run, sandbox: Sandbox) -> None:
-    sandbox.arm("update", status=404, body={"message": "Campaign not found"}, times=6)
-    assert "Refused campaigns: 3 of 3" in str(stop.fail(OtpiqRequestError))
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_stop_continues_if_only_a_campaign_that_was_deleted_is_left(stop: Run, sandbox: Sandbox, shards: int) -> None:
+    if shards == 1:
+        sandbox.arm("update", delay=0, times=5)
+        sandbox.arm("update", status=401)
+        stop.fail(OtpiqAuthenticationError)
+    else:
+        stop(shard=0, shards=3)
+        stop(shard=1, shards=3)
+    first, _, deleted = sandbox.campaigns
+    gone = {"status": 404, "body": {"message": "Campaign not found"}}
+    sandbox.arm("update", **gone)
+    sandbox.arm("update", delay=0)
+    sandbox.arm("update", **gone)
+    before = len(sandbox.requests)
+    stop(shard=shards - 1, shards=shards)
+    changed = [request["path"].rpartition("/")[2] for request in sandbox.requests[before + 1 :]]
+    assert changed == [deleted["_id"], first["_id"], deleted["_id"]]
+    stop()
+    assert stop.pushed["broadcast"] == STOPPED
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_connection_that_finds_no_campaign_stops_nothing(
+    stop: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
+) -> None:
+    sandbox.arm("update", status=404, body={"message": "Campaign not found"}, times=9)
+    assert text_of(stop.fail(OtpiqRequestError)) == snapshot
 
 
 def test_a_campaign_that_somebody_started_before_its_time_is_reported_from_then_on(

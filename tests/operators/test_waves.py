@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
@@ -124,6 +125,42 @@ def test_waves_in_quiet_hours_are_refused_before_anything_is_scheduled(
     error = start.fail(scheduled_for=first, wave_size=3, wave_interval=HOUR)
     assert [each.partition(":")[0] for each in error.errors] == ["scheduled_for, wave 4 of 5"]
     assert not messaged(sandbox)
+
+
+def test_an_interval_of_months_is_the_same_in_every_try(start: Run, sandbox: Sandbox) -> None:
+    """A month of pendulum's ends on the same day of the next month, and the ledger saves 30 days."""
+    first = parse_datetime("2030-01-31T10:00Z")
+    sandbox.arm("update", delay=0, times=2)
+    sandbox.arm("update", status=400, body={"message": "refused"})
+    fields: dict[str, Any] = {"scheduled_for": first, "wave_size": 3, "wave_interval": pendulum.duration(months=1)}
+    start.fail(OtpiqRequestError, **fields)
+    start(**fields)
+    assert minutes(sandbox, first) == [30 * 24 * 60 * wave for wave in range(5)]
+
+
+def test_late_waves_are_refused_with_advice_that_works(
+    start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
+) -> None:
+    error = start.fail(scheduled_for=in_minutes(-120), wave_size=3, wave_interval=HOUR)
+    assert text_of(error) == snapshot
+    assert not messaged(sandbox)
+
+
+def test_a_late_wave_that_would_start_in_quiet_hours_is_refused_with_advice_that_works(
+    start: Run, stop: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook], snapshot: SnapshotAssertion
+) -> None:
+    first = in_minutes(60)
+    quiet = f"{first.add(minutes=2):HH:mm}-{first.add(minutes=50):HH:mm} UTC"
+    connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": quiet})
+    sandbox.arm("update", status=400, body={"message": "refused"})
+    fields: dict[str, Any] = {"wave_size": 3, "wave_interval": HOUR}
+    start.fail(OtpiqRequestError, scheduled_for=first, **fields)
+    with later(minutes=60):
+        error = start.fail(OtpiqRequestError, scheduled_for=first, **fields)
+        assert text_of(error).replace(quiet, "<window>") == snapshot
+        stop()
+        start(scheduled_for=first.add(minutes=55), **fields)
+    assert messaged(sandbox) == everybody(5)
 
 
 def test_a_start_that_has_begun_keeps_its_waves(start: Run, sandbox: Sandbox, snapshot: SnapshotAssertion) -> None:
