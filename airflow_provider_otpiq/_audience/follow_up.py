@@ -14,7 +14,7 @@ from airflow_provider_otpiq._audience.readers import read_file
 from airflow_provider_otpiq._audience.request import AudienceRequest, Columns
 from airflow_provider_otpiq._audience.sources import find_files
 from airflow_provider_otpiq._audience.table import MALFORMED, Table
-from airflow_provider_otpiq._audience.values import literal
+from airflow_provider_otpiq._duckdb import literal
 from airflow_provider_otpiq._models.fields import String, is_empty, is_set
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES, words

@@ -25,7 +25,7 @@ from airflow_provider_otpiq._audience.output import Output, describe_changes, na
 from airflow_provider_otpiq._audience.prepare import Preparation, refusal
 from airflow_provider_otpiq._duckdb import Database
 from airflow_provider_otpiq._models.fields import MAX_RECIPIENTS
-from airflow_provider_otpiq._redaction import describe_count, safe_repr
+from airflow_provider_otpiq._redaction import describe_count, may_be_phone_number, safe_repr
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 
 MAX_GROUPS = 100
 
-_DIGITS_OF_A_PHONE_NUMBER = 9
 _MAX_NAME_LENGTH = 200  # file systems allow 255
 _MAX_LISTED = 5
 _MIN_LISTED = 10
@@ -236,13 +235,9 @@ def _wrong_values(groups: Iterable[str]) -> Iterator[str]:
     names: dict[str, str] = {}
     for group in groups:
         name = folder_name(group)
-        if _may_be_a_phone_number(group):
+        if may_be_phone_number(group):
             yield f"values that may be phone numbers ({safe_repr(group)}); they would be in paths and XCom"
         elif len(name) > _MAX_NAME_LENGTH:
             yield f"a value whose folder's name has {len(name):,} characters; expected at most {_MAX_NAME_LENGTH}"
         elif (other := names.setdefault(name.lower(), group)) != group:
             yield f"values that differ only in case: {safe_repr(other)} and {safe_repr(group)}; expected one spelling"
-
-
-def _may_be_a_phone_number(text: str) -> bool:
-    return sum(map(str.isdecimal, text)) >= _DIGITS_OF_A_PHONE_NUMBER and not any(map(str.isalpha, text))

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from airflow_provider_otpiq._audience.file_kind import refusal
 from airflow_provider_otpiq._audience.readers import parse_csv
-from airflow_provider_otpiq._audience.request import Columns, Constant
+from airflow_provider_otpiq._audience.request import Columns, fill
 from airflow_provider_otpiq._audience.sources import find_files, without_empty
 from airflow_provider_otpiq._audience.table import Malformed
 from airflow_provider_otpiq._audience.values import unreadable_characters
@@ -20,9 +20,7 @@ from airflow_provider_otpiq._storage import find_object
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from airflow_provider_otpiq._audience.request import Parameter
+    from collections.abc import Iterator, Sequence
 
 _MAX_LISTED = 100
 
@@ -82,19 +80,8 @@ def _as_recipient(row: Sequence[str], columns: Columns) -> dict[str, Any]:
     if columns.reference:
         recipient["reference"] = next(values)
     if columns.template_parameters:
-        recipient["templateParameters"] = _fill(columns.template_parameters, values)
+        recipient["templateParameters"] = fill(columns.template_parameters, values)
     return recipient
-
-
-def _fill(parameters: Mapping[Any, Parameter], values: Iterator[str]) -> dict[str, Any]:
-    """Replace the columns by a row's values, which are in the same order."""
-    return {key: _value(parameter, values) for key, parameter in parameters.items()}
-
-
-def _value(parameter: Parameter, values: Iterator[str]) -> Any:
-    if isinstance(parameter, dict):
-        return _fill(parameter, values)
-    return parameter.value if isinstance(parameter, Constant) else next(values)
 
 
 def read_recipients(location: str) -> list[Any]:
