@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_otpiq._audience.manifest import Audience, Counts
+    from airflow_provider_otpiq._audience.manifest import Audience
     from airflow_provider_otpiq._audience.output import MappedTask
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
@@ -243,37 +243,27 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
             is left, if there are too many groups, or if the audience has campaigns and would change.
         """
         from airflow_provider_otpiq._audience.follow_up import parse_request
-        from airflow_provider_otpiq._audience.groups import prepare_groups
         from airflow_provider_otpiq._audience.prepare import prepare
         from airflow_provider_otpiq._storage import absolute
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "output_folder"}
         sources = {name: self._source(fields[name], context) for name in _SOURCES}
         request = parse_request(**(fields | sources), output=self.output_folder)
-        mapped_task = self._mapped_task(context, request)
-        if request.group_by is None:
-            audience = prepare(request, mapped_task)
-            self._prepared = request, [audience]
-            facts = {"audience": absolute(audience.location)}
-            self._push_counts(context, audience.location, audience.manifest.counts, facts)
-            return audience.location
-        counts, audiences = prepare_groups(request, mapped_task)
+        counts, audiences = prepare(request, self._mapped_task(context, request))
         self._prepared = request, list(audiences.values())
+        values = counts.model_dump() | {"parts": sum(len(audience.manifest.parts) for audience in audiences.values())}
+        self.log.info("Prepared %s: %s.", request.output, ", ".join(f"{n:,} {name}" for name, n in values.items()))
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="audience", value=values)
+        if undivided := audiences.get(None):
+            add_to_asset_events(self, context, values | {"audience": absolute(undivided.location)})
+            return undivided.location
         groups = [
             {"group": group, "manifest": audience.location, "recipients": audience.manifest.counts.recipients}
             for group, audience in audiences.items()
         ]
-        self._push_counts(context, request.output, counts, {"groups": groups})
+        add_to_asset_events(self, context, values | {"groups": groups})
         return groups
-
-    def _push_counts(self, context: Context, location: str, counts: Counts, facts: dict[str, Any]) -> None:
-        """Log and push the counts, and add them and further facts to the events of the task's assets."""
-        _, audiences = self._prepared or (None, [])
-        values = counts.model_dump() | {"parts": sum(len(audience.manifest.parts) for audience in audiences)}
-        self.log.info("Prepared %s: %s.", location, ", ".join(f"{n:,} {name}" for name, n in values.items()))
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="audience", value=values)
-        add_to_asset_events(self, context, values | facts)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """
