@@ -84,13 +84,10 @@ class RowClassifier:
         number = f"CASE WHEN regexp_full_match(k0, '{API_FORM}') THEN k0::BIGINT END" if is_iraq else "NULL"
         if name == "suppress":
             return Table(self._database, name, f"k0, {number}", progress)
-        columns = [f"k{index}" for index in range(len(self._columns))]
-        first = len(columns) - len(self._required)
-        unchanged, required = columns[:first], columns[first:]
-        parameters = required[: len(self._parameters)]
-        changed = " + ".join(f"{values.needs_cleaning(column)}::TINYINT" for column in parameters) or "0"
-        select = ", ".join([*unchanged, *map(values.cleaned, required), number, changed])
-        return Table(self._database, name, select, progress)
+        read = {column: f"k{index}" for index, column in enumerate(self._columns)}
+        cleaned = [values.cleaned(text) if column in self._required else text for column, text in read.items()]
+        changed = " + ".join(f"{values.needs_cleaning(read[column])}::TINYINT" for column in self._parameters) or "0"
+        return Table(self._database, name, ", ".join([*cleaned, number, changed]), progress)
 
     def decide(self, progress: Progress) -> Counts:
         """Classify the rows, and count them."""
@@ -100,15 +97,7 @@ class RowClassifier:
         self._read_rows("suppress", values.unreadable(["phone"], encoding), "NULL")
         self._database.execute(_EXCLUDED)
         self._database.execute(_RECIPIENTS)
-        outcomes = dict(self._database.fetch("SELECT outcome, count(*) FROM excluded GROUP BY outcome"))
-        ((rows,),) = self._database.fetch("SELECT count(*) FROM source")
-        return Counts(
-            rows=rows,
-            recipients=rows - sum(outcomes.values()),
-            duplicates=outcomes.get("duplicate", 0),
-            suppressed=outcomes.get("suppressed", 0),
-            rejected=outcomes.get("rejected", 0),
-        )
+        return _counts(*self._database.fetch(f"SELECT {_COUNTS}")[0])
 
     def count_groups(self, most: int) -> tuple[int, dict[str, Counts]]:
         """
@@ -117,10 +106,7 @@ class RowClassifier:
         A row counts in the group that it names, also a duplicate of a recipient of another group.
         """
         found = self._database.fetch(_GROUPS, [most])
-        counts = {
-            group: Counts.model_validate(dict(zip(Counts.model_fields, row, strict=True))) for group, *row, _ in found
-        }
-        return (found[0][-1] if found else 0), counts
+        return (found[0][0] if found else 0), {group: _counts(*counts) for _, group, *counts in found}
 
     def divide(self, groups: Mapping[str, Counts]) -> None:
         """Let each part have the recipients of one group, in the order of the groups, which must be all."""
@@ -258,6 +244,10 @@ class RowClassifier:
         return f"CASE WHEN {is_blank} THEN '' ELSE ',\"reference\":' || {_json_of('reference')} END"
 
 
+def _counts(*numbers: int) -> Counts:
+    return Counts(**dict(zip(Counts.model_fields, numbers, strict=True)))
+
+
 def _json_of(column: str) -> str:
     return f"to_json({column})::VARCHAR"
 
@@ -280,11 +270,14 @@ _RECIPIENTS = f"""
     SELECT id, number, (row_number() OVER (ORDER BY id) - 1) // {MAX_RECIPIENTS} AS part
     FROM source_rows WHERE id NOT IN (SELECT id FROM excluded)
 """
-_GROUPS = f"""
-    SELECT {_GROUP}, count(*) AS rows, count(*) FILTER (outcome IS NULL) AS recipients,
-    count(*) FILTER (outcome = 'duplicate'), count(*) FILTER (outcome = 'suppressed'),
-    count(*) FILTER (outcome = 'rejected'), count(*) OVER ()
+_COUNTS = """
+    count(*), count(*) FILTER (outcome IS NULL) AS recipients, count(*) FILTER (outcome = 'duplicate'),
+    count(*) FILTER (outcome = 'suppressed'), count(*) FILTER (outcome = 'rejected')
     FROM source LEFT JOIN excluded ON id = source.rowid
+"""
+"""The rows, and those of each outcome, in the order of :class:`.Counts`."""
+_GROUPS = f"""
+    SELECT count(*) OVER (), {_GROUP}, {_COUNTS}
     GROUP BY {_GROUP} HAVING recipients > 0 ORDER BY recipients DESC, {_GROUP} LIMIT $1
 """
 _DIVIDE = f"""

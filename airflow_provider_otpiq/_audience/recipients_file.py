@@ -25,32 +25,19 @@ if TYPE_CHECKING:
 _MAX_LISTED = 100
 
 
-def read_rows(
-    location: str,
-    *,
-    phone_number: object,
-    template_parameters: object = None,
-    reference: object = None,
-    delimiter: object = None,
-    encoding: object = None,
-) -> list[dict[str, Any]]:
+def read_rows(location: str, **fields: object) -> list[dict[str, Any]]:
     """
-    Read recipients from CSV files, by the rules of :class:`.PrepareAudienceOperator`, whose fields these are.
+    Read recipients from CSV files, by the rules of :class:`.PrepareAudienceOperator`.
 
     It reads one row more than a list of recipients may have. Values are not validated yet.
 
     :param location: a local path or URL, plain or compressed, or a glob.
+    :param fields: those of :class:`.Columns`.
     :return: dicts in the shape that :class:`.AttachRecipientsOperator` accepts.
     :raises OSError: if the file does not exist or cannot be read.
     :raises OtpiqValidationError: if a field is wrong, or a row cannot be read; the text lists each such row.
     """
-    columns = Columns.parse(
-        phone_number=phone_number,
-        template_parameters=template_parameters,
-        reference=reference,
-        delimiter=delimiter,
-        encoding=encoding,
-    )
+    columns = Columns.parse(**fields)
     with TemporaryDirectory(prefix="otpiq-recipients-") as folder:
         rows = list(islice(_parse_files(location, columns, Path(folder) / "source.csv"), MAX_ROWS + 1))
     reasons = ((number, _problem(row, columns.encoding)) for number, row in enumerate(rows, 1))

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_otpiq.operators._base import ExitsOnKill, RejectsEmptyFields, add_to_asset_events
+from airflow_provider_otpiq.operators._base import (
+    ExitsOnKill,
+    RejectsEmptyFields,
+    add_to_asset_events,
+    names_of_template_fields,
+)
 from airflow_provider_otpiq.operators._redacted import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
 
-    Source = str | PathLike[str] | Sequence[str | PathLike[str]] | XComArg | Callable[..., Iterable[Mapping[str, Any]]]
+    Source = str | PathLike[str] | Sequence[str | PathLike[str]] | Callable[..., Iterable[Mapping[str, Any]]]
 
 __all__ = ["PrepareAudienceOperator"]
 
@@ -129,27 +134,6 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         it is set and renders to an empty value. (templated)
     """
 
-    template_fields: Sequence[str] = (
-        "source",
-        "phone_number",
-        "template_parameters",
-        "reference",
-        "suppress",
-        "suppress_phone_number",
-        "output_folder",
-        "follow_up",
-        "audience",
-        "follow_up_statuses",
-        "exclude_reasons",
-        "max_rejected",
-        "default_region",
-        "file_format",
-        "delimiter",
-        "encoding",
-        "null_values",
-        "memory_limit",
-        "group_by",
-    )
     required_if_set = (
         "suppress",
         "suppress_phone_number",
@@ -165,17 +149,19 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         "group_by",
     )
     ui_color = "#d7f5e3"
+    max_rejected: Any
+    output_folder: Any
     _prepared: tuple[AudienceRequest, list[Audience]] | None = None
 
     def __init__(
         self,
         *,
-        source: Source | None = None,
+        source: Source | XComArg | None = None,
         phone_number: Text | None = None,
         output: Text | PathLike[str],
         template_parameters: Mapping[str, Mapping[str, str | Mapping[str, str]]] | XComArg | None = None,
         reference: Text | None = None,
-        suppress: Source | None = None,
+        suppress: Source | XComArg | None = None,
         suppress_phone_number: Text | None = None,
         follow_up: Text | None = None,
         audience: Text | None = None,
@@ -191,26 +177,16 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         group_by: Text | None = None,
         **kwargs: Any,
     ) -> None:
+        arguments = {**locals(), "output_folder": output}
         super().__init__(**kwargs)
-        self.source: Any = source
-        self.phone_number = phone_number
-        self.output_folder = output
-        self.template_parameters = template_parameters
-        self.reference = reference
-        self.suppress: Any = suppress
-        self.suppress_phone_number = suppress_phone_number
-        self.follow_up = follow_up
-        self.audience = audience
-        self.follow_up_statuses = follow_up_statuses
-        self.exclude_reasons = exclude_reasons
-        self.max_rejected = max_rejected
-        self.default_region = default_region
-        self.file_format = file_format
-        self.delimiter = delimiter
-        self.encoding = encoding
-        self.null_values = null_values
-        self.memory_limit = memory_limit
-        self.group_by = group_by
+        for name in arguments.keys() & {*self.template_fields}:
+            setattr(self, name, arguments[name])
+
+    template_fields: Sequence[str] = tuple(
+        "output_folder" if name == "output" else name
+        for name in names_of_template_fields(__init__)
+        if name != "otpiq_conn_id"
+    )
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
