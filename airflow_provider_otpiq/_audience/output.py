@@ -22,7 +22,7 @@ from airflow_provider_otpiq._audience.manifest import (
     checksums_in_use,
     read_division,
 )
-from airflow_provider_otpiq._recipients.rows import safe_reference
+from airflow_provider_otpiq._recipients.rows import BEGINS_A_FORMULA, SIGNED_NUMBER, safe_reference
 from airflow_provider_otpiq._storage import Folder
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from airflow_provider_otpiq._progress import Progress
 
 EXCLUDED = "excluded.csv"
-_BEGIN_A_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_NUMBER = re.compile(r"[+-]\d+(\.\d+)?", re.ASCII)
 _PARTS = "parts"
 _MAPPED_TASK = "mapped_task.json"
 _WRITERS = 4  # an object store takes its time for each
@@ -237,7 +235,7 @@ def _parse_task(content: bytes | None) -> MappedTask | None:
 def _shown(reference: str) -> str:
     """Mask a reference that may be a phone number, and put an apostrophe before a formula of spreadsheets."""
     cell = safe_reference(reference)
-    is_formula = cell.startswith(_BEGIN_A_FORMULA) and not _NUMBER.fullmatch(cell)
+    is_formula = re.search(BEGINS_A_FORMULA, cell) and not re.fullmatch(SIGNED_NUMBER, cell)
     return f"'{cell}" if is_formula else cell
 
 

@@ -15,6 +15,10 @@ from airflow_provider_otpiq._redaction import mask_phone_number, may_be_phone_nu
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+BEGINS_A_FORMULA = "^[=+@\t\r\uff1d\uff0b\uff0d\uff20-]"
+SIGNED_NUMBER = "[+-][0-9]+([.][0-9]+)?"
+"""Regular expressions of Python and DuckDB: a spreadsheet runs a value of the first as a formula, except the second."""
+
 _KEYS = ("phoneNumber", "templateParameters", "reference")
 _LINES_IN_API_FORM = re.compile(f"(?:{API_FORM}\n)*")
 _MAX_INT = 2**63

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._duckdb import NULL_SENTINEL, identifier, literal, read_csv
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES
+from airflow_provider_otpiq._recipients.rows import BEGINS_A_FORMULA, SIGNED_NUMBER
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._report.columns import COLUMNS, read_header
 from airflow_provider_otpiq._validation_errors import list_some
@@ -27,8 +28,8 @@ _TIME_IN_CSV = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {0}"  # the database i
 _BUFFER = 4_000_000  # bytes, twice the longest line; DuckDB's default is 32 MB for each thread
 _TIMES = ("created_at", "sent_at")
 _REFERENCE_IN_CSV = (  # an apostrophe before a value keeps spreadsheets from running it as a formula
-    r"CASE WHEN regexp_matches({0}, '^[=+@\t\r\x{{FF1D}}\x{{FF0B}}\x{{FF0D}}\x{{FF20}}-]')"
-    " AND NOT regexp_full_match({0}, '[+-][0-9]+([.][0-9]+)?') THEN chr(39) || {0} ELSE {0} END AS {0}"
+    f"CASE WHEN regexp_matches({{0}}, '{BEGINS_A_FORMULA}') AND NOT regexp_full_match({{0}}, '{SIGNED_NUMBER}')"
+    " THEN chr(39) || {0} ELSE {0} END AS {0}"
 )
 _FINAL = "delivery_status IN ('delivered', 'read', 'failed')"
 _TYPE = "lower(trim(message_type))"
