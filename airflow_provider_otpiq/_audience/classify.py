@@ -240,8 +240,8 @@ class RowClassifier:
     def _reference_as_json(self) -> str:
         if not self._request.reference:
             return "''"
-        is_blank = values.is_blank_sql("reference", self._request.null_values_of_source)
-        return f"CASE WHEN {is_blank} THEN '' ELSE ',\"reference\":' || {_json_of('reference')} END"
+        has_reference = f"NOT {values.is_blank_sql('reference', self._request.null_values_of_source)}"
+        return f"CASE WHEN {has_reference} THEN ',\"reference\":' || {_json_of('reference')} ELSE '' END"
 
 
 def _counts(*numbers: int) -> Counts:
