@@ -19,6 +19,27 @@ NULL_SENTINEL = 3 * "\ufdd1"
 """Represents NULL in CSV, so that an empty string does not. It must not contain the delimiter."""
 
 
+def literal(text: str) -> str:
+    """Write a string as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Write the name of a column as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def read_csv(width: int, options: str) -> str:
+    """Write the SQL that reads the CSV file ``$1``: all columns as strings, by the names ``c0``, ``c1`` and so on."""
+    columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(width))
+    # In parallel, DuckDB takes some line breaks within quotes for the end of a row and rejects the file. It would save
+    # only a tenth of the time.
+    return (
+        "read_csv($1, auto_detect = false, parallel = false, quote = '\"', escape = '\"',"
+        f" columns = {{{columns}}}, {options})"
+    )
+
+
 class Database:
     """
     An open database.

@@ -85,6 +85,16 @@ def _ends_with_a_start(text: str, values: Sequence[str]) -> bool:
     )
 
 
+def has_phone_number(text: str) -> bool:
+    """Return whether a string has enough digits for a phone number."""
+    return sum(map(str.isdecimal, text)) >= _DIGITS_OF_A_PHONE_NUMBER
+
+
+def may_be_phone_number(text: str) -> bool:
+    """Return whether a string may be a phone number: however it is punctuated, enough digits without a letter."""
+    return has_phone_number(text) and not any(map(str.isalpha, text))
+
+
 def mask_phone_number(value: object) -> str:
     """
     Mask one phone number, so that it can still be recognized: ``964771•••5678``.

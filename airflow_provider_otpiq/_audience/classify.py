@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
+import secrets
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, islice, starmap
+from itertools import accumulate, chain, islice, repeat, starmap
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic_core import to_json
 
 from airflow_provider_otpiq._audience import values
 from airflow_provider_otpiq._audience.manifest import Counts
+from airflow_provider_otpiq._audience.request import fill
 from airflow_provider_otpiq._audience.table import MALFORMED, Table
-from airflow_provider_otpiq._audience.values import literal
+from airflow_provider_otpiq._duckdb import literal
 from airflow_provider_otpiq._models.fields import MAX_RECIPIENTS
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION, MISSING, parse_phone_number
 from airflow_provider_otpiq._models.text import is_blank
@@ -20,7 +23,7 @@ from airflow_provider_otpiq._models.text import is_blank
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
-    from airflow_provider_otpiq._audience.request import AudienceRequest, Parameter
+    from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq._duckdb import Database
     from airflow_provider_otpiq._progress import Progress
 
@@ -33,6 +36,8 @@ MISSING_NUMBER = f"phoneNumber {MISSING}"
 
 _GROUP = "audience_group"
 """The column of a row's group."""
+_SLOT = secrets.token_hex(8)
+"""Stands for a value in a recipient's JSON; no constant contains it."""
 _PARTS_AT_ONCE = 50
 _ROWS_AT_ONCE = 100_000
 _QUERIES_AT_ONCE = 2
@@ -79,13 +84,10 @@ class RowClassifier:
         number = f"CASE WHEN regexp_full_match(k0, '{API_FORM}') THEN k0::BIGINT END" if is_iraq else "NULL"
         if name == "suppress":
             return Table(self._database, name, f"k0, {number}", progress)
-        columns = [f"k{index}" for index in range(len(self._columns))]
-        first = len(columns) - len(self._required)
-        unchanged, required = columns[:first], columns[first:]
-        parameters = required[: len(self._parameters)]
-        changed = " + ".join(f"{values.needs_cleaning(column)}::TINYINT" for column in parameters) or "0"
-        select = ", ".join([*unchanged, *map(values.cleaned, required), number, changed])
-        return Table(self._database, name, select, progress)
+        read = {column: f"k{index}" for index, column in enumerate(self._columns)}
+        cleaned = [values.cleaned(text) if column in self._required else text for column, text in read.items()]
+        changed = " + ".join(f"{values.needs_cleaning(read[column])}::TINYINT" for column in self._parameters) or "0"
+        return Table(self._database, name, ", ".join([*cleaned, number, changed]), progress)
 
     def decide(self, progress: Progress) -> Counts:
         """Classify the rows, and count them."""
@@ -95,15 +97,7 @@ class RowClassifier:
         self._read_rows("suppress", values.unreadable(["phone"], encoding), "NULL")
         self._database.execute(_EXCLUDED)
         self._database.execute(_RECIPIENTS)
-        outcomes = dict(self._database.fetch("SELECT outcome, count(*) FROM excluded GROUP BY outcome"))
-        ((rows,),) = self._database.fetch("SELECT count(*) FROM source")
-        return Counts(
-            rows=rows,
-            recipients=rows - sum(outcomes.values()),
-            duplicates=outcomes.get("duplicate", 0),
-            suppressed=outcomes.get("suppressed", 0),
-            rejected=outcomes.get("rejected", 0),
-        )
+        return _counts(*self._database.fetch(f"SELECT {_COUNTS}")[0])
 
     def count_groups(self, most: int) -> tuple[int, dict[str, Counts]]:
         """
@@ -112,10 +106,7 @@ class RowClassifier:
         A row counts in the group that it names, also a duplicate of a recipient of another group.
         """
         found = self._database.fetch(_GROUPS, [most])
-        counts = {
-            group: Counts.model_validate(dict(zip(Counts.model_fields, row, strict=True))) for group, *row, _ in found
-        }
-        return (found[0][-1] if found else 0), counts
+        return (found[0][0] if found else 0), {group: _counts(*counts) for _, group, *counts in found}
 
     def divide(self, groups: Mapping[str, Counts]) -> None:
         """Let each part have the recipients of one group, in the order of the groups, which must be all."""
@@ -239,35 +230,26 @@ class RowClassifier:
 
     def _as_json(self) -> str:
         """Write the SQL that writes a recipient; of all ways to make JSON in DuckDB this measured fastest."""
-        columns = iter(self._parameters)
-        sections = self._request.template_parameters
-        written = _json_object(sections, columns)
-        parameters = f" || ',\"templateParameters\":' || {written}" if sections else ""
+        recipient: dict[str, Any] = {"phoneNumber": _SLOT}
+        if sections := self._request.template_parameters:
+            recipient["templateParameters"] = fill(sections, repeat(_SLOT))
+        constant = map(literal, to_json(recipient).decode().removesuffix("}").split(f'"{_SLOT}"'))
+        written = ["'\"' || recipients.number || '\"'", *map(_json_of, self._parameters), self._reference_as_json()]
+        return " || ".join([*chain.from_iterable(zip(constant, written, strict=True)), "'}'"])
+
+    def _reference_as_json(self) -> str:
+        if not self._request.reference:
+            return "''"
         has_reference = f"NOT {values.is_blank_sql('reference', self._request.null_values_of_source)}"
-        reference = f"CASE WHEN {has_reference} THEN ',\"reference\":' || {_json_of('reference')} ELSE '' END"
-        return (
-            f"""'{{"phoneNumber":"' || recipients.number || '"'{parameters}"""
-            f" || {reference if self._request.reference else literal('')} || '}}'"
-        )
+        return f"CASE WHEN {has_reference} THEN ',\"reference\":' || {_json_of('reference')} ELSE '' END"
 
 
-def _json_object(parameters: Mapping[Any, Parameter], columns: Iterator[str]) -> str:
-    """Write the SQL that writes parameters as a JSON object, the columns taken in their order."""
-    pairs = [
-        f"{literal(json.dumps(key) + ':')} || {_json_parameter(parameter, columns)}"
-        for key, parameter in parameters.items()
-    ]
-    return " || ".join(["'{'", " || ',' || ".join(pairs), "'}'"])
+def _counts(*numbers: int) -> Counts:
+    return Counts(**dict(zip(Counts.model_fields, numbers, strict=True)))
 
 
-def _json_parameter(parameter: Parameter, columns: Iterator[str]) -> str:
-    if isinstance(parameter, dict):
-        return _json_object(parameter, columns)
-    return _json_of(next(columns) if isinstance(parameter, str) else literal(parameter.value))
-
-
-def _json_of(expression: str) -> str:
-    return f"to_json({expression})::VARCHAR"
+def _json_of(column: str) -> str:
+    return f"to_json({column})::VARCHAR"
 
 
 _EXCLUDED = """
@@ -288,11 +270,14 @@ _RECIPIENTS = f"""
     SELECT id, number, (row_number() OVER (ORDER BY id) - 1) // {MAX_RECIPIENTS} AS part
     FROM source_rows WHERE id NOT IN (SELECT id FROM excluded)
 """
-_GROUPS = f"""
-    SELECT {_GROUP}, count(*) AS rows, count(*) FILTER (outcome IS NULL) AS recipients,
-    count(*) FILTER (outcome = 'duplicate'), count(*) FILTER (outcome = 'suppressed'),
-    count(*) FILTER (outcome = 'rejected'), count(*) OVER ()
+_COUNTS = """
+    count(*), count(*) FILTER (outcome IS NULL) AS recipients, count(*) FILTER (outcome = 'duplicate'),
+    count(*) FILTER (outcome = 'suppressed'), count(*) FILTER (outcome = 'rejected')
     FROM source LEFT JOIN excluded ON id = source.rowid
+"""
+"""The rows, and those of each outcome, in the order of :class:`.Counts`."""
+_GROUPS = f"""
+    SELECT count(*) OVER (), {_GROUP}, {_COUNTS}
     GROUP BY {_GROUP} HAVING recipients > 0 ORDER BY recipients DESC, {_GROUP} LIMIT $1
 """
 _DIVIDE = f"""

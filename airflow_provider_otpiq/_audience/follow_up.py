@@ -14,14 +14,14 @@ from airflow_provider_otpiq._audience.readers import read_file
 from airflow_provider_otpiq._audience.request import AudienceRequest, Columns
 from airflow_provider_otpiq._audience.sources import find_files
 from airflow_provider_otpiq._audience.table import MALFORMED, Table
-from airflow_provider_otpiq._audience.values import literal
+from airflow_provider_otpiq._duckdb import literal
 from airflow_provider_otpiq._ledger.history import read_history
 from airflow_provider_otpiq._ledger.ledger import Ledger
 from airflow_provider_otpiq._models.datetimes import to_api_format
-from airflow_provider_otpiq._models.fields import ManifestPath, String, is_empty, is_set
+from airflow_provider_otpiq._models.fields import ManifestPath, String, is_set
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION
-from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES, words
-from airflow_provider_otpiq._redaction import describe_type, safe_repr
+from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES, strings, words
+from airflow_provider_otpiq._redaction import safe_repr
 from airflow_provider_otpiq._storage import find_store
 from airflow_provider_otpiq._validation_errors import list_rows
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -55,13 +55,6 @@ def _report_file(location: str) -> str:
     raise ValueError(f"must end in {' or '.join(_SUFFIXES)}, as the file of a delivery report; found {name}")
 
 
-def _substrings(value: object) -> list[str]:
-    texts = [value] if isinstance(value, str) else value
-    if isinstance(texts, list | tuple) and all(isinstance(text, str) and not is_empty(text) for text in texts):
-        return list(texts)
-    raise ValueError(f"must be a list of strings; found {describe_type(value)}")
-
-
 class FollowUpRequest(AudienceRequest):
     """An audience to prepare from a delivery report, and from the audience that the report is about."""
 
@@ -80,7 +73,9 @@ class FollowUpRequest(AudienceRequest):
     follow_up_statuses: Annotated[list[str], PlainValidator(partial(words, allowed=(*MESSAGE_STATUSES, UNMATCHED)))] = (
         Field(default_factory=lambda: ["failed"])
     )
-    exclude_reasons: Annotated[list[str], PlainValidator(_substrings)] = Field(default_factory=list)
+    exclude_reasons: Annotated[list[str], PlainValidator(partial(strings, rule="a list of strings"))] = Field(
+        default_factory=list
+    )
 
     @classmethod
     def _cross_field_errors(cls, fields: Mapping[str, object]) -> list[str]:

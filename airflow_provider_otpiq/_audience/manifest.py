@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from airflow_provider_otpiq._ledger.ledger import audience_checksum
 from airflow_provider_otpiq._models.fields import MAX_RECIPIENTS
@@ -139,6 +139,11 @@ def _read_manifest(folder: Folder, name: str) -> Manifest:
         ) from None
 
 
+class _InUse(BaseModel):
+    ledger: str
+    groups: str | None = None
+
+
 def ledgers_of(folder: Folder) -> dict[str, str]:
     """
     Read the locations of the ledgers that use the audience in a folder, by the objects that name them.
@@ -146,7 +151,7 @@ def ledgers_of(folder: Folder) -> dict[str, str]:
     :raises OtpiqValidationError: if one of the objects was edited.
     """
     names = [name for name in folder.list("") if name.startswith("in_use") and name.endswith(".json")]
-    return {name: _ledger_of(folder, name, content) for name, content in folder.read_all(names).items()}
+    return {name: _parse_in_use(folder, name, content).ledger for name, content in folder.read_all(names).items()}
 
 
 def checksums_in_use(folder: Folder) -> set[str]:
@@ -171,7 +176,7 @@ def claim_division(audience: Audience, ledger: str) -> None:
     groups, folder = audience.manifest.groups, audience.folder
     if groups is not None:
         folder = Folder(split_location(str(folder))[0])
-        folder.create(IN_USE, to_json({"ledger": ledger, "groups": groups}))
+        folder.create(IN_USE, _InUse(ledger=ledger, groups=groups).model_dump_json().encode())
         folder.require_exclusive_creation(IN_USE)
     if read_division(folder) != groups:
         error = f"audience: {audience.location} is not of the groups in {folder} that already have campaigns"
@@ -185,24 +190,15 @@ def claim_division(audience: Audience, ledger: str) -> None:
 def read_division(folder: Folder) -> str | None:
     """Read which division of an output is used; None if its audience is not divided, or not used."""
     content = folder.read(IN_USE)
-    if content is None:
-        return None
+    return None if content is None else _parse_in_use(folder, IN_USE, content).groups
+
+
+def _parse_in_use(folder: Folder, name: str, content: bytes) -> _InUse:
     try:
-        groups = from_json(content).get("groups")
-    except (ValueError, AttributeError):
-        raise _edited(folder, IN_USE) from None
-    return None if groups is None else str(groups)
-
-
-def _ledger_of(folder: Folder, name: str, content: bytes) -> str:
-    try:
-        return str(from_json(content)["ledger"])
-    except (ValueError, KeyError, TypeError):
-        raise _edited(folder, name) from None
-
-
-def _edited(folder: Folder, name: str) -> OtpiqValidationError:
-    return _unusable(f"{folder.location_of(name)}: was edited; expected the location of a ledger", "Restore it.")
+        return _InUse.model_validate_json(content)
+    except ValidationError:
+        error = f"{folder.location_of(name)}: was edited; expected the location of a ledger"
+        raise _unusable(error, "Restore it.") from None
 
 
 def _unusable(text: str, remedy: str, error: str | None = None) -> OtpiqValidationError:

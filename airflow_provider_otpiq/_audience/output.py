@@ -12,20 +12,29 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from airflow_provider_otpiq._audience.classify import Excluded
-from airflow_provider_otpiq._audience.manifest import IN_USE, MANIFEST, Audience, Manifest, Part, checksums_in_use
-from airflow_provider_otpiq._recipients.rows import safe_reference
+from airflow_provider_otpiq._audience.groups import NAME_OF_A_FOLDER, Group, folder_name
+from airflow_provider_otpiq._audience.manifest import (
+    IN_USE,
+    MANIFEST,
+    Audience,
+    Manifest,
+    Part,
+    checksums_in_use,
+    read_division,
+)
+from airflow_provider_otpiq._recipients.rows import BEGINS_A_FORMULA, SIGNED_NUMBER, safe_reference
 from airflow_provider_otpiq._storage import Folder
 from airflow_provider_otpiq._validation_errors import bullet_list
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+    Manifests = Mapping[Group, Manifest]
 
     from airflow_provider_otpiq._progress import Progress
 
 EXCLUDED = "excluded.csv"
-_BEGIN_A_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_NUMBER = re.compile(r"[+-]\d+(\.\d+)?", re.ASCII)
 _PARTS = "parts"
 _MAPPED_TASK = "mapped_task.json"
 _WRITERS = 4  # an object store takes its time for each
@@ -41,25 +50,39 @@ def name_parts(contents: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Part, by
 
 
 class Output:
-    """The folder of an audience."""
+    """The folder of an audience. If the audience is divided into groups, it has a folder for each of them."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, *, has_groups: bool = False) -> None:
         self.folder = Folder(location)
-        self.location = self.folder.location_of(MANIFEST)
+        self._has_groups = has_groups
+        self._withdrawn: dict[str, bytes] = {}
+
+    def location_of(self, group: Group) -> str:
+        """Return the local path or URL of a group's manifest."""
+        return self.folder.location_of(_manifest_of(group))
 
     def withdraw(self) -> bool:
-        """Delete the manifest, so that no task reads a mix of two audiences; False if the audience has campaigns."""
+        """Delete the manifests, so that no task reads a mix of two audiences; False if the audience has campaigns."""
         if self._is_in_use():
             return False
-        manifest = self.folder.read(MANIFEST)
-        self.folder.delete(MANIFEST)
-        if manifest is not None and self._is_in_use():  # by a task that read it a moment before
-            self.folder.write(MANIFEST, manifest)
+        self._withdrawn = self._read_manifests()
+        for path in self._withdrawn:
+            self.folder.delete(path)
+        if self._is_in_use():  # by a task that read one a moment before
+            for path, content in self._withdrawn.items():
+                self.folder.write(path, content)
             return False
         return True
 
     def _is_in_use(self) -> bool:
         return self.folder.read(IN_USE) is not None
+
+    def _read_manifests(self) -> dict[str, bytes]:
+        """Read the manifests that are here, by their paths: of one audience and, if there are groups, of groups."""
+        folders = self.folder.list("") if self._has_groups else []
+        paths = [f"{name}/{MANIFEST}" for name in folders if NAME_OF_A_FOLDER.fullmatch(name)]
+        found = self.folder.read_all([MANIFEST, *paths])
+        return {path: content for path, content in found.items() if path == MANIFEST or _is_of_a_group(content)}
 
     def write_excluded(self, excluded: Iterable[Excluded]) -> None:
         """Write the rows that get no message."""
@@ -71,53 +94,56 @@ class Output:
                 for row in excluded
             )
 
-    def write_parts(self, parts: Iterable[tuple[Part, bytes]], progress: Progress) -> list[Part]:
-        """Write the parts, and delete those of an earlier audience that has more."""
+    def write_parts(self, parts: Iterable[tuple[Part, bytes]], progress: Progress, group: Group = None) -> list[Part]:
+        """Write the parts of a group, and delete those of an earlier audience that has more."""
+        prefix = _prefix(group)
         written: list[Part] = []
         remaining = iter(parts)
         with ThreadPoolExecutor(_WRITERS) as pool:
             while batch := list(islice(remaining, 2 * _WRITERS)):
-                written += pool.map(self._write, batch)
+                list(pool.map(lambda item: self.folder.write(prefix + item[0].path, item[1]), batch))
+                written += [part for part, _ in batch]
                 progress.report("Wrote %s parts.", f"{len(written):,}")
-        names = {part.path for part in written}
-        for name in self.folder.list(_PARTS):
-            if _NAME_OF_A_PART.fullmatch(name) and f"{_PARTS}/{name}" not in names:
-                self.folder.delete(f"{_PARTS}/{name}")
+        self._delete_parts(prefix, {part.path for part in written})
         return written
 
-    def _write(self, part_and_content: tuple[Part, bytes]) -> Part:
-        part, content = part_and_content
-        self.folder.write(part.path, content)
-        return part
+    def delete_other_parts(self, groups: Iterable[Group]) -> None:
+        """Delete the parts of the manifests that were withdrawn, and are not of these groups."""
+        for path in self._withdrawn.keys() - set(map(_manifest_of, groups)):
+            self._delete_parts(path.removesuffix(MANIFEST), set())
 
-    def publish(self, manifest: Manifest) -> None:
-        """Write the manifest, unless campaigns of another audience were created here meanwhile."""
+    def _delete_parts(self, prefix: str, kept: set[str]) -> None:
+        for name in self.folder.list(f"{prefix}{_PARTS}"):
+            if _NAME_OF_A_PART.fullmatch(name) and f"{_PARTS}/{name}" not in kept:
+                self.folder.delete(f"{prefix}{_PARTS}/{name}")
+
+    def publish(self, manifests: Manifests) -> None:
+        """Write the manifests, unless campaigns of another audience were created here meanwhile."""
         if self._is_in_use():
-            self.require_same(manifest)
-        self.folder.write(MANIFEST, manifest.to_json())
+            self.require_same(manifests)
+        for group, manifest in manifests.items():
+            self.folder.write(_manifest_of(group), manifest.to_json())
 
-    def restore(self, parts: Iterable[tuple[Part, bytes]], manifest: Manifest) -> int:
-        """Write the files that are missing or were changed, the manifest last, and return their number."""
+    def restore(self, parts: Iterable[tuple[Part, bytes]], manifest: Manifest, group: Group = None) -> int:
+        """Write the files of a group that are missing or were changed, the manifest last, and return their number."""
         restored = 0
-        files = ((part.path, content) for part, content in parts)
-        for name, content in chain(files, [(MANIFEST, manifest.to_json())]):
-            if self.folder.read(name) != content:
-                self.folder.write(name, content)
+        files = ((_prefix(group) + part.path, content) for part, content in parts)
+        for path, content in chain(files, [(_manifest_of(group), manifest.to_json())]):
+            if self.folder.read(path) != content:
+                self.folder.write(path, content)
                 restored += 1
         return restored
 
-    def require_same(self, manifest: Manifest) -> None:
-        """
-        Refuse the manifest of another audience than that of the campaigns.
-
-        If the published manifest is missing or was replaced, the ledgers have the checksum.
-        """
-        content = self.folder.read(MANIFEST)
-        if content == manifest.to_json() or manifest.checksum in checksums_in_use(self.folder):
+    def require_same(self, manifests: Manifests) -> None:
+        """Refuse the manifests of another audience than that of the campaigns, or of other groups."""
+        if self._are_used(manifests):
             return
-        missing = f"{MANIFEST} is missing, and the campaigns were created from another audience"
-        to_continue = "prepare the same rows" if content is None else "clear only the tasks after this one"
-        changes = [missing] if content is None else list(describe_changes(Audience(self.location).manifest, manifest))
+        old = self._read_manifests()
+        changes = list(self._changes(old, manifests))
+        changes = changes or ["the campaigns were created from another audience, whose manifest is missing"]
+        to_continue = (
+            "clear only the tasks after this one, or prepare the same rows" if old else "prepare the same rows"
+        )
         raise OtpiqValidationError(
             f"The audience was not published: {self.folder} already has campaigns of another audience:"
             f"{bullet_list(changes)}\n"
@@ -125,6 +151,42 @@ class Output:
             " its recipients get a message again.",
             errors=changes,
         )
+
+    def _are_used(self, manifests: Manifests) -> bool:
+        """Return whether campaigns use these; if a manifest is missing or was replaced, a ledger has its checksum."""
+        if (manifest := manifests.get(None)) is None:
+            return read_division(self.folder) in {manifest.groups for manifest in manifests.values()}
+        content = self.folder.read(MANIFEST)
+        return content == manifest.to_json() or manifest.checksum in checksums_in_use(self.folder)
+
+    def _changes(self, old: Iterable[str], manifests: Manifests) -> Iterator[str]:
+        new = {_manifest_of(group): manifest for group, manifest in manifests.items()}
+        old = [path for path in old if self._has_groups == (path != MANIFEST)]
+        for path in sorted({*old, *new}) if old else ():
+            shown = "" if path == MANIFEST else f"group {path.removesuffix(f'/{MANIFEST}')}: "
+            if path not in new:
+                yield f"{shown}has no recipient now"
+            elif path not in old:
+                yield f"{shown}is new, or its manifest is missing"
+            else:
+                found = _describe_changes(Audience(self.folder.location_of(path)).manifest, new[path])
+                yield from (f"{shown}{change}" for change in found)
+
+
+def _prefix(group: Group) -> str:
+    return "" if group is None else f"{folder_name(group)}/"
+
+
+def _manifest_of(group: Group) -> str:
+    return f"{_prefix(group)}{MANIFEST}"
+
+
+def _is_of_a_group(content: bytes) -> bool:
+    """Return whether a manifest is of a group, not of another audience whose output is in this one."""
+    try:
+        return Manifest.model_validate_json(content).groups is not None
+    except ValidationError:
+        return False
 
 
 class MappedTask(BaseModel):
@@ -173,11 +235,11 @@ def _parse_task(content: bytes | None) -> MappedTask | None:
 def _shown(reference: str) -> str:
     """Mask a reference that may be a phone number, and put an apostrophe before a formula of spreadsheets."""
     cell = safe_reference(reference)
-    is_formula = cell.startswith(_BEGIN_A_FORMULA) and not _NUMBER.fullmatch(cell)
+    is_formula = re.search(BEGINS_A_FORMULA, cell) and not re.fullmatch(SIGNED_NUMBER, cell)
     return f"'{cell}" if is_formula else cell
 
 
-def describe_changes(old: Manifest, new: Manifest) -> Iterator[str]:
+def _describe_changes(old: Manifest, new: Manifest) -> Iterator[str]:
     for name in ("source", "template_parameters", "counts"):
         before, after = (manifest.model_dump()[name] for manifest in (old, new))
         if before != after:

@@ -17,11 +17,11 @@ from pydantic_core import from_json
 
 from airflow_provider_otpiq._audience import staging
 from airflow_provider_otpiq._audience.file_kind import refusal, require_csv, require_parquet, require_text
-from airflow_provider_otpiq._audience.request import has_phone_number
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER, CsvCounter
 from airflow_provider_otpiq._audience.table import Malformed, csv_source
 from airflow_provider_otpiq._audience.values import TOO_LONG, as_text, float_as_text
-from airflow_provider_otpiq._redaction import describe_type, mask_phone_numbers
+from airflow_provider_otpiq._duckdb import identifier
+from airflow_provider_otpiq._redaction import describe_type, has_phone_number, mask_phone_numbers
 from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
 
@@ -254,7 +254,7 @@ def _parquet_columns(database: Database, path: Path) -> list[_ParquetColumn]:
     described = database.fetch("DESCRIBE FROM read_parquet($1, binary_as_string = true)", [str(path)])
     names = database.fetch("SELECT name, coalesce(num_children, 0) FROM parquet_schema($1)", [str(path)])
     return [
-        _ParquetColumn(name, '"' + alias.replace('"', '""') + '"', kind)
+        _ParquetColumn(name, identifier(alias), kind)
         for name, (alias, kind, *_) in zip(_top_level(names), described, strict=True)
     ]
 

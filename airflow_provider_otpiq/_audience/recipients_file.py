@@ -9,50 +9,34 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from airflow_provider_otpiq._audience.file_kind import refusal
+from airflow_provider_otpiq._audience.file_kind import refusal as unreadable_rows
 from airflow_provider_otpiq._audience.readers import parse_csv
-from airflow_provider_otpiq._audience.request import Columns, Constant
+from airflow_provider_otpiq._audience.request import Columns, fill
 from airflow_provider_otpiq._audience.sources import find_files, without_empty
 from airflow_provider_otpiq._audience.table import Malformed
 from airflow_provider_otpiq._audience.values import unreadable_characters
-from airflow_provider_otpiq._recipients.validator import MAX_ROWS
+from airflow_provider_otpiq._recipients.validator import MAX_ROWS, refusal
 from airflow_provider_otpiq._storage import find_object
-from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from airflow_provider_otpiq._audience.request import Parameter
+    from collections.abc import Iterator, Sequence
 
 _MAX_LISTED = 100
 
 
-def read_rows(
-    location: str,
-    *,
-    phone_number: object,
-    template_parameters: object = None,
-    reference: object = None,
-    delimiter: object = None,
-    encoding: object = None,
-) -> list[dict[str, Any]]:
+def read_rows(location: str, **fields: object) -> list[dict[str, Any]]:
     """
-    Read recipients from CSV files, by the rules of :class:`.PrepareAudienceOperator`, whose fields these are.
+    Read recipients from CSV files, by the rules of :class:`.PrepareAudienceOperator`.
 
     It reads one row more than a list of recipients may have. Values are not validated yet.
 
     :param location: a local path or URL, plain or compressed, or a glob.
+    :param fields: those of :class:`.Columns`.
     :return: dicts in the shape that :class:`.AttachRecipientsOperator` accepts.
     :raises OSError: if the file does not exist or cannot be read.
     :raises OtpiqValidationError: if a field is wrong, or a row cannot be read; the text lists each such row.
     """
-    columns = Columns.parse(
-        phone_number=phone_number,
-        template_parameters=template_parameters,
-        reference=reference,
-        delimiter=delimiter,
-        encoding=encoding,
-    )
+    columns = Columns.parse(**fields)
     with TemporaryDirectory(prefix="otpiq-recipients-") as folder:
         rows = list(islice(_parse_files(location, columns, Path(folder) / "source.csv"), MAX_ROWS + 1))
     reasons = ((number, _problem(row, columns.encoding)) for number, row in enumerate(rows, 1))
@@ -60,7 +44,7 @@ def read_rows(
     if more := len(errors[_MAX_LISTED:]):
         errors = [*errors[:_MAX_LISTED], f"and {more:,} more"]
     if errors:
-        raise refusal(*errors)
+        raise unreadable_rows(*errors)
     return [_as_recipient(row, columns) for row in rows if not isinstance(row, Malformed)]
 
 
@@ -82,19 +66,8 @@ def _as_recipient(row: Sequence[str], columns: Columns) -> dict[str, Any]:
     if columns.reference:
         recipient["reference"] = next(values)
     if columns.template_parameters:
-        recipient["templateParameters"] = _fill(columns.template_parameters, values)
+        recipient["templateParameters"] = fill(columns.template_parameters, values)
     return recipient
-
-
-def _fill(parameters: Mapping[Any, Parameter], values: Iterator[str]) -> dict[str, Any]:
-    """Replace the columns by a row's values, which are in the same order."""
-    return {key: _value(parameter, values) for key, parameter in parameters.items()}
-
-
-def _value(parameter: Parameter, values: Iterator[str]) -> Any:
-    if isinstance(parameter, dict):
-        return _fill(parameter, values)
-    return parameter.value if isinstance(parameter, Constant) else next(values)
 
 
 def read_recipients(location: str) -> list[Any]:
@@ -103,18 +76,13 @@ def read_recipients(location: str) -> list[Any]:
     try:
         content = folder.read(name)
     except IsADirectoryError:
-        raise _refusal(location, "is a folder; set the path of a file in it") from None
+        raise refusal(f"{location}: is a folder; set the path of a file in it") from None
     if content is None:
-        raise _refusal(location, "does not exist")
+        raise refusal(f"{location}: does not exist")
     try:
         recipients = from_json(content)
     except ValueError:  # its text would repeat what is there
         recipients = None
     if not isinstance(recipients, list):
-        raise _refusal(location, "must be a JSON list of recipients, as each part of a prepared audience is")
+        raise refusal(f"{location}: must be a JSON list of recipients, as each part of a prepared audience is")
     return recipients
-
-
-def _refusal(location: str, problem: str) -> OtpiqValidationError:
-    error = f"recipients: {location}: {problem}"
-    return OtpiqValidationError(f"{error}. Nothing was sent.", errors=[error])

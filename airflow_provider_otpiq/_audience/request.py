@@ -24,11 +24,10 @@ from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.fields import Region, String, is_set
 from airflow_provider_otpiq._models.phone_numbers import DEFAULT_REGION
 from airflow_provider_otpiq._models.text import NULL_VALUES, REPLACEMENT_CHARACTER, UNDECODED, clean, is_blank
-from airflow_provider_otpiq._redaction import safe_repr
+from airflow_provider_otpiq._redaction import has_phone_number, safe_repr
 
 Source = tuple[str, ...] | Callable[[], Any]
 
-_DIGITS_OF_A_PHONE_NUMBER = 9
 _ROWS = re.compile(r"""^\s*[\[({]\s*(?:[\[({'"]|\d{9})|\n""")
 """Matches a list or a dict as text, such as a rendered XCom, and never a path."""
 _SUFFIX = re.compile(r"\.[a-z]", re.IGNORECASE)
@@ -69,11 +68,6 @@ def is_path(value: object) -> bool:
     return is_set(text.strip()) and not _ROWS.search(text) and not is_phone_number
 
 
-def has_phone_number(text: str) -> bool:
-    """Return whether a string has enough digits for a phone number."""
-    return sum(map(str.isdecimal, text)) >= _DIGITS_OF_A_PHONE_NUMBER
-
-
 def _parameter(value: object) -> Parameter:
     """Parse a column, a constant, or nested parameters such as those of a button, ``{"0": {"1": "link"}}``."""
     if isinstance(value, Mapping) and set(value) != {"value"}:
@@ -104,6 +98,17 @@ def _leaves(parameters: Mapping[Any, Parameter], path: str) -> Iterator[tuple[st
             yield from _leaves(value, f"{path}{key}.")
         else:
             yield f"{path}{key}", value
+
+
+def fill(parameters: Mapping[Any, Parameter], values: Iterator[str]) -> dict[str, Any]:
+    """Replace the columns by values in their order, and the constants by their own."""
+    return {key: _filled(parameter, values) for key, parameter in parameters.items()}
+
+
+def _filled(parameter: Parameter, values: Iterator[str]) -> Any:
+    if isinstance(parameter, dict):
+        return fill(parameter, values)
+    return parameter.value if isinstance(parameter, Constant) else next(values)
 
 
 def _limit(value: object) -> int | float:

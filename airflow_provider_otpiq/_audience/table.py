@@ -10,6 +10,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER
+from airflow_provider_otpiq._duckdb import read_csv
 from airflow_provider_otpiq.exceptions import OtpiqError
 
 if TYPE_CHECKING:
@@ -77,13 +78,9 @@ class Table:
 
 def csv_source(width: int, positions: Sequence[int], options: str) -> str:
     """Write the SQL that reads CSV, by path and delimiter: all columns as ``c0`` …, the wanted ones as ``k0`` …."""
-    columns = [f"c{index}" for index in range(width)]
     wanted = ", ".join(f"c{position} AS k{index}" for index, position in enumerate(positions))
-    types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
-    return (
-        f"(SELECT *, {wanted} FROM read_csv($1, auto_detect = false, delim = $2, quote = '\"', escape = '\"',"
-        f" strict_mode = true, parallel = false, columns = {{{types}}}, force_not_null = {columns}, {options}))"
-    )
+    options = f"delim = $2, force_not_null = {[f'c{index}' for index in range(width)]}, {options}"
+    return f"(SELECT *, {wanted} FROM {read_csv(width, options)})"
 
 
 def _write(path: Path, rows: Iterator[Row | Malformed], width: int) -> int:

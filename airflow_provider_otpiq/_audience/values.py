@@ -14,6 +14,7 @@ from uuid import UUID
 
 from airflow_provider_otpiq._audience.file_kind import undecodable_reason
 from airflow_provider_otpiq._audience.staging import UNDECODABLE_CHARACTER
+from airflow_provider_otpiq._duckdb import literal
 from airflow_provider_otpiq._models.text import MARKS, REPLACEMENT_CHARACTER, SPACES, UNDECODED, is_blank
 from airflow_provider_otpiq._redaction import describe_type
 
@@ -77,11 +78,6 @@ def unreadable_characters(encoding: str) -> dict[str, str]:
         REPLACEMENT_CHARACTER: UNDECODED,
         _SCIENTIFIC: "has a float that is too large or too small for plain digits; write it as a string",
     }
-
-
-def literal(text: str) -> str:
-    """Write a string as SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def needs_cleaning(column: str) -> str:

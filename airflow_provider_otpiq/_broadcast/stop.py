@@ -160,8 +160,8 @@ class _Stop:
         if not self._is_in_project:
             raise refusal(
                 f"OTPIQ finds no campaign of this broadcast over connection {self._hook.otpiq_conn_id!r}",
-                "Set the connection of the project that has them. If all were deleted, they send nothing: mark this task"
-                " as success.",
+                "Set the connection of the project that has them. If all were deleted, they send nothing: mark this"
+                " task as success.",
             )
 
     def _exists(self, part: Part, campaigns: Mapping[str, Campaign]) -> bool:

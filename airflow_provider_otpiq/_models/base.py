@@ -20,7 +20,7 @@ from airflow_provider_otpiq._validation_errors import bullet_list, format_errors
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class ResponseModel(BaseModel):
@@ -93,7 +93,13 @@ class RequestModel(BaseModel):
             errors = [*format_errors(error), *errors]
         if not errors:
             return request
-        raise OtpiqValidationError(f"{cls.subject} {cls.failure_phrase}:{bullet_list(errors)}", errors=errors)
+        raise cls.refusal(errors)
+
+    @classmethod
+    def refusal(cls, errors: Sequence[str], remedy: str = "") -> OtpiqValidationError:
+        """Return the error that lists why the request was refused, and the fix."""
+        text = f"{cls.subject} {cls.failure_phrase}:{bullet_list(errors)}\n{remedy}"
+        return OtpiqValidationError(text.rstrip(), errors=errors)
 
     @classmethod
     def _cross_field_errors(cls, fields: Mapping[str, object]) -> list[str]:

@@ -6,13 +6,12 @@ The rules are the vendor's, from *Create campaign* and *Update draft or schedule
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 
 from airflow_provider_otpiq._models.base import RequestModel, ResponseModel
-from airflow_provider_otpiq._models.fields import CampaignName, FutureTime, ObjectId, ScheduleType, is_set
+from airflow_provider_otpiq._models.fields import CampaignName, FutureTime, ObjectId, ScheduleType, is_object_id, is_set
 from airflow_provider_otpiq._models.template_and_sender import TemplateAndSender
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class StartCampaign(RequestModel):
 
 
 def _campaign_id(value: object) -> str:
-    if isinstance(value, str) and re.fullmatch("[0-9a-fA-F]{24}", value):
+    if isinstance(value, str) and is_object_id(value):
         return value
     raise ValueError("must be a string of 24 hexadecimal characters (assumption campaign-id)")
 

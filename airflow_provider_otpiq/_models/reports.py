@@ -21,7 +21,7 @@ from pydantic import (
 
 from airflow_provider_otpiq._models.base import RequestModel, ResponseModel
 from airflow_provider_otpiq._models.datetimes import to_api_format
-from airflow_provider_otpiq._models.fields import Time, is_set
+from airflow_provider_otpiq._models.fields import Time, is_empty, is_set
 from airflow_provider_otpiq._models.phone_numbers import normalize
 from airflow_provider_otpiq._redaction import safe_repr
 from airflow_provider_otpiq._validation_errors import list_some
@@ -33,6 +33,7 @@ MESSAGE_STATUSES = ("pending", "sent", "delivered", "read", "failed")
 """The documented statuses of a message."""
 STATUSES_ARE_LOST = "the report would include messages of every status"
 _MAX_LISTED = 5
+_TYPES = "a list of types of messages, such as 'WhatsApp Template'"
 
 
 def words(value: object, allowed: tuple[str, ...]) -> list[str]:
@@ -50,20 +51,21 @@ def _describe(value: object) -> str:
     return "an empty list" if value in ([], (), set()) else safe_repr(value)
 
 
-def _type_names(value: object) -> list[str]:
-    names = [value] if isinstance(value, str) else value
-    if isinstance(names, list | tuple | set | frozenset) and names and all(map(_is_name, names)):
-        return list(names)
-    raise ValueError(f"must be a list of types of messages, such as 'WhatsApp Template'; found {_describe(value)}")
+def strings(value: object, rule: str) -> list[str]:
+    """Return one string, or several of a list, as a list."""
+    found = [value] if isinstance(value, str) else value
+    if isinstance(found, list | tuple | set | frozenset) and found and all(map(_is_text, found)):
+        return list(found)
+    raise ValueError(f"must be {rule}; found {_describe(value)}")
 
 
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and is_set(value.strip())
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not is_empty(value)
 
 
 MessageStatuses = Annotated[list[str], PlainValidator(partial(words, allowed=MESSAGE_STATUSES))]
 """Statuses of messages, from one or several."""
-MessageTypes = Annotated[list[str], PlainValidator(_type_names)]
+MessageTypes = Annotated[list[str], PlainValidator(partial(strings, rule=_TYPES))]
 """Types of messages by their names in a report, from one or several."""
 
 

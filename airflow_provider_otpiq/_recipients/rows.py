@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, parse_phone_number
 from airflow_provider_otpiq._models.text import is_blank
 from airflow_provider_otpiq._recipients.template_parameters import ParameterParser, are_all
-from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
+from airflow_provider_otpiq._redaction import mask_phone_number, may_be_phone_number, sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+
+BEGINS_A_FORMULA = "^[=+@\t\r\uff1d\uff0b\uff0d\uff20-]"
+SIGNED_NUMBER = "[+-][0-9]+([.][0-9]+)?"
+"""Regular expressions of Python and DuckDB: a spreadsheet runs a value of the first as a formula, except the second."""
 
 _KEYS = ("phoneNumber", "templateParameters", "reference")
 _LINES_IN_API_FORM = re.compile(f"(?:{API_FORM}\n)*")
 _MAX_INT = 2**63
 _MAX_REFERENCE_LENGTH = 40
-_MIN_PHONE_NUMBER_DIGITS = 9
 
 
 class ParsedRow(NamedTuple):
@@ -101,10 +104,8 @@ def describe_recipient(position: int, recipient: Mapping[str, Any], reference: s
 def safe_reference(reference: str | int) -> str:
     """Return a reference as it may be shown: one that could be a phone number is masked."""
     text = str(reference)
-    digits = "".join(filter(str.isdecimal, text))
-    # However it is punctuated, a long number without a letter may be a phone number.
-    is_number = len(digits) >= _MIN_PHONE_NUMBER_DIGITS and not any(map(str.isalpha, text))
-    text = mask_phone_number(digits) if is_number else sanitize(text)
+    is_number = may_be_phone_number(text)
+    text = mask_phone_number("".join(filter(str.isdecimal, text))) if is_number else sanitize(text)
     return text if len(text) <= _MAX_REFERENCE_LENGTH else f"{text[:_MAX_REFERENCE_LENGTH]}…"
 
 

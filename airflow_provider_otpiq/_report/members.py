@@ -10,8 +10,7 @@ from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._broadcast.result import open_broadcast
 from airflow_provider_otpiq._ledger.history import read_history
 from airflow_provider_otpiq._models.datetimes import to_api_format
-from airflow_provider_otpiq._validation_errors import bullet_list, refusal
-from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq._validation_errors import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -120,4 +119,4 @@ def window_of(selection: MessageSelection, members: AudienceMembers | None) -> t
         return start, end
     error = f"end: must be after {name}, {to_api_format(start)}; found {to_api_format(end)}"
     error += "" if selection.end else ", the current time, because end is not set"
-    raise OtpiqValidationError(f"The delivery report was not generated:{bullet_list([error])}", errors=[error])
+    raise selection.refusal([error])

@@ -6,8 +6,9 @@ import logging
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_otpiq._duckdb import NULL_SENTINEL
+from airflow_provider_otpiq._duckdb import NULL_SENTINEL, identifier, literal, read_csv
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES
+from airflow_provider_otpiq._recipients.rows import BEGINS_A_FORMULA, SIGNED_NUMBER
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._report.columns import COLUMNS, read_header
 from airflow_provider_otpiq._validation_errors import list_some
@@ -27,8 +28,8 @@ _TIME_IN_CSV = "strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {0}"  # the database i
 _BUFFER = 4_000_000  # bytes, twice the longest line; DuckDB's default is 32 MB for each thread
 _TIMES = ("created_at", "sent_at")
 _REFERENCE_IN_CSV = (  # an apostrophe before a value keeps spreadsheets from running it as a formula
-    r"CASE WHEN regexp_matches({0}, '^[=+@\t\r\x{{FF1D}}\x{{FF0B}}\x{{FF0D}}\x{{FF20}}-]')"
-    " AND NOT regexp_full_match({0}, '[+-][0-9]+([.][0-9]+)?') THEN chr(39) || {0} ELSE {0} END AS {0}"
+    f"CASE WHEN regexp_matches({{0}}, '{BEGINS_A_FORMULA}') AND NOT regexp_full_match({{0}}, '{SIGNED_NUMBER}')"
+    " THEN chr(39) || {0} ELSE {0} END AS {0}"
 )
 _FINAL = "delivery_status IN ('delivered', 'read', 'failed')"
 _TYPE = "lower(trim(message_type))"
@@ -79,7 +80,7 @@ class MessageTable:
         elif header != self._header:
             raise OtpiqReportError(f"The file of {report} has other columns than the report before it.")
         if self._has_members:
-            members = "SELECT phone_number FROM members" + (" WHERE part = ?" if part else "")
+            members = "SELECT phone_number FROM members" + (" WHERE part = $2" if part else "")
             select = f"SELECT * FROM ({select}) SEMI JOIN ({members}) members USING (phone_number)"
             parameters += [part] if part else []
         ((added,),) = self._database.fetch(f"INSERT INTO received {select}", parameters)
@@ -113,7 +114,7 @@ class MessageTable:
         """Return the SQL condition that a received message is of a type that counts."""
         if self._message_types is None:
             return "true"
-        return f"{_TYPE} IN ({', '.join(f'lower(trim({_literal(name)}))' for name in self._message_types)})"
+        return f"{_TYPE} IN ({', '.join(f'lower(trim({literal(name)}))' for name in self._message_types)})"
 
     def log_other_types(self) -> None:
         """Log how many messages are of types that do not count; warn if all are, because the types may be wrong."""
@@ -214,7 +215,8 @@ class MessageTable:
             )
         options = "FORMAT csv, HEADER" if file_format == "csv" else "FORMAT parquet"
         written = self.folder / "messages"  # DuckDB may only write in its own folder
-        self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO {_literal(written)} ({options})")
+        target = literal(str(written))
+        self._database.execute(f"COPY (SELECT {', '.join(columns)} FROM {source}) TO {target} ({options})")
         written.chmod(0o600)  # DuckDB lets other users read its files, and this one has personal data
         shutil.move(written, path)
 
@@ -223,33 +225,21 @@ class MessageTable:
         return [*(column.name for column in COLUMNS), *extra]
 
     def _written(self, name: str, file_format: str) -> str:
-        quoted = _quoted(name)
+        quoted = identifier(name)
         in_csv = _TIME_IN_CSV if name in _TIMES else _REFERENCE_IN_CSV if name == "reference" else "{0}"
         return in_csv.format(quoted) if file_format == "csv" else quoted
 
 
 def _select(header: Header) -> str:
     documented = [f"{column.value.format(text)} AS {column.name}" for column, text in header.documented.items()]
-    extra = [f"{text} AS {_quoted(name)}" for name, text in header.extra_columns.items()]
+    extra = [f"{text} AS {identifier(name)}" for name, text in header.extra_columns.items()]
     return f"SELECT {', '.join(documented + extra)}"
 
 
 def _read_csv(header: Header) -> str:
-    columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(header.titles)))
-    # In parallel, DuckDB takes some line breaks within quotes for the end of a row and rejects the file. It would save
-    # only a tenth of the time.
-    return (
-        "read_csv(?, auto_detect = false, parallel = false, header = false, skip = 1, delim = ',', quote = '\"',"
-        f" escape = '\"', nullstr = '{NULL_SENTINEL}', buffer_size = {_BUFFER}, columns = {{{columns}}})"
+    return read_csv(
+        len(header.titles), f"header = false, skip = 1, nullstr = '{NULL_SENTINEL}', buffer_size = {_BUFFER}"
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _text(reference: str | int | None) -> str | None:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_otpiq.operators._base import ExitsOnKill, RejectsEmptyFields, add_to_asset_events
+from airflow_provider_otpiq.operators._base import (
+    ExitsOnKill,
+    RejectsEmptyFields,
+    add_to_asset_events,
+    names_of_template_fields,
+)
 from airflow_provider_otpiq.operators._redacted import RedactedRecipients, call_with_context
 
 if TYPE_CHECKING:
@@ -16,12 +21,12 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_otpiq._audience.manifest import Audience, Counts
+    from airflow_provider_otpiq._audience.manifest import Audience
     from airflow_provider_otpiq._audience.output import MappedTask
     from airflow_provider_otpiq._audience.request import AudienceRequest
     from airflow_provider_otpiq.operators._base import Text
 
-    Source = str | PathLike[str] | Sequence[str | PathLike[str]] | XComArg | Callable[..., Iterable[Mapping[str, Any]]]
+    Source = str | PathLike[str] | Sequence[str | PathLike[str]] | Callable[..., Iterable[Mapping[str, Any]]]
 
 __all__ = ["PrepareAudienceOperator"]
 
@@ -130,27 +135,6 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         it is set and renders to an empty value. (templated)
     """
 
-    template_fields: Sequence[str] = (
-        "source",
-        "phone_number",
-        "template_parameters",
-        "reference",
-        "suppress",
-        "suppress_phone_number",
-        "output_folder",
-        "follow_up",
-        "audience",
-        "follow_up_statuses",
-        "exclude_reasons",
-        "max_rejected",
-        "default_region",
-        "file_format",
-        "delimiter",
-        "encoding",
-        "null_values",
-        "memory_limit",
-        "group_by",
-    )
     required_if_set = (
         "suppress",
         "suppress_phone_number",
@@ -166,17 +150,19 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         "group_by",
     )
     ui_color = "#d7f5e3"
+    max_rejected: Any
+    output_folder: Any
     _prepared: tuple[AudienceRequest, list[Audience]] | None = None
 
     def __init__(
         self,
         *,
-        source: Source | None = None,
+        source: Source | XComArg | None = None,
         phone_number: Text | None = None,
         output: Text | PathLike[str],
         template_parameters: Mapping[str, Mapping[str, str | Mapping[str, str]]] | XComArg | None = None,
         reference: Text | None = None,
-        suppress: Source | None = None,
+        suppress: Source | XComArg | None = None,
         suppress_phone_number: Text | None = None,
         follow_up: Text | None = None,
         audience: Text | None = None,
@@ -192,26 +178,16 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         group_by: Text | None = None,
         **kwargs: Any,
     ) -> None:
+        arguments = {**locals(), "output_folder": output}
         super().__init__(**kwargs)
-        self.source: Any = source
-        self.phone_number = phone_number
-        self.output_folder = output
-        self.template_parameters = template_parameters
-        self.reference = reference
-        self.suppress: Any = suppress
-        self.suppress_phone_number = suppress_phone_number
-        self.follow_up = follow_up
-        self.audience = audience
-        self.follow_up_statuses = follow_up_statuses
-        self.exclude_reasons = exclude_reasons
-        self.max_rejected = max_rejected
-        self.default_region = default_region
-        self.file_format = file_format
-        self.delimiter = delimiter
-        self.encoding = encoding
-        self.null_values = null_values
-        self.memory_limit = memory_limit
-        self.group_by = group_by
+        for name in arguments.keys() & {*self.template_fields}:
+            setattr(self, name, arguments[name])
+
+    template_fields: Sequence[str] = tuple(
+        "output_folder" if name == "output" else name
+        for name in names_of_template_fields(__init__)
+        if name != "otpiq_conn_id"
+    )
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
@@ -244,37 +220,27 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
             is left, if there are too many groups, or if the audience has campaigns and would change.
         """
         from airflow_provider_otpiq._audience.follow_up import parse_request
-        from airflow_provider_otpiq._audience.groups import prepare_groups
         from airflow_provider_otpiq._audience.prepare import prepare
         from airflow_provider_otpiq._storage import absolute
 
         fields = {name: getattr(self, name) for name in self.template_fields if name != "output_folder"}
         sources = {name: self._source(fields[name], context) for name in _SOURCES}
         request = parse_request(**(fields | sources), output=self.output_folder)
-        mapped_task = self._mapped_task(context, request)
-        if request.group_by is None:
-            audience = prepare(request, mapped_task)
-            self._prepared = request, [audience]
-            facts = {"audience": absolute(audience.location)}
-            self._push_counts(context, audience.location, audience.manifest.counts, facts)
-            return audience.location
-        counts, audiences = prepare_groups(request, mapped_task)
+        counts, audiences = prepare(request, self._mapped_task(context, request))
         self._prepared = request, list(audiences.values())
+        values = counts.model_dump() | {"parts": sum(len(audience.manifest.parts) for audience in audiences.values())}
+        self.log.info("Prepared %s: %s.", request.output, ", ".join(f"{n:,} {name}" for name, n in values.items()))
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="audience", value=values)
+        if undivided := audiences.get(None):
+            add_to_asset_events(self, context, values | {"audience": absolute(undivided.location)})
+            return undivided.location
         groups = [
             {"group": group, "manifest": audience.location, "recipients": audience.manifest.counts.recipients}
             for group, audience in audiences.items()
         ]
-        self._push_counts(context, request.output, counts, {"groups": groups})
+        add_to_asset_events(self, context, values | {"groups": groups})
         return groups
-
-    def _push_counts(self, context: Context, location: str, counts: Counts, facts: dict[str, Any]) -> None:
-        """Log and push the counts, and add them and further facts to the events of the task's assets."""
-        _, audiences = self._prepared or (None, [])
-        values = counts.model_dump() | {"parts": sum(len(audience.manifest.parts) for audience in audiences)}
-        self.log.info("Prepared %s: %s.", location, ", ".join(f"{n:,} {name}" for name, n in values.items()))
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="audience", value=values)
-        add_to_asset_events(self, context, values | facts)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from airflow_provider_otpiq._audience.manifest import Audience
+    from airflow_provider_otpiq._audience.prepare import PreparedAudience
 
     Run = Callable[..., "Prepared"]
     Refused = Callable[..., str]
@@ -36,8 +36,8 @@ SECRETS = ("7701234567", "Ali", "Zaynab", "Basra", "example.com", "PASSWORD")
 class Prepared:
     """An audience as it lies in its folder."""
 
-    def __init__(self, audience: Audience) -> None:
-        self.audience = audience
+    def __init__(self, prepared: PreparedAudience) -> None:
+        self.audience = audience = prepared.audiences[None]
         self.counts = audience.manifest.counts.model_dump()
         self.parts = [audience.read_part(part) for part in audience.manifest.parts]
         self.recipients = [recipient for part in self.parts for recipient in part]

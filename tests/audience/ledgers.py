@@ -18,7 +18,7 @@ def use(output: Output, manifest: Manifest) -> Ledger:
     """Begin a ledger of an audience, and mark the audience as in use."""
     request = Broadcast(
         request={"name": "Summer"},
-        audience=output.location,
+        audience=output.location_of(None),
         audience_checksum=manifest.checksum,
         template_id=CAMPAIGN_ID,
         phone_number_id=CAMPAIGN_ID,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_otpiq._audience.groups import GroupedOutput, prepare_groups
 from airflow_provider_otpiq._audience.manifest import Audience, Manifest, claim_division
+from airflow_provider_otpiq._audience.output import Output
 from airflow_provider_otpiq._audience.prepare import prepare
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from syrupy.assertion import SnapshotAssertion
 
-    from airflow_provider_otpiq._audience.groups import GroupedAudience
+    from airflow_provider_otpiq._audience.prepare import PreparedAudience
 
-    Divide = Callable[..., GroupedAudience]
+    Divide = Callable[..., PreparedAudience]
     Fail = Callable[..., OtpiqValidationError]
 
 Person = tuple[int, str]
@@ -47,7 +47,7 @@ def request_of(people: list[Person], output: Path, **fields: Any) -> AudienceReq
 def divide(output: Path) -> Divide:
     """Prepare the people of groups, each a number and a group."""
     defaults = {"output": output, "group_by": "language"}
-    return lambda people, **fields: prepare_groups(request_of(people, **{**defaults, **fields}))
+    return lambda people, **fields: prepare(request_of(people, **{**defaults, **fields}))
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def ids(audience: Audience) -> list[str]:
     return [each["reference"] for part in audience.manifest.parts for each in audience.read_part(part)]
 
 
-def members(grouped: GroupedAudience) -> dict[str, list[str]]:
-    return {group: ids(audience) for group, audience in grouped.groups.items()}
+def members(grouped: PreparedAudience) -> dict[str | None, list[str]]:
+    return {group: ids(audience) for group, audience in grouped.audiences.items()}
 
 
 def members_of(output: Path) -> dict[str, list[str]]:
@@ -85,7 +85,7 @@ def test_each_person_is_in_the_group_of_the_row_that_is_kept(divide: Divide, out
     people = [(1, "ku"), (2, "ar"), (1, "ar"), (3, "ar"), (3, "ar"), (4, "ar"), (5, "tr"), (-1, "ar"), (6, "")]
     grouped = divide(people, suppress=lambda: [{"phone": "9647700000004"}, {"phone": "9647700000005"}])
     assert members(grouped) == {"ar": ["2", "4"], "ku": ["1"]}
-    counts = {group: audience.manifest.counts.model_dump() for group, audience in grouped.groups.items()}
+    counts = {group: audience.manifest.counts.model_dump() for group, audience in grouped.audiences.items()}
     assert counts["ar"] == {"rows": 6, "recipients": 2, "duplicates": 2, "suppressed": 1, "rejected": 1}
     assert counts["ku"] == {"rows": 1, "recipients": 1, "duplicates": 0, "suppressed": 0, "rejected": 0}
     total = {"rows": 9, "recipients": 3, "duplicates": 2, "suppressed": 2, "rejected": 2}
@@ -102,7 +102,7 @@ def test_each_person_is_in_the_group_of_the_row_that_is_kept(divide: Divide, out
 def test_a_group_has_parts_of_its_own_people_in_the_order_of_their_rows(divide: Divide) -> None:
     people = [(number, ("ar", "ku", "en")[number % 3]) for number in range(1, 4501)]
     grouped = divide(people)
-    parts = {group: audience.manifest.parts for group, audience in grouped.groups.items()}
+    parts = {group: audience.manifest.parts for group, audience in grouped.audiences.items()}
     assert {group: [part.recipients for part in found] for group, found in parts.items()} == {
         group: [1000, 500] for group in ("ar", "en", "ku")
     }
@@ -136,12 +136,12 @@ NAMES = {
 
 def test_the_name_of_a_groups_folder_is_safe(divide: Divide, output: Path) -> None:
     grouped = divide([(number, name) for number, name in enumerate(NAMES)])
-    found = {group: Path(audience.location) for group, audience in grouped.groups.items()}
+    found = {group: Path(audience.location) for group, audience in grouped.audiences.items()}
     assert list(found) == sorted(NAMES)
     assert {group: path.parent.name for group, path in found.items()} == NAMES
     assert {path.parent.parent for path in found.values()} == {output}
     assert sum(map(len, members(grouped).values())) == len(NAMES)
-    assert divide([(number, name) for number, name in enumerate(NAMES)]).groups.keys() == NAMES.keys()
+    assert divide([(number, name) for number, name in enumerate(NAMES)]).audiences.keys() == NAMES.keys()
 
 
 def test_the_whitespace_of_groups_is_cleaned_and_null_values_are_no_group(divide: Divide) -> None:
@@ -152,7 +152,7 @@ def test_the_whitespace_of_groups_is_cleaned_and_null_values_are_no_group(divide
 
 def test_a_hundred_groups_are_the_most(divide: Divide, fail: Fail, output: Path, snapshot: SnapshotAssertion) -> None:
     hundred = [(number, f"C-{number}") for number in range(100)]
-    assert len(divide(hundred).groups) == 100
+    assert len(divide(hundred).audiences) == 100
     before = contents(output)
     many = [(1000 + number, "ar") for number in range(12)] + [(2000 + number, "0770 123 4567") for number in range(11)]
     error = fail([*hundred, *many])
@@ -219,11 +219,11 @@ MOVED: list[Person] = [(2, "ar"), (1, "ku")]
 
 
 @pytest.fixture
-def half_prepared(divide: Divide, output: Path, tmp_path: Path) -> GroupedAudience:
+def half_prepared(divide: Divide, output: Path, tmp_path: Path) -> PreparedAudience:
     """Leave what a task leaves that dies after the first of two manifests; return what the task before it prepared."""
     before = divide(TWO_GROUPS)
     divide(MOVED, output=tmp_path / "moved")
-    assert GroupedOutput(str(output)).withdraw()
+    assert Output(str(output), has_groups=True).withdraw()
     shutil.copytree(tmp_path / "moved" / "ar", output / "ar", dirs_exist_ok=True)
     return before
 
@@ -237,10 +237,10 @@ def test_a_later_try_completes_groups_that_are_half_prepared(divide: Divide, out
 
 
 def test_once_a_half_prepared_group_has_campaigns_only_the_same_rows_complete_it(
-    divide: Divide, fail: Fail, output: Path, half_prepared: GroupedAudience
+    divide: Divide, fail: Fail, output: Path, half_prepared: PreparedAudience
 ) -> None:
     use(Audience(f"{output}/ar/manifest.json"))
-    for audience in half_prepared.groups.values():
+    for audience in half_prepared.audiences.values():
         with pytest.raises(OtpiqValidationError, match="is not of the groups"):
             use(audience)
     fail(TWO_GROUPS)
@@ -255,7 +255,7 @@ def test_once_a_half_prepared_group_has_campaigns_only_the_same_rows_complete_it
 
 @pytest.mark.parametrize("used", ["ar", "ku"])
 def test_the_same_rows_change_nothing_and_restore_what_is_lost(divide: Divide, output: Path, used: str) -> None:
-    use(divide(TWO_GROUPS).groups[used])
+    use(divide(TWO_GROUPS).audiences[used])
     before = contents(output)
     times = {path: path.stat().st_mtime_ns for path in output.rglob("*.json")}
     divide(TWO_GROUPS)
@@ -281,14 +281,14 @@ def test_the_same_rows_change_nothing_and_restore_what_is_lost(divide: Divide, o
 def test_other_groups_are_refused_while_one_has_campaigns(
     divide: Divide, fail: Fail, output: Path, people: list[Person], snapshot: SnapshotAssertion
 ) -> None:
-    use(divide(TWO_GROUPS).groups["ar"])
+    use(divide(TWO_GROUPS).audiences["ar"])
     before = contents(output)
     assert str(fail(people)).replace(str(output), "…") == snapshot
     assert contents(output) == before
 
 
 def test_groups_whose_manifests_are_lost_are_refused_too(divide: Divide, fail: Fail, output: Path) -> None:
-    use(divide(TWO_GROUPS).groups["ar"])
+    use(divide(TWO_GROUPS).audiences["ar"])
     for path in output.glob("*/manifest.json"):
         path.unlink()
     assert "already has campaigns" in str(fail(TWO_GROUPS[:3]))
@@ -298,12 +298,14 @@ def test_groups_whose_manifests_are_lost_are_refused_too(divide: Divide, fail: F
 def test_groups_and_one_audience_exclude_each_other(
     divide: Divide, fail: Fail, output: Path, snapshot: SnapshotAssertion
 ) -> None:
-    use(divide(TWO_GROUPS).groups["ar"])
+    use(divide(TWO_GROUPS).audiences["ar"])
     with pytest.raises(OtpiqValidationError) as caught:
         prepare(request_of(TWO_GROUPS, output))
     assert str(caught.value).replace(str(output), "…") == snapshot
     (output / "in_use.json").write_text(json.dumps({"ledger": f"{output}/ledger"}))
-    assert list(fail(TWO_GROUPS).errors) == ["these campaigns are not of these groups"]
+    assert list(fail(TWO_GROUPS).errors) == [
+        "the campaigns were created from another audience, whose manifest is missing"
+    ]
     (output / "in_use.json").write_text("[]")
     assert "in_use.json: was edited" in str(fail(TWO_GROUPS))
 
@@ -313,11 +315,11 @@ def test_a_create_while_the_manifests_are_withdrawn_keeps_them(
 ) -> None:
     grouped = divide(TWO_GROUPS)
     before = contents(output)
-    folder = GroupedOutput(str(output))
+    folder = Output(str(output), has_groups=True)
     delete = folder.folder.delete
 
     def use_and_delete(name: str) -> None:
-        use(grouped.groups["ku"])
+        use(grouped.audiences["ku"])
         delete(name)
 
     monkeypatch.setattr(folder.folder, "delete", use_and_delete)
@@ -327,14 +329,14 @@ def test_a_create_while_the_manifests_are_withdrawn_keeps_them(
 
 def test_a_create_after_the_manifests_were_withdrawn_allows_only_its_own_groups(divide: Divide, output: Path) -> None:
     old = divide(TWO_GROUPS)
-    others = {group: audience.manifest for group, audience in divide([(1, "ku"), (2, "ar")]).groups.items()}
-    folder = GroupedOutput(str(output))
+    others = {group: audience.manifest for group, audience in divide([(1, "ku"), (2, "ar")]).audiences.items()}
+    folder = Output(str(output), has_groups=True)
     assert folder.withdraw()
-    use(old.groups["ar"])  # by a create that read the manifest before
+    use(old.audiences["ar"])  # by a create that read the manifest before
     with pytest.raises(OtpiqValidationError, match="already has campaigns"):
-        folder.publish_groups(others)
+        folder.publish(others)
     assert not list(output.glob("*/manifest.json"))
-    folder.publish_groups({group: audience.manifest for group, audience in old.groups.items()})
+    folder.publish({group: audience.manifest for group, audience in old.audiences.items()})
     assert len(list(output.glob("*/manifest.json"))) == 2
 
 
@@ -344,24 +346,24 @@ def test_a_create_after_the_manifests_were_withdrawn_allows_only_its_own_groups(
 def test_two_divisions_are_never_used_both(divide: Divide, output: Path, snapshot: SnapshotAssertion) -> None:
     old = divide(TWO_GROUPS)
     new = divide(MOVED)
-    use(new.groups["ar"])
-    use(new.groups["ku"])
-    for audience in old.groups.values():
+    use(new.audiences["ar"])
+    use(new.audiences["ku"])
+    for audience in old.audiences.values():
         with pytest.raises(OtpiqValidationError) as caught:
             use(audience)
     assert str(caught.value).replace(str(output), "…") == snapshot
 
 
 def test_an_audience_that_is_not_divided_is_not_used_beside_groups(divide: Divide, output: Path) -> None:
-    one = prepare(request_of(TWO_GROUPS, output))
+    one = prepare(request_of(TWO_GROUPS, output)).audiences[None]
     use(one)
     assert not (output / "in_use.json").exists()  # the create itself writes it
-    use(divide(TWO_GROUPS).groups["ar"])
+    use(divide(TWO_GROUPS).audiences["ar"])
     with pytest.raises(OtpiqValidationError, match="is not of the groups"):
         use(one)
 
 
 def test_a_manifest_that_is_not_of_a_group_stays_as_it_was(output: Path) -> None:
-    manifest = prepare(request_of(TWO_GROUPS, output)).manifest
+    manifest = prepare(request_of(TWO_GROUPS, output)).audiences[None].manifest
     assert b"groups" not in manifest.to_json()
     assert Manifest.model_validate_json(manifest.to_json()) == manifest

@@ -47,7 +47,7 @@ def manifest_of(written: Files) -> Manifest:
 
 def publish(output: Output, written: Files) -> Manifest:
     output.write_parts(written, Progress())
-    output.publish(manifest_of(written))
+    output.publish({None: manifest_of(written)})
     return manifest_of(written)
 
 
@@ -89,8 +89,8 @@ def test_only_the_rows_that_the_ledger_names_get_an_audience_back(output: Output
         output.folder.write("manifest.json", other.to_json())  # by an earlier release
     assert not output.withdraw()
     with pytest.raises(OtpiqValidationError, match="already has campaigns"):
-        output.require_same(manifest_of(files(900)))
-    output.require_same(old)
+        output.require_same({None: manifest_of(files(900))})
+    output.require_same({None: old})
     assert output.restore(files(0), old) == 1
     assert output.folder.read("manifest.json") == old.to_json()
 
@@ -103,16 +103,16 @@ def test_the_rows_of_the_request_that_has_begun_get_it_back_whatever_was_saved_l
     late = begun.model_copy(update={"audience_checksum": other.checksum})  # by a create that was interrupted before
     output.folder.write("ledger/broadcast.json", late.to_json())
     output.folder.delete("manifest.json")
-    output.require_same(old)
+    output.require_same({None: old})
     with pytest.raises(OtpiqValidationError, match="already has campaigns"):
-        output.require_same(other)
+        output.require_same({None: other})
 
 
 @pytest.mark.parametrize("parts", [1, 3])
 def test_an_audience_of_another_number_of_parts_is_refused(output: Output, parts: int) -> None:
     use(output, publish(output, files(0, parts=2)))
     with pytest.raises(OtpiqValidationError) as caught:
-        output.require_same(manifest_of(files(0, parts=parts)))
+        output.require_same({None: manifest_of(files(0, parts=parts))})
     changes = ["counts", f"parts: other recipients in 1 of {max(parts, 2)}"]
     assert [error.partition(": was {")[0] for error in caught.value.errors] == changes
 
@@ -129,7 +129,7 @@ def manifest() -> dict[str, Any]:
 
 def read(output: Output, manifest: dict[str, Any]) -> Manifest:
     output.folder.write("manifest.json", json.dumps(manifest).encode())
-    return Audience(output.location).manifest
+    return Audience(output.location_of(None)).manifest
 
 
 @pytest.mark.parametrize(

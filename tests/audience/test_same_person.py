@@ -72,7 +72,7 @@ def prepared(tmp_path: Path, source: list[str], suppress: list[str]) -> set[str]
         suppress=lambda: [{"phone": number} for number in suppress],
         **fields,
     )
-    audience = prepare(request)
+    audience = prepare(request).audiences[None]
     return {each["phoneNumber"] for part in audience.manifest.parts for each in audience.read_part(part)}
 
 

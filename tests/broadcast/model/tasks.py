@@ -94,9 +94,9 @@ def prepare(parts: int = 2, first: int = 0) -> Step:
         output = Output(FOLDER)
         if output.withdraw():
             output.write_parts(files, Progress())
-            output.publish(manifest)
+            output.publish({None: manifest})
         else:
-            output.require_same(manifest)
+            output.require_same({None: manifest})
             output.restore(files, manifest)
 
     return Step(f"prepare({'other' if first else 'the same'} rows)", run)
