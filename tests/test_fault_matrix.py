@@ -197,16 +197,14 @@ TRIES_OF_A_DOWNLOAD = [
 @pytest.mark.parametrize("row", TRIES_OF_A_DOWNLOAD, ids=lambda row: f"{row.fault}-{row.arm}")
 def test_a_fault_of_a_files_host(
     sandbox: Sandbox,
-    connect: Callable[..., OtpiqHook],
+    connect_sandbox: Callable[..., OtpiqHook],
     sleep_calls: list[float],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     row: Row,
 ) -> None:
     monkeypatch.setattr(download, "MAX_BYTES", 10_000_000)  # to save time
-    hook = connect(
-        host=sandbox.url, password=sandbox.api_key, extra={"read_timeout": 0.1} if "delay" in row.arm else {}
-    )
+    hook = connect_sandbox(read_timeout=0.1 if "delay" in row.arm else None)
     report = hook.generate_report(**WINDOW)
     before = len(sandbox.requests)
     sandbox.arm("download", times=10, **row.arm)
@@ -235,14 +233,14 @@ def check_what_airflow_does(error: BaseException, again: str) -> None:
 @pytest.mark.parametrize("row", [row for row in MATRIX if row.raw is None], ids=lambda row: f"{row.fault}-{row.arm}")
 @pytest.mark.parametrize("name", CALLS)
 def test_a_fault(
-    sandbox: Sandbox, connect: Callable[..., OtpiqHook], sleep_calls: list[float], name: str, row: Row
+    sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook], sleep_calls: list[float], name: str, row: Row
 ) -> None:
     call = CALLS[name]
-    hook = connect(host=sandbox.url, password=sandbox.api_key)
+    hook = connect_sandbox()
     campaign_id = hook.create_campaign(**CREATE)["_id"]
     hook.attach_recipients(campaign_id=campaign_id, recipients=["9647701234560"])
     if "delay" in row.arm:
-        connect(host=sandbox.url, password=sandbox.api_key, extra={"read_timeout": 0.1})
+        connect_sandbox(read_timeout=0.1)
     before = len(sandbox.requests)
     sandbox.arm(name, times=10, **row.arm)
     error = fail(call, row, campaign_id, {})

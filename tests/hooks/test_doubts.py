@@ -148,10 +148,10 @@ def test_a_time_that_cannot_be_compared_is_a_warning(
 
 @pytest.mark.parametrize("limit", [None, 5])
 def test_a_guard_rail_that_cannot_be_checked_is_a_warning(
-    sandbox: Sandbox, connect: Callable[..., OtpiqHook], campaign_id: str, limit: int | None,
+    sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook], campaign_id: str, limit: int | None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    hook = connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": limit} if limit else {})
+    hook = connect_sandbox(max_recipients=limit) if limit else connect_sandbox()
     sandbox.deviations = ["attach-shape"]
     hook.attach_recipients(campaign_id=campaign_id, recipients=[{"phoneNumber": number(200)}])
     assert ("not their sum (assumption attach-shape)" in caplog.text) == bool(limit)

@@ -320,13 +320,12 @@ def test_the_test_button_shows_an_error_of_the_connection(connect: Callable[...,
         assert error in message
 
 
-def test_a_pickled_hook_does_not_contain_the_key(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> None:
-    hook = connect(host=sandbox.url, password=sandbox.api_key)
-    hook.get_project_info()
-    pickled = pickle.dumps(hook)
+def test_a_pickled_hook_does_not_contain_the_key(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:
+    sandbox_hook.get_project_info()
+    pickled = pickle.dumps(sandbox_hook)
     assert sandbox.api_key.encode() not in pickled
     assert pickle.loads(pickled).get_project_info()["credit"] == sandbox.credit  # noqa: S301
-    for holder in (hook.settings, hook.get_conn(), hook._client):
+    for holder in (sandbox_hook.settings, sandbox_hook.get_conn(), sandbox_hook._client):
         with pytest.raises((TypeError, AttributeError)):
             pickle.dumps(holder)
 

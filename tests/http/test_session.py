@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 READ_TIMEOUT = 0.1
 
@@ -123,14 +122,14 @@ def test_a_redirect_is_not_parsed(connect: Callable[..., OtpiqHook], wire: Any, 
 
 
 def test_no_proxy_of_the_environment_sees_the_key_on_plain_http(
-    connect: Callable[..., OtpiqHook], sandbox: Sandbox, wire: Any, monkeypatch: pytest.MonkeyPatch
+    sandbox_hook: OtpiqHook, wire: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = wire(hang_up)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    assert connect(host=sandbox.url, password=sandbox.api_key).create_campaign(**CREATE)
+    assert sandbox_hook.create_campaign(**CREATE)
     assert proxy.requests == 0
 
 

@@ -41,17 +41,14 @@ class Spending(Run):
     """A task that starts, or samples, a campaign in the sandbox."""
 
     def __init__(
-        self, action: str, context: dict[str, Any], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+        self, action: str, context: dict[str, Any], sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook]
     ) -> None:
         operator = StartCampaignOperator if action == "start" else SendSampleOperator
         super().__init__(operator, context, {} if action == "start" else SAMPLE)
         self.action = action
         self.sandbox = sandbox
-        self._connect = connect
+        self.connect = connect_sandbox
         self.campaign_id = self.new_campaign()
-
-    def connect(self, **extra: Any) -> OtpiqHook:
-        return self._connect(host=self.sandbox.url, password=self.sandbox.api_key, extra=extra)
 
     def new_campaign(self) -> str:
         hook = self.connect()
@@ -86,9 +83,9 @@ class Spending(Run):
 
 @pytest.fixture(params=["start", "sample"])
 def spending(
-    request: pytest.FixtureRequest, context: dict[str, Any], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+    request: pytest.FixtureRequest, context: dict[str, Any], sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook]
 ) -> Spending:
-    return Spending(request.param, context, sandbox, connect)
+    return Spending(request.param, context, sandbox, connect_sandbox)
 
 
 @pytest.fixture

@@ -296,7 +296,7 @@ def test_guard_rails_refuse_a_broadcast_before_its_first_campaign(
     create: Run,
     start: Run,
     sandbox: Sandbox,
-    connect: Callable[..., OtpiqHook],
+    connect_sandbox: Callable[..., OtpiqHook],
     tmp_path: Path,
     rail: str,
     value: object,
@@ -304,7 +304,7 @@ def test_guard_rails_refuse_a_broadcast_before_its_first_campaign(
     audience = write_audience(str(tmp_path / "other"), first=95)
     ledger = create(audience=audience)
     before = sent(sandbox)
-    connect(host=sandbox.url, password=sandbox.api_key, extra={rail: value})
+    connect_sandbox(**{rail: value})
     for error in (
         create.fail(match=rail, audience=audience, ledger=str(tmp_path / "second")),
         start.fail(match=rail, broadcast=ledger),
@@ -314,12 +314,12 @@ def test_guard_rails_refuse_a_broadcast_before_its_first_campaign(
 
 
 def test_a_broadcasts_limit_allows_campaigns_that_a_campaigns_limit_refuses(
-    create: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook], tmp_path: Path
+    create: Run, sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook], tmp_path: Path
 ) -> None:
     audience = write_audience(str(tmp_path / "large"), parts=2, part_size=1000)
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": 500})
+    connect_sandbox(max_recipients=500)
     create.fail(match="max_broadcast_recipients", audience=audience)
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_broadcast_recipients": 2000})
+    connect_sandbox(max_broadcast_recipients=2000)
     create(audience=audience)
     assert len(sandbox.campaigns) == 2
 

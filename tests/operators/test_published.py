@@ -286,8 +286,8 @@ def test_a_failed_task_has_no_lineage(create: Run, prepare: Run, sandbox: Sandbo
 
 
 @pytest.fixture
-def with_dashboard(sandbox_hook: OtpiqHook, connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> None:
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"dashboard_url": DASHBOARD})
+def with_dashboard(sandbox_hook: OtpiqHook, connect_sandbox: Callable[..., OtpiqHook]) -> None:
+    connect_sandbox(dashboard_url=DASHBOARD)
 
 
 def url_of(campaign_id: str) -> str:

@@ -192,15 +192,16 @@ def test_a_credit_that_is_a_string_or_negative_is_compared(start: Run, sandbox: 
 
 
 def test_a_connection_of_another_project_is_an_error(
-    start: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook], snapshot: SnapshotAssertion
-) -> None:
+    start: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook], connect_sandbox: Callable[..., OtpiqHook],
+    snapshot: SnapshotAssertion,
+) -> None:  # fmt: skip
     info = {"projectName": "Another shop", "credit": 1000}
     with Sandbox() as other:
         other.arm("info", status=200, body=info)
         connect(host=other.url, password=other.api_key)
         assert text_of(start.fail(OtpiqConfigurationError)) == snapshot
         assert len(sent(other)) == 1
-    connect(host=sandbox.url, password=sandbox.api_key)
+    connect_sandbox()
     start()
     assert messaged(sandbox) == everybody()
 
@@ -348,13 +349,13 @@ def test_a_wrong_field_of_a_start_sends_nothing(
 
 
 @pytest.fixture
-def set_quiet_hours(sandbox: Sandbox, connect: Callable[..., OtpiqHook]) -> Callable[[pendulum.DateTime], None]:
+def set_quiet_hours(connect_sandbox: Callable[..., OtpiqHook]) -> Callable[[pendulum.DateTime], None]:
     """Set quiet hours of the connection, from 20 minutes before a time until 20 minutes after it."""
 
     def set_quiet_hours(time: pendulum.DateTime) -> None:
         local = time.in_timezone("Asia/Baghdad")
         quiet = f"{local.subtract(minutes=20):HH:mm}-{local.add(minutes=20):HH:mm} Asia/Baghdad"
-        connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": quiet})
+        connect_sandbox(quiet_hours=quiet)
 
     return set_quiet_hours
 

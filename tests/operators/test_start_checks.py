@@ -143,9 +143,9 @@ def fill(sandbox: Sandbox, campaign_id: str) -> None:
 
 
 @pytest.fixture
-def small(create: Run, start: Run, connect: Callable[..., OtpiqHook], sandbox: Sandbox, tmp_path: Path) -> str:
+def small(create: Run, start: Run, connect_sandbox: Callable[..., OtpiqHook], sandbox: Sandbox, tmp_path: Path) -> str:
     """Create a broadcast to one person, with a connection that allows no more, and return its campaign."""
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_broadcast_recipients": 1, "max_retries": 0})
+    connect_sandbox(max_broadcast_recipients=1, max_retries=0)
     start.defaults["broadcast"] = create(audience=write_audience(str(tmp_path / "one"), parts=1, part_size=1))
     return str(sandbox.campaigns[0]["_id"])
 

@@ -162,13 +162,14 @@ def test_a_path_that_is_not_a_ledger_is_an_error(stop: Run, audience: str, sandb
 
 
 def test_a_connection_of_another_project_stops_nothing(
-    broadcast: str, stop: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook], snapshot: SnapshotAssertion
-) -> None:
+    broadcast: str, stop: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook],
+    connect_sandbox: Callable[..., OtpiqHook], snapshot: SnapshotAssertion,
+) -> None:  # fmt: skip
     with Sandbox() as other:
         other.arm("info", status=200, body={"projectName": "Another shop", "credit": 1000})
         connect(host=other.url, password=other.api_key)
         assert text_of(stop.fail(OtpiqConfigurationError)) == snapshot
-    connect(host=sandbox.url, password=sandbox.api_key)
+    connect_sandbox()
     stop()
     assert not messaged(sandbox)
 

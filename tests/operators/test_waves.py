@@ -115,12 +115,12 @@ def test_waves_after_the_last_year_are_an_error(start: Run, sandbox: Sandbox, ti
 
 
 def test_waves_in_quiet_hours_are_refused_before_anything_is_scheduled(
-    start: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+    start: Run, sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook]
 ) -> None:
     first = in_minutes(30)
     quiet = (first + 3 * HOUR).in_timezone("Asia/Baghdad")
     window = f"{quiet.subtract(minutes=50):HH:mm}-{quiet.add(minutes=50):HH:mm} Asia/Baghdad"
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"quiet_hours": window})
+    connect_sandbox(quiet_hours=window)
     error = start.fail(scheduled_for=first, wave_size=3, wave_interval=HOUR)
     assert [each.partition(":")[0] for each in error.errors] == ["scheduled_for, wave 4 of 5"]
     assert not messaged(sandbox)

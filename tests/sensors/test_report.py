@@ -150,9 +150,9 @@ def test_by_default_it_pokes_four_times_an_hour_and_occupies_no_slot(dag: DAG) -
 
 
 @pytest.fixture
-def outage(sandbox: Sandbox, connect: Callable[..., OtpiqHook]) -> Callable[[int], None]:
+def outage(sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook]) -> Callable[[int], None]:
     """Let so many pokes fail."""
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_retries": 0})
+    connect_sandbox(max_retries=0)
 
     def arm(pokes: int) -> None:
         if pokes:
