@@ -355,12 +355,6 @@ def test_an_invalid_report_returns_400(sandbox: Sandbox, broken: dict[str, Any])
     assert sandbox.reports == []
 
 
-def test_the_control_plane_lists_reports(sandbox: Sandbox) -> None:
-    generate(sandbox)
-    assert control(sandbox, "GET", "/_sandbox/reports")["reports"] == sandbox.reports
-    assert any("report" in assumption for assumption in control(sandbox, "GET", "/_sandbox")["assumptions"])
-
-
 @pytest.mark.parametrize("towards", [-1, 1])
 def test_the_clock_cannot_be_moved_so_far_that_a_report_fails(sandbox: Sandbox, towards: int) -> None:
     started(sandbox)
