@@ -141,6 +141,13 @@ def wire() -> Iterator[Callable[..., Wire]]:
 
 
 @pytest.fixture
+def logged(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Return what was logged: on Airflow 3, what an operator logs is printed and reaches no handler."""
+    caplog.set_level("INFO")
+    return lambda: "".join(capfd.readouterr()) + caplog.text
+
+
+@pytest.fixture
 def sleep_calls(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of each sleep, which takes no time."""
     seconds: list[float] = []

@@ -14,7 +14,7 @@ from airflow_provider_otpiq._audience.follow_up import parse_request
 from airflow_provider_otpiq._audience.output import Output
 from airflow_provider_otpiq._audience.prepare import prepare
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from tests.audience.conftest import SECRETS, Prepared
+from tests.audience.conftest import SECRETS, Prepared, refusal
 from tests.audience.ledgers import use
 
 if TYPE_CHECKING:
@@ -94,12 +94,9 @@ def refused(follow_up: FollowUp, tmp_path: Path) -> Refused:
     """Return the error's text of what cannot be prepared, with ``…`` for the test's folder; it names no person."""
 
     def refused(report: Any, **fields: Any) -> str:
-        with pytest.raises(OtpiqValidationError) as caught:
-            follow_up(report, **fields)
-        text = str(caught.value)
-        assert [secret for secret in (*SECRETS, "770123456", "77012345678") if secret in text] == []
+        text = refusal(tmp_path, follow_up, report, **fields)
         assert not (tmp_path / "second" / "manifest.json").exists()
-        return text.replace(str(tmp_path), "…")
+        return text
 
     return refused
 

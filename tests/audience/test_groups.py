@@ -178,10 +178,6 @@ def test_a_missing_column_is_an_error(fail: Fail) -> None:
     assert "has no column 'segment'" in str(fail(TWO_GROUPS, group_by="segment"))
 
 
-def test_an_audience_without_recipients_has_no_groups(fail: Fail) -> None:
-    assert "source: no recipient is left" in str(fail([(1, ""), (-1, "ar")]))
-
-
 def test_the_same_input_gives_the_same_bytes(divide: Divide, output: Path) -> None:
     people = [(number * 7 % 5000, f"g{number % 7}") for number in range(5000)]
     divide(people)
@@ -346,15 +342,6 @@ def test_two_divisions_are_never_used_both(divide: Divide, output: Path, snapsho
         with pytest.raises(OtpiqValidationError) as caught:
             use(audience)
     assert str(caught.value).replace(str(output), "…") == snapshot
-
-
-def test_an_audience_that_is_not_divided_is_not_used_beside_groups(divide: Divide, output: Path) -> None:
-    one = prepare(request_of(TWO_GROUPS, output))
-    use(one)
-    assert not (output / "in_use.json").exists()  # the create itself writes it
-    use(divide(TWO_GROUPS).groups["ar"])
-    with pytest.raises(OtpiqValidationError, match="is not of the groups"):
-        use(one)
 
 
 def test_a_manifest_that_is_not_of_a_group_stays_as_it_was(output: Path) -> None:

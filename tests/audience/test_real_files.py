@@ -89,10 +89,6 @@ def test_encodings_and_delimiters_of_excel(run: Run) -> None:
     assert prepared.numbers == ["9647701234501", "9647801234502"]
 
 
-def test_an_empty_part_of_spark_is_skipped(run: Run) -> None:
-    assert prepared_from(run, "spark/part-*.csv").references == ["1"]
-
-
 def test_ascii_is_text_in_any_encoding(run: Run) -> None:
     assert run("id,phone,name\n1,07701234501,Ali\n", encoding="cp1256").references == ["1"]
 

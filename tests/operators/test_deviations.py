@@ -114,17 +114,6 @@ def attached(context: dict[str, Any], run: Dag) -> Callable[[], str]:
     return create_and_attach
 
 
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """Return what was logged: Airflow 3 prints what tasks log."""
-
-    def logged() -> str:
-        printed = capfd.readouterr()
-        return caplog.text + printed.out + printed.err
-
-    return logged
-
-
 def lose_updates(sandbox: Sandbox) -> None:
     """Lose all responses to the updates of a try, although they have taken effect."""
     sandbox.arm("update", when="after", connection="drop", times=4)

@@ -59,11 +59,6 @@ def test_the_groups_are_returned_in_their_order_and_the_counts_are_of_all(prepar
     assert prepare.pushed == {}
 
 
-@pytest.mark.parametrize("value", ["{{ params.none }}", " ", ""])
-def test_a_group_that_renders_to_an_empty_value_is_an_error(prepare: Run, value: str) -> None:
-    prepare.fail(match="group_by: is set and rendered to an empty value, so everybody", group_by=value)
-
-
 def test_each_group_gets_its_message_and_a_holdout_gets_none(
     prepare: Run, create: Run, start: Run, sandbox: Sandbox
 ) -> None:

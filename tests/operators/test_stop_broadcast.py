@@ -17,7 +17,7 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqSupersededError,
 )
 from airflow_provider_otpiq.sandbox import Sandbox
-from tests.broadcast.people import everybody, messaged, write_audience
+from tests.broadcast.people import everybody, messaged
 from tests.operators.broadcasts import Run, in_minutes, later, sent, text_of
 
 if TYPE_CHECKING:
@@ -355,19 +355,3 @@ def test_a_campaign_that_somebody_started_before_its_time_is_reported_from_then_
     with later(minutes=5):
         report(broadcast=broadcast)
         assert report.counts["messages"] == 3
-
-
-@pytest.mark.slow
-def test_ten_thousand_people_in_waves_are_stopped_and_started_again(
-    create: Run, start: Run, stop: Run, sandbox: Sandbox, audience: str
-) -> None:
-    sandbox.credit = 10**6
-    write_audience(str(Path(audience).parent), parts=10, part_size=1000)
-    create()
-    start(scheduled_for=in_minutes(60), wave_size=4000, wave_interval=timedelta(hours=1))
-    with later(minutes=90):
-        stop(fail_if_too_late=False)
-        assert stop.pushed["broadcast"]["recipients_too_late"] == 4000
-        assert sum(messaged(sandbox).values()) == 4000
-        start(scheduled_for=in_minutes(60))
-        assert messaged(sandbox) == everybody(10, 1000)

@@ -102,20 +102,6 @@ def peak_below(limit: int) -> Iterator[None]:
 # Values
 
 
-@pytest.mark.parametrize("cost", ["abc", "1,200", "NaN", "inf", "1e30", "٣", "12.5", "\ufdd1" * 3])
-def test_a_cost_that_is_not_a_whole_number_is_an_error(otpiq: Otpiq, tmp_path: Path, cost: str) -> None:
-    otpiq.file = response(as_csv([{"Cost (IQD)": cost}]).encode())
-    with pytest.raises(OtpiqReportError, match=r"Cost \(IQD\): not a whole number in 1 of 1 rows"):
-        write_report(tmp_path)
-    assert not (tmp_path / "report.csv").exists()
-
-
-@pytest.mark.parametrize(("cost", "read"), [("12", 12), ("12.0", 12), ("1e3", 1000), ("-5", -5), ("", None)])
-def test_a_cost(otpiq: Otpiq, tmp_path: Path, cost: str, read: int | None) -> None:
-    otpiq.file = response(as_csv([{"Cost (IQD)": cost}]).encode())
-    assert write_report(tmp_path)["cost_iqd"] == read
-
-
 @pytest.mark.parametrize("rows", ["1", True, 1.5, None, -1])
 def test_a_record_count_that_is_not_a_whole_number_is_an_error(otpiq: Otpiq, tmp_path: Path, rows: Any) -> None:
     otpiq.report = {"recordCount": rows}

@@ -174,7 +174,7 @@ def test_a_sample_reserves_all_credit_and_an_attach_needs_none(sandbox: Sandbox)
     campaign_id = created_id(sandbox)
     assert sample(sandbox, campaign_id, *people(3)).status_code == 201
     assert sandbox.credit == 0
-    assert attach(sandbox, campaign_id, *people(1000)).status_code == 200
+    assert attach(sandbox, campaign_id, *people(3)).status_code == 200
     assert start(sandbox, campaign_id).json()["canCover"] == 0
 
 
