@@ -1,10 +1,10 @@
 """Every fault against every call: the requests, the error, what Airflow does, and XCom."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
@@ -21,19 +21,13 @@ from airflow_provider_otpiq.operators.campaign import (
     StartCampaignOperator,
     UpdateCampaignOperator,
 )
+from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import REPOSITORY
 from dev.running_airflow import wait_until
 from tests.conftest import AIRFLOW_VERSION
 from tests.fakes import CAMPAIGN_ID, CREATE, StateStore, TaskInstance
 from tests.operators.reports import WINDOW
-from tests.wire import send
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from airflow_provider_otpiq.sandbox import Sandbox
-    from tests.wire import Wire
+from tests.wire import Wire, send
 
 pytestmark = pytest.mark.slow
 

@@ -1,26 +1,21 @@
-from __future__ import annotations
-
 import csv
 import io
 import json
 import tempfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from airflow_provider_otpiq._audience.manifest import Audience
 from airflow_provider_otpiq._audience.prepare import prepare
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from airflow_provider_otpiq._audience.manifest import Audience
-
-    Run = Callable[..., "Prepared"]
-    Refused = Callable[..., str]
-    Logged = Callable[[], str]
+Run = Callable[..., "Prepared"]
+Refused = Callable[..., str]
+Logged = Callable[[], str]
 
 FIELDS: dict[str, Any] = {
     "phone_number": "phone",

@@ -1,31 +1,24 @@
 """An audience that is divided into groups: who is in which, the names of folders, and preparing it again."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
-from airflow_provider_otpiq._audience.groups import GroupedOutput, prepare_groups
+from airflow_provider_otpiq._audience.groups import GroupedAudience, GroupedOutput, prepare_groups
 from airflow_provider_otpiq._audience.manifest import Audience, Manifest, claim_division
 from airflow_provider_otpiq._audience.prepare import prepare
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.conftest import FIELDS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq._audience.groups import GroupedAudience
-
-    Divide = Callable[..., GroupedAudience]
-    Fail = Callable[..., OtpiqValidationError]
+Divide = Callable[..., GroupedAudience]
+Fail = Callable[..., OtpiqValidationError]
 
 Person = tuple[int, str]
 TWO_GROUPS: list[Person] = [(1, "ar"), (2, "ku"), (3, "ar"), (4, "ku")]

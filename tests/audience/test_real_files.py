@@ -1,18 +1,13 @@
 """Files as people have them: the recipients, the values that are sent, and why the others are rejected."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from tests.audience.conftest import Prepared, Run
+from tests.audience.conftest import Prepared, Run
 
 pytestmark = pytest.mark.slow
 

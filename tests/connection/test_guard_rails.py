@@ -1,28 +1,22 @@
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.docs.versions import documented
 from tests.fakes import CAMPAIGN_ID, CREATE, tomorrow
 from tests.phone_numbers import ABROAD, AMBIGUOUS, SPELLINGS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
-
-    Guard = Callable[..., "Guarded"]
+Guard = Callable[..., "Guarded"]
 
 TEAM = "9647701234567"
 STRANGER = "9647809999999"

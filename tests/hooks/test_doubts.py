@@ -1,24 +1,18 @@
 """Responses that contradict an assumption: errors name it, and nothing starts at a wrong time."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pendulum
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import OtpiqNotFoundError, OtpiqRequestError, OtpiqValidationError
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import number
 from tests.fakes import CREATE
 from tests.sandbox.client import start
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 AHEAD: dict[str, Any] = {"schedule_type": "schedule", "scheduled_for": "2099-12-01T09:00:00+03:00"}
 NUMBERS = [number(each) for each in range(101)]

@@ -1,15 +1,16 @@
-from __future__ import annotations
-
 import gzip
 import json
 import pickle
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from traceback import TracebackException
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pytest
 import requests
+from requests_mock import Mocker
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
@@ -22,16 +23,9 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqServerError,
 )
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.conftest import API_KEY, BASE_URL
 from tests.fakes import CAMPAIGN, CAMPAIGN_ID, CREATE, CREATE_BODY, RESPONSE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from requests_mock import Mocker
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 CREATE_URL = f"{BASE_URL}/whatsapp/campaigns"
 UPDATE_URL = f"{CREATE_URL}/{CAMPAIGN_ID}"

@@ -1,13 +1,14 @@
 """The hook's calls that attach recipients to a campaign, sample it and start it."""
 
-from __future__ import annotations
-
 import traceback
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
+from requests_mock import Mocker
 
+from airflow_provider_otpiq._recipients.attach_response import AttachedCampaign
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
     OtpiqConnectionError,
@@ -16,18 +17,11 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqValidationError,
 )
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.conftest import BASE_URL
 from tests.fakes import CAMPAIGN, CAMPAIGN_ID, CREATE, RESPONSE, TEMPLATE_ID
 from tests.operators.reports import WINDOW
 from tests.phone_numbers import ABROAD, NUMBER, REJECTED, SPELLINGS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from requests_mock import Mocker
-
-    from airflow_provider_otpiq._recipients.attach_response import AttachedCampaign
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 CAMPAIGN_URL = f"{BASE_URL}/whatsapp/campaigns/{CAMPAIGN_ID}"
 ATTACH_URL, SAMPLE_URL, START_URL = (f"{CAMPAIGN_URL}/{what}" for what in ("recipients", "sample", "start"))

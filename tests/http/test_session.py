@@ -1,14 +1,14 @@
 """Broken responses, over real sockets: the hook never hangs, and never retries a create on a guess."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import socket
 import threading
 import time
 import tracemalloc
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,15 +16,10 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqConnectionError,
     OtpiqRedirectError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from dev.running_airflow import wait_until
 from tests.fakes import CAMPAIGN_ID, CREATE
 from tests.wire import INTERNALS, persistent, reset, send
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 READ_TIMEOUT = 0.1
 

@@ -1,27 +1,23 @@
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators.broadcast import (
     CreateBroadcastOperator,
     StartBroadcastOperator,
     StopBroadcastOperator,
 )
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import TEMPLATE, write_audience
 from tests.fakes import TaskInstance
 from tests.operators.broadcasts import Run
 from tests.operators.reports import ReportTask
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
 """A start and a sample cost money: they are sent at most once, never again on a guess."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pendulum
 import pytest
 import time_machine
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
@@ -20,18 +20,12 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqRequestError,
     OtpiqValidationError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators.campaign import SendSampleOperator, StartCampaignOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.conftest import AIRFLOW_VERSION
 from tests.fakes import CREATE, BrokenStateStore, StateStore, TaskInstance, tomorrow
 from tests.operators.broadcasts import Run
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 NUMBER = "9647701234567"
 SAMPLE = {"recipients": [NUMBER], "validate_parameters": False}

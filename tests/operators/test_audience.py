@@ -1,27 +1,22 @@
 """The operator: the fields that Airflow renders, the XComs that it pushes, and that it shows no personal data."""
 
-from __future__ import annotations
-
 import json
 import re
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 from jinja2 import UndefinedError
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from tests.fakes import TaskInstance
 from tests.operators.broadcasts import Run
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from syrupy.assertion import SnapshotAssertion
 
 PEOPLE = [
     {"id": "C-1", "phone": "0770 123 4567", "name": "Zaynab", "city": "Basra"},

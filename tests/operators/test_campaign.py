@@ -1,8 +1,6 @@
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 import pytest
@@ -19,6 +17,7 @@ from airflow_provider_otpiq.operators.campaign import (
     StartCampaignOperator,
     UpdateCampaignOperator,
 )
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.conftest import AIRFLOW_VERSION, needs_task_state
 from tests.fakes import (
     CAMPAIGN_ID,
@@ -29,9 +28,6 @@ from tests.fakes import (
     tomorrow,
 )
 from tests.operators.broadcasts import Run
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 
 @pytest.fixture

@@ -1,31 +1,24 @@
 """The operator that creates a broadcast: what it creates, refuses, continues and pushes."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConnectionError,
     OtpiqRateLimitError,
     OtpiqRequestError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import PART_SIZE, everybody, messaged, number, write_audience
-from tests.operators.broadcasts import sent, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
-    from tests.operators.broadcasts import Run
+from tests.operators.broadcasts import Run, sent, text_of
 
 
 def test_a_create_makes_a_draft_of_each_part(create: Run, sandbox: Sandbox, tmp_path: Path) -> None:

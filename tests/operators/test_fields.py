@@ -1,13 +1,12 @@
 """The fields of all operators: which must not be empty, what is wrong, and where those of a create are listed."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._audience.follow_up import FollowUpRequest
 from airflow_provider_otpiq._audience.request import AudienceRequest, Columns
@@ -25,17 +24,13 @@ from airflow_provider_otpiq.operators.campaign import (
     UpdateCampaignOperator,
 )
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sandbox.schemas import CreateCampaignRequest, UpdateCampaignRequest
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
 from tests.broadcast.people import TEMPLATE
 from tests.operators.broadcasts import Run
 from tests.operators.reports import WINDOW
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 REQUESTS: dict[Any, Any] = {
     PrepareAudienceOperator: [AudienceRequest, FollowUpRequest],

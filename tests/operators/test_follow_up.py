@@ -1,10 +1,8 @@
 """A follow-up after a real report, the fields as Airflow renders them, and the recipes of the guide."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 import pytest
@@ -12,9 +10,7 @@ import pytest
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
 from tests.broadcast.people import number
 from tests.operators.broadcasts import Run, later
-
-if TYPE_CHECKING:
-    from tests.operators.reports import ReportTask
+from tests.operators.reports import ReportTask
 
 
 @pytest.fixture

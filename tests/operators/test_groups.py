@@ -1,22 +1,17 @@
 """Groups of an audience: what the prepare pushes, and one create and one start for each group."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import messaged, number
 from tests.operators.broadcasts import Run
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 PEOPLE = {1: "ar", 2: "ku", 3: "ar", 4: "ku", 5: "holdout"}
 MOVED = {1: "ku", 2: "ar", 3: "ar", 4: "ku", 5: "holdout"}

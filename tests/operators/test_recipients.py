@@ -1,27 +1,29 @@
 """Operators that accept recipients: what the field may be, what Airflow shows of it, what is pushed."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import json
 import re
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, task
 from jinja2 import UndefinedError
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
     OtpiqRequestError,
     OtpiqValidationError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator, SendSampleOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import TEMPLATE
 from tests.operators.broadcasts import Run
 
@@ -30,13 +32,6 @@ try:
 except ImportError:  # Airflow 2
     from airflow.utils.mixins import ResolveMixin  # type: ignore[import-not-found,no-redef]
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 PEOPLE = ["0770 123 4567", "+964 780 123 4567", 9647501234567]
 DIGITS = ["9647701234567", "9647801234567", "9647501234567"]

@@ -1,14 +1,14 @@
 """The operator that writes a delivery report: what it requests, writes and pushes."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
@@ -17,16 +17,8 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqReportError,
 )
 from tests.broadcast.people import everybody, number, write_audience
-from tests.operators.broadcasts import later
-from tests.operators.reports import WINDOW, as_csv, send_file
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from tests.operators.broadcasts import Run
-    from tests.operators.reports import ReportTask
+from tests.operators.broadcasts import Run, later
+from tests.operators.reports import WINDOW, ReportTask, as_csv, send_file
 
 ALL_BUT_ONE_DELIVERED = {
     "messages": 9,

@@ -1,21 +1,14 @@
 """Which files of reports are accepted, and how each value is written."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import OtpiqReportError
-from tests.operators.reports import WINDOW, as_csv, send_file
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
-
-    from tests.operators.reports import ReportTask
+from tests.operators.reports import WINDOW, ReportTask, as_csv, send_file
 
 pytestmark = pytest.mark.slow
 

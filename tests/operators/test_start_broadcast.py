@@ -1,14 +1,14 @@
 """The operator that starts a broadcast: what it schedules, refuses, continues and pushes."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 from airflow_provider_otpiq.exceptions import (
@@ -18,17 +18,11 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqRateLimitError,
     OtpiqRequestError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators.broadcast import StartBroadcastOperator
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import everybody, messaged, write_audience
 from tests.operators.broadcasts import Run, in_minutes, later, sent, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 
 @pytest.fixture

@@ -1,34 +1,26 @@
 """What a start checks: the template, the number, the account, the size of each campaign, responses and the ledger."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime
 from airflow_provider_otpiq.exceptions import (
     OtpiqConnectionError,
     OtpiqRequestError,
 )
-from airflow_provider_otpiq.sandbox import resources
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox, resources
 from tests.broadcast.people import everybody, messaged, number, write_audience
-from tests.operators.broadcasts import in_minutes, later, sent, text_of
+from tests.operators.broadcasts import Run, in_minutes, later, sent, text_of
 from tests.operators.test_start_broadcast import start_in_part
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
-    from tests.operators.broadcasts import Run
 
 ACCOUNT = resources.ACCOUNTS[0]
 NUMBER, TEMPLATE = ACCOUNT.numbers[0], ACCOUNT.templates[0]

@@ -1,12 +1,12 @@
 """The operator that stops a broadcast, and a start at another time. The model covers concurrent tasks."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime
 from airflow_provider_otpiq.exceptions import (
@@ -16,17 +16,11 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqRequestError,
     OtpiqSupersededError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import everybody, messaged
 from tests.operators.broadcasts import Run, in_minutes, later, sent, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from tests.operators.reports import ReportTask
+from tests.operators.reports import ReportTask
 
 SECONDS_IN_FLIGHT = 60 + 5 + 2 * 30
 """How long a request can take effect after it was sent, with the connection's default timeouts."""

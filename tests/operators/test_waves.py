@@ -1,31 +1,25 @@
 """A start in waves: whole campaigns, in the order of their parts."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG
+from pendulum import DateTime
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime, to_api_format
 from airflow_provider_otpiq.exceptions import OtpiqRateLimitError, OtpiqRequestError
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import everybody, messaged, write_audience
 from tests.conftest import AIRFLOW_VERSION
 from tests.docs.pages import BLOCKS
 from tests.fakes import execute
 from tests.operators.broadcasts import Run, in_minutes, later, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pendulum import DateTime
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 HOUR = timedelta(hours=1)
 

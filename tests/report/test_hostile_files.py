@@ -1,18 +1,18 @@
 """Responses and files of reports that are malformed, huge or malicious."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re
+import socket
 import time
 import tracemalloc
 import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import pendulum
@@ -20,18 +20,12 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq.exceptions import OtpiqConnectionError, OtpiqReportError, OtpiqResponseError
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from tests.broadcast.people import number, write_audience
 from tests.fakes import TaskInstance, execute
 from tests.operators.reports import COLUMNS, WINDOW, as_csv
-from tests.wire import response
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Iterator
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from tests.wire import Wire
+from tests.wire import Wire, response
 
 pytestmark = pytest.mark.slow
 

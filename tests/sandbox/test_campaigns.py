@@ -1,11 +1,10 @@
 """A campaign's recipients, sample, start and resources."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.fakes import CREATE_BODY
 from tests.sandbox.client import (
     CAMPAIGNS,
@@ -24,9 +23,6 @@ from tests.sandbox.client import (
     update,
     with_recipients,
 )
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 

@@ -1,14 +1,14 @@
 """Campaigns that run by the sandbox's clock: counts, costs and the project's credit."""
 
-from __future__ import annotations
-
 import itertools
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from airflow_provider_otpiq.exceptions import OtpiqCreditError
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.sandbox.client import (
     attach,
     call,
@@ -24,10 +24,6 @@ from tests.sandbox.client import (
     update,
     with_recipients,
 )
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 

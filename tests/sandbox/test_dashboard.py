@@ -1,14 +1,12 @@
 """What the web UI shows, and what it masks."""
 
-from __future__ import annotations
-
 import re
 from html import unescape
-from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.fakes import CREATE_BODY
 from tests.sandbox.client import (
     CAMPAIGNS,
@@ -25,9 +23,6 @@ from tests.sandbox.client import (
     tomorrow,
     with_recipients,
 )
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 

@@ -1,12 +1,12 @@
 """Deviations of the sandbox: each changes what it does for exactly one assumption about OTPIQ."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
+import requests
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.assumptions import ASSUMPTIONS
 from airflow_provider_otpiq.sandbox import Sandbox
@@ -26,12 +26,6 @@ from tests.sandbox.client import (
     update,
     with_recipients,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import requests
-    from syrupy.assertion import SnapshotAssertion
 
 UNKNOWN = "0" * 24
 NUMBER = "9647712345671"

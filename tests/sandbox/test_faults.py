@@ -1,14 +1,14 @@
 """Each fault as an HTTP client sees it, and its effect on the sandbox."""
 
-from __future__ import annotations
-
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
+from syrupy.assertion import SnapshotAssertion
 
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.fakes import CREATE_BODY
 from tests.sandbox.client import (
     CAMPAIGNS,
@@ -21,13 +21,6 @@ from tests.sandbox.client import (
     reported_file,
     with_recipients,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -171,8 +164,7 @@ def test_an_invalid_fault_is_an_error_that_lists_what_is_valid(
 
 
 def test_faults_can_be_listed_and_removed(sandbox: Sandbox) -> None:
-    disarm: list[Callable[[], object]] = [sandbox.disarm, lambda: control(sandbox, "DELETE", "/_sandbox/faults")]
-    for remove in disarm:
+    for remove in (sandbox.disarm, lambda: control(sandbox, "DELETE", "/_sandbox/faults")):
         sandbox.arm("create", status=503, times=9)
         (fault,) = control(sandbox, "GET", "/_sandbox/faults")["faults"]
         assert (fault["call"], fault["status"], fault["times"]) == ("create", 503, 9)

@@ -1,21 +1,15 @@
 """Malformed bodies and ids return a 4xx, and the sandbox continues to work."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import pytest
 import requests
 
+from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sandbox.deviations import DEVIATIONS
 from tests.fakes import CREATE_BODY
 from tests.sandbox.client import CAMPAIGNS, WINDOW, control, created_id, people, with_recipients
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 

@@ -1,14 +1,13 @@
 """Delivery reports: their fields, the rows of their files, filters, and when they expire."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.sandbox.client import (
     WINDOW,
     attach,
@@ -29,9 +28,6 @@ from tests.sandbox.client import (
     tomorrow,
     with_recipients,
 )
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 

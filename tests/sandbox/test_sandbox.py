@@ -1,7 +1,5 @@
 """The sandbox's campaigns, its own API and its command, called with a plain HTTP client."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import subprocess
@@ -9,11 +7,12 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.sandbox import Sandbox
 from tests.fakes import CREATE_BODY
@@ -33,9 +32,6 @@ from tests.sandbox.client import (
     update,
     with_recipients,
 )
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
 
 pytestmark = pytest.mark.slow
 

@@ -1,13 +1,13 @@
 """The sensor that waits for the delivery of messages: when it generates a report, succeeds and fails."""
 
-from __future__ import annotations
-
 import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqAuthenticationError,
@@ -15,21 +15,14 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqError,
     OtpiqServerError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import number
 from tests.conftest import needs_task_state
 from tests.fakes import BrokenStateStore, StateStore, TaskInstance, execute
 from tests.operators.broadcasts import later
-from tests.operators.reports import WINDOW
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from airflow.providers.common.compat.sdk import DAG
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
-    from tests.operators.reports import ReportTask
+from tests.operators.reports import WINDOW, ReportTask
 
 OWN = [{"Phone Number": number(index)} for index in range(9)]
 OTP = {"Phone Number": number(0), "Message Type": "OTP"}
