@@ -11,6 +11,7 @@ from airflow_provider_otpiq.operators.broadcast import (
     StartBroadcastOperator,
     StopBroadcastOperator,
 )
+from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
 from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sensors.report import DeliverySensor
@@ -67,3 +68,14 @@ def broadcast(create: Run, start: Run) -> str:
     """Create and start a broadcast, and return its ledger."""
     create()
     return str(start())
+
+
+@pytest.fixture
+def campaign_id(request: pytest.FixtureRequest, sandbox_hook: OtpiqHook) -> str:
+    without_parameters = {"template_id": "6" * 24, "phone_number_id": "7" * 24}
+    return str(sandbox_hook.create_campaign(name="Summer", **getattr(request, "param", without_parameters))["_id"])
+
+
+@pytest.fixture
+def attach(context: dict[str, Any], campaign_id: str) -> Run:
+    return Run(AttachRecipientsOperator, context, {"campaign_id": campaign_id})
