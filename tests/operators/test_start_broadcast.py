@@ -140,8 +140,8 @@ def test_a_time_that_otpiq_may_consider_past_becomes_a_later_one(
     sandbox.move_clock(seconds=ahead_of_us)
     earliest, time = in_minutes(10), pendulum.now("UTC").add(seconds=seconds)
     start(scheduled_for=time)
-    (requested,) = {parse_datetime(campaign["scheduledFor"]) for campaign in sandbox.campaigns}
-    assert requested == time.start_of("second") if is_kept else requested >= earliest
+    requested = [parse_datetime(campaign["scheduledFor"]) for campaign in sandbox.campaigns]
+    assert max(requested) <= time if is_kept else min(requested) >= earliest
 
 
 def test_an_audience_that_is_prepared_again_after_its_create_is_not_started(
