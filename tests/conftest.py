@@ -117,8 +117,14 @@ def hook(connect: Callable[..., OtpiqHook]) -> OtpiqHook:
 
 
 @pytest.fixture
-def sandbox_hook(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> OtpiqHook:
-    return connect(host=sandbox.url, password=sandbox.api_key)
+def connect_sandbox(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> Callable[..., OtpiqHook]:
+    """Connect ``otpiq_default`` to the sandbox, with extras, and return its hook."""
+    return lambda **extra: connect(host=sandbox.url, password=sandbox.api_key, extra=extra)
+
+
+@pytest.fixture
+def sandbox_hook(connect_sandbox: Callable[..., OtpiqHook]) -> OtpiqHook:
+    return connect_sandbox()
 
 
 @pytest.fixture
@@ -132,6 +138,13 @@ def wire() -> Iterator[Callable[..., Wire]]:
             return server
 
         yield start
+
+
+@pytest.fixture
+def logged(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Return what was logged: on Airflow 3, what an operator logs is printed and reaches no handler."""
+    caplog.set_level("INFO")
+    return lambda: "".join(capfd.readouterr()) + caplog.text
 
 
 @pytest.fixture

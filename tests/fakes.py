@@ -1,15 +1,11 @@
 """Values that follow the API's contract, and fakes of Airflow's task instance and state store."""
 
-from __future__ import annotations
-
 import json
+from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
-
-if TYPE_CHECKING:
-    from datetime import timedelta
 
 CAMPAIGN_ID = "665f1c2ab3d4e5f601234567"
 TEMPLATE_ID = "665f1c2ab3d4e5f601234568"

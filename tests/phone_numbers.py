@@ -1,7 +1,5 @@
 """How people and programs write phone numbers: what every place that accepts one must make of it."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What runs in CI: each target of the Makefile, by `.ci/run` and by the jobs of GitHub Actions alike."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,26 +1,22 @@
 """The example DAGs import without a network, and do what they describe."""
 
-from __future__ import annotations
-
 import runpy
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import pytest
 import time_machine
 from airflow.providers.common.compat.sdk import DAG, AirflowSkipException
 
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators.broadcast import CreateBroadcastOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import EXAMPLE_DAGS
 from tests.docs.versions import examples_that_cannot_load
 from tests.fakes import CREATE, PHONE_NUMBER_ID, TEMPLATE_ID, TaskInstance, execute
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 CREATE_OF_GROUPS: Any = {"template_name": "summer_promo", "phone_number": "+964 770 123 4567"}
 LIFECYCLE, BROADCAST = "example_otpiq_lifecycle", "example_otpiq_broadcast"

@@ -1,10 +1,10 @@
 """Every fault against every call: the requests, the error, what Airflow does, and XCom."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
@@ -21,19 +21,13 @@ from airflow_provider_otpiq.operators.campaign import (
     StartCampaignOperator,
     UpdateCampaignOperator,
 )
+from airflow_provider_otpiq.sandbox import Sandbox
 from dev.local_airflow import REPOSITORY
 from dev.running_airflow import wait_until
 from tests.conftest import AIRFLOW_VERSION
 from tests.fakes import CAMPAIGN_ID, CREATE, StateStore, TaskInstance
 from tests.operators.reports import WINDOW
-from tests.wire import send
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from airflow_provider_otpiq.sandbox import Sandbox
-    from tests.wire import Wire
+from tests.wire import Wire, send
 
 pytestmark = pytest.mark.slow
 
@@ -197,16 +191,14 @@ TRIES_OF_A_DOWNLOAD = [
 @pytest.mark.parametrize("row", TRIES_OF_A_DOWNLOAD, ids=lambda row: f"{row.fault}-{row.arm}")
 def test_a_fault_of_a_files_host(
     sandbox: Sandbox,
-    connect: Callable[..., OtpiqHook],
+    connect_sandbox: Callable[..., OtpiqHook],
     sleep_calls: list[float],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     row: Row,
 ) -> None:
     monkeypatch.setattr(download, "MAX_BYTES", 10_000_000)  # to save time
-    hook = connect(
-        host=sandbox.url, password=sandbox.api_key, extra={"read_timeout": 0.1} if "delay" in row.arm else {}
-    )
+    hook = connect_sandbox(read_timeout=0.1 if "delay" in row.arm else None)
     report = hook.generate_report(**WINDOW)
     before = len(sandbox.requests)
     sandbox.arm("download", times=10, **row.arm)
@@ -235,14 +227,14 @@ def check_what_airflow_does(error: BaseException, again: str) -> None:
 @pytest.mark.parametrize("row", [row for row in MATRIX if row.raw is None], ids=lambda row: f"{row.fault}-{row.arm}")
 @pytest.mark.parametrize("name", CALLS)
 def test_a_fault(
-    sandbox: Sandbox, connect: Callable[..., OtpiqHook], sleep_calls: list[float], name: str, row: Row
+    sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook], sleep_calls: list[float], name: str, row: Row
 ) -> None:
     call = CALLS[name]
-    hook = connect(host=sandbox.url, password=sandbox.api_key)
+    hook = connect_sandbox()
     campaign_id = hook.create_campaign(**CREATE)["_id"]
     hook.attach_recipients(campaign_id=campaign_id, recipients=["9647701234560"])
     if "delay" in row.arm:
-        connect(host=sandbox.url, password=sandbox.api_key, extra={"read_timeout": 0.1})
+        connect_sandbox(read_timeout=0.1)
     before = len(sandbox.requests)
     sandbox.arm(name, times=10, **row.arm)
     error = fail(call, row, campaign_id, {})

@@ -1,12 +1,11 @@
 """Any value, rendered either way: no request breaks the contract, and no other exception is raised."""
 
-from __future__ import annotations
-
 import re
 import string
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 import pytest
@@ -19,9 +18,6 @@ from airflow_provider_otpiq._redaction import safe_repr, sanitize
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from airflow_provider_otpiq.sandbox.schemas import CreateCampaignRequest, UpdateCampaignRequest
 from tests.fakes import CREATE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # The oracle is the sandbox, which states the contract independently.
 IDS = st.text("0123456789abcdefABCDEF", min_size=24, max_size=24)

@@ -1,19 +1,14 @@
 """Each server of this repository listens on loopback only; for Airflow see tests/system/scheduler."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.listening import LOOPBACK, listening
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 
 def test_the_sandbox_of_a_test_listens_on_loopback(sandbox: Sandbox) -> None:

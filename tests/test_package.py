@@ -1,7 +1,5 @@
 """What other code relies on: names, imports, and the low cost of parsing a DAG file."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import re

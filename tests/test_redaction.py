@@ -1,7 +1,5 @@
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 from pydantic import SecretStr
@@ -13,9 +11,6 @@ from airflow_provider_otpiq._redaction import (
     safe_repr,
     sanitize,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @pytest.mark.parametrize(

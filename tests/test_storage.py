@@ -1,16 +1,15 @@
 """A folder of objects: local here, and as in an object store by fsspec's own in memory."""
 
-from __future__ import annotations
-
 import errno
 import os
 import stat
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pwd import getpwuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
@@ -22,9 +21,6 @@ from airflow_provider_otpiq._storage import Folder, split_location
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 from tests.audience.test_full_disk import files_of_at_most
 from tests.fakes import PHONE_NUMBER_ID, TEMPLATE_ID
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 BROADCAST = Broadcast(
     request={}, audience="", audience_checksum="", template_id=TEMPLATE_ID, phone_number_id=PHONE_NUMBER_ID

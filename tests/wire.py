@@ -1,20 +1,15 @@
 """A server on a real socket that violates HTTP on purpose."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import socket
 import ssl
 import struct
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    Script = Callable[[socket.socket], object]
+Script = Callable[[socket.socket], object]
 
 
 INTERNALS = re.compile(r"Pool|object at|0x|\(host=|Error\(|Caused by|HTTPConnection")

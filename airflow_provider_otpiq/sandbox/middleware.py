@@ -125,7 +125,7 @@ def _parse(body: bytes) -> Any:
     """Return a body's JSON, or its text."""
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.decode(errors="replace")
 
 

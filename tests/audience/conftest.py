@@ -1,26 +1,20 @@
-from __future__ import annotations
-
 import csv
 import io
 import json
 import tempfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from airflow_provider_otpiq._audience.prepare import prepare
+from airflow_provider_otpiq._audience.prepare import PreparedAudience, prepare
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from airflow_provider_otpiq._audience.prepare import PreparedAudience
-
-    Run = Callable[..., "Prepared"]
-    Refused = Callable[..., str]
-    Logged = Callable[[], str]
+Run = Callable[..., "Prepared"]
+Refused = Callable[..., str]
+Logged = Callable[[], str]
 
 FIELDS: dict[str, Any] = {
     "phone_number": "phone",
@@ -30,7 +24,7 @@ FIELDS: dict[str, Any] = {
 }
 GOOD = "id,phone,name\n1,9647701234567,Ali\n"
 PERSON = {"id": 1, "phone": "9647701234567", "name": "Ali"}
-SECRETS = ("7701234567", "Ali", "Zaynab", "Basra", "example.com", "PASSWORD")
+SECRETS = ("770123456", "77012345678", "Ali", "Zaynab", "Basra", "example.com", "PASSWORD")
 
 
 class Prepared:
@@ -92,21 +86,16 @@ def run(tmp_path: Path, output: Path) -> Callable[..., Prepared]:
 def refused(run: Callable[..., Prepared], tmp_path: Path) -> Callable[..., str]:
     """Return the error's text of what cannot be prepared, with ``…`` for the test's folder; it names no person."""
 
-    def refused(*args: Any, **fields: Any) -> str:
-        with pytest.raises(OtpiqValidationError) as caught:
-            run(*args, **fields)
-        text = str(caught.value)
-        assert all(error in text for error in caught.value.errors)
-        assert [secret for secret in SECRETS if secret in text] == []
-        return text.replace(str(tmp_path), "…")
-
-    return refused
+    return lambda *args, **fields: refusal(tmp_path, run, *args, **fields)
 
 
-@pytest.fixture
-def logged(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    caplog.set_level("INFO")
-    return lambda: "".join(capsys.readouterr()) + caplog.text
+def refusal(tmp_path: Path, run: Callable[..., object], *args: Any, **fields: Any) -> str:
+    with pytest.raises(OtpiqValidationError) as caught:
+        run(*args, **fields)
+    text = str(caught.value)
+    assert all(error in text for error in caught.value.errors)
+    assert [secret for secret in SECRETS if secret in text] == []
+    return text.replace(str(tmp_path), "…")
 
 
 def as_json_lines(rows: list[dict[str, Any]]) -> str:

@@ -1,17 +1,12 @@
 """What a create does to an audience before its first campaign."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
 
 from airflow_provider_otpiq._audience.manifest import IN_USE, Manifest
+from airflow_provider_otpiq._audience.output import Output
 from airflow_provider_otpiq._ledger.ledger import Ledger
 from airflow_provider_otpiq._ledger.records import Broadcast
 from tests.fakes import CAMPAIGN_ID
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq._audience.output import Output
 
 
 def use(output: Output, manifest: Manifest) -> Ledger:

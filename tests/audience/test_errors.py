@@ -1,30 +1,23 @@
 """Input that cannot be prepared: an error that names what to do and no person, and no audience."""
 
-from __future__ import annotations
-
 import errno
 import gzip
 import os
 import re
 import stat
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._audience.prepare import prepare
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq._audience.sources import find_files
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqError, OtpiqValidationError
-from tests.audience.conftest import FIELDS, GOOD, PERSON, as_json_lines, parquet
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from tests.audience.conftest import Refused, Run
+from tests.audience.conftest import FIELDS, GOOD, PERSON, Refused, Run, as_json_lines, parquet
 
 ROWS = "3,9647701234569,x\n" * 10_000
 WRONG: dict[str, tuple[Any, str, dict[str, Any]]] = {

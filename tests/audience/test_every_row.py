@@ -1,22 +1,17 @@
 """Every row of a large audience accounted for, by who made the rows: the rules here are not the package's."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os
 import random
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from tests.audience.conftest import Run
 from tests.audience.test_same_person import IRAQI_SPELLING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.audience.conftest import Run
 
 pytestmark = pytest.mark.slow
 

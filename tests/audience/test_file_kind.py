@@ -1,7 +1,5 @@
 """What files look like by their first bytes, and which field an error names."""
 
-from __future__ import annotations
-
 import gzip
 import re
 from pathlib import Path

@@ -1,21 +1,16 @@
 """A full or faulty disk below DuckDB: an error, and never an audience without some of its recipients."""
 
-from __future__ import annotations
-
 import resource
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_provider_otpiq.exceptions import OtpiqError, OtpiqValidationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.audience.conftest import Run
+from tests.audience.conftest import Run
 
 ROWS = 60_000
 TOO_SMALL = "32MB"

@@ -1,31 +1,24 @@
 """An audience that is divided into groups: who is in which, the names of folders, and preparing it again."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._audience.manifest import Audience, Manifest, claim_division
 from airflow_provider_otpiq._audience.output import Output
-from airflow_provider_otpiq._audience.prepare import prepare
+from airflow_provider_otpiq._audience.prepare import PreparedAudience, prepare
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.conftest import FIELDS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq._audience.prepare import PreparedAudience
-
-    Divide = Callable[..., PreparedAudience]
-    Fail = Callable[..., OtpiqValidationError]
+Divide = Callable[..., PreparedAudience]
+Fail = Callable[..., OtpiqValidationError]
 
 Person = tuple[int, str]
 TWO_GROUPS: list[Person] = [(1, "ar"), (2, "ku"), (3, "ar"), (4, "ku")]
@@ -180,10 +173,6 @@ def test_a_column_of_phone_numbers_is_one_error(fail: Fail) -> None:
 
 def test_a_missing_column_is_an_error(fail: Fail) -> None:
     assert "has no column 'segment'" in str(fail(TWO_GROUPS, group_by="segment"))
-
-
-def test_an_audience_without_recipients_has_no_groups(fail: Fail) -> None:
-    assert "source: no recipient is left" in str(fail([(1, ""), (-1, "ar")]))
 
 
 def test_the_same_input_gives_the_same_bytes(divide: Divide, output: Path) -> None:

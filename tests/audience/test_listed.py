@@ -1,18 +1,12 @@
 """The number of items that an error or a log line lists, which the docs state."""
 
-from __future__ import annotations
-
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.audience.conftest import GOOD, as_json_lines
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.audience.conftest import Logged, Refused, Run
+from tests.audience.conftest import GOOD, Logged, Refused, Run, as_json_lines
 
 pytestmark = pytest.mark.slow
 

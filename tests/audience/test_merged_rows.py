@@ -1,18 +1,13 @@
 """Rows that a missing quote merges: a file that is valid CSV, and has fewer people than lines."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_otpiq._audience.recipients_file import read_rows
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 MERGED = {
     "last column": 'id,phone,name\n1,9647701234567,"Ali\n2,9647701234568,Sara"\n',

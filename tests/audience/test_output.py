@@ -1,14 +1,14 @@
 """The files of an audience: edited ones are refused, and an audience that has campaigns does not change."""
 
-from __future__ import annotations
-
 import csv
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pendulum
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._audience.classify import Excluded
 from airflow_provider_otpiq._audience.manifest import Audience, Counts, Manifest, Part
@@ -17,11 +17,6 @@ from airflow_provider_otpiq._ledger.records import Start
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.ledgers import use
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from syrupy.assertion import SnapshotAssertion
 
 TIME = pendulum.datetime(2026, 6, 1, tz="UTC")
 Files = list[tuple[Part, bytes]]

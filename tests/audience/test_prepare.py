@@ -1,29 +1,22 @@
 """The outcome of each row, the values that are sent, and what is written."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import json
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._audience.output import Output
 from airflow_provider_otpiq._models.text import NULL_VALUES
 from airflow_provider_otpiq._recipients.rows import RowParser
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-from tests.audience.conftest import GOOD, PERSON, as_json_lines, parquet
+from tests.audience.conftest import GOOD, PERSON, Logged, Refused, Run, as_json_lines, parquet
 from tests.audience.ledgers import use
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from tests.audience.conftest import Logged, Refused, Run
 
 ALI = {"phoneNumber": "9647701234567", "templateParameters": {"body": {"1": "علي"}}, "reference": "1"}
 

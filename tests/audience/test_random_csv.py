@@ -1,11 +1,10 @@
 """Random CSV files, which are read as Python's own reader does, or refused."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,16 +15,10 @@ from airflow_provider_otpiq._audience.readers import read_file
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq._audience.sources import find_files
 from airflow_provider_otpiq._audience.staging import CsvCounter
-from airflow_provider_otpiq._audience.table import MALFORMED
+from airflow_provider_otpiq._audience.table import MALFORMED, Table
 from airflow_provider_otpiq._duckdb import Database
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from airflow_provider_otpiq._audience.table import Table
 
 EXAMPLES = 400 if os.environ.get("OTPIQ_TEST_FUZZ") == "whole" else 60
 FIELD = st.sampled_from(

@@ -1,18 +1,13 @@
 """Files as people have them: the recipients, the values that are sent, and why the others are rejected."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from tests.audience.conftest import Prepared, Run
+from tests.audience.conftest import Prepared, Run
 
 pytestmark = pytest.mark.slow
 
@@ -87,10 +82,6 @@ def test_encodings_and_delimiters_of_excel(run: Run) -> None:
     assert messages(prepared) == {"1": ("9647701234501", "علي"), "2": ("9647801234502", "زينب")}
     prepared = prepared_from(run, "excel_utf16_tabs.csv", delimiter="\t", encoding="utf-16")
     assert prepared.numbers == ["9647701234501", "9647801234502"]
-
-
-def test_an_empty_part_of_spark_is_skipped(run: Run) -> None:
-    assert prepared_from(run, "spark/part-*.csv").references == ["1"]
 
 
 def test_ascii_is_text_in_any_encoding(run: Run) -> None:

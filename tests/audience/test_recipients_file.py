@@ -1,7 +1,5 @@
 """Recipients of one campaign from a CSV file: read by the rules of a prepared audience, without DuckDB."""
 
-from __future__ import annotations
-
 import gzip
 from pathlib import Path
 from typing import Any

@@ -1,9 +1,9 @@
 """One person, however the number is written, in an audience, a suppression list and the recipients of an attach."""
 
-from __future__ import annotations
-
 import random
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import phonenumbers
 import pytest
@@ -12,10 +12,6 @@ from airflow_provider_otpiq._audience.prepare import prepare
 from airflow_provider_otpiq._audience.request import AudienceRequest
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

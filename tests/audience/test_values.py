@@ -1,22 +1,14 @@
 """What a value of each kind of source is sent as."""
 
-from __future__ import annotations
-
 import re
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
-from tests.audience.conftest import as_json_lines, parquet
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from tests.audience.conftest import Refused, Run
+from tests.audience.conftest import Refused, Run, as_json_lines, parquet
 
 
 def test_a_name_arrives_as_it_is_in_the_file(run: Run) -> None:

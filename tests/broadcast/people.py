@@ -1,17 +1,13 @@
 """A prepared audience, as `PrepareAudienceOperator` writes it, and who gets its messages in the sandbox."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_otpiq._audience.manifest import MANIFEST, Counts, Manifest, Part
 from airflow_provider_otpiq._storage import Folder
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
+from airflow_provider_otpiq.sandbox import Sandbox
 
 PART_SIZE = 3
 PRICE = 12

@@ -1,9 +1,8 @@
 """A fault of any call over HTTP: each person is still in exactly one campaign that starts. `model` has the rest."""
 
-from __future__ import annotations
-
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,13 +10,9 @@ from airflow_provider_otpiq._broadcast.create import create_broadcast
 from airflow_provider_otpiq._broadcast.request import CreateBroadcast, StartBroadcast
 from airflow_provider_otpiq._broadcast.start import start_broadcast
 from airflow_provider_otpiq.exceptions import OtpiqApiError
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import TEMPLATE, everybody, messaged, write_audience
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 PARTS = 2
 FAULTS: list[dict[str, Any]] = [

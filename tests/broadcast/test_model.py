@@ -6,21 +6,16 @@ preemption and one fault and within two preemptions, and finds the mutants. `OTP
 `"600 17"`, adds random walks with more of both, for 600 seconds and from seed 17 on.
 """
 
-from __future__ import annotations
-
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.broadcast.model import mutants, scenario, world
 from tests.broadcast.model.choices import AtRandom, Budget
 from tests.broadcast.model.scenarios import SCENARIOS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture

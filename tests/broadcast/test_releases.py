@@ -1,8 +1,6 @@
 """An audience and a broadcast that an earlier release has written and started in part."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,9 +10,6 @@ from airflow_provider_otpiq._ledger.records import Campaign, Schedule
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.broadcast.model import world as worlds
 from tests.broadcast.model.tasks import FOLDER, LEDGER, RELEASES, create, restore, start
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.parametrize("release", RELEASES)
 

@@ -1,7 +1,5 @@
 """A task of a broadcast in its own process: only the operator, without Airflow around it."""
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

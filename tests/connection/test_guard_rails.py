@@ -1,28 +1,22 @@
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.docs.versions import documented
 from tests.fakes import CAMPAIGN_ID, CREATE, tomorrow
 from tests.phone_numbers import ABROAD, AMBIGUOUS, SPELLINGS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
-
-    Guard = Callable[..., "Guarded"]
+Guard = Callable[..., "Guarded"]
 
 TEAM = "9647701234567"
 STRANGER = "9647809999999"
@@ -143,12 +137,12 @@ naming_people = pytest.mark.parametrize("call", ["attach", "sample"])
 
 
 @pytest.fixture
-def guarded(sandbox: Sandbox, connect: Callable[..., OtpiqHook]) -> Guard:
+def guarded(connect_sandbox: Callable[..., OtpiqHook]) -> Guard:
     def guarded(**extras: Any) -> Guarded:
-        free = connect(host=sandbox.url, password=sandbox.api_key)
+        free = connect_sandbox()
         campaign_id = free.create_campaign(**CREATE)["_id"]
         free.attach_recipients(campaign_id=campaign_id, recipients=["9647701111111"])
-        hook = connect(host=sandbox.url, password=sandbox.api_key, extra=extras)
+        hook = connect_sandbox(**extras)
         calls = {
             "attach": lambda *to: hook.attach_recipients(campaign_id=campaign_id, recipients=to),
             "sample": lambda *to: hook.send_sample(campaign_id=campaign_id, recipients=to),
@@ -211,11 +205,11 @@ def test_only_allowed_recipients_are_reached(guarded: Guard, sandbox: Sandbox, c
 
 
 def test_recipients_that_another_connection_has_checked_are_checked_again(
-    guarded: Guard, sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+    guarded: Guard, connect_sandbox: Callable[..., OtpiqHook]
 ) -> None:
     hook, campaign_id, _ = guarded(allowed_recipients="964770")
     assert hook.guard_rails.allowed_recipients
-    free = connect(host=sandbox.url, password=sandbox.api_key)
+    free = connect_sandbox()
     checked = free.check_recipients(campaign_id=campaign_id, recipients=[STRANGER])
     with pytest.raises(OtpiqValidationError):
         hook.attach_recipients(campaign_id=campaign_id, recipients=checked)

@@ -1,20 +1,16 @@
 """Quiet hours: which times are in them, and when they end."""
 
-from __future__ import annotations
-
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._connection.guard_rails import GuardRails
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError, OtpiqValidationError
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
 
 NIGHT = "21:00-09:00 Asia/Baghdad"
 

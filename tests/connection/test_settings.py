@@ -1,18 +1,14 @@
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from airflow.providers.common.compat.sdk import Connection
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._connection.settings import ConnectionSettings
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
 from airflow_provider_otpiq.get_provider_info import CONNECTION_FIELDS
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
 
 KEY = "sk_live_0123"
 

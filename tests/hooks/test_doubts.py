@@ -1,25 +1,19 @@
 """Responses that contradict an assumption: errors name it, and nothing starts at a wrong time."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import OtpiqNotFoundError, OtpiqRequestError, OtpiqValidationError
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import number
 from tests.fakes import CREATE
 from tests.sandbox.client import start
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 AHEAD: dict[str, Any] = {"schedule_type": "schedule", "scheduled_for": "2099-12-01T09:00:00+03:00"}
 NUMBERS = [number(each) for each in range(101)]
@@ -196,10 +190,10 @@ def test_a_time_that_cannot_be_compared_is_a_warning(
 
 @pytest.mark.parametrize("limit", [None, 5])
 def test_a_guard_rail_that_cannot_be_checked_is_a_warning(
-    sandbox: Sandbox, connect: Callable[..., OtpiqHook], campaign_id: str, limit: int | None,
+    sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook], campaign_id: str, limit: int | None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    hook = connect(host=sandbox.url, password=sandbox.api_key, extra={"max_recipients": limit} if limit else {})
+    hook = connect_sandbox(max_recipients=limit) if limit else connect_sandbox()
     sandbox.deviations = ["attach-shape"]
     hook.attach_recipients(campaign_id=campaign_id, recipients=[{"phoneNumber": number(200)}])
     assert ("not their sum (assumption attach-shape)" in caplog.text) == bool(limit)

@@ -1,15 +1,16 @@
-from __future__ import annotations
-
 import gzip
 import json
 import pickle
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from traceback import TracebackException
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pytest
 import requests
+from requests_mock import Mocker
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqApiError,
@@ -22,21 +23,15 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqServerError,
 )
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.conftest import API_KEY, BASE_URL
 from tests.fakes import CAMPAIGN, CAMPAIGN_ID, CREATE, CREATE_BODY, RESPONSE
-from tests.wire import refusing_port
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from requests_mock import Mocker
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 CREATE_URL = f"{BASE_URL}/whatsapp/campaigns"
 UPDATE_URL = f"{CREATE_URL}/{CAMPAIGN_ID}"
 INFO_URL = f"{BASE_URL}/info"
+NOT_MINUTES: list[Any] = ["8", True, -1, []]
+IN_AN_HOUR = datetime.now(UTC) + timedelta(hours=1)
 
 
 def create(hook: OtpiqHook) -> dict[str, Any]:
@@ -138,24 +133,6 @@ def test_a_refusal_has_the_servers_message_without_secrets(
     assert error.__context__ is error.__cause__ is None
 
 
-def test_an_http_retry_that_succeeds_is_a_success(
-    hook: OtpiqHook, requests_mock: Mocker, sleep_calls: list[float]
-) -> None:
-    requests_mock.post(CREATE_URL, [{"status_code": 429, "headers": {"Retry-After": "7"}}, {"json": RESPONSE}])
-    assert create(hook) == CAMPAIGN
-    assert sleep_calls == [7]
-
-
-@pytest.mark.parametrize("max_retries", [0, 1])
-def test_max_retries_is_the_number_of_http_retries(
-    connect: Callable[..., OtpiqHook], sleep_calls: list[float], max_retries: int
-) -> None:
-    host = f"http://127.0.0.1:{refusing_port()}/api"
-    with pytest.raises(OtpiqConnectionError):
-        create(connect(host=host, extra={"max_retries": max_retries}))
-    assert len(sleep_calls) == max_retries
-
-
 @pytest.mark.parametrize(
     ("headers", "body", "seconds"),
     [
@@ -163,27 +140,15 @@ def test_max_retries_is_the_number_of_http_retries(
         ({"Retry-After": "900"}, {"waitMinutes": 8}, 900),
         ({"Retry-After": "soon"}, {"waitMinutes": 1.5}, 90),
         ({"Retry-After": "-1"}, {"waitMinutes": 8}, 480),
+        ({"Retry-After": format_datetime(IN_AN_HOUR, usegmt=True)}, {}, pytest.approx(3600, abs=600)),
+        *(({}, {"waitMinutes": minutes}, None) for minutes in NOT_MINUTES),
     ],
 )
-def test_a_long_wait_is_left_to_airflow(
-    failed_create: FailedCreate, sleep_calls: list[float], headers: Any, body: Any, seconds: float
+def test_a_long_wait_is_left_to_airflow_and_an_unknown_one_is_short(
+    failed_create: FailedCreate, sleep_calls: list[float], headers: Any, body: Any, seconds: float | None
 ) -> None:
     assert failed_create(OtpiqRateLimitError, json=body, headers=headers, status_code=429).retry_after == seconds
-    assert sleep_calls == []
-
-
-def test_retry_after_may_be_a_date(failed_create: FailedCreate, sleep_calls: list[float]) -> None:
-    date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
-    error = failed_create(OtpiqRateLimitError, headers={"Retry-After": date}, status_code=429)
-    assert error.retry_after == pytest.approx(600, abs=5)
-
-
-@pytest.mark.parametrize("minutes", ["8", True, -1, []])
-def test_a_wait_that_cannot_be_read_is_a_short_delay(
-    failed_create: FailedCreate, sleep_calls: list[float], minutes: Any
-) -> None:
-    assert failed_create(OtpiqRateLimitError, json={"waitMinutes": minutes}, status_code=429).retry_after is None
-    assert sleep_calls == [5]
+    assert sleep_calls == ([5] if seconds is None else [])
 
 
 def test_the_waits_within_one_call_have_a_limit(
@@ -320,13 +285,12 @@ def test_the_test_button_shows_an_error_of_the_connection(connect: Callable[...,
         assert error in message
 
 
-def test_a_pickled_hook_does_not_contain_the_key(connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> None:
-    hook = connect(host=sandbox.url, password=sandbox.api_key)
-    hook.get_project_info()
-    pickled = pickle.dumps(hook)
+def test_a_pickled_hook_does_not_contain_the_key(sandbox_hook: OtpiqHook, sandbox: Sandbox) -> None:
+    sandbox_hook.get_project_info()
+    pickled = pickle.dumps(sandbox_hook)
     assert sandbox.api_key.encode() not in pickled
     assert pickle.loads(pickled).get_project_info()["credit"] == sandbox.credit  # noqa: S301
-    for holder in (hook.settings, hook.get_conn(), hook._client):
+    for holder in (sandbox_hook.settings, sandbox_hook.get_conn(), sandbox_hook._client):
         with pytest.raises((TypeError, AttributeError)):
             pickle.dumps(holder)
 

@@ -1,13 +1,13 @@
 """Requests that are not sent, over real sockets: no outcome is unknown, and no secret is shown."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from traceback import TracebackException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
@@ -18,15 +18,10 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqError,
     OtpiqOutcomeUnknownError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import API_KEY
 from tests.fakes import CAMPAIGN_ID
 from tests.wire import INTERNALS, full_queue, persistent, refusing_port, reset, send
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 SECRET = "s3cr3t"
 

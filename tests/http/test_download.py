@@ -1,13 +1,14 @@
 """The download of a report's file: complete or not at all, from a public address, and without the API key."""
 
-from __future__ import annotations
-
 import gzip
 import socket
+from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from requests_mock import Mocker
 
 from airflow_provider_otpiq._http import download
 from airflow_provider_otpiq._http.download import RowCounter
@@ -18,17 +19,9 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqReportError,
     OtpiqValidationError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from tests.conftest import API_KEY
-from tests.wire import response, send
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from requests_mock import Mocker
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from tests.wire import Wire
+from tests.wire import Wire, response, send
 
 REPORT_ID = "665f1c2ab3d4e5f6012345ff"
 CSV = b'Phone Number,Error Reason\r\n9647701234567,\r\n9647701234568,"a ""line""\nbreak"\r\n'

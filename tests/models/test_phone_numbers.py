@@ -1,24 +1,20 @@
-from __future__ import annotations
-
 import random
 import re
 import subprocess
 import sys
 import time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import phonenumbers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, AmbiguousNumberError, normalize, parse_phone_number
 from airflow_provider_otpiq._redaction import mask_phone_number
 from tests.phone_numbers import ABROAD, NUMBER, REJECTED, SPELLINGS
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
 
 
 @pytest.mark.parametrize("written", SPELLINGS)

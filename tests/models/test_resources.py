@@ -1,20 +1,15 @@
 """Templates and numbers by name: one set of resources for each rule, and the sandbox's own."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._models.campaigns import UpdateCampaign
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.fakes import CAMPAIGN_ID
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 NUMBER, OTHER_NUMBER = "9647701234567", "9647801234567"
 

@@ -1,20 +1,16 @@
 """What the tests of operators share: tasks, pushed XComs, sent requests, future times, and texts for snapshots."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 import pytest
 import time_machine
 
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
+from airflow_provider_otpiq.sandbox import Sandbox
 
 
 @dataclass

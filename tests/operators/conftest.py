@@ -1,27 +1,24 @@
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators.broadcast import (
     CreateBroadcastOperator,
     StartBroadcastOperator,
     StopBroadcastOperator,
 )
+from airflow_provider_otpiq.operators.campaign import AttachRecipientsOperator
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import TEMPLATE, write_audience
 from tests.fakes import TaskInstance
 from tests.operators.broadcasts import Run
 from tests.operators.reports import ReportTask
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 
 @pytest.fixture
@@ -71,3 +68,14 @@ def broadcast(create: Run, start: Run) -> str:
     """Create and start a broadcast, and return its ledger."""
     create()
     return str(start())
+
+
+@pytest.fixture
+def campaign_id(request: pytest.FixtureRequest, sandbox_hook: OtpiqHook) -> str:
+    without_parameters = {"template_id": "6" * 24, "phone_number_id": "7" * 24}
+    return str(sandbox_hook.create_campaign(name="Summer", **getattr(request, "param", without_parameters))["_id"])
+
+
+@pytest.fixture
+def attach(context: dict[str, Any], campaign_id: str) -> Run:
+    return Run(AttachRecipientsOperator, context, {"campaign_id": campaign_id})

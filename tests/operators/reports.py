@@ -1,21 +1,16 @@
 """Files of reports as OTPIQ documents them, and report tasks with their results."""
 
-from __future__ import annotations
-
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.operators.broadcasts import Run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 COLUMNS = {
     "Message ID": "m1",

@@ -1,15 +1,15 @@
 """A start and a sample cost money: they are sent at most once, never again on a guess."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pendulum
 import pytest
 import time_machine
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
@@ -20,18 +20,12 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqRequestError,
     OtpiqValidationError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators.campaign import SendSampleOperator, StartCampaignOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.conftest import AIRFLOW_VERSION
 from tests.fakes import CREATE, BrokenStateStore, StateStore, TaskInstance, tomorrow
 from tests.operators.broadcasts import Run
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 NUMBER = "9647701234567"
 SAMPLE = {"recipients": [NUMBER], "validate_parameters": False}
@@ -41,17 +35,14 @@ class Spending(Run):
     """A task that starts, or samples, a campaign in the sandbox."""
 
     def __init__(
-        self, action: str, context: dict[str, Any], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+        self, action: str, context: dict[str, Any], sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook]
     ) -> None:
         operator = StartCampaignOperator if action == "start" else SendSampleOperator
         super().__init__(operator, context, {} if action == "start" else SAMPLE)
         self.action = action
         self.sandbox = sandbox
-        self._connect = connect
+        self.connect = connect_sandbox
         self.campaign_id = self.new_campaign()
-
-    def connect(self, **extra: Any) -> OtpiqHook:
-        return self._connect(host=self.sandbox.url, password=self.sandbox.api_key, extra=extra)
 
     def new_campaign(self) -> str:
         hook = self.connect()
@@ -86,9 +77,9 @@ class Spending(Run):
 
 @pytest.fixture(params=["start", "sample"])
 def spending(
-    request: pytest.FixtureRequest, context: dict[str, Any], sandbox: Sandbox, connect: Callable[..., OtpiqHook]
+    request: pytest.FixtureRequest, context: dict[str, Any], sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook]
 ) -> Spending:
-    return Spending(request.param, context, sandbox, connect)
+    return Spending(request.param, context, sandbox, connect_sandbox)
 
 
 @pytest.fixture

@@ -1,15 +1,16 @@
 """If an assumption about OTPIQ is wrong, nobody gets two messages, and nobody's message is lost silently."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from pendulum import DateTime
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime
 from airflow_provider_otpiq.exceptions import OtpiqError
@@ -19,20 +20,13 @@ from airflow_provider_otpiq.operators.campaign import (
     UpdateCampaignOperator,
 )
 from airflow_provider_otpiq.operators.recipients import AttachRecipientsOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sandbox.deviations import DEVIATIONS
 from tests.broadcast.people import TEMPLATE, everybody, number, write_audience
 from tests.conftest import AIRFLOW_VERSION
 from tests.fakes import StateStore
 from tests.operators.broadcasts import Run, in_minutes, later
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from pendulum import DateTime
-
-    from airflow_provider_otpiq.sandbox import Sandbox
-    from tests.operators.reports import ReportTask
+from tests.operators.reports import ReportTask
 
 pytestmark = pytest.mark.slow
 
@@ -112,17 +106,6 @@ def attached(context: dict[str, Any], run: Dag) -> Callable[[], str]:
         return str(campaign_id)
 
     return create_and_attach
-
-
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """Return what was logged: Airflow 3 prints what tasks log."""
-
-    def logged() -> str:
-        printed = capfd.readouterr()
-        return caplog.text + printed.out + printed.err
-
-    return logged
 
 
 def lose_updates(sandbox: Sandbox) -> None:

@@ -1,12 +1,12 @@
-"""The fields of all operators: which must not be empty, and where those of a create and an update are listed."""
-
-from __future__ import annotations
+"""The fields of all operators: which must not be empty, what is wrong, and where those of a create are listed."""
 
 import inspect
 import re
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._audience.follow_up import FollowUpRequest
 from airflow_provider_otpiq._audience.request import AudienceRequest, Columns
@@ -24,13 +24,13 @@ from airflow_provider_otpiq.operators.campaign import (
     UpdateCampaignOperator,
 )
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sandbox.schemas import CreateCampaignRequest, UpdateCampaignRequest
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from dev.local_airflow import EXAMPLE_DAGS, REPOSITORY
+from tests.broadcast.people import TEMPLATE
 from tests.operators.broadcasts import Run
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
+from tests.operators.reports import WINDOW
 
 REQUESTS: dict[Any, Any] = {
     PrepareAudienceOperator: [AudienceRequest, FollowUpRequest],
@@ -50,7 +50,7 @@ OF_A_FILE = {
 OTHERS = [CreateCampaignOperator, UpdateCampaignOperator, StartCampaignOperator]
 REQUIRED: dict[Any, dict[str, Any]] = {
     PrepareAudienceOperator: {"source": "people.csv", "phone_number": "phone", "output": "/audience"},
-    CreateBroadcastOperator: {"audience": "/audience/manifest.json", "name": "Summer"},
+    CreateBroadcastOperator: {"audience": "/audience/manifest.json", "name": "Summer", **TEMPLATE},
     StartBroadcastOperator: {"broadcast": "/ledger"},
     DeliveryReportOperator: {"destination": "/report.csv"},
     DeliverySensor: {"broadcast": "/ledger"},
@@ -102,6 +102,100 @@ def test_a_field_that_a_mapping_leaves_empty_is_an_error(context: dict[str, Any]
     mapped = operator.partial(task_id="task", dag=context["dag"], **fields).expand(**{field: [None, "x"]})
     run = Run(lambda **_: mapped.unmap({field: None}), context, {})
     assert f"{field}: is set and rendered to an empty value" in str(run.fail())
+
+
+HOUR = timedelta(hours=1)
+NO_BROADCAST = {"broadcast": None, **WINDOW}
+WRONG: dict[Any, list[tuple[str, dict[str, Any]]]] = {
+    PrepareAudienceOperator: [("suppress", {"suppress": ["{{ none }}"]})],
+    CreateBroadcastOperator: [
+        ("shard", {"shard": 2, "shards": 2}),
+        ("shard", {"shards": 2}),
+        ("shard", {"shards": "2", "shard": "None"}),
+        ("shards", {"shards": 0}),
+        ("shards", {"shards": "two"}),
+        ("name", {"name": None}),
+        ("audience", {"audience": ""}),
+        ("template_id", {"template_name": None, "template_language": None}),
+        ("/usr", {"audience": "/usr"}),
+        ("/nowhere/manifest.json", {"audience": "/nowhere/manifest.json"}),
+        ("ledger", {"ledger": "ledgers/summer"}),
+    ],
+    StartBroadcastOperator: [
+        ("lead_time", {"lead_time": timedelta(seconds=30)}),
+        ("lead_time", {"lead_time": 600}),
+        ("max_delay", {"max_delay": timedelta(minutes=-1)}),
+        ("scheduled_for", {"scheduled_for": "tomorrow"}),
+        ("check_health", {"check_health": "maybe"}),
+        ("check_health", {"check_health": 2}),
+        ("broadcast", {"broadcast": None}),
+        ("broadcast", {"broadcast": [{"ledger": "x"}]}),
+        ("broadcast", {"broadcast": {"ledger": "x"}}),
+        ("broadcast", {"broadcast": [["x"]]}),
+        ("broadcast", {"broadcast": [1]}),
+        ("shard", {"shards": 4}),
+        ("wave_interval", {"wave_size": 5}),
+        ("wave_interval", {"wave_interval": HOUR}),
+        ("wave_size", {"wave_size": 0, "wave_interval": HOUR}),
+        ("wave_size", {"wave_size": "", "wave_interval": HOUR}),
+        ("wave_size", {"wave_size": True, "wave_interval": HOUR}),
+        ("wave_interval", {"wave_size": 5, "wave_interval": timedelta()}),
+        ("wave_interval", {"wave_size": 5, "wave_interval": 30}),
+        ("wave_interval", {"wave_size": 5, "wave_interval": timedelta(minutes=29)}),
+    ],
+    DeliveryReportOperator: [
+        ("end", {"start": "2026-11-20T00:00Z", "end": "2026-11-20T00:00Z"}),
+        ("end", {"start": "2026-11-20T00:00Z", "end": "2026-11-19T00:00Z"}),
+        ("end", {"start": "2026-11-20T00:00Z"}),
+        ("start, end", {"start": "None", "end": ""}),
+        ("statuses", {**WINDOW, "statuses": ["deliverd"]}),
+        ("statuses", {**WINDOW, "statuses": []}),
+        ("message_types", {**WINDOW, "message_types": 5}),
+        ("message_types", {**WINDOW, "message_types": []}),
+        ("message_types", {**WINDOW, "message_types": ["OTP", " "]}),
+        ("message_types", {**WINDOW, "message_types": ["{{ none }}"]}),
+        ("destination", {**WINDOW, "destination": "None"}),
+        ("audience", {**WINDOW, "broadcast": "/a", "audience": "/b"}),
+        ("start, end", {"audience": "/b"}),
+        ("start, destination", {"destination": "/nowhere/report.xlsx", "end": "2026-11-20T00:00:00Z"}),
+        ("broadcast", {"broadcast": "/nowhere/ledger"}),
+        ("/nowhere/manifest.json", {**WINDOW, "audience": "/nowhere/manifest.json"}),
+    ],
+    DeliverySensor: [
+        ("start, end", {"broadcast": None}),
+        ("poke_interval", {**NO_BROADCAST, "poke_interval": 59}),
+        ("poke_interval", {**NO_BROADCAST, "poke_interval": timedelta(seconds=30)}),
+        ("min_final", {**NO_BROADCAST, "min_final": 0}),
+        ("min_final", {**NO_BROADCAST, "min_final": "98"}),
+        ("min_final", {**NO_BROADCAST, "min_final": "None"}),
+        ("max_failed_pokes", {**NO_BROADCAST, "max_failed_pokes": -1}),
+        ("max_failed_pokes", {**NO_BROADCAST, "max_failed_pokes": "many"}),
+        ("min_final, poke_interval", {"poke_interval": 59, "min_final": "98"}),
+        ("broadcast", {"broadcast": {"ledger": "/ledger"}}),
+        ("broadcast", {"broadcast": "/nowhere/ledger"}),
+        ("broadcast", {"broadcast": "/nowhere/manifest.json"}),
+        ("end", {"broadcast": None, "start": WINDOW["end"], "end": WINDOW["start"]}),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("operator", "wrong", "fields"),
+    [(operator, *case) for operator in WRONG for case in WRONG[operator]],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_a_wrong_field_sends_nothing(
+    context: dict[str, Any],
+    sandbox: Sandbox,
+    operator: Any,
+    wrong: str,
+    fields: dict[str, Any],
+    snapshot: SnapshotAssertion,
+) -> None:
+    error = Run(operator, context, REQUIRED[operator]).fail(**fields)
+    assert ", ".join(each.partition(":")[0] for each in error.errors) == wrong
+    assert str(error) == snapshot
+    assert not sandbox.requests
 
 
 @pytest.mark.parametrize("operator", [*REQUESTS, *OTHERS])

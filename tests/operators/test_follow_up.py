@@ -1,25 +1,20 @@
 """A follow-up after a real report, the fields as Airflow renders them, and the recipes of the guide."""
 
-from __future__ import annotations
-
 import json
 import os
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
-from tests.broadcast.people import number, write_audience
+from tests.broadcast.people import number
 from tests.operators.broadcasts import Run, in_minutes, later, text_of
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
-
-    from tests.operators.reports import ReportTask
+from tests.operators.reports import ReportTask
 
 
 @pytest.fixture
@@ -150,17 +145,3 @@ def test_people_of_earlier_reports_are_suppressed_by_one_column_name(
     Path(delivery).unlink()
     manifest = prepare(**fields)
     assert [recipient["phoneNumber"] for recipient in recipients(manifest)] == [number(8), number(9), number(11)]
-
-
-def test_opt_outs_since_the_broadcast_are_left_out_of_its_follow_up(
-    prepare: Run, delivery: str, audience: str, tmp_path: Path
-) -> None:
-    (tmp_path / "opt_outs.csv").write_text(f"received_at,phone_number\n2026-11-20T10:00:00Z,{number(0)}\n")
-    fields = {"suppress": f"{tmp_path}/opt_outs.csv", "suppress_phone_number": "phone_number"}
-    error = prepare.fail(follow_up=delivery, audience=audience, **fields)
-    assert "no recipient is left; rows: 1, rejected: 0, suppressed: 1" in str(error)
-
-
-def test_the_report_of_another_broadcast_is_an_error(prepare: Run, delivery: str, tmp_path: Path) -> None:
-    other = write_audience(f"{tmp_path}/other", first=1)
-    prepare.fail(match="follow_up: row 1: the person is not in the audience", follow_up=delivery, audience=other)

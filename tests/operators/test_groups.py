@@ -1,24 +1,18 @@
 """Groups of an audience: what the prepare pushes, and one create and one start for each group."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.broadcast.people import messaged, number
 from tests.operators.broadcasts import Run
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 PEOPLE = {1: "ar", 2: "ku", 3: "ar", 4: "ku", 5: "holdout"}
 MOVED = {1: "ku", 2: "ar", 3: "ar", 4: "ku", 5: "holdout"}
@@ -71,11 +65,6 @@ def test_the_groups_are_returned_in_their_order_and_the_counts_are_of_all(prepar
     prepare.pushed.clear()
     assert prepare(do_xcom_push=False) == returned
     assert prepare.pushed == {}
-
-
-@pytest.mark.parametrize("value", ["{{ params.none }}", " ", ""])
-def test_a_group_that_renders_to_an_empty_value_is_an_error(prepare: Run, value: str) -> None:
-    prepare.fail(match="group_by: is set and rendered to an empty value, so everybody", group_by=value)
 
 
 def test_each_group_gets_its_message_and_a_holdout_gets_none(

@@ -1,16 +1,16 @@
 """What a task shows besides its XComs: warnings, events of its assets, lineage, and the link to OTPIQ's dashboard."""
 
-from __future__ import annotations
-
 import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.openlineage.utils.utils import translate_airflow_asset
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
 from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidationError
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.operators import broadcast, campaign, report
 from airflow_provider_otpiq.operators._lineage import campaign_dataset, file_dataset
 from airflow_provider_otpiq.operators.audience import PrepareAudienceOperator
@@ -23,18 +23,13 @@ from airflow_provider_otpiq.operators.campaign import (
     UpdateCampaignOperator,
 )
 from airflow_provider_otpiq.operators.report import DeliveryReportOperator
+from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import TEMPLATE, number
 from tests.conftest import AIRFLOW_VERSION, needs_task_state
 from tests.fakes import CREATE, StateStore, TaskInstance
 from tests.operators.broadcasts import Run, later
 from tests.operators.reports import WINDOW
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 CAMPAIGNS = Asset("otpiq-test://campaigns")
 PEOPLE = [{"phoneNumber": "9647712345678", "templateParameters": {"body": {"1": "Zaynab"}}}]
@@ -286,8 +281,8 @@ def test_a_failed_task_has_no_lineage(create: Run, prepare: Run, sandbox: Sandbo
 
 
 @pytest.fixture
-def with_dashboard(sandbox_hook: OtpiqHook, connect: Callable[..., OtpiqHook], sandbox: Sandbox) -> None:
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"dashboard_url": DASHBOARD})
+def with_dashboard(sandbox_hook: OtpiqHook, connect_sandbox: Callable[..., OtpiqHook]) -> None:
+    connect_sandbox(dashboard_url=DASHBOARD)
 
 
 def url_of(campaign_id: str) -> str:

@@ -1,23 +1,18 @@
 """Which files of reports are accepted, and how each value is written."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq.exceptions import OtpiqReportError
-from tests.operators.reports import WINDOW, as_csv, send_file
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
-
-    from tests.operators.reports import ReportTask
+from tests.operators.reports import WINDOW, ReportTask, as_csv, send_file
 
 pytestmark = pytest.mark.slow
+
+NO_COSTS = ["12.5", "free", "1,200", "NaN", "inf", "1e30", "٣", "\ufdd1" * 3]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -47,8 +42,9 @@ def test_times_in_csv_are_utc(report: ReportTask) -> None:
 
 
 def test_if_a_cost_is_missing_the_sum_is_none(report: ReportTask) -> None:
-    report.send({"Cost (IQD)": ""}, {})
-    assert {row["cost_iqd"] for row in report.rows(**WINDOW)} == {None, 12}
+    costs = {"": None, "12.0": 12, "1e3": 1000, "-5": -5}
+    report.send(*({"Cost (IQD)": cost, "Message ID": str(index)} for index, cost in enumerate(costs)))
+    assert [row["cost_iqd"] for row in report.rows(**WINDOW)] == list(costs.values())
     assert report.counts["cost_iqd"] is None
 
 
@@ -82,7 +78,7 @@ def test_an_undocumented_status_is_kept_and_logged(
         pytest.param(as_csv([{}]).replace("Refunded", "Refund"), 1, id="missing column"),
         pytest.param(as_csv([{}]).replace("Sent At", "Created At"), 1, id="repeated column"),
         pytest.param("", 0, id="empty"),
-        pytest.param(as_csv([{"Cost (IQD)": "12.5"}, {"Cost (IQD)": "free"}]), 2, id="cost"),
+        pytest.param(as_csv({"Cost (IQD)": cost} for cost in NO_COSTS), len(NO_COSTS), id="cost"),
         pytest.param(as_csv([{"Refunded": "maybe"}]), 1, id="refunded"),
         pytest.param(as_csv([{"Created At": "2026-11-20T06:00:00"}]), 1, id="time without offset"),
         pytest.param(as_csv([{"Sent At": "yesterday"}]), 1, id="not a time"),

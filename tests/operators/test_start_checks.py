@@ -1,34 +1,26 @@
 """What a start checks: the template, the number, the account, the size of each campaign, responses and the ledger."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime
 from airflow_provider_otpiq.exceptions import (
     OtpiqConnectionError,
     OtpiqRequestError,
 )
-from airflow_provider_otpiq.sandbox import resources
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox, resources
 from tests.broadcast.people import everybody, messaged, number, write_audience
-from tests.operators.broadcasts import in_minutes, later, sent, text_of
+from tests.operators.broadcasts import Run, in_minutes, later, sent, text_of
 from tests.operators.test_start_broadcast import start_in_part
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
-    from tests.operators.broadcasts import Run
 
 ACCOUNT = resources.ACCOUNTS[0]
 NUMBER, TEMPLATE = ACCOUNT.numbers[0], ACCOUNT.templates[0]
@@ -143,9 +135,9 @@ def fill(sandbox: Sandbox, campaign_id: str) -> None:
 
 
 @pytest.fixture
-def small(create: Run, start: Run, connect: Callable[..., OtpiqHook], sandbox: Sandbox, tmp_path: Path) -> str:
+def small(create: Run, start: Run, connect_sandbox: Callable[..., OtpiqHook], sandbox: Sandbox, tmp_path: Path) -> str:
     """Create a broadcast to one person, with a connection that allows no more, and return its campaign."""
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_broadcast_recipients": 1, "max_retries": 0})
+    connect_sandbox(max_broadcast_recipients=1, max_retries=0)
     start.defaults["broadcast"] = create(audience=write_audience(str(tmp_path / "one"), parts=1, part_size=1))
     return str(sandbox.campaigns[0]["_id"])
 

@@ -1,12 +1,12 @@
 """The operator that stops a broadcast, and a start at another time. The model covers concurrent tasks."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._models.datetimes import parse_datetime
 from airflow_provider_otpiq.exceptions import (
@@ -17,17 +17,11 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqRequestError,
     OtpiqSupersededError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 from airflow_provider_otpiq.sandbox import Sandbox
-from tests.broadcast.people import everybody, messaged, write_audience
+from tests.broadcast.people import everybody, messaged
 from tests.operators.broadcasts import Run, in_minutes, later, sent, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from tests.operators.reports import ReportTask
+from tests.operators.reports import ReportTask
 
 SECONDS_IN_FLIGHT = 60 + 5 + 2 * 30
 """How long a request can take effect after it was sent, with the connection's default timeouts."""
@@ -163,13 +157,14 @@ def test_a_path_that_is_not_a_ledger_is_an_error(stop: Run, audience: str, sandb
 
 
 def test_a_connection_of_another_project_stops_nothing(
-    broadcast: str, stop: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook], snapshot: SnapshotAssertion
-) -> None:
+    broadcast: str, stop: Run, sandbox: Sandbox, connect: Callable[..., OtpiqHook],
+    connect_sandbox: Callable[..., OtpiqHook], snapshot: SnapshotAssertion,
+) -> None:  # fmt: skip
     with Sandbox() as other:
         other.arm("info", status=200, body={"projectName": "Another shop", "credit": 1000})
         connect(host=other.url, password=other.api_key)
         assert text_of(stop.fail(OtpiqConfigurationError)) == snapshot
-    connect(host=sandbox.url, password=sandbox.api_key)
+    connect_sandbox()
     stop()
     assert not messaged(sandbox)
 
@@ -380,19 +375,3 @@ def test_a_campaign_that_somebody_started_before_its_time_is_reported_from_then_
     with later(minutes=5):
         report(broadcast=broadcast)
         assert report.counts["messages"] == 3
-
-
-@pytest.mark.slow
-def test_ten_thousand_people_in_waves_are_stopped_and_started_again(
-    create: Run, start: Run, stop: Run, sandbox: Sandbox, audience: str
-) -> None:
-    sandbox.credit = 10**6
-    write_audience(str(Path(audience).parent), parts=10, part_size=1000)
-    create()
-    start(scheduled_for=in_minutes(60), wave_size=4000, wave_interval=timedelta(hours=1))
-    with later(minutes=90):
-        stop(fail_if_too_late=False)
-        assert stop.pushed["broadcast"]["recipients_too_late"] == 4000
-        assert sum(messaged(sandbox).values()) == 4000
-        start(scheduled_for=in_minutes(60))
-        assert messaged(sandbox) == everybody(10, 1000)

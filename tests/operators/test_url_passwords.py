@@ -1,7 +1,5 @@
 """A password in the URL of a file, which is refused and not shown."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,20 +1,15 @@
 """Recipients, validated both ways: all at once as a list, and row by row as an iterator. Both must give the same."""
 
-from __future__ import annotations
-
+from collections.abc import Collection
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from airflow_provider_otpiq._models.text import NULL_VALUES
+from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from airflow_provider_otpiq._recipients.valid_recipients import ValidRecipients
 
 NUMBER = "9647701234567"
 OTHER = "9647801234567"

@@ -1,10 +1,10 @@
 """The requests about recipients, and what an attach returns."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._models.text import NULL_VALUES
 from airflow_provider_otpiq._recipients.attach_response import all_already_attached
@@ -12,11 +12,6 @@ from airflow_provider_otpiq._recipients.requests import RecipientPayload, Recipi
 from airflow_provider_otpiq.exceptions import OtpiqRequestError, OtpiqValidationError
 from tests.fakes import CAMPAIGN_ID, TEMPLATE_ID
 from tests.recipients.recipients import NUMBER, ali
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from syrupy.assertion import SnapshotAssertion
 
 
 class DataFrame:

@@ -1,16 +1,15 @@
 """What is sent of the values of template parameters."""
 
-from __future__ import annotations
-
 import json
 from collections import OrderedDict, defaultdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._models.text import NULL_VALUES
 from airflow_provider_otpiq._recipients.template_parameters import ParameterParser
@@ -28,9 +27,6 @@ from tests.recipients.recipients import (
     validated,
     with_parameters,
 )
-
-if TYPE_CHECKING:
-    from syrupy.assertion import SnapshotAssertion
 
 # What means "no value"
 

@@ -1,13 +1,13 @@
 """Which recipients are valid, how the others are named, and what is logged."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._recipients.validator import RecipientValidator
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -25,11 +25,6 @@ from tests.recipients.recipients import (
     validated,
     with_parameters,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from syrupy.assertion import SnapshotAssertion
 
 # What is accepted
 

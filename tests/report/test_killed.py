@@ -1,12 +1,13 @@
 """A task that is killed while it downloads a report, as Airflow does it, leaves no file."""
 
-from __future__ import annotations
-
 import os
 import signal
+import socket
 import tempfile
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
@@ -17,11 +18,6 @@ from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.operators.reports import WINDOW
 from tests.report.test_hostile_files import CSV, Otpiq, otpiq  # noqa: F401  # fixture
 from tests.wire import response
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 @pytest.fixture

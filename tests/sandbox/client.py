@@ -1,18 +1,14 @@
 """The API's calls, by a plain HTTP client."""
 
-from __future__ import annotations
-
 import csv
 import io
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
 
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.fakes import CREATE_BODY
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 CAMPAIGNS = "/whatsapp/campaigns"
 PAYLOAD = f"{CAMPAIGNS}/recipient-payload"

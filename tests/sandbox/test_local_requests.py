@@ -1,19 +1,15 @@
 """Requests from web pages in a browser on this machine are rejected."""
 
-from __future__ import annotations
-
 import asyncio
 import http.client
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sandbox.local_requests import LocalRequestsMiddleware
 from tests.sandbox.client import created_id
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 

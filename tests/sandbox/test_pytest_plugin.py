@@ -1,21 +1,15 @@
 """The pytest plugin: which connections point to the sandbox, and how little it costs a run that does not use it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.fakes import CREATE
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 

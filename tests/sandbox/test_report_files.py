@@ -1,18 +1,13 @@
 """Downloads of reports' files: on which host, and without a key."""
 
-from __future__ import annotations
-
 import tracemalloc
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.sandbox.client import WINDOW, created_id, download, generate, people, reported_file, sample
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 

@@ -1,14 +1,13 @@
 """Delivery reports: their fields, the rows of their files, filters, and when they expire."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from airflow_provider_otpiq.sandbox import Sandbox
 from tests.sandbox.client import (
     WINDOW,
     attach,
@@ -29,9 +28,6 @@ from tests.sandbox.client import (
     tomorrow,
     with_recipients,
 )
-
-if TYPE_CHECKING:
-    from airflow_provider_otpiq.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -353,12 +349,6 @@ def test_an_invalid_report_returns_400(sandbox: Sandbox, broken: dict[str, Any])
     response = call(sandbox, "POST", "/reports/generate", fields)
     assert (response.status_code, list(response.json())) == (400, ["error"])
     assert sandbox.reports == []
-
-
-def test_the_control_plane_lists_reports(sandbox: Sandbox) -> None:
-    generate(sandbox)
-    assert control(sandbox, "GET", "/_sandbox/reports")["reports"] == sandbox.reports
-    assert any("report" in assumption for assumption in control(sandbox, "GET", "/_sandbox")["assumptions"])
 
 
 @pytest.mark.parametrize("towards", [-1, 1])

@@ -1,13 +1,13 @@
 """The sensor that waits for the delivery of messages: when it generates a report, succeeds and fails."""
 
-from __future__ import annotations
-
 import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_otpiq.exceptions import (
     OtpiqAuthenticationError,
@@ -15,22 +15,14 @@ from airflow_provider_otpiq.exceptions import (
     OtpiqError,
     OtpiqServerError,
 )
+from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
+from airflow_provider_otpiq.sandbox import Sandbox
 from airflow_provider_otpiq.sensors.report import DeliverySensor
 from tests.broadcast.people import number
 from tests.conftest import needs_task_state
 from tests.fakes import BrokenStateStore, StateStore, TaskInstance, execute
 from tests.operators.broadcasts import later
-from tests.operators.reports import WINDOW
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from airflow.providers.common.compat.sdk import DAG
-    from syrupy.assertion import SnapshotAssertion
-
-    from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
-    from airflow_provider_otpiq.sandbox import Sandbox
-    from tests.operators.reports import ReportTask
+from tests.operators.reports import WINDOW, ReportTask
 
 OWN = [{"Phone Number": number(index)} for index in range(9)]
 OTP = {"Phone Number": number(0), "Message Type": "OTP"}
@@ -113,34 +105,6 @@ def test_a_window_is_not_done_before_its_end(poke: ReportTask) -> None:
     assert poke.sandbox.requests == []
 
 
-@pytest.mark.parametrize(
-    ("fields", "wrong"),
-    [
-        ({}, ["start", "end"]),
-        ({**WINDOW, "poke_interval": 59}, ["poke_interval"]),
-        ({**WINDOW, "poke_interval": timedelta(seconds=30)}, ["poke_interval"]),
-        ({**WINDOW, "min_final": 0}, ["min_final"]),
-        ({**WINDOW, "min_final": "98"}, ["min_final"]),
-        ({**WINDOW, "min_final": "None"}, ["min_final"]),
-        ({**WINDOW, "max_failed_pokes": -1}, ["max_failed_pokes"]),
-        ({**WINDOW, "max_failed_pokes": "many"}, ["max_failed_pokes"]),
-        ({"broadcast": {"ledger": "/ledger"}}, ["broadcast"]),
-        ({"broadcast": "/nowhere/ledger"}, []),
-        ({"broadcast": "/nowhere/manifest.json"}, []),
-        ({"start": WINDOW["end"], "end": WINDOW["start"]}, ["end"]),
-    ],
-    ids=str,
-)
-def test_invalid_fields_send_nothing(poke: ReportTask, fields: dict[str, Any], wrong: list[str]) -> None:
-    error = poke.fail(**fields)
-    assert [error.partition(":")[0] for error in error.errors] == wrong or not wrong
-    assert poke.sandbox.requests == []
-
-
-def test_the_error_lists_all_invalid_fields(poke: ReportTask, snapshot: SnapshotAssertion) -> None:
-    assert str(poke.fail(poke_interval=59, min_final="98")) == snapshot
-
-
 def test_by_default_it_pokes_four_times_an_hour_and_occupies_no_slot(dag: DAG) -> None:
     sensor = DeliverySensor(task_id="sensor", broadcast="/ledger", dag=dag)
     assert (sensor.mode, sensor.poke_interval, sensor.min_final) == ("reschedule", 900, 0.98)
@@ -150,21 +114,15 @@ def test_by_default_it_pokes_four_times_an_hour_and_occupies_no_slot(dag: DAG) -
 
 
 @pytest.fixture
-def outage(sandbox: Sandbox, connect: Callable[..., OtpiqHook]) -> Callable[[int], None]:
+def outage(sandbox: Sandbox, connect_sandbox: Callable[..., OtpiqHook]) -> Callable[[int], None]:
     """Let so many pokes fail."""
-    connect(host=sandbox.url, password=sandbox.api_key, extra={"max_retries": 0})
+    connect_sandbox(max_retries=0)
 
     def arm(pokes: int) -> None:
         if pokes:
             sandbox.arm("generate", status=503, times=pokes)
 
     return arm
-
-
-@pytest.fixture
-def printed(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    """Return what was logged: on Airflow 3, what an operator logs reaches no handler."""
-    return lambda: "".join(capfd.readouterr()) + caplog.text
 
 
 @pytest.fixture
@@ -177,7 +135,7 @@ def counted(poke: ReportTask) -> ReportTask:
 
 @needs_task_state
 def test_after_a_failed_poke_comes_another_one(
-    counted: ReportTask, outage: Callable[[int], None], printed: Callable[[], str]
+    counted: ReportTask, outage: Callable[[int], None], logged: Callable[[], str]
 ) -> None:
     counted.send({"Delivery Status": "pending"})
     assert not counted()
@@ -186,7 +144,7 @@ def test_after_a_failed_poke_comes_another_one(
     for _ in range(3):
         assert not counted()
         assert counted.counts["pending"] == 1
-    text = printed()
+    text = logged()
     assert "failed pokes in a row: 3 of at most 5" in text
     assert "503" in text
     assert counted()
@@ -232,12 +190,12 @@ def test_in_one_process_failed_pokes_are_counted_without_a_store(
 
 
 def test_without_a_store_only_the_timeout_limits_rescheduled_pokes(
-    poke: ReportTask, outage: Callable[[int], None], printed: Callable[[], str]
+    poke: ReportTask, outage: Callable[[int], None], logged: Callable[[], str]
 ) -> None:
     outage(8)
     for _ in range(7):
         assert not poke(**WINDOW)
-    assert "before Airflow 3.3, only the timeout limits failed pokes in the mode reschedule" in printed()
+    assert "before Airflow 3.3, only the timeout limits failed pokes in the mode reschedule" in logged()
     poke.fail(OtpiqServerError, **WINDOW, max_failed_pokes=0)
 
 
