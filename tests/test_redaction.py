@@ -1,5 +1,6 @@
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 from pydantic import SecretStr
@@ -39,6 +40,23 @@ def test_phone_numbers_are_masked(text: str, masked: str) -> None:
 )
 def test_ids_times_and_amounts_stay_readable(text: str) -> None:
     assert mask_phone_numbers(text) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("x" * 40, f"'{'x' * 40}'"),
+        ("x" * 41, "a string of 41 characters"),
+        ("770 123 45", "'770 123 45'"),
+        ("770 123 456", "a string of 11 characters"),
+        ("2026-12-01 09:00", "'2026-12-01 09:00'"),
+        ("sk_live_Ab1", "a string of 11 characters"),
+        (9647701234567, "an int"),
+        (datetime(2026, 12, 1, 9), "2026-12-01 09:00:00"),
+    ],
+)
+def test_what_may_be_a_key_or_a_phone_number_is_not_shown(value: object, shown: str) -> None:
+    assert safe_repr(value) == shown
 
 
 def test_a_string_from_outside_becomes_one_short_line() -> None:

@@ -124,6 +124,8 @@ NAMES = {
     "%70arts": "%2570arts",
     "Ledger": "%4Cedger",
     "north-east_2": "north-east_2",
+    "2026-11-28": "2026-11-28",
+    "x" * 200: "x" * 200,
 }
 
 
@@ -147,16 +149,15 @@ def test_a_hundred_groups_are_the_most(divide: Divide, fail: Fail, output: Path,
     hundred = [(number, f"C-{number}") for number in range(100)]
     assert len(divide(hundred).audiences) == 100
     before = contents(output)
-    many = [(1000 + number, "ar") for number in range(12)] + [(2000 + number, "0770 123 4567") for number in range(11)]
-    error = fail([*hundred, *many])
-    assert str(error) == snapshot
-    assert "C-1" not in str(error)
+    sizes = {"0770 123 4567": 11, "ar": 10, "Zaynab": 9}  # the last may be personal data, as the hundred
+    names = [name for name, size in sizes.items() for _ in range(size)]
+    assert str(fail([*hundred, *enumerate(names, start=1000)])) == snapshot
     assert "has 101 values, each with fewer than 10 recipients" in str(fail([*hundred, (101, "Zaynab")]))
     assert contents(output) == before
 
 
 @pytest.mark.parametrize(
-    "groups", [["ar", "0770 123 4567", "+٩٦٤٧٧٠١٢٣٤٥٦٧"], ["ar", "Basra", "basra"], ["ar", "ع" * 40], ["x" * 201]]
+    "groups", [["ar", "770 123 45-6", "+٩٦٤٧٧٠١٢٣٤٥٦٧"], ["ar", "Basra", "basra"], ["ar", "ع" * 40], ["x" * 201]]
 )
 def test_values_that_cannot_name_a_group_are_an_error(
     fail: Fail, output: Path, groups: list[str], snapshot: SnapshotAssertion

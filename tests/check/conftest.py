@@ -51,5 +51,5 @@ def create(check: Check, sandbox: Sandbox, sandbox_hook: OtpiqHook) -> Check:
     ]
     sandbox_hook.attach_recipients(campaign_id=draft, recipients=[{"phoneNumber": f"964770123456{n}"} for n in (1, 2)])
     sandbox_hook.start_campaign(campaign_id=draft)
-    sandbox.move_clock(minutes=1)
+    sandbox.move_clock(minutes=2)  # so all who read it have read it
     return lambda *arguments: check("--create", "--phone-number", f"+{OWN_NUMBER}", *arguments)

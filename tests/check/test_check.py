@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -44,6 +45,10 @@ def test_everything_holds_in_the_sandbox(create: Check) -> None:
     assert (run.status, run.err) == (0, "")
 
 
+def without_times(text: str) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:]+| *\d+\.\d{3}", "…", text)
+
+
 def require_no_message(sandbox: Sandbox, run: Run) -> None:
     """Check all requests after those of the fixture, and what they left."""
     sent = [request for request in sandbox.requests if request["path"].startswith("/api/")][4:]
@@ -59,15 +64,22 @@ def require_no_message(sandbox: Sandbox, run: Run) -> None:
 
 
 @pytest.mark.parametrize("assumption", CHECKABLE)
-def test_exactly_the_row_of_a_deviation_differs(create: Check, sandbox: Sandbox, assumption: str) -> None:
+def test_exactly_the_row_of_a_deviation_differs(
+    create: Check, sandbox: Sandbox, snapshot: SnapshotAssertion, assumption: str
+) -> None:
     sandbox.deviations = {assumption}
     run = create()
     assert set(run.rows("differs")) == {assumption}, run.out
+    assert {
+        name: without_times(seen) for name, seen in {**run.rows("differs"), **run.rows("unknown")}.items()
+    } == snapshot
     assert run.status == 1
-    described = f"{assumption} differs. Assumed: {ASSUMPTIONS[assumption].text}\n"
-    assert described in run.out
-    assert f"  Affected: {ASSUMPTIONS[assumption].affects}\n" in run.out
-    assert f"  What to do: {ASSUMPTIONS[assumption].if_wrong}\n" in run.out
+    wrong = ASSUMPTIONS[assumption]
+    assert (
+        f"\n\n{assumption} differs. Assumed: {wrong.text}\n"
+        f"  Affected: {wrong.affects}\n"
+        f"  What to do: {wrong.if_wrong}\n\nResults: "
+    ) in run.out
     require_no_message(sandbox, run)
 
 
@@ -80,7 +92,16 @@ def test_without_create_it_only_reads(check: Check, sandbox: Sandbox) -> None:
 
 
 def test_it_shows_what_it_found(check: Check, snapshot: SnapshotAssertion) -> None:
-    assert check().out.partition("\n\n")[0] == snapshot
+    assert without_times(check().out) == snapshot
+
+
+@pytest.mark.parametrize("status", [404, 200])
+@pytest.mark.parametrize("call", ["info", "resources", "payload"])
+def test_it_shows_why_it_found_nothing(
+    check: Check, sandbox: Sandbox, snapshot: SnapshotAssertion, call: str, status: int
+) -> None:
+    sandbox.arm(call, times=7, status=status, body={"message": "No"})
+    assert next(line for line in check().out.splitlines() if "unknown" in line) == snapshot
 
 
 def test_without_a_phone_number_nobody_is_attached(check: Check, sandbox: Sandbox) -> None:
@@ -103,6 +124,9 @@ def test_it_leaves_one_draft_with_the_own_number(create: Check, sandbox: Sandbox
     assert (draft["status"], draft["scheduledFor"]) == ("draft", None)
     assert sandbox.recipients(draft["_id"]) == [OWN_NUMBER]
     assert len(sandbox.reports) == 3
+    _, last_day, _ = [request["body"] for request in sandbox.requests if request["path"].endswith("/generate")]
+    start, end = (datetime.fromisoformat(last_day[name]) for name in ("startDate", "endDate"))
+    assert end - start == timedelta(days=1)
 
 
 def test_each_call_has_its_time(create: Check, sandbox: Sandbox) -> None:
@@ -410,6 +434,11 @@ def test_guard_rails_that_allow_the_number_do_not_matter(
     connect(host=sandbox.url, password=sandbox.api_key, extra=extra)
     assert check("--create", "--phone-number", OWN_NUMBER, url=None).status == 0
     assert sandbox.recipients(sandbox.campaigns[-1]["_id"]) == [OWN_NUMBER]
+
+
+def test_one_error_of_another_form_differs(create: Check, sandbox: Sandbox) -> None:
+    sandbox.arm("update", status=400, body={"detail": "No"})
+    assert create().rows("differs")["error-body"] == "fields detail"
 
 
 def test_a_missing_connection_says_what_to_do(check: Check, sandbox: Sandbox) -> None:

@@ -367,12 +367,16 @@ def test_errors_name_twenty_parts_at_most(
     create.fail(match=f"the campaigns of parts {twenty}{more} are missing, ", audience=many)
 
 
-def test_a_429_ends_the_try_and_the_next_one_continues(create: Run, sandbox: Sandbox) -> None:
+def test_a_429_ends_the_try_and_the_next_one_continues(
+    create: Run, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     create(shard=0, shards=3)
     sandbox.arm("attach", status=429, headers={"Retry-After": "600"})
     assert create.fail(OtpiqRateLimitError).retry_after == 600
     create()
     assert len(sandbox.campaigns) == 3
+    assert caplog.text.count("Campaigns that already have the recipients of their part: 1 of 3.") == 2
 
 
 def test_recipients_that_somebody_else_attached_get_no_message(

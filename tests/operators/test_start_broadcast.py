@@ -116,6 +116,7 @@ def test_a_shard_without_a_task_is_logged_and_a_start_without_shards_schedules_i
     caplog.clear()
     start()
     assert "other shards" not in caplog.text
+    assert "Campaigns that were scheduled before: 2 of 3." in caplog.text
     assert scheduled_and_before(start) == (1, 2)
     assert messaged(sandbox) == everybody()
 
