@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Divide = Callable[..., GroupedAudience]
     Fail = Callable[..., OtpiqValidationError]
 
+pytestmark = pytest.mark.slow
+
 Person = tuple[int, str]
 TWO_GROUPS: list[Person] = [(1, "ar"), (2, "ku"), (3, "ar"), (4, "ku")]
 

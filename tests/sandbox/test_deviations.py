@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from syrupy.assertion import SnapshotAssertion
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "0" * 24
 NUMBER = "9647712345671"
 SCHEDULE = {"scheduleType": "schedule"}
