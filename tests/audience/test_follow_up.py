@@ -21,6 +21,8 @@ from tests.audience.ledgers import use
 FollowUp = Callable[..., Prepared]
 Refused = Callable[..., str]
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = ("message_id", "phone_number", "delivery_status", "error_reason", "reference", "ambiguous", "person_messages")
 PARAMETERS = {"body": {"1": "name", "2": {"value": "10%"}}, "buttons": {"0": {"1": "link"}}}
 OPTED_OUT = "131050: User has Opted Out of marketing messages"

@@ -20,6 +20,8 @@ from tests.audience.conftest import FIELDS
 Divide = Callable[..., PreparedAudience]
 Fail = Callable[..., OtpiqValidationError]
 
+pytestmark = pytest.mark.slow
+
 Person = tuple[int, str]
 TWO_GROUPS: list[Person] = [(1, "ar"), (2, "ku"), (3, "ar"), (4, "ku")]
 

@@ -63,6 +63,7 @@ def require_no_message(sandbox: Sandbox, run: Run) -> None:
     assert len(drafts) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("assumption", CHECKABLE)
 def test_exactly_the_row_of_a_deviation_differs(
     create: Check, sandbox: Sandbox, snapshot: SnapshotAssertion, assumption: str

@@ -73,12 +73,11 @@ def send_file(sandbox: Sandbox, text: str | bytes, rows: int, times: int = 1) ->
 def read(path: str) -> list[dict[str, Any]]:
     """Read a written report, ordered by phone number and message id."""
     times = ("created_at", "sent_at")
-    with duckdb.connect() as database:
-        # As microseconds, because DuckDB needs pytz to make Python's datetimes with a zone.
-        replaced = ", ".join(f"epoch_us({name}::TIMESTAMPTZ) AS {name}" for name in times)
-        found = database.execute(f"SELECT * REPLACE ({replaced}) FROM '{path}'")  # noqa: S608
-        columns = [column[0] for column in found.description or ()]
-        rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+    # As microseconds, because DuckDB needs pytz to make Python's datetimes with a zone.
+    replaced = ", ".join(f"epoch_us({name}::TIMESTAMPTZ) AS {name}" for name in times)
+    found = duckdb.execute(f"SELECT * REPLACE ({replaced}) FROM '{path}'")  # noqa: S608
+    columns = [column[0] for column in found.description or ()]
+    rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
     for row in rows:
         row["phone_number"] = str(row["phone_number"])  # DuckDB reads a number from CSV
         for name in times:

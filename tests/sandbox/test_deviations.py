@@ -27,6 +27,8 @@ from tests.sandbox.client import (
     with_recipients,
 )
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "0" * 24
 NUMBER = "9647712345671"
 SCHEDULE = {"scheduleType": "schedule"}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import sqlalchemy
 
 from airflow_provider_otpiq.sandbox.faults import Fault
 from dev.running_airflow import RunningAirflow, wait_until
@@ -67,6 +69,31 @@ def delete_pending_marker(airflow: RunningAirflow, log: str) -> None:
     """Send the request that the error in a log names, so that the next try can send again."""
     path = log.partition("DELETE /api/v2")[2].partition(",")[0]
     airflow.api("DELETE", path).raise_for_status()
+
+
+@contextmanager
+def database(airflow: RunningAirflow) -> Iterator[sqlalchemy.Connection]:
+    """Open a transaction in Airflow's database, for what its REST API neither shows nor changes."""
+    sqlite = f"sqlite:///{airflow.home}/airflow.db"
+    engine = sqlalchemy.create_engine(airflow.environment.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", sqlite))
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def ids_in_database(task: dict[str, Any]) -> dict[str, str]:
+    """Return the parameters ``id`` and ``hex``: PostgreSQL and SQLite spell the id of a task instance differently."""
+    return {"id": task["id"], "hex": task["id"].replace("-", "")}
+
+
+def end_the_wait_of(airflow: RunningAirflow, task: dict[str, Any]) -> None:
+    """Let Airflow run a task now that it has rescheduled to a later time."""
+    sql = (
+        "UPDATE task_reschedule SET reschedule_date = CURRENT_TIMESTAMP"
+        " WHERE CAST(ti_id AS VARCHAR) IN (:id, :hex) AND reschedule_date > CURRENT_TIMESTAMP"
+    )
+    with database(airflow) as connection:
+        assert connection.execute(sqlalchemy.text(sql), ids_in_database(task)).rowcount == 1
 
 
 def requests_of(sandbox: Sandbox, call: str) -> list[dict[str, Any]]:

@@ -13,7 +13,9 @@ from dev.running_airflow import wait_until
 from tests.listening import LOOPBACK, listening
 from tests.system.observing import (
     WRONG_KEY,
+    database,
     everything_written,
+    ids_in_database,
     kill_task,
     log_of,
     run_again,
@@ -33,14 +35,9 @@ CONSUMER = "/dags/scheduled_on_a_campaign"
 
 def requested_delay(airflow: RunningAirflow, task: dict[str, Any]) -> float | None:
     """Return the delay that a retry policy requested; only the database contains it."""
-    url = airflow.run("config", "get-value", "database", "sql_alchemy_conn").stdout.strip().splitlines()[-1]
-    query = sqlalchemy.text("SELECT retry_delay_override FROM task_instance WHERE id = :id")
-    engine = sqlalchemy.create_engine(url)
-    ids = (task["id"], task["id"].replace("-", ""))  # SQLite's have no dashes
-    with engine.connect() as connection:
-        rows = [connection.execute(query, {"id": each}).first() for each in ids]
-    engine.dispose()
-    delay: float | None = next(row for row in rows if row)[0]
+    query = sqlalchemy.text("SELECT retry_delay_override FROM task_instance WHERE CAST(id AS VARCHAR) IN (:id, :hex)")
+    with database(airflow) as connection:
+        delay: float | None = connection.execute(query, ids_in_database(task)).scalar_one()
     return delay
 
 
