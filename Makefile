@@ -45,7 +45,7 @@ test-pre:  ## the tests of `make unit` on the newest pre-release of Airflow and 
 	.venv-pre/bin/pytest $(IN_PARALLEL) -q -m 'not system and not slow and $(FAST)'
 
 test-model: .venv/ready  ## explore faults and preemptions of a broadcast: minutes
-	nice .venv/bin/pytest $(IN_PARALLEL) -m model
+	.venv/bin/pytest $(IN_PARALLEL) -m model
 
 test-scheduler: .venv/ready  ## faults and killed tasks under a real scheduler, on SQLite
 	.venv/bin/pytest -m scheduler
