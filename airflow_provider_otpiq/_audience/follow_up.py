@@ -21,7 +21,7 @@ from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._models.fields import ManifestPath, String, is_set
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES, strings, words
-from airflow_provider_otpiq._redaction import safe_repr
+from airflow_provider_otpiq._redaction import safe_repr, sanitize
 from airflow_provider_otpiq._storage import find_store
 from airflow_provider_otpiq._validation_errors import list_rows
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
@@ -143,10 +143,10 @@ def load_follow_up(request: FollowUpRequest, table: Table, progress: Progress) -
 
     :raises OtpiqValidationError: if the report cannot be read, or is not about the audience.
     """
-    if UNMATCHED in request.follow_up_statuses:
-        _require_all_started(request)
     database = table.database
     _load_report(request, database, progress)
+    if UNMATCHED in request.follow_up_statuses:
+        _require_all_messages(request, database)
     width = _load_members(request, database, progress)
     _require_valid(database)
     statuses = ", ".join(map(literal, request.follow_up_statuses))
@@ -165,29 +165,46 @@ def load_follow_up(request: FollowUpRequest, table: Table, progress: Progress) -
     _log_left_out(database)
 
 
-def _require_all_started(request: FollowUpRequest) -> None:
-    """Refuse a report that is older than the start of a campaign, whose people had no message yet."""
+def _require_all_messages(request: FollowUpRequest, database: Database) -> None:
+    """Refuse a report that does not list everybody's message: the others would seem to be without one."""
     audience, written = Audience(request.audience), request.report().modified()
+    campaigns: set[str] = set()
     for location in ledgers_of(audience.folder).values():
         ledger = Ledger.open(location)
-        schedules = read_history(ledger, audience.manifest.parts).schedules if ledger else {}
-        last = max((schedule.scheduled_for for schedule in schedules.values()), default=None)
+        if ledger is None:
+            continue
+        history = read_history(ledger, audience.manifest.parts)
+        campaigns.update(history.senders.values())
+        last = max((schedule.scheduled_for for schedule in history.schedules.values()), default=None)
         if last and written < last:
-            error = (
-                f"follow_up_statuses: {UNMATCHED} would be people whose message was still to come, because the report"
-                f" was written before the last campaign of {ledger} starts, at {to_api_format(last)}"
+            raise _incomplete(
+                f"people whose message was still to come, because the report was written before the last campaign of"
+                f" {ledger} starts, at {to_api_format(last)}",
+                "Make the report after that time",
             )
-            raise OtpiqValidationError(
-                f"The audience was not prepared: {error}. Make the report after that time, or remove {UNMATCHED}.",
-                errors=[error],
-            )
+    sql = "SELECT min(campaign_id) FROM report WHERE campaign_id <> '' AND NOT list_contains($1, campaign_id)"
+    ((other,),) = database.fetch(sql, [list(campaigns)])
+    if other:
+        raise _incomplete(
+            f"people who are not in the report, because it is about another audience: no ledger of {audience.location}"
+            f" has its campaign {sanitize(other)}",
+            "Set the report of this audience",
+        )
+
+
+def _incomplete(whom: str, remedy: str) -> OtpiqValidationError:
+    error = f"follow_up_statuses: {UNMATCHED} would be {whom}"
+    return OtpiqValidationError(
+        f"The audience was not prepared: {error}. {remedy}, or remove {UNMATCHED}.", errors=[error]
+    )
 
 
 def _load_report(request: FollowUpRequest, database: Database, progress: Progress) -> None:
-    table = _table("report", _COLUMNS, database, progress)
+    columns = (*_COLUMNS, "campaign_id") if UNMATCHED in request.follow_up_statuses else _COLUMNS
+    table = _table("report", columns, database, progress)
     file = request.report()
     try:
-        read_file(file, _COLUMNS, Columns(phone_number=_COLUMNS[0]), table)
+        read_file(file, columns, Columns(phone_number=columns[0]), table)
     except OtpiqValidationError as error:
         if str(file) not in error.errors[0]:  # too little memory
             raise

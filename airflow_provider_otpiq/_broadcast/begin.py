@@ -39,10 +39,26 @@ def begin_broadcast(hook: OtpiqHook, request: CreateBroadcast, audience: Audienc
             errors=changes,
         )
     if changes:
+        _require_no_other_group(ledger, audience)
         ledger = ledger.replace(_checked_request(hook, request, audience))
         log.warning("The request was replaced: %s. Earlier drafts remain but are never sent.", "; ".join(changes))
     claim_division(audience, ledger.location)
     return ledger
+
+
+def _require_no_other_group(ledger: Ledger, audience: Audience) -> None:
+    """Refuse to replace a group by another one of the same audience: only the last one would get its message."""
+    try:
+        replaced = Audience(ledger.broadcast.audience)
+    except OtpiqValidationError:
+        return  # it is not there any more
+    new, old = audience.manifest, replaced.manifest
+    if new.groups is not None and new.groups == old.groups and new.checksum != old.checksum:
+        raise refusal(
+            f"ledger: {ledger} is that of another group of the same audience, {replaced.location}",
+            "Set a separate ledger for each group, or leave out the ledger: then each group has its own.",
+            "created nothing",
+        )
 
 
 def _open_or_begin(hook: OtpiqHook, request: CreateBroadcast, audience: Audience) -> Ledger:

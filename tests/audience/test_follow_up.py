@@ -23,7 +23,10 @@ Refused = Callable[..., str]
 
 pytestmark = pytest.mark.slow
 
-COLUMNS = ("message_id", "phone_number", "delivery_status", "error_reason", "reference", "ambiguous", "person_messages")
+COLUMNS = (
+    "message_id", "phone_number", "delivery_status", "error_reason", "reference", "campaign_id", "ambiguous",
+    "person_messages",
+)  # fmt: skip
 PARAMETERS = {"body": {"1": "name", "2": {"value": "10%"}}, "buttons": {"0": {"1": "link"}}}
 OPTED_OUT = "131050: User has Opted Out of marketing messages"
 PEOPLE = """\
@@ -44,7 +47,7 @@ def number(index: int) -> str:
 def message(index: int, status: str = "failed", reason: str = "", **others: str) -> dict[str, str]:
     """Return a row of a report about the person of this index."""
     row = {"message_id": f"m{index}", "phone_number": number(index), "delivery_status": status, "error_reason": reason}
-    return row | {"reference": "", "ambiguous": "false", "person_messages": "1"} | others
+    return row | {"reference": "", "campaign_id": "", "ambiguous": "false", "person_messages": "1"} | others
 
 
 def ambiguous(index: int, status: str = "failed") -> dict[str, str]:

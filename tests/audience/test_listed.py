@@ -1,5 +1,6 @@
 """The number of items that an error or a log line lists, which the docs state."""
 
+import re
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ def test_the_20_most_frequent_reasons_are_listed(run: Run, refused: Refused, log
     rows = as_json_lines([good, *(good | dict.fromkeys(missing, "") for missing in MISSING[:reasons])])
     fields: dict[str, Any] = {"template_parameters": {"body": BODY}, "reference": None}
     run(rows, "people.jsonl", **fields)
-    listed = {line for line in logged().splitlines() if "1x templateParameters." in line}
-    assert len(listed) == 20  # Airflow 2 logs each line twice
+    listed = re.findall(r"1x templateParameters\.[\w.; ]+ required", logged())
+    assert len(set(listed)) == 20  # some versions of Airflow log each line twice
     assert refused(rows, "people.jsonl", max_rejected=0, **fields).count("1x templateParameters.") == 20
 
 

@@ -74,6 +74,22 @@ def test_people_whose_wave_has_not_started_are_not_those_without_a_message(
         assert "no recipient is left; rows: 0" in str(prepare.fail(**fields, follow_up_statuses="unmatched"))
 
 
+def test_a_report_of_fewer_people_does_not_tell_who_has_no_message(
+    prepare: Run, create: Run, start: Run, report: ReportTask, delivery: str, audience: str, tmp_path: Path,
+    snapshot: SnapshotAssertion,
+) -> None:  # fmt: skip
+    """The report of the follow-up does not list the others of the first audience, who have their message."""
+    with later(hours=2):
+        ledger = start(broadcast=create(audience=prepare(follow_up=delivery, audience=audience)))
+    with later(hours=4):
+        second = report(broadcast=ledger, destination=f"{tmp_path}/second.csv")
+    tomorrow = time.time() + 86_400  # a file has the time of the machine
+    os.utime(second, (tomorrow, tomorrow))
+    fields = {"follow_up": second, "audience": audience, "output": f"{tmp_path}/third"}
+    error = prepare.fail(**fields, follow_up_statuses=["failed", "unmatched"])
+    assert text_of(error) == snapshot
+
+
 def test_a_report_of_an_audience_can_be_followed_up(
     prepare: Run, report: ReportTask, broadcast: str, audience: str
 ) -> None:

@@ -96,6 +96,17 @@ def test_nobody_who_changed_the_group_between_two_tries_gets_two_messages(
     assert messaged(sandbox) == {number(2): 1, number(3): 1}
 
 
+def test_a_group_does_not_replace_another_one_in_a_ledger(
+    prepare: Run, create: Run, tmp_path: Path, snapshot: SnapshotAssertion
+) -> None:
+    """Each create with the same ledger would succeed, and only the last group would get its message."""
+    first, *_, last = prepare()
+    create(audience=first["manifest"], ledger=f"{tmp_path}/ledger")
+    error = create.fail(audience=last["manifest"], ledger=f"{tmp_path}/ledger", replace=True)
+    assert str(error).replace(str(tmp_path), "…") == snapshot
+    create(audience=first["manifest"], ledger=f"{tmp_path}/ledger", replace=True, name="Another offer")
+
+
 @pytest.mark.parametrize("first", ["ar/manifest.json", "manifest.json"])
 def test_one_audience_and_groups_of_it_do_not_both_get_a_message(
     prepare: Run, create: Run, tmp_path: Path, sandbox: Sandbox, first: str
