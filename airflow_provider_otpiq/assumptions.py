@@ -120,7 +120,7 @@ _ASSUMPTIONS = (
     ),
     Assumption(
         "state-refusal",
-        "A change to a campaign that has started returns 409, or 400 with the documents' words: draft or scheduled.",
+        "A change to a campaign that has started returns 409, or 400 with the documented words: draft or scheduled.",
         "StartBroadcastOperator, StopBroadcastOperator: a retry fails if the campaign has started meanwhile.",
         "If a start of a broadcast fails, check in OTPIQ's dashboard which campaigns have started.",
         _NOT_CHECKABLE,
@@ -250,7 +250,7 @@ _ASSUMPTIONS = (
     ),
     Assumption(
         "report-empty",
-        "A report of a window without messages exists, with a recordCount of 0 and a file with only a header.",
+        "A report of a period without messages exists, with a recordCount of 0 and a file with only a header.",
         "DeliveryReportOperator, DeliverySensor: they fail if no messages exist yet.",
         "Start the sensor after the first campaign.",
     ),
@@ -312,7 +312,7 @@ _ASSUMPTIONS = (
     ),
     Assumption(
         "report-created-at",
-        "A message is created when its campaign starts, and a report has those that are created in its window.",
+        "A message is created when its campaign starts, and a report has those that are created in its period.",
         "DeliveryReportOperator, DeliverySensor with a broadcast: messages are missing, as the report begins with the"
         " first start. If all are missing, a WARNING.",
         "Set start to the time of the create.",

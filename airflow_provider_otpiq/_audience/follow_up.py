@@ -178,24 +178,25 @@ def _require_all_messages(request: FollowUpRequest, database: Database) -> None:
         last = max((schedule.scheduled_for for schedule in history.schedules.values()), default=None)
         if last and written < last:
             raise _incomplete(
-                f"people whose message was still to come, because the report was written before the last campaign of"
-                f" {ledger} starts, at {to_api_format(last)}",
-                "Make the report after that time",
+                f"the report was written before the last campaign of {ledger} starts, at {to_api_format(last)};"
+                f" {UNMATCHED} needs a later one",
+                "Make the report again after that time",
             )
     sql = "SELECT min(campaign_id) FROM report WHERE campaign_id <> '' AND NOT list_contains($1, campaign_id)"
     ((other,),) = database.fetch(sql, [list(campaigns)])
     if other:
         raise _incomplete(
-            f"people who are not in the report, because it is about another audience: no ledger of {audience.location}"
-            f" has its campaign {sanitize(other)}",
-            "Set the report of this audience",
+            f"the report has campaign {sanitize(other)}, which belongs to no ledger of {audience.location}; expected"
+            " the report of this audience",
+            "Set that report",
         )
 
 
-def _incomplete(whom: str, remedy: str) -> OtpiqValidationError:
-    error = f"follow_up_statuses: {UNMATCHED} would be {whom}"
+def _incomplete(problem: str, remedy: str) -> OtpiqValidationError:
+    error = f"follow_up: {problem}"
     return OtpiqValidationError(
-        f"The audience was not prepared: {error}. {remedy}, or remove {UNMATCHED}.", errors=[error]
+        f"The audience was not prepared: {error}. {remedy}, or remove {UNMATCHED} from follow_up_statuses.",
+        errors=[error],
     )
 
 

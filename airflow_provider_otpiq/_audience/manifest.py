@@ -127,9 +127,9 @@ def _read_manifest(folder: Folder, name: str) -> Manifest:
     try:
         content = folder.read(name)
     except IsADirectoryError:
-        raise _unusable(f"{location}: is a folder", f"Set the path of the audience's {MANIFEST}.") from None
+        raise _unusable(f"audience: {location} is a folder", f"Set the path of the audience's {MANIFEST}.") from None
     if content is None:
-        raise _unusable(f"{location}: does not exist", "Run the task that prepares the audience first.")
+        raise _unusable(f"audience: {location} does not exist", "Run the task that prepares the audience first.")
     try:
         return Manifest.model_validate_json(content)
     except ValidationError:

@@ -140,7 +140,7 @@ class Output:
             return
         old = self._read_manifests()
         changes = list(self._changes(old, manifests))
-        changes = changes or ["the campaigns were created from another audience, whose manifest is missing"]
+        changes = changes or ["the manifest of that audience is missing"]
         to_continue = (
             "clear only the tasks after this one, or prepare the same rows" if old else "prepare the same rows"
         )

@@ -51,12 +51,12 @@ def _require_no_other_group(ledger: Ledger, audience: Audience) -> None:
     try:
         replaced = Audience(ledger.broadcast.audience)
     except OtpiqValidationError:
-        return  # it is not there any more
+        return  # its manifest does not exist any more
     new, old = audience.manifest, replaced.manifest
     if new.groups is not None and new.groups == old.groups and new.checksum != old.checksum:
         raise refusal(
-            f"ledger: {ledger} is that of another group of the same audience, {replaced.location}",
-            "Set a separate ledger for each group, or leave out the ledger: then each group has its own.",
+            f"ledger: {ledger} belongs to another group of the same audience, {replaced.location}",
+            "Set a separate ledger for each group, or remove ledger: each group then has its own.",
             "created nothing",
         )
 

@@ -1,7 +1,7 @@
 """
-What is checked before a campaign is created, and before a broadcast starts: the ledger, the people, the credit.
+Check the ledger, the recipients and the credit before a campaign is created or a broadcast starts.
 
-A ``require_…`` raises an OtpiqValidationError, or the class that it names.
+Each ``require_…`` raises an OtpiqValidationError, unless its docstring names another class.
 """
 
 from __future__ import annotations

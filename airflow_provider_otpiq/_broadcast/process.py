@@ -53,7 +53,8 @@ def process_parts(parts: Sequence[Part], work: Callable[[Part], Result], done: s
         so_far = done, len(results), len(parts), describe_count(recipients, "recipient")
         progress.report("%s %d of %d campaigns, %s.", *so_far, now=count == len(parts))
     if refused:
-        problems = f"Refused campaigns: {len(parts) - len(results)} of {len(parts)}; the others are done:"
+        others = "; the others are done" if results else ""
+        problems = f"Refused campaigns: {len(parts) - len(results)} of {len(parts)}{others}:"
         remedy = "Fix the problems above and clear the task; only these campaigns are retried."
         raise OtpiqRequestError(f"{problems}{bullet_list(_lines(refused))}\n{remedy}", remedy=remedy)
     return results

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from airflow_provider_otpiq._models.base import RequestModel
 from airflow_provider_otpiq._models.fields import CampaignName, ManifestPath, String, Time
 from airflow_provider_otpiq._models.template_and_sender import TemplateAndSender
-from airflow_provider_otpiq._redaction import safe_repr
+from airflow_provider_otpiq._redaction import describe_count, safe_repr
 
 MIN_LEAD_TIME = timedelta(minutes=2)
 
@@ -27,10 +27,14 @@ def unwrap_mapped_path(value: object) -> object:
         return value
     if isinstance(value, Mapping):
         raise ValueError("must be one path; found a dict. Set the output of the task, not another XCom")
-    found = {path for path in value if isinstance(path, str)}
-    if len(found) != 1 or not all(isinstance(path, str) for path in value):
-        raise ValueError(f"must be one path, which every task of a mapped create returns; found {len(found)}")
-    return found.pop()
+    found = set(map(type, value)) - {str}
+    if found:
+        raise ValueError("must be one path; found a list of other values. Set the output of the task, not another XCom")
+    paths = set(value)
+    if len(paths) != 1:
+        found_paths = describe_count(len(paths), "path")
+        raise ValueError(f"must be one path, the same of all instances of the mapped task; found {found_paths}")
+    return paths.pop()
 
 
 def _whole(value: object) -> object:
@@ -40,9 +44,11 @@ def _whole(value: object) -> object:
 
 
 def _duration(value: Any) -> timedelta:
-    if not isinstance(value, timedelta) or value < timedelta():
+    if not isinstance(value, timedelta):
         raise ValueError(f"must be a timedelta, such as timedelta(minutes=10); found {safe_repr(value)}")
-    # The ledger saves a fixed time, and pendulum adds a month of its own as a month of the calendar.
+    if value < timedelta():
+        raise ValueError("must be zero or longer, such as timedelta(minutes=10); found a negative timedelta")
+    # The ledger saves a fixed duration; pendulum would add its months as calendar months.
     return timedelta(value.days, value.seconds, value.microseconds)
 
 

@@ -57,7 +57,7 @@ def start_broadcast(hook: OtpiqHook, request: StartBroadcast, *, run_id: str | N
 
 
 class _Start:
-    """A try of a start: what it has found, which does not change, and what it does."""
+    """One try of a start: the state that it has read, which does not change, and its steps."""
 
     def __init__(self, hook: OtpiqHook, request: StartBroadcast, run_id: str | None) -> None:
         self._hook = hook

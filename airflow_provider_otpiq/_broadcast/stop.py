@@ -160,8 +160,8 @@ class _Stop:
         if not self._is_in_project:
             raise refusal(
                 f"OTPIQ finds no campaign of this broadcast over connection {self._hook.otpiq_conn_id!r}",
-                "Set the connection of the project that has them. If all were deleted, they send nothing: mark this"
-                " task as success.",
+                "If it belongs to another project, set the right connection and clear the task. If all campaigns were"
+                " deleted, they send nothing: mark this task as success instead.",
             )
 
     def _exists(self, part: Part, campaigns: Mapping[str, Campaign]) -> bool:

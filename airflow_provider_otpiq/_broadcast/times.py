@@ -1,7 +1,7 @@
 """
-When the campaigns of a broadcast start.
+Compute when the campaigns of a broadcast start.
 
-In waves, whole campaigns start in the order of their parts, each wave some time after the one before.
+In waves, whole campaigns start in the order of their parts, each wave ``wave_interval`` after the one before.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _time_or_later(request: StartBroadcast, wanted: DateTime, time: DateTime, *,
     late = delay.in_words()
     most = pendulum.duration(seconds=request.max_delay.total_seconds()).in_words()
     error = (
-        f"it is too late: the earliest possible time, {to_api_format(later)}, is {late} after"
+        f"scheduled_for: is too late; the earliest possible time, {to_api_format(later)}, is {late} after"
         f" {to_api_format(wanted)}; expected at most max_delay ({most})"
     )
     remedy = _KEEPS_ITS_TIME if has_begun else "Set a later scheduled_for."

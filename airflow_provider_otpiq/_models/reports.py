@@ -87,7 +87,7 @@ def _phone_numbers(value: object) -> list[str]:
 
 def after_start(end: DateTime | None, info: ValidationInfo) -> DateTime | None:
     """
-    Return a window's end, which is after its start if both are set.
+    Return a period's end, which is after its start if both are set.
 
     :raises ValueError: if it is not.
     """

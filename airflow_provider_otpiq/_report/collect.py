@@ -10,7 +10,7 @@ from airflow_provider_otpiq._duckdb import Database
 from airflow_provider_otpiq._progress import Progress
 from airflow_provider_otpiq._recipients.rows import safe_reference
 from airflow_provider_otpiq._redaction import mask_phone_number, sanitize
-from airflow_provider_otpiq._report.members import window_of
+from airflow_provider_otpiq._report.members import period_of
 from airflow_provider_otpiq._report.messages import MessageTable
 from airflow_provider_otpiq._storage import find_object
 from airflow_provider_otpiq._validation_errors import list_some
@@ -43,7 +43,7 @@ def write_report(hook: OtpiqHook, request: ReportRequest, members: AudienceMembe
 
     :raises OtpiqError: as :meth:`.OtpiqHook.generate_report` and :meth:`.OtpiqHook.download_report`.
     """
-    start, end = window_of(request, members)
+    start, end = period_of(request, members)
     folder, name = find_object(request.destination)
     folder.require_writable(name)  # before many reports are generated
     with _message_table(request, members) as table:
@@ -70,7 +70,7 @@ def count_messages(
 
     :raises OtpiqError: as :func:`write_report`.
     """
-    start, end = window_of(request, members)
+    start, end = period_of(request, members)
     with _message_table(request, members) as table:
         for part in members.awaited() if members else ():
             table.add_members(part)
@@ -129,7 +129,7 @@ def _log_ambiguous(table: MessageTable) -> None:
     ]
     if names:
         log.warning(
-            "Recipients with several messages in this window: %s (%s). Which campaign sent which message is unknown, so"
+            "Recipients with several messages in this period: %s (%s). Which campaign sent which message is unknown, so"
             " their messages have no part and no campaign_id, and ambiguous is true.",
             f"{len(names):,}",
             list_some(names, _MAX_LISTED),

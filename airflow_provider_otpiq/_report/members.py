@@ -100,9 +100,9 @@ def members_of(selection: MessageSelection) -> AudienceMembers | None:
     return AudienceMembers(audience, history.schedules, ledger.broadcast.project, stopped)
 
 
-def window_of(selection: MessageSelection, members: AudienceMembers | None) -> tuple[DateTime, DateTime]:
+def period_of(selection: MessageSelection, members: AudienceMembers | None) -> tuple[DateTime, DateTime]:
     """
-    Return the window of a report; a broadcast's own begins a little before its first campaign, and ends now.
+    Return the period of a report; a broadcast's own begins a little before its first campaign, and ends now.
 
     :raises OtpiqValidationError: if it would end before it begins.
     """

@@ -148,7 +148,7 @@ class MessageTable:
         )[0]
         if members and not received:
             log.warning(
-                "No message to any of the %s recipients is in this window. If OTPIQ's dashboard shows their messages,"
+                "No message to any of the %s recipients is in this period. If OTPIQ's dashboard shows their messages,"
                 " OTPIQ reports another time or form of the numbers (assumptions report-created-at,"
                 " report-phone-numbers).",
                 f"{members:,}",

@@ -29,7 +29,7 @@ _EVERYBODY = "the report would be about everybody"
 
 
 class MessageSelection(RequestModel):
-    """The messages of a window, of a broadcast, or of an audience in a window."""
+    """The messages of a period, of a broadcast, or of an audience in a period."""
 
     subject: ClassVar[str] = "The delivery report"
     failure_phrase: ClassVar[str] = "was not generated"
@@ -61,7 +61,7 @@ class MessageSelection(RequestModel):
     @classmethod
     def _required_without_a_broadcast(cls, time: DateTime | None, info: ValidationInfo) -> DateTime | None:
         if time is None and info.data.get("broadcast", "wrong itself") is None:
-            raise ValueError("is required: set it, or set broadcast, which has its own window")
+            raise ValueError("is required: set it, or set broadcast, which has its own period")
         return time
 
 

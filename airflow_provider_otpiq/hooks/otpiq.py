@@ -229,11 +229,11 @@ class OtpiqHook(OtpiqBaseHook):
         self, *, start: object, end: object, phone_numbers: object = None, statuses: object = None
     ) -> dict[str, Any]:
         """
-        Generate a report of the messages in a time window (``POST /reports/generate``), with delivery and cost.
+        Generate a report of the messages in a period (``POST /reports/generate``), with delivery and cost.
 
         It is free and deleted after 30 days, so it is retried, which may leave a second report.
 
-        :param start: the start of the window: a datetime or an ISO 8601 string, with an offset.
+        :param start: the start of the period: a datetime or an ISO 8601 string, with an offset.
         :param end: its end, after ``start``.
         :param phone_numbers: the phone numbers of the messages, as recipients' numbers; None, the default, for
             everybody's. OTPIQ's limit is not documented.

@@ -28,14 +28,14 @@ class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator)
     """
     Write a file with the delivery status, the cost and the error reason of each message.
 
-    The messages are those of a broadcast, of an audience in a window, or all messages of the project in a window. For
+    The messages are those of a broadcast, of an audience in a period, or all messages of the project in a period. For
     a broadcast or an audience, the operator generates one report for each part, with the messages to its recipients
     only, and adds the columns ``reference``, ``part``, ``campaign_id`` (null for an audience) and ``ambiguous``, and
     unless ``statuses`` is set, ``person_messages``: the number of the recipient's messages in the report. A follow-up
     by :class:`.PrepareAudienceOperator` needs it.
 
-    OTPIQ's reports name no campaign. If a recipient has several messages in the window, each of them counts. Their
-    ``ambiguous`` is true, their part and campaign are null, and the log lists these recipients. That a window selects
+    OTPIQ's reports name no campaign. If a recipient has several messages in the period, each of them counts. Their
+    ``ambiguous`` is true, their part and campaign are null, and the log lists these recipients. That a period selects
     messages by the time of their creation is assumption ``report-created-at``.
 
     The other columns are OTPIQ's in snake_case: ``message_id``, ``phone_number`` (digits), ``sender_id``, ``cost_iqd``
@@ -56,10 +56,10 @@ class DeliveryReportOperator(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator)
 
     :param destination: the local path or URL of the file, ending in ``.parquet`` or ``.csv``. An existing file is
         replaced. (templated)
-    :param start: the beginning of the window. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone.
-        Required unless ``broadcast`` is set; a broadcast's window begins five minutes before its first campaign.
+    :param start: the beginning of the period. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone.
+        Required unless ``broadcast`` is set; a broadcast's period begins five minutes before its first campaign.
         (templated)
-    :param end: the end of the window, after ``start``. Required unless ``broadcast`` is set; a broadcast's window ends
+    :param end: the end of the period, after ``start``. Required unless ``broadcast`` is set; a broadcast's period ends
         now. (templated)
     :param statuses: only messages with one of these statuses: a list of ``pending``, ``sent``, ``delivered``, ``read``
         and ``failed``; all by default. An error if it is set and renders to an empty value. (templated)

@@ -30,14 +30,14 @@ __all__ = ["DeliverySensor"]
 
 class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSensorOperator):
     """
-    Wait until the messages of a broadcast, or of a window, are final: delivered, read or failed.
+    Wait until the messages of a broadcast, or of a period, are final: delivered, read or failed.
 
     A message is not final while it is ``pending`` or ``sent``, or has an undocumented status. Of a broadcast, each
-    recipient must have a final message, except those whose campaigns were stopped. A window without messages is final,
+    recipient must have a final message, except those whose campaigns were stopped. A period without messages is final,
     unless all its messages are of other types than ``message_types``. The sensor succeeds when the share ``min_final``
-    is final, and never before the window's end, or before the last campaign of the broadcast starts.
+    is final, and never before the period's end, or before the last campaign of the broadcast starts.
 
-    Each poke generates one report of the whole window, which costs nothing and which OTPIQ deletes after 30 days.
+    Each poke generates one report of the whole period, which costs nothing and which OTPIQ deletes after 30 days.
     Before the end, or the start of the last campaign, a poke generates none. It needs the extra ``audience``, as
     :class:`.DeliveryReportOperator` does.
 
@@ -51,9 +51,9 @@ class DeliverySensor(ExitsOnKill, RejectsEmptyFields, OtpiqBaseOperator, BaseSen
     :param broadcast: the path of the ledger of a started broadcast, such as the output of a
         :class:`.StartBroadcastOperator`. Required unless ``start`` and ``end`` are set. An error if it is set and
         renders to an empty value. (templated)
-    :param start: the beginning of the window. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone.
-        A broadcast's window begins five minutes before its first campaign by default. (templated)
-    :param end: the end of the window. A broadcast's window ends now by default. (templated)
+    :param start: the beginning of the period. A datetime or an ISO 8601 string; a naive time is in the DAG's timezone.
+        A broadcast's period begins five minutes before its first campaign by default. (templated)
+    :param end: the end of the period. A broadcast's period ends now by default. (templated)
     :param message_types: as for :class:`.DeliveryReportOperator`: of a broadcast, the sensor waits for template
         messages only by default. (templated)
     :param min_final: the share that must be final: above 0.0 and at most 1.0; 0.98 by default, because a few phones

@@ -117,8 +117,8 @@ WRONG: dict[Any, list[tuple[str, dict[str, Any]]]] = {
         ("name", {"name": None}),
         ("audience", {"audience": ""}),
         ("template_id", {"template_name": None, "template_language": None}),
-        ("/usr", {"audience": "/usr"}),
-        ("/nowhere/manifest.json", {"audience": "/nowhere/manifest.json"}),
+        ("audience", {"audience": "/usr"}),
+        ("audience", {"audience": "/nowhere/manifest.json"}),
         ("ledger", {"ledger": "ledgers/summer"}),
     ],
     StartBroadcastOperator: [
@@ -159,7 +159,7 @@ WRONG: dict[Any, list[tuple[str, dict[str, Any]]]] = {
         ("start, end", {"audience": "/b"}),
         ("start, destination", {"destination": "/nowhere/report.xlsx", "end": "2026-11-20T00:00:00Z"}),
         ("broadcast", {"broadcast": "/nowhere/ledger"}),
-        ("/nowhere/manifest.json", {**WINDOW, "audience": "/nowhere/manifest.json"}),
+        ("audience", {**WINDOW, "audience": "/nowhere/manifest.json"}),
     ],
     DeliverySensor: [
         ("start, end", {"broadcast": None}),

@@ -103,7 +103,7 @@ def test_the_log_names_twenty_of_those_with_several_messages(
         )
         report(broadcast=ledger)
     listed = ", ".join(f"C-{number(at)[-3:]}" for at in range(20))
-    assert f"several messages in this window: {count} ({listed}{more})" in caplog.text
+    assert f"several messages in this period: {count} ({listed}{more})" in caplog.text
 
 
 def test_a_file_with_other_columns_than_the_one_before_it_is_an_error(

@@ -232,7 +232,7 @@ def test_another_time_is_an_error_once_a_start_has_begun(
 def test_a_start_may_be_30_minutes_late(start: Run, sandbox: Sandbox) -> None:
     time = in_minutes(60)
     with later(minutes=80.2):  # and ten minutes of lead time
-        start.fail(match=r"it is too late: .* is 30 minutes", scheduled_for=time)
+        start.fail(match=r"is too late; .* is 30 minutes", scheduled_for=time)
     with later(minutes=79.8):
         start(scheduled_for=time)
     assert messaged(sandbox) == everybody()
@@ -293,7 +293,7 @@ def test_hours_late_is_an_error_that_lists_the_other_campaigns(
     time = in_minutes(60)
     start_in_part(start, sandbox, time, when)
     with later(minutes=100):
-        error = start.fail(OtpiqRequestError, match=r"it is too late: .* is 50 minutes", scheduled_for=time)
+        error = start.fail(OtpiqRequestError, match=r"is too late; .* is 50 minutes", scheduled_for=time)
         assert ("00001" in str(error)) == (when == "before")  # after, it has started
         assert "00002: " in str(error)
         assert "set max_delay to more than 50 minutes" in str(error)
