@@ -424,7 +424,8 @@ def test_a_number_that_the_guard_rails_do_not_allow_is_not_attached(
 ) -> None:
     connect(host=sandbox.url, password=sandbox.api_key, extra=extra)
     run = check("--create", "--phone-number", OWN_NUMBER, url=None)
-    assert (run.status, run.out, sandbox.requests) == (2, "", [])
+    assert (run.status, sandbox.requests) == (2, [])
+    assert not run.out or AIRFLOW_VERSION.major == 2  # whose own log is printed
     assert run.err == snapshot
 
 
