@@ -17,13 +17,12 @@ from airflow_provider_otpiq._audience.table import MALFORMED, Table
 from airflow_provider_otpiq._duckdb import literal
 from airflow_provider_otpiq._ledger.history import read_history
 from airflow_provider_otpiq._ledger.ledger import Ledger
-from airflow_provider_otpiq._models.datetimes import to_api_format
 from airflow_provider_otpiq._models.fields import ManifestPath, String, is_set
 from airflow_provider_otpiq._models.phone_numbers import API_FORM, DEFAULT_REGION
 from airflow_provider_otpiq._models.reports import MESSAGE_STATUSES, strings, words
 from airflow_provider_otpiq._redaction import safe_repr, sanitize
 from airflow_provider_otpiq._storage import find_store
-from airflow_provider_otpiq._validation_errors import list_rows
+from airflow_provider_otpiq._validation_errors import list_rows, list_some
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ UNMATCHED = "unmatched"
 _FIELDS = ("follow_up", "audience", "follow_up_statuses", "exclude_reasons")
 _OF_A_SOURCE = ("source", "phone_number", "template_parameters", "reference", "group_by")
 _COLUMNS = ("phone_number", "delivery_status", "error_reason", "ambiguous", "person_messages")
+_MAX_LISTED = 20
 _SUFFIXES = (".parquet", ".csv")
 _REMEDY = (
     "Set the unchanged file of a DeliveryReportOperator (0.9.0 or later) that has the broadcast or the audience of"
@@ -146,7 +146,7 @@ def load_follow_up(request: FollowUpRequest, table: Table, progress: Progress) -
     database = table.database
     _load_report(request, database, progress)
     if UNMATCHED in request.follow_up_statuses:
-        _require_all_messages(request, database)
+        _require_each_campaign(request, database)
     width = _load_members(request, database, progress)
     _require_valid(database)
     statuses = ", ".join(map(literal, request.follow_up_statuses))
@@ -165,37 +165,32 @@ def load_follow_up(request: FollowUpRequest, table: Table, progress: Progress) -
     _log_left_out(database)
 
 
-def _require_all_messages(request: FollowUpRequest, database: Database) -> None:
-    """Refuse a report that does not list everybody's message: the others would seem to be without one."""
-    audience, written = Audience(request.audience), request.report().modified()
-    campaigns: set[str] = set()
+def _require_each_campaign(request: FollowUpRequest, database: Database) -> None:
+    """Refuse a report that has no message of a campaign: its people may have got one, or still get it."""
+    audience = Audience(request.audience)
+    senders: dict[str, set[str]] = {part.name: set() for part in audience.manifest.parts}
     for location in ledgers_of(audience.folder).values():
-        ledger = Ledger.open(location)
-        if ledger is None:
-            continue
-        history = read_history(ledger, audience.manifest.parts)
-        campaigns.update(history.senders.values())
-        last = max((schedule.scheduled_for for schedule in history.schedules.values()), default=None)
-        if last and written < last:
-            raise _incomplete(
-                f"the report was written before the last campaign of {ledger} starts, at {to_api_format(last)};"
-                f" {UNMATCHED} needs a later one",
-                "Make the report again after that time",
-            )
-    sql = "SELECT min(campaign_id) FROM report WHERE campaign_id <> '' AND NOT list_contains($1, campaign_id)"
-    ((other,),) = database.fetch(sql, [list(campaigns)])
-    if other:
+        if ledger := Ledger.open(location):
+            for name, campaign_id in read_history(ledger, audience.manifest.parts).senders.items():
+                senders[name].add(campaign_id)
+    reported = {found for (found,) in database.fetch("SELECT DISTINCT campaign_id FROM report WHERE campaign_id <> ''")}
+    if others := reported.difference(*senders.values()):
         raise _incomplete(
-            f"the report has campaign {sanitize(other)}, which belongs to no ledger of {audience.location}; expected"
-            " the report of this audience",
-            "Set that report",
+            f"has campaign {sanitize(min(others))}, which belongs to no ledger of {audience.location}; expected the"
+            " report of this audience"
+        )
+    if missing := [name for name, campaign_ids in senders.items() if not campaign_ids & reported]:
+        raise _incomplete(
+            f"has no message of the campaigns of these parts: {list_some(missing, _MAX_LISTED)}; expected one of each"
+            " campaign, because the people of the others may have a message that is not in the report, or get one"
         )
 
 
-def _incomplete(problem: str, remedy: str) -> OtpiqValidationError:
-    error = f"follow_up: {problem}"
+def _incomplete(problem: str) -> OtpiqValidationError:
+    error = f"follow_up: the report {problem}"
     return OtpiqValidationError(
-        f"The audience was not prepared: {error}. {remedy}, or remove {UNMATCHED} from follow_up_statuses.",
+        f"The audience was not prepared: {error}. Make a report with the broadcast of this audience after its last"
+        f" campaign has started, or remove {UNMATCHED} from follow_up_statuses.",
         errors=[error],
     )
 

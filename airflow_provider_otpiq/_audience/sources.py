@@ -8,7 +8,6 @@ import re
 import sys
 import zlib
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_blank, refusal
@@ -62,14 +61,6 @@ class SourceFile(NamedTuple):
             return size == 0
         with self.open() as content:
             return is_blank(content.read(HEAD_SIZE))
-
-    def modified(self) -> datetime:
-        """Return when the file was written; now if its store does not return that."""
-        try:
-            time: datetime = self.filesystem.modified(self.path)
-        except NotImplementedError:
-            return datetime.now(UTC)
-        return time
 
     def _identity(self) -> dict[str, Any]:
         self.filesystem.invalidate_cache()

@@ -111,8 +111,8 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
     :param audience: the local path or URL of the manifest of the audience that ``follow_up`` is about, whose parts must
         still exist. Required with ``follow_up``; None by default. (templated)
     :param follow_up_statuses: the people of ``follow_up``, by the status of their message: ``pending``, ``sent``,
-        ``delivered``, ``read``, ``failed``, and ``unmatched`` for those in ``audience`` without a message, for which
-        the report must be newer than the start of the last campaign; one or a list. ``["failed"]`` by default.
+        ``delivered``, ``read``, ``failed``, and ``unmatched`` for those in ``audience`` without a message, which needs
+        a report with the broadcast that has a message of each campaign; one or a list. ``["failed"]`` by default.
         (templated)
     :param exclude_reasons: leave out people whose error reason contains one of these strings, in any case; one or a
         list. None by default. (templated)

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pendulum
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from airflow_provider_otpiq._audience.follow_up import parse_request
 from airflow_provider_otpiq._audience.output import Output
 from airflow_provider_otpiq._audience.prepare import prepare
+from airflow_provider_otpiq._ledger.records import Schedule, Start
 from airflow_provider_otpiq.exceptions import OtpiqValidationError
 from tests.audience.conftest import SECRETS, Logged, Prepared, Run, refusal
 from tests.audience.ledgers import use
+from tests.fakes import CAMPAIGN_ID
 
 FollowUp = Callable[..., Prepared]
 Refused = Callable[..., str]
@@ -28,6 +31,7 @@ COLUMNS = (
     "person_messages",
 )  # fmt: skip
 PARAMETERS = {"body": {"1": "name", "2": {"value": "10%"}}, "buttons": {"0": {"1": "link"}}}
+STARTED = pendulum.datetime(2026, 11, 1, tz="UTC")
 OPTED_OUT = "131050: User has Opted Out of marketing messages"
 PEOPLE = """\
 id,phone,name,link
@@ -47,11 +51,11 @@ def number(index: int) -> str:
 def message(index: int, status: str = "failed", reason: str = "", **others: str) -> dict[str, str]:
     """Return a row of a report about the person of this index."""
     row = {"message_id": f"m{index}", "phone_number": number(index), "delivery_status": status, "error_reason": reason}
-    return row | {"reference": "", "campaign_id": "", "ambiguous": "false", "person_messages": "1"} | others
+    return row | {"reference": "", "campaign_id": CAMPAIGN_ID, "ambiguous": "false", "person_messages": "1"} | others
 
 
 def ambiguous(index: int, status: str = "failed") -> dict[str, str]:
-    return message(index, status, ambiguous="true", person_messages="2")
+    return message(index, status, ambiguous="true", person_messages="2", campaign_id="")
 
 
 def write(path: Path, rows: list[dict[str, str]], columns: tuple[str, ...] = COLUMNS) -> str:
@@ -78,6 +82,12 @@ def audience(run: Run, output: Path) -> Prepared:
 @pytest.fixture
 def follow_up(audience: Prepared, tmp_path: Path) -> FollowUp:
     """Prepare a follow-up by the rows of a report, or the path of one."""
+
+    output = Output(str(audience.audience.folder))
+    ledger, (part,) = use(output, audience.audience.manifest), audience.audience.manifest.parts
+    ledger.claim_start(Start(request=ledger.broadcast.id, requested=None, scheduled_for=STARTED))
+    schedule = Schedule(campaign_id=CAMPAIGN_ID, scheduled_for=STARTED, first_scheduled_for=STARTED)
+    ledger.claim(part, schedule, 1)
 
     def follow_up(report: list[dict[str, str]] | str, **fields: Any) -> Prepared:
         path = report if isinstance(report, str) else write(tmp_path / "report.csv", report)
@@ -344,7 +354,7 @@ def test_parts_that_were_deleted_or_edited_are_an_error(
     part.unlink()
     assert refused([message(0)]) == snapshot
     (output / "manifest.json").unlink()
-    assert "manifest.json: does not exist" in refused([message(0)])
+    assert "manifest.json does not exist" in refused([message(0)])
 
 
 def test_the_output_must_not_replace_the_audience(follow_up: FollowUp, output: Path, tmp_path: Path) -> None:
