@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_otpiq._broadcast.process import REFUSALS
 from airflow_provider_otpiq._http.retry import wait
+from airflow_provider_otpiq._ledger.records import Campaign
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq.exceptions import (
     OtpiqConfigurationError,
+    OtpiqConflictError,
     OtpiqError,
     OtpiqNotFoundError,
     OtpiqValidationError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_otpiq._audience.manifest import Part
-    from airflow_provider_otpiq._ledger.records import Broadcast
-    from airflow_provider_otpiq.exceptions import OtpiqConflictError
+    from airflow_provider_otpiq._ledger.ledger import Ledger
     from airflow_provider_otpiq.hooks.otpiq import OtpiqHook
 
 log = logging.getLogger(__name__)
@@ -76,12 +77,13 @@ class Campaigns:
     """
     The campaigns of a broadcast in OTPIQ, over a connection that may belong to another project.
 
-    :param parts: the number of the audience's parts.
+    :param parts: all parts of the audience.
     :param check: called before each attempt to change a campaign; it raises if this task must not change any more.
     """
 
-    def __init__(self, hook: OtpiqHook, broadcast: Broadcast, parts: int, check: Callable[[], None]) -> None:
-        self._hook, self._broadcast, self._parts, self._check = hook, broadcast, parts, check
+    def __init__(self, hook: OtpiqHook, ledger: Ledger, parts: Sequence[Part], check: Callable[[], None]) -> None:
+        self._hook, self._ledger, self._parts, self._check = hook, ledger, parts, check
+        self._is_in_project: bool | None = None
 
     @cached_property
     def project(self) -> dict[str, Any]:
@@ -91,7 +93,7 @@ class Campaigns:
     @property
     def _other_project(self) -> str | None:
         """How the connection's project differs from the broadcast's; None if it has the same name."""
-        created_in, name = self._broadcast.project, self.project["projectName"]
+        created_in, name = self._ledger.broadcast.project, self.project["projectName"]
         if created_in in (None, name):
             return None
         return (
@@ -108,21 +110,54 @@ class Campaigns:
             )
 
     def update(self, campaign_id: str, **changes: Any) -> dict[str, Any]:
-        """Change a campaign, and return it. It is a configuration error if it belongs to another project."""
+        """
+        Change a campaign, and return it.
+
+        :raises OtpiqNotFoundError: if it was deleted.
+        :raises OtpiqConfigurationError: if OTPIQ finds no campaign of the broadcast, such as in another project.
+        """
         try:
-            return self._hook.update_campaign(campaign_id=campaign_id, check_before_attempt=self._check, **changes)
+            campaign = self._update(campaign_id, **changes)
         except OtpiqNotFoundError:
-            if self._other_project is None:
-                raise
+            self._require_another(campaign_id)
+            raise
+        self._is_in_project = True
+        return campaign
+
+    def _update(self, campaign_id: str, **changes: Any) -> dict[str, Any]:
+        return self._hook.update_campaign(campaign_id=campaign_id, check_before_attempt=self._check, **changes)
+
+    def _require_another(self, deleted: str) -> None:
+        """Check that a campaign was deleted: another project has none of them, and may have the same name."""
+        if self._is_in_project is None:
+            campaigns = self._ledger.read(Campaign, self._parts)
+            self._is_in_project = any(
+                self._exists(campaigns[part.name].campaign_id, part)
+                for part in self._parts
+                if part.name in campaigns and campaigns[part.name].campaign_id != deleted
+            )
+        if not self._is_in_project:
+            difference = f" ({self._other_project})" if self._other_project else ""
             raise OtpiqConfigurationError(
-                f"Campaign {campaign_id} was not changed: {self._other_project}, which does not have this campaign. Set"
-                " a connection of the first project; the create's connection was"
-                f" {self._broadcast.request.get('otpiq_conn_id')!r}."
-            ) from None
+                f"OTPIQ finds no campaign of broadcast {self._ledger} over connection {self._hook.otpiq_conn_id!r}"
+                f"{difference}. Set a connection of the project in which they were created; the create's connection was"
+                f" {self._ledger.broadcast.request.get('otpiq_conn_id')!r}. If all of them were deleted, they send"
+                " nothing: mark this task as success."
+            )
+
+    def _exists(self, campaign_id: str, part: Part) -> bool:
+        try:
+            self._update(campaign_id, **self.no_change(part))
+        except OtpiqNotFoundError:
+            return False
+        except OtpiqConflictError as error:
+            if not has_started(error):
+                raise
+        return True
 
     def no_change(self, part: Part) -> dict[str, str]:
         """Return a change without effect, the name it has, because OTPIQ returns a campaign only after a change."""
-        return {"name": campaign_name(self._broadcast.request["name"], part, self._parts)}
+        return {"name": campaign_name(self._ledger.broadcast.request["name"], part, len(self._parts))}
 
     def require_size(self, campaign: Mapping[str, Any], part: Part) -> None:
         """

@@ -75,7 +75,7 @@ class _Start:
             part for part in self._own if part.name not in self._schedules or not self._schedules[part.name].confirmed
         ]
         self._scheduled_before = len(self._own) - len(self._missing)
-        self._otpiq = Campaigns(hook, self._ledger.broadcast, len(self._parts), self._require_not_stopped)
+        self._otpiq = Campaigns(hook, self._ledger, self._parts, self._require_not_stopped)
 
     def run(self) -> StartResult:
         before = f"Campaigns that were scheduled before: {self._scheduled_before} of {len(self._own)}"

@@ -18,7 +18,7 @@ from airflow_provider_otpiq._broadcast.campaigns import Campaigns, has_started, 
 from airflow_provider_otpiq._broadcast.process import MAX_LISTED, process_parts
 from airflow_provider_otpiq._broadcast.result import BroadcastResult, count_recipients, open_broadcast
 from airflow_provider_otpiq._ledger.history import read_campaigns, read_history
-from airflow_provider_otpiq._ledger.records import Campaign, Stop, Stopped
+from airflow_provider_otpiq._ledger.records import Stop, Stopped
 from airflow_provider_otpiq._redaction import sanitize
 from airflow_provider_otpiq._validation_errors import bullet_list, refusal
 from airflow_provider_otpiq.exceptions import (
@@ -29,8 +29,6 @@ from airflow_provider_otpiq.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from airflow_provider_otpiq._audience.manifest import Part
     from airflow_provider_otpiq._broadcast.request import StopBroadcast
     from airflow_provider_otpiq._ledger.ledger import Ledger
@@ -90,7 +88,7 @@ def stop_broadcast(hook: OtpiqHook, request: StopBroadcast, *, run_id: str | Non
 
 class _Stop:
     def __init__(self, hook: OtpiqHook, ledger: Ledger, number: int, parts: list[Part], request: StopBroadcast) -> None:
-        self._hook, self._ledger, self._number, self._all_parts = hook, ledger, number, parts
+        self._hook, self._ledger, self._number = hook, ledger, number
         own = request.parts_of_shard(parts)
         # Read after the stop was saved: a start saves a schedule before it checks for a stop.
         history = read_history(ledger, own, last=number)
@@ -99,8 +97,7 @@ class _Stop:
         self._campaigns = read_campaigns(ledger, own, history)
         sent_before = history.too_late - self._stopped.keys()
         self._parts = [part for part in own if part.name not in sent_before]
-        self._is_in_project: bool | None = None
-        self._otpiq = Campaigns(hook, ledger.broadcast, len(parts), self._require_not_started_again)
+        self._otpiq = Campaigns(hook, ledger, parts, self._require_not_started_again)
 
     def run(self) -> StopResult:
         if missing := self._missing():
@@ -136,44 +133,17 @@ class _Stop:
         except OtpiqConflictError as error:
             if not has_started(error):
                 raise
-            self._is_in_project = True
             self._save(part, too_late=True)
             return False
         except OtpiqNotFoundError:
-            self._require_another_campaign(part)
             log.warning("Campaign %s does not exist any more, so it sends nothing.", campaign_id)
             return True
-        self._is_in_project = True
         if campaign.get("scheduledFor"):
             time = sanitize(str(campaign["scheduledFor"]))
             raise refusal(
                 f"campaign {campaign_id} is still scheduled for {time} (assumption null-clears-time)",
                 "Make it a draft in OTPIQ's dashboard.",
             )
-        return True
-
-    def _require_another_campaign(self, deleted: Part) -> None:
-        """Check that a campaign was deleted: the connection may belong to another project of the same name."""
-        if self._is_in_project is None:
-            campaigns = self._ledger.read(Campaign, [part for part in self._all_parts if part != deleted])
-            self._is_in_project = any(self._exists(part, campaigns) for part in self._all_parts)
-        if not self._is_in_project:
-            raise refusal(
-                f"OTPIQ finds no campaign of this broadcast over connection {self._hook.otpiq_conn_id!r}",
-                "If it belongs to another project, set the right connection and clear the task. If all campaigns were"
-                " deleted, they send nothing: mark this task as success instead.",
-            )
-
-    def _exists(self, part: Part, campaigns: Mapping[str, Campaign]) -> bool:
-        if part.name not in campaigns:
-            return False
-        try:
-            self._otpiq.update(campaigns[part.name].campaign_id, **self._otpiq.no_change(part))
-        except OtpiqNotFoundError:
-            return False
-        except OtpiqConflictError as error:
-            if not has_started(error):
-                raise
         return True
 
     def _save(self, part: Part, *, too_late: bool) -> None:

@@ -364,7 +364,18 @@ def test_a_connection_that_finds_no_campaign_stops_nothing(
     stop: Run, sandbox: Sandbox, snapshot: SnapshotAssertion
 ) -> None:
     sandbox.arm("update", status=404, body={"message": "Campaign not found"}, times=9)
-    assert text_of(stop.fail(OtpiqRequestError)) == snapshot
+    assert text_of(stop.fail(OtpiqConfigurationError)) == snapshot
+
+
+@pytest.mark.usefixtures("broadcast")
+def test_a_deleted_campaign_of_a_renamed_project_does_not_end_a_stop(stop: Run, sandbox: Sandbox) -> None:
+    sandbox.arm("info", status=200, body={"projectName": "Another shop", "credit": 1000})
+    gone = {"status": 404, "body": {"message": "Campaign not found"}}
+    sandbox.arm("update", **gone)
+    sandbox.arm("update", delay=0, times=3)
+    sandbox.arm("update", **gone)
+    stop()
+    assert stop.pushed["broadcast"] == STOPPED
 
 
 def test_a_campaign_that_somebody_started_before_its_time_is_reported_from_then_on(
