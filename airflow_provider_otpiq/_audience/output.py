@@ -160,6 +160,9 @@ class Output:
         return content == manifest.to_json() or manifest.checksum in checksums_in_use(self.folder)
 
     def _changes(self, old: Iterable[str], manifests: Manifests) -> Iterator[str]:
+        if self._has_groups != (read_division(self.folder) is not None):
+            yield "group_by: is now set" if self._has_groups else "group_by: is no longer set"
+            return
         new = {_manifest_of(group): manifest for group, manifest in manifests.items()}
         old = [path for path in old if self._has_groups == (path != MANIFEST)]
         for path in sorted({*old, *new}) if old else ():

@@ -75,6 +75,8 @@ class _Preparation:
                 error.errno,
                 f"The audience was not prepared: cannot write to {self._request.output}: {error.strerror or error}",
             ) from error
+        if self._request.group_by is not None:  # not before: a value of a wrong column may be personal data
+            log.info("Groups: %s.", ", ".join(f"{group!r}: {of.recipients:,}" for group, of in groups.items()))
         if counts.rejected:
             log.warning("Rejected %s of %s rows.%s", f"{counts.rejected:,}", f"{counts.rows:,}", self._reasons())
         return PreparedAudience(counts, {group: Audience(self._output.location_of(group)) for group in groups})
@@ -114,7 +116,6 @@ class _Preparation:
         require_groups(self._request, number, largest)
         groups = sorted(largest.items())
         self._classifier.divide(dict(groups))
-        log.info("Groups: %s.", ", ".join(f"{group!r}: {counts.recipients:,}" for group, counts in groups))
         return dict(groups)
 
     def _publish(self, counts: Counts, groups: Mapping[Group, Counts]) -> None:
@@ -124,8 +125,8 @@ class _Preparation:
             self._require_recipients(counts)
             self._write(groups)
         else:
-            self._require_recipients(counts)
             self._keep(groups)
+            self._require_recipients(counts)
 
     def _write(self, groups: Mapping[Group, Counts]) -> None:
         with closing(self._classifier.parts()) as contents:

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 def begin_broadcast(hook: OtpiqHook, request: CreateBroadcast, audience: Audience, *, replace: bool) -> Ledger:
     """Save the request before the first campaign, or check that it is the saved one."""
-    ledger = _open_or_begin(hook, request, audience)
+    marks = ledgers_of(audience.folder)  # a mark is written after its ledger, so it is read before
+    ledger = _open_or_begin(hook, request, audience, marks)
     changes = ledger.broadcast.changes(**_identity(hook, request, audience))
     if changes and not replace:
         raise OtpiqValidationError(
@@ -42,6 +43,8 @@ def begin_broadcast(hook: OtpiqHook, request: CreateBroadcast, audience: Audienc
         _require_no_other_group(ledger, audience)
         ledger = ledger.replace(_checked_request(hook, request, audience))
         log.warning("The request was replaced: %s. Earlier drafts remain but are never sent.", "; ".join(changes))
+    if ledger.location not in marks.values():
+        _mark_in_use(audience, ledger)
     claim_division(audience, ledger.location)
     return ledger
 
@@ -61,15 +64,12 @@ def _require_no_other_group(ledger: Ledger, audience: Audience) -> None:
         )
 
 
-def _open_or_begin(hook: OtpiqHook, request: CreateBroadcast, audience: Audience) -> Ledger:
+def _open_or_begin(hook: OtpiqHook, request: CreateBroadcast, audience: Audience, marks: Mapping[str, str]) -> Ledger:
     location = request.ledger or f"{split_location(request.audience)[0]}/ledger"
-    marks = ledgers_of(audience.folder)  # a mark is written after its ledger, so it is read before
     ledger = Ledger.open(location)
     if ledger is None or not ledger.is_intact():
         _require_no_lost_ledger(audience, marks)
         ledger = Ledger.begin(location, ledger.broadcast if ledger else _checked_request(hook, request, audience))
-    if ledger.location not in marks.values():
-        _mark_in_use(audience, ledger)
     return ledger
 
 

@@ -154,8 +154,8 @@ class Ledger:
         :raises OtpiqValidationError: if the start of another request has begun, or a start is lost.
         """
         changed = Ledger(self._records, broadcast)
-        if not changed.start():
-            self.has_begun()  # it raises if the start is lost
+        if changed.start() is None and self.has_begun():
+            changed.start()  # the earlier request's start has begun meanwhile, so this raises
         changed._save_copy()  # first: a ledger without it is damaged
         self._records.write(_BROADCAST, broadcast)
         return changed

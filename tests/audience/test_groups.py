@@ -295,9 +295,7 @@ def test_groups_and_one_audience_exclude_each_other(
         prepare(request_of(TWO_GROUPS, output))
     assert str(caught.value).replace(str(output), "…") == snapshot
     (output / "in_use.json").write_text(json.dumps({"ledger": f"{output}/ledger"}))
-    assert list(fail(TWO_GROUPS).errors) == [
-        "the campaigns were created from another audience, whose manifest is missing"
-    ]
+    assert list(fail(TWO_GROUPS).errors) == ["group_by: is now set"]
     (output / "in_use.json").write_text("[]")
     assert "in_use.json: was edited" in str(fail(TWO_GROUPS))
 

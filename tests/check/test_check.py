@@ -425,7 +425,7 @@ def test_a_number_that_the_guard_rails_do_not_allow_is_not_attached(
     connect(host=sandbox.url, password=sandbox.api_key, extra=extra)
     run = check("--create", "--phone-number", OWN_NUMBER, url=None)
     assert (run.status, sandbox.requests) == (2, [])
-    assert not run.out or AIRFLOW_VERSION.major == 2  # whose own log is printed
+    assert "assumption" not in run.out  # some versions of Airflow print their own log
     assert run.err == snapshot
 
 

@@ -104,6 +104,7 @@ def test_a_group_does_not_replace_another_one_in_a_ledger(
     create(audience=first["manifest"], ledger=f"{tmp_path}/ledger")
     error = create.fail(audience=last["manifest"], ledger=f"{tmp_path}/ledger", replace=True)
     assert str(error).replace(str(tmp_path), "…") == snapshot
+    assert not Path(last["manifest"]).with_name("in_use.json").exists()
     create(audience=first["manifest"], ledger=f"{tmp_path}/ledger", replace=True, name="Another offer")
 
 
@@ -120,6 +121,8 @@ def test_one_audience_and_groups_of_it_do_not_both_get_a_message(
     create(audience=f"{folder}/{first}")
     create.fail(match="is not of the groups", audience=f"{folder}/{second}")
     assert len(sandbox.campaigns) == 1
+    if first == "manifest.json":
+        prepare.fail(match="group_by: is now set")
 
 
 def test_lineage_has_each_group(prepare: Run, tmp_path: Path) -> None:
