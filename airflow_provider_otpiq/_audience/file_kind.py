@@ -54,7 +54,7 @@ def require_parquet(head: bytes, name: str) -> None:
         return
     _refuse_binary(head, name)
     remedy = "Set file_format='csv' or file_format='jsonl'."
-    raise refusal(f"{name}: looks like text; expected a Parquet file", remedy=remedy)
+    raise unreadable(f"{name}: looks like text; expected a Parquet file", remedy=remedy)
 
 
 def require_text(head: bytes, name: str, encoding: str) -> None:
@@ -69,7 +69,7 @@ def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
     _refuse_binary(head, name)
     line = next(_FIRST_LINE.finditer(head))[0]
     if line.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b'{"'):
-        raise refusal(f"{name}: looks like JSON Lines; expected CSV", remedy="Set file_format='jsonl'.")
+        raise unreadable(f"{name}: looks like JSON Lines; expected CSV", remedy="Set file_format='jsonl'.")
     found_encoding = _other_encoding(line, encoding)
     found_delimiter = _other_delimiter(line.decode(found_encoding or encoding, "replace"), delimiter)
     if found_delimiter and not found_encoding:  # so that one error names both
@@ -82,7 +82,7 @@ def require_csv(head: bytes, name: str, encoding: str, delimiter: str) -> None:
 def _refuse_binary(head: bytes, name: str) -> None:
     for magic, (looks_like, remedy) in _BINARIES.items():
         if head.startswith(magic):
-            raise refusal(f"{name}: looks like {looks_like}", remedy=remedy)
+            raise unreadable(f"{name}: looks like {looks_like}", remedy=remedy)
 
 
 def _byte_order_mark(content: bytes) -> tuple[bytes, str]:
@@ -146,9 +146,9 @@ def _refusal_of_fields(name: str, fields: dict[str, tuple[str, str | None]]) -> 
     errors = [f"{field}: {set_!r} is set, but {name} seems to use {found!r}" for field, (set_, found) in wrong.items()]
     remedy = " and ".join(f"{field}={found!r}" for field, (_, found) in wrong.items())
     is_guess = wrong.get("encoding", ("", ""))[1] == _GUESS
-    return refusal(*errors, remedy=f"Set {remedy}{', or the encoding that the file has' if is_guess else ''}.")
+    return unreadable(*errors, remedy=f"Set {remedy}{', or the encoding that the file has' if is_guess else ''}.")
 
 
-def refusal(*errors: str, remedy: str = "Correct the file.") -> OtpiqValidationError:
+def unreadable(*errors: str, remedy: str = "Correct the file.") -> OtpiqValidationError:
     """Return the error of rows that cannot be read, whatever they are read for."""
     return OtpiqValidationError(f"The rows cannot be read:{bullet_list(errors)}\n{remedy}", errors=errors)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, PlainValidator
 
-from airflow_provider_otpiq._audience.file_kind import refusal
+from airflow_provider_otpiq._audience.file_kind import unreadable
 from airflow_provider_otpiq._audience.manifest import Audience, ledgers_of
 from airflow_provider_otpiq._audience.readers import read_file
 from airflow_provider_otpiq._audience.request import AudienceRequest, Columns
@@ -255,7 +255,7 @@ def _log_left_out(database: Database) -> None:
 
 
 def _refusal(*errors: str) -> OtpiqValidationError:
-    return refusal(*errors, remedy=_REMEDY)
+    return unreadable(*errors, remedy=_REMEDY)
 
 
 _WRONG_ROWS = f"""

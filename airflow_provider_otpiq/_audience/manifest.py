@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from airflow_provider_otpiq._ledger.ledger import audience_checksum
 from airflow_provider_otpiq._models.fields import MAX_RECIPIENTS
 from airflow_provider_otpiq._storage import Folder, find_object, split_location
-from airflow_provider_otpiq.exceptions import OtpiqValidationError
+from airflow_provider_otpiq._validation_errors import refusal
 
 MANIFEST = "manifest.json"
 IN_USE = "in_use.json"
@@ -114,7 +114,7 @@ class Audience:
         content = self.folder.read(part.path)
         if content is None or sha256(content).hexdigest() != part.sha256:
             problem = "is missing" if content is None else "was changed after it was prepared (its checksum differs)"
-            raise _unusable(
+            raise refusal(
                 f"{self.folder.location_of(part.path)}: {problem}",
                 "Clear the task that prepares the audience; the same input restores the part.",
             )
@@ -127,13 +127,13 @@ def _read_manifest(folder: Folder, name: str) -> Manifest:
     try:
         content = folder.read(name)
     except IsADirectoryError:
-        raise _unusable(f"audience: {location} is a folder", f"Set the path of the audience's {MANIFEST}.") from None
+        raise refusal(f"audience: {location} is a folder", f"Set the path of the audience's {MANIFEST}.") from None
     if content is None:
-        raise _unusable(f"audience: {location} does not exist", "Run the task that prepares the audience first.")
+        raise refusal(f"audience: {location} does not exist", "Run the task that prepares the audience first.")
     try:
         return Manifest.model_validate_json(content)
     except ValidationError:
-        raise _unusable(
+        raise refusal(
             f"{location}: is not the manifest of an audience (version 1), or was edited",
             "Prepare the audience again.",
         ) from None
@@ -179,11 +179,10 @@ def claim_division(audience: Audience, ledger: str) -> None:
         folder.create(IN_USE, _InUse(ledger=ledger, groups=groups).model_dump_json().encode())
         folder.require_exclusive_creation(IN_USE)
     if read_division(folder) != groups:
-        error = f"audience: {audience.location} is not of the groups in {folder} that already have campaigns"
-        raise _unusable(
-            f"This task created nothing: {error}",
+        raise refusal(
+            f"audience: {audience.location} is not of the groups in {folder} that already have campaigns",
             "Clear the task that prepares the audience, and use the manifests that it returns.",
-            error,
+            "created nothing",
         )
 
 
@@ -198,8 +197,4 @@ def _parse_in_use(folder: Folder, name: str, content: bytes) -> _InUse:
         return _InUse.model_validate_json(content)
     except ValidationError:
         error = f"{folder.location_of(name)}: was edited; expected the location of a ledger"
-        raise _unusable(error, "Restore it.") from None
-
-
-def _unusable(text: str, remedy: str, error: str | None = None) -> OtpiqValidationError:
-    return OtpiqValidationError(f"{text}. {remedy}", errors=[error or text])
+        raise refusal(error, "Restore it.") from None

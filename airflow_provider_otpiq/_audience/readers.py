@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from pydantic_core import from_json
 
 from airflow_provider_otpiq._audience import staging
-from airflow_provider_otpiq._audience.file_kind import refusal, require_csv, require_parquet, require_text
+from airflow_provider_otpiq._audience.file_kind import require_csv, require_parquet, require_text, unreadable
 from airflow_provider_otpiq._audience.staging import DECODE_ERROR_HANDLER, CsvCounter
 from airflow_provider_otpiq._audience.table import Malformed, csv_source
 from airflow_provider_otpiq._audience.values import TOO_LONG, as_text, float_as_text
@@ -100,8 +100,8 @@ def _header(file: SourceFile, rows: Iterator[list[str]]) -> list[str]:
         if header := next(rows, None):
             return header
     except csv.Error as error:
-        raise refusal(f"{file}, line 1: {_reason(error)}") from None
-    raise refusal(f"{file}: begins with an empty line; its first line must name the columns")
+        raise unreadable(f"{file}, line 1: {_reason(error)}") from None
+    raise unreadable(f"{file}: begins with an empty line; its first line must name the columns")
 
 
 def _parse(file: SourceFile, path: Path, layout: _Layout) -> Iterator[Row | Malformed]:
@@ -153,7 +153,7 @@ def _malformed(file: SourceFile, first: int, last: int, reason: str) -> Malforme
     if first == last and reason != _NOT_CLOSED:
         return Malformed(reason)
     lines = f"line {first}" if first == last else f"lines {first} to {last}"
-    raise refusal(
+    raise unreadable(
         f"{file}, {lines}: a row {reason}",
         remedy="A missing quote may have merged several rows. Correct the file.",
     )
@@ -187,7 +187,7 @@ def read_dicts(name: str, rows: Iterable[Any], columns: Sequence[str], table: Ta
     """Read rows that are dicts; ``name`` is what errors call their source."""
     if not isinstance(rows, Iterable):
         error = f"{name}: returned {describe_type(rows)}; expected dicts, one for each row"
-        raise refusal(error, remedy="Return or yield dicts.")
+        raise unreadable(error, remedy="Return or yield dicts.")
     available: dict[Any, None] = {}
 
     def read() -> Iterator[Row | Malformed]:
@@ -234,7 +234,7 @@ def _read_parquet(file: SourceFile, path: Path, columns: Sequence[str], table: T
         found = _parquet_columns(table.database, path)
         no_text = _columns_without_text(table.database, path)
     except (OSError, OtpiqError):
-        raise refusal(f"{file}: is not a valid Parquet file") from None
+        raise unreadable(f"{file}: is not a valid Parquet file") from None
     require_columns(str(file), columns, [column.name for column in found], str.casefold)
     by_name = {column.name: column for column in found}
     expressions = _parquet_expressions(file, [by_name[name] for name in columns], no_text)
@@ -244,7 +244,7 @@ def _read_parquet(file: SourceFile, path: Path, columns: Sequence[str], table: T
     except OtpiqValidationError:
         raise
     except OtpiqError:
-        raise refusal(
+        raise unreadable(
             f"{file}: a value cannot be read, such as bytes that are not UTF-8",
             remedy=f"Write the columns {_shown(sorted(columns))} as strings: one of them has this value.",
         ) from None
@@ -287,7 +287,7 @@ def _parquet_expressions(file: SourceFile, columns: list[_ParquetColumn], no_tex
         wrong[columns[0].name] = "floats of 32 bits, which have lost the last digits of phone numbers"
     errors = [f"{file}: column {name!r} has {why}" for name, why in wrong.items() if why]
     if errors:
-        raise refusal(*errors, remedy="Write these columns as strings in the source, as they should be sent.")
+        raise unreadable(*errors, remedy="Write these columns as strings in the source, as they should be sent.")
     phone_number, *others = columns
     return [_as_written(phone_number), *map(_parquet_text, others)]
 
@@ -322,7 +322,7 @@ def require_columns(
         if column not in available or list(map(key, available)).count(key(column)) != 1
     ]
     if errors:
-        raise refusal(*errors, remedy=_describe(list(map(str, available)), wanted))
+        raise unreadable(*errors, remedy=_describe(list(map(str, available)), wanted))
 
 
 def _describe(columns: Sequence[str], wanted: Iterable[str]) -> str:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from airflow_provider_otpiq._audience.file_kind import refusal as unreadable_rows
+from airflow_provider_otpiq._audience.file_kind import unreadable
 from airflow_provider_otpiq._audience.readers import parse_csv
 from airflow_provider_otpiq._audience.request import Columns, fill
 from airflow_provider_otpiq._audience.sources import find_files, without_empty
 from airflow_provider_otpiq._audience.table import Malformed
 from airflow_provider_otpiq._audience.values import unreadable_characters
-from airflow_provider_otpiq._recipients.validator import MAX_ROWS, refusal
+from airflow_provider_otpiq._recipients.validator import MAX_ROWS, refused_recipients
 from airflow_provider_otpiq._storage import find_object
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read_rows(location: str, **fields: object) -> list[dict[str, Any]]:
     if more := len(errors[_MAX_LISTED:]):
         errors = [*errors[:_MAX_LISTED], f"and {more:,} more"]
     if errors:
-        raise unreadable_rows(*errors)
+        raise unreadable(*errors)
     return [_as_recipient(row, columns) for row in rows if not isinstance(row, Malformed)]
 
 
@@ -76,13 +76,15 @@ def read_recipients(location: str) -> list[Any]:
     try:
         content = folder.read(name)
     except IsADirectoryError:
-        raise refusal(f"{location}: is a folder; set the path of a file in it") from None
+        raise refused_recipients(f"{location}: is a folder; set the path of a file in it") from None
     if content is None:
-        raise refusal(f"{location}: does not exist")
+        raise refused_recipients(f"{location}: does not exist")
     try:
         recipients = from_json(content)
     except ValueError:  # its text would repeat what is there
         recipients = None
     if not isinstance(recipients, list):
-        raise refusal(f"{location}: must be a JSON list of recipients, as each part of a prepared audience is")
+        raise refused_recipients(
+            f"{location}: must be a JSON list of recipients, as each part of a prepared audience is"
+        )
     return recipients

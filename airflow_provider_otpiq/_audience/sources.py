@@ -10,7 +10,7 @@ import zlib
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_blank, refusal
+from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_blank, unreadable
 from airflow_provider_otpiq._storage import find_store
 from airflow_provider_otpiq._validation_errors import list_some
 from airflow_provider_otpiq.exceptions import OtpiqConfigurationError
@@ -50,7 +50,7 @@ class SourceFile(NamedTuple):
                 yield content
             except _damage(self.compression):
                 error = f"{self.path}: is not a {self.compression} file, or not a complete one"
-                raise refusal(error, remedy="Write the file again, or correct its suffix.") from None
+                raise unreadable(error, remedy="Write the file again, or correct its suffix.") from None
         if self._identity() != before:
             raise OSError(f"{self.path} was changed while it was read. A retry reads it again.")
 
@@ -77,7 +77,7 @@ def find_files(locations: Iterable[str], file_format: str | None) -> list[Source
         if not file.file_format
     ]
     if errors:
-        raise refusal(*errors, remedy="Set `file_format`.")
+        raise unreadable(*errors, remedy="Set `file_format`.")
     return files
 
 
@@ -91,7 +91,7 @@ def without_empty(files: list[SourceFile], field: str) -> list[SourceFile]:
     if not filled and not named:
         named = [f"{field}: all {len(files)} files are empty; expected rows"]
     if named:
-        raise refusal(*named, remedy="Check what writes the file.")
+        raise unreadable(*named, remedy="Check what writes the file.")
     if empty:
         listed = list_some(list(map(str, empty)), _MAX_LISTED)
         log.info("%s: skipped %d empty files of %d: %s.", field, len(empty), len(files), listed)

@@ -6,7 +6,7 @@ import codecs
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_utf_8, refusal
+from airflow_provider_otpiq._audience.file_kind import HEAD_SIZE, is_utf_8, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -68,9 +68,9 @@ def _transcoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[b
         yield decoder.decode(b"", final=True).encode("utf-8", DECODE_ERROR_HANDLER)
     except UnicodeError:  # the encoding needs a byte order mark, which is missing
         remedy = "Set the exact `encoding`, such as utf-16-le."
-        raise refusal(f"encoding: {name} is not {encoding}", remedy=remedy) from None
+        raise unreadable(f"encoding: {name} is not {encoding}", remedy=remedy) from None
     if detector.is_utf8():
-        raise refusal(f"encoding: {encoding!r} is set, but {name} is UTF-8", remedy="Remove `encoding`.")
+        raise unreadable(f"encoding: {encoding!r} is set, but {name} is UTF-8", remedy="Remove `encoding`.")
 
 
 class _Utf8Detector:

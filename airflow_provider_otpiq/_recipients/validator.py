@@ -71,9 +71,9 @@ class RecipientValidator:
             elif region and region != self._default_region:
                 self._foreign[position] = region
         if not recipients:
-            raise refusal(EMPTY, "Check their source.")
+            raise refused_recipients(EMPTY, "Check their source.")
         if len(recipients) > MAX_ROWS:
-            raise refusal(f"more than {MAX_ROWS:,} rows; that is the limit", "Set fewer rows.")
+            raise refused_recipients(f"more than {MAX_ROWS:,} rows; that is the limit", "Set fewer rows.")
         _log_changes(parser.parameters)
         return recipients
 
@@ -120,7 +120,7 @@ class RecipientValidator:
         if left_out:
             recipients = [row for at, row in enumerate(recipients) if at not in left_out]
         if len(recipients) > MAX_RECIPIENTS:
-            raise refusal(
+            raise refused_recipients(
                 f"{len(recipients):,} recipients exceed the limit of a campaign ({MAX_RECIPIENTS:,})",
                 "Divide them over several campaigns.",
             )
@@ -193,7 +193,7 @@ def _log_changes(parameters: ParameterParser) -> None:
         log.info("Left out the values of template parameters that are blank or mean no value (%d).", parameters.missing)
 
 
-def refusal(error: str, remedy: str = "") -> OtpiqValidationError:
+def refused_recipients(error: str, remedy: str = "") -> OtpiqValidationError:
     """Return the error of a list of recipients; ``remedy`` is the fix."""
     return OtpiqValidationError(
         f"recipients: {error}. Nothing was sent. {remedy}".rstrip(), errors=[f"recipients: {error}"]

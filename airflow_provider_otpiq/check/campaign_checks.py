@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_otpiq._models.datetimes import parse_datetime
 from airflow_provider_otpiq._recipients.attach_response import says_all_already_attached
 from airflow_provider_otpiq.check.client import UnknownError
-from airflow_provider_otpiq.check.finding import finding, keys_of, refusal
+from airflow_provider_otpiq.check.finding import finding, keys_of, refusal_finding
 
 if TYPE_CHECKING:
     from airflow_provider_otpiq.check.client import Reply
@@ -34,7 +34,7 @@ def _has_shape(request: str) -> Check:
 
 
 def _is_refused(request: str) -> Check:
-    return lambda evidence: refusal(evidence[request])
+    return lambda evidence: refusal_finding(evidence[request])
 
 
 def _shape(reply: Reply) -> Finding:
@@ -73,7 +73,7 @@ def _attach_counts_at_once(evidence: Evidence) -> Finding:
 
 def _name_limits(evidence: Evidence) -> Finding:
     requests = ("name of 2 characters", "name of 81 characters")
-    findings = [refusal(evidence[request]) for request in requests]
+    findings = [refusal_finding(evidence[request]) for request in requests]
     seen = "; ".join(f"{request}: {found.seen}" for request, found in zip(requests, findings, strict=True))
     return finding(all(found.result == "holds" for found in findings), seen)
 

@@ -27,7 +27,7 @@ def finding(holds: object, seen: object) -> Finding:
     return Finding("holds" if holds else "differs", str(seen))
 
 
-def refusal(reply: Reply) -> Finding:
+def refusal_finding(reply: Reply) -> Finding:
     """Return a finding about a request that should be refused with a 400."""
     if not (reply.is_success or reply.was_refused):
         raise UnknownError(f"the response is {reply}")
