@@ -62,8 +62,8 @@ test-celery: .venv/system-ready  ## two Celery workers that are killed (Debian's
 test-pods: .venv/system-ready  ## tasks in pods without a cluster; needs root
 	.venv/bin/pytest -m pods
 
-test-browser: .venv/system-ready  ## Airflow's forms in a browser (Debian's chromium)
-	.venv/bin/pytest -m browser
+test-browser: .venv/system-ready  ## Airflow's forms in a browser (Debian's chromium, postgresql)
+	OTPIQ_TEST_DATABASE=postgresql .venv/bin/pytest -m browser
 
 test-live: .venv/ready  ## compare OTPIQ's responses with the documentation; needs OTPIQ_API_KEY, so it is not in CI
 	@.venv/bin/python -m dev.live

@@ -31,7 +31,7 @@ def main() -> None:
         airflow.connect("otpiq_default", host=sandbox.url, password=sandbox.api_key)
         print(f"Airflow {version('apache-airflow')} creates its database and starts …", flush=True)
         airflow.migrate()
-        with (home / "airflow.log").open("wb") as log, airflow.started(log):
+        with airflow.log.open("wb") as output, airflow.started(output):
             airflow.wait_until_it_responds()
             started = time.monotonic()
             print(f"… and runs the DAG {DAG}:\n", flush=True)
@@ -43,7 +43,7 @@ def main() -> None:
         sandbox.move_clock(days=2)
         _show_sandbox(sandbox)
         print(f"\n{started - began:.0f} s to start Airflow, {time.monotonic() - started:.0f} s for the run.", end=" ")
-        print(f"Airflow's log: {(home / 'airflow.log').relative_to(REPOSITORY)}")
+        print(f"Airflow's log: {airflow.log.relative_to(REPOSITORY)}")
         print("For more than 1000 recipients, see example_otpiq_broadcast.")
         statuses = [approved["status"], sandbox.campaigns[0]["status"]]
         if state != "success" or _sent(sandbox) != EXPECTED or statuses != ["scheduled", "completed"]:

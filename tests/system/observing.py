@@ -86,8 +86,10 @@ def ids_in_database(task: dict[str, Any]) -> dict[str, str]:
     return {"id": task["id"], "hex": task["id"].replace("-", "")}
 
 
-def end_the_wait_of(airflow: RunningAirflow, task: dict[str, Any]) -> None:
-    """Let Airflow run a task now that it has rescheduled to a later time."""
+def end_the_wait(airflow: RunningAirflow, run: str, task_id: str, times: int = 1) -> None:
+    """Let Airflow run a task now that was rescheduled, so many times, to a later time."""
+    airflow.wait_until_noticed(run, task_id, "up_for_reschedule", times)
+    task = task_of(airflow, run, task_id)
     sql = (
         "UPDATE task_reschedule SET reschedule_date = CURRENT_TIMESTAMP"
         " WHERE CAST(ti_id AS VARCHAR) IN (:id, :hex) AND reschedule_date > CURRENT_TIMESTAMP"

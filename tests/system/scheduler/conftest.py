@@ -18,7 +18,7 @@ from tests.system.observing import DASHBOARD, WRONG_KEY
 from tests.system.postgresql import postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from airflow_provider_otpiq.sandbox import Sandbox
 
@@ -50,3 +50,14 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, running_sandbox: Sandbox) 
             airflow.api("POST", "/variables", {"key": variable, "value": "none"}).raise_for_status()
         airflow.api("POST", "/pools", {"name": "otpiq", "slots": 3}).raise_for_status()
         yield airflow
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add Airflow's errors to a failed test's report: its home is gone when somebody reads that."""
+    report = yield
+    airflow = getattr(item, "funcargs", {}).get("airflow")
+    if report.failed and airflow:
+        lines = airflow.log.read_text(errors="replace").splitlines()
+        report.sections.append(("Airflow's errors", "\n".join([line for line in lines if "[error" in line][-20:])))
+    return report

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dev.running_airflow import wait_until
 from tests.sandbox.client import generate
 from tests.system.observing import DASHBOARD, run_id_of
 
@@ -110,8 +109,7 @@ def test_a_person_approves_a_campaign_and_sees_its_messages(
     airflow: RunningAirflow, page: Page, sandbox: Sandbox
 ) -> None:
     run = airflow.trigger("example_otpiq_lifecycle")
-    wait_until(lambda: any(task["state"] == "awaiting_input" for task in airflow.tasks(run)))
-    airflow.wait_for_a_loop_of_the_scheduler()
+    airflow.wait_until_noticed(run, "approve", "awaiting_input")
     page.goto(f"/dags/example_otpiq_lifecycle/runs/{run_id_of(run)}/tasks/approve/required_actions")
     expect(page.get_by_text("to 11 people for about 132 IQD")).to_be_visible()
     page.get_by_role("button", name="Approve").click()

@@ -8,7 +8,7 @@ import pytest
 
 from dev.running_airflow import wait_until
 from tests.operators.reports import as_csv, downloads, generated, read, send_file
-from tests.system.observing import end_the_wait_of, everything_written, kill_task, wait_for_state
+from tests.system.observing import end_the_wait, everything_written, kill_task, wait_for_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,16 +28,16 @@ def test_a_sensor_is_rescheduled_through_an_outage_until_the_messages_have_arriv
     send_file(sandbox, as_csv([{"Delivery Status": "pending", "Phone Number": NUMBER}]), 1)
     destination = tmp_path / "report.parquet"
     run = airflow.trigger("waits_and_reports", destination=str(destination))
-    waiting = wait_for_state(airflow, run, "up_for_reschedule", "wait")
+    wait_for_state(airflow, run, "up_for_reschedule", "wait")
     assert airflow.xcom(run, "wait", "report")["pending"] == 1
     assert not destination.exists()
     sandbox.arm("generate", status=503, times=ATTEMPTS)
-    end_the_wait_of(airflow, waiting)
+    end_the_wait(airflow, run, "wait")
     wait_until(lambda: len(generated(sandbox)) == 1 + ATTEMPTS)
-    waiting = wait_for_state(airflow, run, "up_for_reschedule", "wait")
+    wait_for_state(airflow, run, "up_for_reschedule", "wait")
     assert airflow.xcom(run, "wait", "report")["pending"] == 1
     send_file(sandbox, as_csv([{"Delivery Status": "read", "Phone Number": NUMBER}]), 1, times=2)
-    end_the_wait_of(airflow, waiting)
+    end_the_wait(airflow, run, "wait", times=2)
     assert airflow.finished(run) == "success"
     assert len(generated(sandbox)) == 3 + ATTEMPTS
     for task in ("wait", "report"):
