@@ -153,10 +153,12 @@ class RunningAirflow(LocalAirflow):
 
     def wait_until_noticed(self, run: str, task_id: str, state: str, times: int = 1) -> None:
         """
-        Wait until the scheduler's log says that the worker of a waiting task has ended, so many times for this state.
+        Wait until the scheduler's log says that the worker of a task has ended, with the task in a state.
 
         Airflow 3.3.2 fails a task that runs again earlier, such as after a person's response: its scheduler mistakes
         the end of the first half for a crash. The state alone is set before that.
+
+        :param times: how often the log must say that.
         """
         run_id = re.escape(run.rpartition("/")[2])
         event = re.compile(rf"TaskInstance Finished: .*task_id={task_id}, run_id={run_id}, .*state={state}, executor=")

@@ -166,7 +166,7 @@ def load_follow_up(request: FollowUpRequest, table: Table, progress: Progress) -
 
 
 def _require_each_campaign(request: FollowUpRequest, database: Database) -> None:
-    """Refuse a report that has no message of a campaign: its people may have got one, or still get it."""
+    """Refuse a report without messages from one of the campaigns: its people may have got one, or still get it."""
     audience = Audience(request.audience)
     senders: dict[str, set[str]] = {part.name: set() for part in audience.manifest.parts}
     for location in ledgers_of(audience.folder).values():
@@ -176,13 +176,14 @@ def _require_each_campaign(request: FollowUpRequest, database: Database) -> None
     reported = {found for (found,) in database.fetch("SELECT DISTINCT campaign_id FROM report WHERE campaign_id <> ''")}
     if others := reported.difference(*senders.values()):
         raise _incomplete(
-            f"has campaign {sanitize(min(others))}, which belongs to no ledger of {audience.location}; expected the"
-            " report of this audience"
+            f"contains campaign {sanitize(min(others))}, which belongs to no ledger of {audience.location}; expected"
+            " the report of this audience"
         )
     if missing := [name for name, campaign_ids in senders.items() if not campaign_ids & reported]:
         raise _incomplete(
-            f"has no message of the campaigns of these parts: {list_some(missing, _MAX_LISTED)}; expected one of each"
-            " campaign, because the people of the others may have a message that is not in the report, or get one"
+            "contains no messages from the campaigns of these parts:"
+            f" {list_some(missing, _MAX_LISTED)}; expected some from each campaign, because people of the others may"
+            " have got a message that is not in the report, or still get one"
         )
 
 

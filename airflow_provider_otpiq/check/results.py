@@ -100,7 +100,7 @@ class Results:
     def _anonymous(self, text: str) -> str:
         """Remove the key, the project's names, and phone numbers, also what is left of masked ones."""
         anonymous = self._personal_data.sub("•••", self._evidence.client.sanitize(text))
-        # What is cut at the end may be a name.
+        # A name may have been cut at the end.
         return f"{anonymous[: -self._longest_name - 1]}…" if anonymous.endswith("…") else anonymous
 
 

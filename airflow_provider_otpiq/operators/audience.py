@@ -112,7 +112,7 @@ class PrepareAudienceOperator(ExitsOnKill, RejectsEmptyFields, BaseOperator):
         still exist. Required with ``follow_up``; None by default. (templated)
     :param follow_up_statuses: the people of ``follow_up``, by the status of their message: ``pending``, ``sent``,
         ``delivered``, ``read``, ``failed``, and ``unmatched`` for those in ``audience`` without a message, which needs
-        a report with the broadcast that has a message of each campaign; one or a list. ``["failed"]`` by default.
+        a report with the broadcast that contains messages from each campaign; one or a list. ``["failed"]`` by default.
         (templated)
     :param exclude_reasons: leave out people whose error reason contains one of these strings, in any case; one or a
         list. None by default. (templated)

@@ -93,7 +93,7 @@ def test_a_report_of_an_audience_can_be_followed_up(
         delivery = report(audience=audience, start=now.subtract(days=1), end=now)
         assert recipients(prepare(follow_up=delivery, audience=audience)) == recipients(audience)[:1]
     fields = {"follow_up": delivery, "audience": audience, "follow_up_statuses": "unmatched"}
-    prepare.fail(match="has no message of the campaigns of these parts: 00000, 00001", **fields)
+    prepare.fail(match="contains no messages from the campaigns of these parts: 00000, 00001", **fields)
 
 
 def test_a_report_of_some_statuses_is_an_error(prepare: Run, report: ReportTask, broadcast: str, audience: str) -> None:

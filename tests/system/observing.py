@@ -87,7 +87,7 @@ def ids_in_database(task: dict[str, Any]) -> dict[str, str]:
 
 
 def end_the_wait(airflow: RunningAirflow, run: str, task_id: str, times: int = 1) -> None:
-    """Let Airflow run a task now that was rescheduled, so many times, to a later time."""
+    """Let Airflow run a rescheduled task now; ``times`` is how often it has been rescheduled."""
     airflow.wait_until_noticed(run, task_id, "up_for_reschedule", times)
     task = task_of(airflow, run, task_id)
     sql = (
